@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target of ours; dependencies and C targets are not affected.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "davy",
+  platforms: [.macOS(.v26)],
+  products: [.executable(name: "davy", targets: ["davy"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "Telemetry"),
+    .target(
+      name: "AlarmEngine",
+      dependencies: [
+        "Telemetry", .product(name: "BasicContainers", package: "swift-collections"),
+      ]),
+    .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
+    .target(
+      name: "DeviceCatalog",
+      dependencies: [
+        "Telemetry", "AlarmEngine", "PayloadDecoding", .product(name: "Yams", package: "Yams"),
+      ]),
+    .target(
+      name: "Journal", dependencies: ["CZstd", .product(name: "GRDB", package: "GRDB.swift")]),
+    .target(
+      name: "HazardLedger",
+      dependencies: [
+        "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    .target(
+      name: "MQTTTransport",
+      dependencies: ["CMosquitto", .product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "Station",
+      dependencies: [
+        "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
+        "MQTTTransport", .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(
+      name: "Console",
+      dependencies: [
+        "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+    .target(
+      name: "Simulation",
+      dependencies: [
+        "Station", "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal",
+        "HazardLedger",
+      ]),
+    .executableTarget(
+      name: "davy",
+      dependencies: [
+        "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
+        "MQTTTransport", "Station", "Console", "Simulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+  ]
+)
+
+for target in package.targets where target.type != .system {
+  target.swiftSettings = (target.swiftSettings ?? []) + settings
+}

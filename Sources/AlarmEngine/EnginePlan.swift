@@ -1,0 +1,192 @@
+public import Telemetry
+
+/// What the engine is to watch: devices, channels and rules as dense rows, compiled from the catalog.
+///
+/// A plan is plain data. Rows may be renumbered from one plan to the next; what survives a plan
+/// change is found again by the ``StableID``s, never by row.
+public struct EnginePlan: Sendable {
+  /// Devices; a `DeviceIndex` is a row here.
+  public var devices: [DevicePlan]
+  /// Channels; a `ChannelIndex` is a row here.
+  public var channels: [ChannelPlan]
+  /// Rules; a ``RuleIndex`` is a row here. Rules of one channel need not be neighbours.
+  public var rules: [RulePlan]
+
+  /// Makes a plan.
+  public init(devices: [DevicePlan] = [], channels: [ChannelPlan] = [], rules: [RulePlan] = []) {
+    self.devices = devices
+    self.channels = channels
+    self.rules = rules
+  }
+}
+
+/// A name's 64-bit identity that stays the same across plans, processes and machines.
+///
+/// FNV-1a over the UTF-8 bytes of the full name (for a rule: point path, `#`, rule id). The catalog
+/// refuses two names of one site that collide.
+public struct StableID: Hashable, Sendable {
+  /// The hash.
+  public var rawValue: UInt64
+
+  /// Takes a hash computed before.
+  public init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// Hashes a full name.
+  public init(name: String) {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in name.utf8 {
+      hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
+    }
+    rawValue = hash
+  }
+}
+
+/// The row number of a rule within a plan.
+public struct RuleIndex: Hashable, Sendable {
+  /// The row.
+  public var rawValue: UInt32
+
+  /// Makes a row number.
+  @inlinable
+  public init(rawValue: UInt32) {
+    self.rawValue = rawValue
+  }
+}
+
+/// A device: one clock, one source of readings.
+public struct DevicePlan: Sendable {
+  /// Identity across plans.
+  public var id: StableID
+  /// A reading stamped further than this from its receive time (after the device's estimated skew) is a clock fault.
+  public var clockToleranceMilliseconds: Int64
+  /// How long readings are held back to be put in order; 0 evaluates at once.
+  public var reorderAllowanceMilliseconds: Int64
+
+  /// Makes a device row.
+  public init(
+    id: StableID,
+    clockToleranceMilliseconds: Int64 = 300_000,
+    reorderAllowanceMilliseconds: Int64 = 0
+  ) {
+    self.id = id
+    self.clockToleranceMilliseconds = clockToleranceMilliseconds
+    self.reorderAllowanceMilliseconds = reorderAllowanceMilliseconds
+  }
+}
+
+/// A channel: one measured quantity of one device.
+public struct ChannelPlan: Sendable {
+  /// Identity across plans.
+  public var id: StableID
+  /// Row of the device that sends it.
+  public var device: UInt32
+
+  /// Makes a channel row.
+  public init(id: StableID, device: UInt32) {
+    self.id = id
+    self.device = device
+  }
+}
+
+/// How urgent an alarm is; the four colours of the Chinese warning practice.
+public enum AlarmPriority: UInt8, CaseIterable, Comparable, Hashable, Sendable {
+  /// 蓝, low.
+  case blue = 1
+  /// 黄, medium.
+  case yellow = 2
+  /// 橙, high.
+  case orange = 3
+  /// 红, critical.
+  case red = 4
+
+  /// Orders by urgency.
+  public static func < (lhs: AlarmPriority, rhs: AlarmPriority) -> Bool {
+    lhs.rawValue < rhs.rawValue
+  }
+}
+
+/// One alarm condition of one channel, with the life cycle around it.
+public struct RulePlan: Sendable {
+  /// Identity across plans.
+  public var id: StableID
+  /// The channel whose alarm this is; for rules over several channels the one it is shown at.
+  public var channel: ChannelIndex
+  /// What makes the condition true.
+  public var detector: Detector
+  /// How urgent the alarm is.
+  public var priority: AlarmPriority
+  /// The condition must have lasted this long before it is an alarm; 0 raises at once.
+  public var onDelayMilliseconds: Int64
+  /// The condition must have been gone this long before the alarm returns; 0 returns at once.
+  public var offDelayMilliseconds: Int64
+  /// A latched alarm stays until it is reset, although its condition is gone.
+  public var isLatching: Bool
+  /// An alarm that still stands after this long is annunciated again; 0 never.
+  public var reAlarmMilliseconds: Int64
+
+  /// Makes a rule row.
+  public init(
+    id: StableID,
+    channel: ChannelIndex,
+    detector: Detector,
+    priority: AlarmPriority,
+    onDelayMilliseconds: Int64 = 0,
+    offDelayMilliseconds: Int64 = 0,
+    isLatching: Bool = false,
+    reAlarmMilliseconds: Int64 = 0
+  ) {
+    self.id = id
+    self.channel = channel
+    self.detector = detector
+    self.priority = priority
+    self.onDelayMilliseconds = onDelayMilliseconds
+    self.offDelayMilliseconds = offDelayMilliseconds
+    self.isLatching = isLatching
+    self.reAlarmMilliseconds = reAlarmMilliseconds
+  }
+}
+
+/// What makes a rule's condition true.
+public enum Detector: Sendable {
+  /// Beyond a set-point.
+  case limit(LimitParameters)
+  /// Outside what the instrument can physically measure: the value is not to be trusted.
+  case physicalRange(low: Double, high: Double)
+  /// No reading for this long (milliseconds).
+  case stale(afterMilliseconds: Int64)
+}
+
+/// A set-point with its comparison and its way back.
+public struct LimitParameters: Sendable {
+  /// Which side is alarming, and whether equality is.
+  public enum Comparison: UInt8, Sendable {
+    /// value ≥ set-point.
+    case atOrAbove
+    /// value > set-point.
+    case above
+    /// value ≤ set-point.
+    case atOrBelow
+    /// value < set-point.
+    case below
+  }
+
+  /// The comparison.
+  public var comparison: Comparison
+  /// The limit, in the channel's unit.
+  public var setpoint: Double
+  /// Where the condition ends, in the channel's unit.
+  ///
+  /// High limits end when value < restore, low limits when value > restore; with `restore` equal
+  /// to `setpoint` and `.atOrAbove` this is AQ 1029's "alarm ≥ 1.0, restore < 1.0". A deadband d is
+  /// compiled to restore = setpoint ∓ d.
+  public var restore: Double
+
+  /// Makes a limit.
+  public init(comparison: Comparison, setpoint: Double, restore: Double) {
+    self.comparison = comparison
+    self.setpoint = setpoint
+    self.restore = restore
+  }
+}
