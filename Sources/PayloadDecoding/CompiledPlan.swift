@@ -1,0 +1,208 @@
+internal import Telemetry
+
+/// A decoding plan made ready for look-ups; shared by all copies of a decoder, never changed.
+final class CompiledPlan: Sendable {
+  struct Device: Sendable {
+    var enterprise: String
+    var gateway: String
+    var id: String
+    /// Row of the only point, when there is just one.
+    var onlyPoint: Int?
+    var points: Range<Int>
+  }
+
+  struct Point: Sendable {
+    var channel: ChannelIndex
+    var device: Int
+    var name: String
+    var unit: String
+    /// The unit in which the device sends.
+    var sourceUnit: [UInt8]
+    var scale: Double
+    var offset: Double
+  }
+
+  struct Route: Sendable {
+    var id: String
+    var template: TopicTemplate
+    var captures: [String]
+    var format: PayloadFormat
+    var enterprise: String?
+    var gateway: String?
+    var mapping: CompiledMapping?
+    /// Scope number of the route's own status codes.
+    var statusScope: UInt32
+  }
+
+  /// Marks a name that several enterprises use, in the scope of all devices.
+  static let ambiguous = UInt32.max - 1
+  /// The scope in which every device is, by whomever owned.
+  static let everywhere: UInt32 = 0
+  /// Scope of a topic whose enterprise and gateway own nothing.
+  static let nobody = UInt32.max
+
+  let limits: DecodingLimits
+  let routes: [Route]
+  let devices: [Device]
+  let points: [Point]
+  let scopes: NameTable
+  let deviceNames: NameTable
+  let pointNames: NameTable
+  /// Status codes of devices (scope: row) and routes (scope: from the top down).
+  let statusCodes: NameTable
+  let statusNames: NameTable
+
+  init(_ plan: DecodingPlan) {
+    var limits = plan.limits
+    limits.payloadBytes = min(max(limits.payloadBytes, 0), 1 << 28 - 1)
+    limits.depth = max(limits.depth, 1)
+    limits.notesPerMessage = max(limits.notesPerMessage, 1)
+    self.limits = limits
+
+    var statusCodes = NameTable()
+    var routes: [Route] = []
+    for (index, route) in plan.routes.enumerated() {
+      let statusScope = UInt32.max - UInt32(index)
+      var mapping: CompiledMapping?
+      if case .mappedJSON(let declared) = route.format {
+        mapping = CompiledMapping(declared)
+        for (code, status) in declared.statusCodes {
+          statusCodes.insert(code, scope: statusScope, value: UInt32(status.rawValue))
+        }
+      }
+      routes.append(
+        Route(
+          id: route.id,
+          template: route.template,
+          captures: route.template.captures,
+          format: route.format,
+          enterprise: route.enterprise,
+          gateway: route.gateway,
+          mapping: mapping,
+          statusScope: statusScope
+        )
+      )
+    }
+    self.routes = routes
+
+    var scopes = NameTable()
+    var nextScope: UInt32 = 1
+    func scope(_ name: String) -> UInt32 {
+      let bytes = Array(name.utf8)
+      if let known = scopes.find(bytes, scope: 0) { return known }
+      defer { nextScope += 1 }
+      scopes.insert(name, scope: 0, value: nextScope)
+      return nextScope
+    }
+    var devices: [Device] = []
+    var points: [Point] = []
+    var deviceNames = NameTable()
+    var pointNames = NameTable()
+    for entry in plan.devices {
+      let row = UInt32(devices.count)
+      let enterpriseScope = scope(entry.enterprise)
+      let owner =
+        entry.gateway.isEmpty ? enterpriseScope : scope(entry.enterprise + "\0" + entry.gateway)
+      for name in [entry.id] + entry.aliases {
+        deviceNames.insert(name, scope: owner, value: row)
+        if let other = deviceNames.find(Array(name.utf8), scope: Self.everywhere) {
+          if other != row {
+            deviceNames.replace(name, scope: Self.everywhere, value: Self.ambiguous)
+          }
+        } else {
+          deviceNames.insert(name, scope: Self.everywhere, value: row)
+        }
+      }
+      let first = points.count
+      for point in entry.points {
+        for name in [point.name] + point.aliases {
+          pointNames.insert(name, scope: row, value: UInt32(points.count))
+        }
+        points.append(
+          Point(
+            channel: point.channel,
+            device: Int(row),
+            name: point.name,
+            unit: point.unit,
+            sourceUnit: Array((point.sourceUnit ?? point.unit).utf8),
+            scale: point.scale,
+            offset: point.offset
+          )
+        )
+      }
+      for (code, status) in entry.statusCodes {
+        statusCodes.insert(code, scope: row, value: UInt32(status.rawValue))
+      }
+      devices.append(
+        Device(
+          enterprise: entry.enterprise,
+          gateway: entry.gateway,
+          id: entry.id,
+          onlyPoint: entry.points.count == 1 ? first : nil,
+          points: first..<points.count
+        )
+      )
+    }
+    self.devices = devices
+    self.points = points
+    self.scopes = scopes
+    self.deviceNames = deviceNames
+    self.pointNames = pointNames
+    self.statusCodes = statusCodes
+
+    var statusNames = NameTable()
+    for status in SourceStatus.allCases {
+      for name in status.names {
+        statusNames.insert(name, scope: 0, value: UInt32(status.rawValue))
+      }
+    }
+    self.statusNames = statusNames
+  }
+}
+
+/// What a topic name says, worked out once for each topic and kept.
+final class TopicMatch: Sendable {
+  let topic: [UInt8]
+  let route: Int
+  let captures: [[UInt8]]
+  let enterprise: String?
+  let gateway: String?
+  /// Scope of enterprise and gateway together.
+  let ownScope: UInt32
+  /// Scope of devices that any gateway of the enterprise may publish for.
+  let sharedScope: UInt32
+  let device: [UInt8]?
+  let point: [UInt8]?
+
+  init?(_ topic: [UInt8], plan: CompiledPlan) {
+    for (index, route) in plan.routes.enumerated() {
+      guard let captures = route.template.match(topic) else { continue }
+      func capture(_ name: String) -> [UInt8]? {
+        route.captures.firstIndex(of: name).map { captures[$0] }
+      }
+      self.topic = topic
+      self.route = index
+      self.captures = captures
+      enterprise =
+        capture("enterprise").map { String(decoding: $0, as: UTF8.self) } ?? route.enterprise
+      gateway = capture("gateway").map { String(decoding: $0, as: UTF8.self) } ?? route.gateway
+      device = capture("device")
+      point = capture("point")
+      if let enterprise {
+        let shared = plan.scopes.find(Array(enterprise.utf8), scope: 0) ?? CompiledPlan.nobody
+        sharedScope = shared
+        if let gateway {
+          ownScope =
+            plan.scopes.find(Array((enterprise + "\0" + gateway).utf8), scope: 0) ?? shared
+        } else {
+          ownScope = shared
+        }
+      } else {
+        ownScope = CompiledPlan.everywhere
+        sharedScope = CompiledPlan.everywhere
+      }
+      return
+    }
+    return nil
+  }
+}

@@ -1,0 +1,475 @@
+internal import Telemetry
+
+/// Davy's own JSON: one reading, several values of one device, or many readings.
+extension Decoder {
+  /// Where the members of a record stand; −1 for absent.
+  private struct Fields {
+    var device = -1
+    var point = -1
+    var time = -1
+    var value = -1
+    var status = -1
+    var unit = -1
+    var values = -1
+    var readings = -1
+    var historical = -1
+  }
+
+  /// Where a record stands in the text.
+  private struct Path {
+    var list: StaticString = ""
+    var index = -1
+
+    func pointer(_ member: String) -> String {
+      let record = index < 0 ? "" : "\(list)/\(index)"
+      return member.isEmpty ? record : record + "/" + member
+    }
+  }
+
+  func decodeDavyJSON(
+    _ document: JSONDocument,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    let root = document[0]
+    switch root.kind {
+    case .object:
+      let fields = collect(document, 0, Path())
+      if fields.readings >= 0 {
+        let list = document[fields.readings]
+        guard list.kind == .array else {
+          refuse(message, .wrongType, "/readings", "readings has to be an array", &notes)
+          return
+        }
+        records(
+          document,
+          fields.readings,
+          "/readings",
+          fields,
+          message,
+          &batch,
+          &notes
+        )
+      } else {
+        record(document, fields, Path(), message, &batch, &notes)
+      }
+    case .array:
+      records(document, 0, "", Fields(), message, &batch, &notes)
+    default:
+      refuse(message, .wrongType, "", "neither an object nor an array", &notes)
+    }
+  }
+
+  private func records(
+    _ document: JSONDocument,
+    _ array: Int,
+    _ list: StaticString,
+    _ envelope: Fields,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var element = array + 1
+    for index in 0..<document[array].extra {
+      let path = Path(list: list, index: index)
+      if document[element].kind == .object {
+        var fields = collect(document, element, path)
+        // What the records have in common may stand once, beside `readings`.
+        if fields.device < 0 { fields.device = envelope.device }
+        if fields.time < 0 { fields.time = envelope.time }
+        if fields.historical < 0 { fields.historical = envelope.historical }
+        record(document, fields, path, message, &batch, &notes)
+      } else {
+        reject(
+          message,
+          .wrongType,
+          place: path.pointer(""),
+          detail: document.excerpt(element) + " where an object is needed",
+          &notes
+        )
+      }
+      element = document.after(element)
+    }
+  }
+
+  @inline(__always)
+  private func collect(_ document: JSONDocument, _ object: Int, _ path: Path) -> Fields {
+    var fields = Fields()
+    var member = object &+ 1
+    for _ in 0..<document[object].extra {
+      let name = document[member]
+      let value = member &+ 1
+      // Names as eight little-endian bytes: one comparison for each.
+      switch (name.bits, name.info) {
+      case (0x6563_6976_6564, 6 | 6 << 4): fields.device = value
+      case (0x74_6E69_6F70, 6 | 5 << 4): fields.point = value
+      case (0x74, 6 | 1 << 4): fields.time = value
+      case (0x76, 6 | 1 << 4): fields.value = value
+      case (0x73, 6 | 1 << 4): fields.status = value
+      case (0x7469_6E75, 6 | 4 << 4): fields.unit = value
+      case (0x7365_756C_6176, 6 | 6 << 4): fields.values = value
+      case (0x7367_6E69_6461_6572, 6 | 8 << 4): fields.readings = value
+      default: collectOther(document, member, path, &fields)
+      }
+      member = document.after(value)
+    }
+    return fields
+  }
+
+  @inline(never)
+  private func collectOther(
+    _ document: JSONDocument,
+    _ member: Int,
+    _ path: Path,
+    _ fields: inout Fields
+  ) {
+    let value = member + 1
+    switch document.text(member) {
+    case "device": fields.device = value
+    case "point": fields.point = value
+    case "t": fields.time = value
+    case "v": fields.value = value
+    case "s": fields.status = value
+    case "unit": fields.unit = value
+    case "values": fields.values = value
+    case "readings": fields.readings = value
+    case "historical": fields.historical = value
+    case let name:
+      explain(path.pointer(name), document.excerpt(value), "not a member Davy knows", .ignored)
+    }
+  }
+
+  private func record(
+    _ document: JSONDocument,
+    _ fields: Fields,
+    _ path: Path,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    guard
+      let device = davyDevice(document, fields.device, path, message, &notes)
+    else { return }
+    var draft = Draft(point: 0, value: 0)
+    if fields.time >= 0 {
+      guard let time = davyTime(document, fields.time) else {
+        reject(
+          message,
+          .timeMalformed,
+          device: plan.devices[device].id,
+          place: path.pointer("t"),
+          detail: document.excerpt(fields.time),
+          &notes
+        )
+        return
+      }
+      draft.time = time
+    }
+    if fields.historical >= 0 {
+      switch document[fields.historical].kind {
+      case .true: draft.flags.insert(.historical)
+      case .false: break
+      default:
+        reject(
+          message,
+          .wrongType,
+          device: plan.devices[device].id,
+          place: path.pointer("historical"),
+          detail: document.excerpt(fields.historical) + " where true or false is needed",
+          &notes
+        )
+        return
+      }
+    }
+    guard fields.values >= 0 else {
+      davySingle(document, fields, draft, device, path, message, &batch, &notes)
+      return
+    }
+    guard document[fields.values].kind == .object, fields.value < 0 else {
+      let both = fields.value >= 0
+      reject(
+        message,
+        both ? .unsupportedFormat : .wrongType,
+        device: plan.devices[device].id,
+        place: path.pointer("values"),
+        detail: both ? "both v and values" : document.excerpt(fields.values),
+        &notes
+      )
+      return
+    }
+    var member = fields.values + 1
+    for _ in 0..<document[fields.values].extra {
+      davyMember(document, member, fields, draft, device, path, message, &batch, &notes)
+      member = document.after(member + 1)
+    }
+  }
+
+  private func davyDevice(
+    _ document: JSONDocument,
+    _ field: Int,
+    _ path: Path,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Int? {
+    let found: Found
+    if field >= 0 {
+      switch document[field].kind {
+      case .string: found = findDevice(document.raw(field), message.match)
+      case .escaped:
+        found = document.unescaped(field).withView { findDevice($0, message.match) }
+      default:
+        reject(
+          message,
+          .wrongType,
+          place: path.pointer("device"),
+          detail: document.excerpt(field) + " where text is needed",
+          &notes
+        )
+        return nil
+      }
+    } else if let device = message.match.device {
+      found = device.withView { findDevice($0, message.match) }
+    } else {
+      reject(message, .missingField, place: path.pointer("device"), detail: "no device", &notes)
+      return nil
+    }
+    switch found {
+    case .row(let row): return row
+    case .refused(let reason):
+      let name =
+        field >= 0
+        ? document.text(field) : String(decoding: message.match.device ?? [], as: UTF8.self)
+      reject(
+        message,
+        reason,
+        device: name,
+        place: path.pointer("device"),
+        detail: name,
+        &notes
+      )
+      return nil
+    }
+  }
+
+  @inline(__always)
+  private func davyTime(_ document: JSONDocument, _ field: Int) -> Int64? {
+    let node = document[field]
+    switch node.kind {
+    case .integer: return Int64(bitPattern: node.bits)
+    case .double: return TimeText.epoch(Double(bitPattern: node.bits), .epochMilliseconds)
+    case .string: return TimeText.dateTime(document.raw(field), utcOffsetMinutes: nil)
+    default: return nil
+    }
+  }
+
+  @inline(__always)
+  private func davySingle(
+    _ document: JSONDocument,
+    _ fields: Fields,
+    _ template: Draft,
+    _ device: Int,
+    _ path: Path,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var draft = template
+    let found: Int?
+    if fields.point >= 0 {
+      switch document[fields.point].kind {
+      case .string: found = findPoint(document.raw(fields.point), device: device)
+      case .escaped:
+        found = document.unescaped(fields.point).withView { findPoint($0, device: device) }
+      default:
+        reject(
+          message,
+          .wrongType,
+          device: plan.devices[device].id,
+          place: path.pointer("point"),
+          detail: document.excerpt(fields.point) + " where text is needed",
+          &notes
+        )
+        return
+      }
+    } else if let point = message.match.point {
+      found = point.withView { findPoint($0, device: device) }
+    } else if let only = plan.devices[device].onlyPoint {
+      found = only
+    } else {
+      reject(
+        message,
+        .missingField,
+        device: plan.devices[device].id,
+        place: path.pointer("point"),
+        detail: "no point, and the device has several",
+        &notes
+      )
+      return
+    }
+    guard let found else {
+      let name =
+        fields.point >= 0
+        ? document.text(fields.point) : String(decoding: message.match.point ?? [], as: UTF8.self)
+      reject(
+        message,
+        .unknownPoint,
+        device: plan.devices[device].id,
+        point: name,
+        place: path.pointer("point"),
+        detail: name,
+        &notes
+      )
+      return
+    }
+    draft.point = found
+    davyValue(
+      document,
+      fields.value,
+      status: fields.status,
+      unit: fields.unit,
+      draft,
+      path.pointer,
+      "v",
+      message,
+      &batch,
+      &notes
+    )
+  }
+
+  /// One member of `values`: a number, or an object with v, s and unit.
+  private func davyMember(
+    _ document: JSONDocument,
+    _ member: Int,
+    _ fields: Fields,
+    _ template: Draft,
+    _ device: Int,
+    _ path: Path,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    let found =
+      document[member].kind == .string
+      ? findPoint(document.raw(member), device: device)
+      : document.unescaped(member).withView { findPoint($0, device: device) }
+    let place = { (_: String) in
+      path.pointer("values/" + Self.escapedToken(document.text(member)))
+    }
+    guard let found else {
+      reject(
+        message,
+        .unknownPoint,
+        device: plan.devices[device].id,
+        point: document.text(member),
+        place: place(""),
+        detail: document.text(member),
+        &notes
+      )
+      return
+    }
+    var draft = template
+    draft.point = found
+    let value = member + 1
+    guard document[value].kind == .object else {
+      davyValue(
+        document,
+        value,
+        status: fields.status,
+        unit: -1,
+        draft,
+        place,
+        "",
+        message,
+        &batch,
+        &notes
+      )
+      return
+    }
+    let inner = collect(document, value, Path(list: "", index: -1))
+    davyValue(
+      document,
+      inner.value,
+      status: inner.status >= 0 ? inner.status : fields.status,
+      unit: inner.unit,
+      draft,
+      { place("") + "/" + $0 },
+      "v",
+      message,
+      &batch,
+      &notes
+    )
+  }
+
+  /// Status, value and unit of one reading.
+  @inline(__always)
+  private func davyValue(
+    _ document: JSONDocument,
+    _ value: Int,
+    status: Int,
+    unit: Int,
+    _ template: Draft,
+    _ place: (String) -> String,
+    _ name: String,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var draft = template
+    if status >= 0 {
+      guard
+        let known = statusOf(
+          document,
+          status,
+          point: draft.point,
+          ownNames: true,
+          place,
+          message,
+          &notes
+        )
+      else { return }
+      draft.status = known
+    }
+    guard
+      let number = valueOf(
+        document,
+        value,
+        draft,
+        numbersInStrings: false,
+        place,
+        name,
+        message,
+        &notes
+      )
+    else { return }
+    draft.value = number
+    if unit >= 0 {
+      guard
+        let converted = convert(
+          document,
+          unit,
+          number,
+          point: draft.point,
+          place,
+          message,
+          &notes
+        )
+      else { return }
+      draft.value = converted
+    }
+    emit(draft, message, place: place(name), &batch, &notes)
+  }
+
+  /// A member name as a token of a JSON pointer.
+  static func escapedToken(_ name: String) -> String {
+    var result = ""
+    for character in name {
+      switch character {
+      case "~": result += "~0"
+      case "/": result += "~1"
+      default: result.append(character)
+      }
+    }
+    return result
+  }
+}

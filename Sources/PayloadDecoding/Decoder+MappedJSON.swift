@@ -1,0 +1,390 @@
+internal import Telemetry
+
+/// Foreign JSON, taken apart by a declared mapping.
+extension Decoder {
+  /// Where the wildcards of the value's pointer stand now.
+  private struct Binding {
+    /// Element (or member value) of each wildcard.
+    var nodes: [Int] = []
+    /// Member name node of each wildcard; −1 for array elements.
+    var names: [Int] = []
+    /// Element number of each wildcard.
+    var numbers: [Int] = []
+  }
+
+  func decodeMappedJSON(
+    _ document: JSONDocument,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    guard let mapping = plan.routes[message.match.route].mapping else { return }
+    for value in mapping.values {
+      var binding = Binding()
+      expand(
+        document,
+        mapping,
+        value,
+        token: 0,
+        node: 0,
+        &binding,
+        message,
+        &batch,
+        &notes
+      )
+    }
+  }
+
+  private func expand(
+    _ document: JSONDocument,
+    _ mapping: CompiledMapping,
+    _ value: CompiledMapping.Value,
+    token: Int,
+    node: Int,
+    _ binding: inout Binding,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var node = node
+    var token = token
+    while token < value.tokens.count {
+      switch value.tokens[token] {
+      case .name(let name):
+        guard let next = step(document, node, name) else {
+          if value.required {
+            reject(
+              message,
+              .missingField,
+              place: value.text,
+              detail: "nothing at \(value.text)",
+              &notes
+            )
+          }
+          return
+        }
+        node = next
+        token += 1
+      case .wildcard:
+        let container = document[node]
+        guard container.kind == .array || container.kind == .object else {
+          reject(
+            message,
+            .wrongType,
+            place: value.text,
+            detail: document.excerpt(node) + " where an array or object is needed",
+            &notes
+          )
+          return
+        }
+        let isObject = container.kind == .object
+        var child = node + 1
+        for number in 0..<container.extra {
+          let element = isObject ? child + 1 : child
+          binding.nodes.append(element)
+          binding.names.append(isObject ? child : -1)
+          binding.numbers.append(number)
+          expand(
+            document,
+            mapping,
+            value,
+            token: token + 1,
+            node: element,
+            &binding,
+            message,
+            &batch,
+            &notes
+          )
+          binding.nodes.removeLast()
+          binding.names.removeLast()
+          binding.numbers.removeLast()
+          child = document.after(element)
+        }
+        return
+      }
+    }
+    mappedReading(document, mapping, value, node, binding, message, &batch, &notes)
+  }
+
+  /// One token of a pointer from `node`.
+  private func step(_ document: JSONDocument, _ node: Int, _ name: [UInt8]) -> Int? {
+    switch document[node].kind {
+    case .object:
+      return name.withView { document.member($0, of: node) }
+    case .array:
+      guard let number = name.withView({ JSONNumber.parse($0) }), number.kind == .integer,
+        number.bits < UInt64(document[node].extra)
+      else { return nil }
+      var element = node + 1
+      for _ in 0..<number.bits { element = document.after(element) }
+      return element
+    default:
+      return nil
+    }
+  }
+
+  private func follow(
+    _ document: JSONDocument,
+    _ pointer: CompiledMapping.Pointer,
+    _ binding: Binding
+  ) -> Int? {
+    var wildcard = pointer.anchor
+    var node = wildcard > 0 && wildcard <= binding.nodes.count ? binding.nodes[wildcard - 1] : 0
+    for token in pointer.tokens {
+      switch token {
+      case .name(let name):
+        guard let next = step(document, node, name) else { return nil }
+        node = next
+      case .wildcard:
+        // Another container than the value's: the element at the same number.
+        guard wildcard < binding.numbers.count else { return nil }
+        let container = document[node]
+        let number = binding.numbers[wildcard]
+        guard container.kind == .array || container.kind == .object, number < container.extra
+        else { return nil }
+        let isObject = container.kind == .object
+        var child = node + 1
+        for _ in 0..<number { child = document.after(isObject ? child + 1 : child) }
+        node = isObject ? child + 1 : child
+        wildcard += 1
+      }
+    }
+    return node
+  }
+
+  /// Where an attribute was found.
+  private enum Attribute {
+    case node(Int)
+    case bytes([UInt8])
+    case absent
+  }
+
+  private func attribute(
+    _ document: JSONDocument,
+    _ source: CompiledMapping.Source,
+    _ binding: Binding,
+    _ message: Message
+  ) -> Attribute {
+    switch source {
+    case .pointer(let pointer):
+      return follow(document, pointer, binding).map { .node($0) } ?? .absent
+    case .topic(let name):
+      let route = plan.routes[message.match.route]
+      let wanted = String(decoding: name, as: UTF8.self)
+      guard let index = route.captures.firstIndex(of: wanted) else { return .absent }
+      return .bytes(message.match.captures[index])
+    case .constant(let bytes):
+      return .bytes(bytes)
+    case .key(let number):
+      guard number >= 0, number < binding.names.count else { return .absent }
+      let name = binding.names[number]
+      return name >= 0
+        ? .bytes(document.unescaped(name)) : .bytes(Array("\(binding.numbers[number])".utf8))
+    }
+  }
+
+  /// A name; numbers are taken as their text.
+  ///
+  /// Nil when absent or of another type.
+  private func name(_ document: JSONDocument, _ attribute: Attribute) -> [UInt8]? {
+    switch attribute {
+    case .bytes(let bytes): return bytes
+    case .absent: return nil
+    case .node(let node):
+      switch document[node].kind {
+      case .string, .integer: return document.raw(node).array
+      case .escaped: return document.unescaped(node)
+      default: return nil
+      }
+    }
+  }
+
+  private func describe(_ source: CompiledMapping.Source) -> String {
+    switch source {
+    case .pointer(let pointer): pointer.text
+    case .topic(let name): "topic {\(String(decoding: name, as: UTF8.self))}"
+    case .constant: "constant"
+    case .key(let number): "key \(number)"
+    }
+  }
+
+  private func place(
+    _ document: JSONDocument,
+    _ text: String,
+    _ binding: Binding
+  ) -> String {
+    var wildcard = 0
+    return text.split(separator: "/", omittingEmptySubsequences: false).map { part in
+      guard part == "*", wildcard < binding.numbers.count else { return String(part) }
+      defer { wildcard += 1 }
+      let name = binding.names[wildcard]
+      return name >= 0
+        ? Self.escapedToken(document.text(name)) : "\(binding.numbers[wildcard])"
+    }.joined(separator: "/")
+  }
+
+  private func mappedReading(
+    _ document: JSONDocument,
+    _ mapping: CompiledMapping,
+    _ value: CompiledMapping.Value,
+    _ node: Int,
+    _ binding: Binding,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    let route = message.match.route
+    guard
+      let deviceName = name(document, attribute(document, value.device, binding, message)),
+      let pointName = name(document, attribute(document, value.point, binding, message))
+    else {
+      let device = name(document, attribute(document, value.device, binding, message))
+      let source = device == nil ? value.device : value.point
+      reject(
+        message,
+        .missingField,
+        device: device.map { String(decoding: $0, as: UTF8.self) } ?? "",
+        place: place(document, describe(source), binding),
+        detail: device == nil ? "no device name" : "no point name",
+        &notes
+      )
+      return
+    }
+    let device: Int
+    switch deviceName.withView({ findDevice($0, message.match) }) {
+    case .row(let row): device = row
+    case .refused(let reason):
+      let text = String(decoding: deviceName, as: UTF8.self)
+      reject(
+        message,
+        reason,
+        device: text,
+        place: place(document, describe(value.device), binding),
+        detail: text,
+        &notes
+      )
+      return
+    }
+    guard let point = pointName.withView({ findPoint($0, device: device) }) else {
+      let text = String(decoding: pointName, as: UTF8.self)
+      reject(
+        message,
+        .unknownPoint,
+        device: plan.devices[device].id,
+        point: text,
+        place: place(document, value.text, binding),
+        detail: text,
+        &notes
+      )
+      return
+    }
+    var draft = Draft(point: point, value: 0)
+    if let source = value.time {
+      switch attribute(document, source, binding, message) {
+      case .absent: break
+      case .node(let field) where document[field].kind == .null: break
+      case let found:
+        guard let time = mappedTime(document, found, mapping.timeFormat) else {
+          reject(
+            message,
+            .timeMalformed,
+            device: plan.devices[device].id,
+            point: plan.points[point].name,
+            place: place(document, describe(source), binding),
+            detail: text(document, found),
+            &notes
+          )
+          return
+        }
+        draft.time = time
+      }
+    }
+    if let source = value.status {
+      switch attribute(document, source, binding, message) {
+      case .absent: break
+      case .node(let field):
+        let where_ = { (_: String) in describe(source) }
+        guard
+          let status = statusOf(
+            document,
+            field,
+            point: point,
+            ownNames: false,
+            where_,
+            message,
+            &notes
+          )
+        else { return }
+        draft.status = status
+      case .bytes(let code):
+        draft.status =
+          code.withView {
+            findStatus($0, device: device, route: route, ownNames: false)
+          } ?? .unknown
+      }
+    }
+    let text = place(document, value.text, binding)
+    guard
+      let number = valueOf(
+        document,
+        node,
+        draft,
+        numbersInStrings: mapping.numbersInStrings,
+        { _ in text },
+        "",
+        message,
+        &notes
+      )
+    else { return }
+    draft.value = number * value.scale + value.offset
+    if let source = value.unit,
+      case .some(let unit) = name(document, attribute(document, source, binding, message)),
+      unit != plan.points[point].sourceUnit
+    {
+      guard
+        let converted = convert(
+          String(decoding: unit, as: UTF8.self),
+          draft.value,
+          point: point,
+          place: text,
+          message,
+          &notes
+        )
+      else { return }
+      draft.value = converted
+    }
+    emit(draft, message, place: text, &batch, &notes)
+  }
+
+  private func text(_ document: JSONDocument, _ attribute: Attribute) -> String {
+    switch attribute {
+    case .node(let node): document.excerpt(node)
+    case .bytes(let bytes): String(decoding: bytes, as: UTF8.self)
+    case .absent: ""
+    }
+  }
+
+  private func mappedTime(
+    _ document: JSONDocument,
+    _ attribute: Attribute,
+    _ format: TimeFormat
+  ) -> Int64? {
+    switch attribute {
+    case .absent: return nil
+    case .bytes(let bytes): return bytes.withView { TimeText.parse($0, format) }
+    case .node(let node):
+      let field = document[node]
+      switch (field.kind, format) {
+      case (.integer, .compact), (.string, _):
+        return TimeText.parse(document.raw(node), format)
+      case (.escaped, _):
+        return document.unescaped(node).withView { TimeText.parse($0, format) }
+      case (.integer, _):
+        return TimeText.epoch(Int64(bitPattern: field.bits), format)
+      case (.double, _):
+        return TimeText.epoch(Double(bitPattern: field.bits), format)
+      default: return nil
+      }
+    }
+  }
+}

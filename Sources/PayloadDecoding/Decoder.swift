@@ -1,0 +1,426 @@
+public import Telemetry
+
+/// Turns messages into readings by a compiled plan.
+///
+/// A value: its state is the plan, scratch memory and what stateful formats (Sparkplug B, HJ 212)
+/// have to remember. The result depends only on the plan and on the messages and times handed in,
+/// in their order, so that a replay decodes as the live run did. No bytes can make it trap, and what
+/// it keeps is bounded by the plan's limits.
+public struct Decoder: Sendable {
+  /// What of the current message the helpers need.
+  struct Message {
+    var match: TopicMatch
+    var sequence: UInt64
+    var received: Timestamp
+    var firstReading: Int
+    var firstNote: Int
+  }
+
+  private struct TopicSlot {
+    var hash: UInt64 = 0
+    var match: TopicMatch?
+  }
+
+  let plan: CompiledPlan
+  private var topics: [TopicSlot]
+  private var nodes: [JSONNode] = []
+  var sparkplug = SparkplugState()
+  var hj212 = HJ212State()
+  /// What becomes of each field, when someone asked.
+  var trace: Trace?
+
+  /// Makes a decoder.
+  public init(plan: DecodingPlan) {
+    self.plan = CompiledPlan(plan)
+    topics = Array(repeating: TopicSlot(), count: 4_096)
+  }
+
+  /// Decodes one message: appends its readings to `batch` and what else there is to say to `notes`.
+  public mutating func decode(
+    topic: [UInt8],
+    payload: [UInt8],
+    sequence: UInt64,
+    received: Timestamp,
+    into batch: inout ReadingBatch,
+    notes: inout [DecodingNote]
+  ) {
+    topic.withView { topic in
+      payload.withView { payload in
+        decode(
+          topic,
+          payload,
+          sequence: sequence,
+          received: received,
+          into: &batch,
+          notes: &notes
+        )
+      }
+    }
+  }
+
+  /// Decodes one message from borrowed bytes.
+  public mutating func decode(
+    topic: Span<UInt8>,
+    payload: Span<UInt8>,
+    sequence: UInt64,
+    received: Timestamp,
+    into batch: inout ReadingBatch,
+    notes: inout [DecodingNote]
+  ) {
+    unsafe topic.withUnsafeBufferPointer { topic in
+      unsafe payload.withUnsafeBufferPointer { payload in
+        unsafe decode(
+          ByteView(topic),
+          ByteView(payload),
+          sequence: sequence,
+          received: received,
+          into: &batch,
+          notes: &notes
+        )
+      }
+    }
+  }
+
+  private mutating func decode(
+    _ topic: ByteView,
+    _ payload: ByteView,
+    sequence: UInt64,
+    received: Timestamp,
+    into batch: inout ReadingBatch,
+    notes: inout [DecodingNote]
+  ) {
+    if let due = nextDeadline, due <= received { advance(to: received, notes: &notes) }
+    guard let match = match(topic) else {
+      notes.append(
+        .reject(
+          Reject(reason: .unknownTopic, detail: topic.excerpt(256), wholeMessage: true)
+        )
+      )
+      return
+    }
+    let message = Message(
+      match: match,
+      sequence: sequence,
+      received: received,
+      firstReading: batch.count,
+      firstNote: notes.count
+    )
+    guard payload.count <= plan.limits.payloadBytes else {
+      refuse(message, .oversize, "", "\(payload.count) bytes", &notes)
+      return
+    }
+    switch plan.routes[match.route].format {
+    case .davyJSON:
+      withJSON(payload, message, &notes) { decoder, document, notes in
+        decoder.decodeDavyJSON(document, message, &batch, &notes)
+      }
+    case .mappedJSON:
+      withJSON(payload, message, &notes) { decoder, document, notes in
+        decoder.decodeMappedJSON(document, message, &batch, &notes)
+      }
+    case .senMLJSON:
+      withJSON(payload, message, &notes) { decoder, document, notes in
+        decoder.decodeSenMLJSON(document, message, &batch, &notes)
+      }
+    case .senMLCBOR:
+      decodeSenMLCBOR(payload, message, &batch, &notes)
+    case .influxLine(let options):
+      decodeInflux(payload, options, message, &batch, &notes)
+    case .sparkplugB(let options):
+      decodeSparkplug(payload, options, message, &batch, &notes)
+    case .hj212(let options):
+      decodeHJ212(payload, options, message, &batch, &notes)
+    }
+  }
+
+  /// When ``advance(to:notes:)`` has something to do next; nil for nothing awaited.
+  public var nextDeadline: Timestamp? {
+    switch (sparkplug.nextDeadline, hj212.nextDeadline) {
+    case (let left?, let right?): min(left, right)
+    case (let left, let right): left ?? right
+    }
+  }
+
+  /// Runs what has become due: rebirth requests, multi-part messages given up.
+  public mutating func advance(to now: Timestamp, notes: inout [DecodingNote]) {
+    advanceSparkplug(to: now, &notes)
+    advanceHJ212(to: now, &notes)
+  }
+
+  // MARK: Topic
+
+  private mutating func match(_ topic: ByteView) -> TopicMatch? {
+    let hash = topic.hash(seed: 0)
+    let index = Int(truncatingIfNeeded: hash) & (topics.count &- 1)
+    if topics[index].hash == hash, let match = topics[index].match, topic.equals(match.topic) {
+      return match
+    }
+    guard let match = TopicMatch(topic.array, plan: plan) else { return nil }
+    topics[index] = TopicSlot(hash: hash, match: match)
+    return match
+  }
+
+  // MARK: JSON
+
+  private mutating func withJSON(
+    _ payload: ByteView,
+    _ message: Message,
+    _ notes: inout [DecodingNote],
+    _ body: (inout Decoder, JSONDocument, inout [DecodingNote]) -> Void
+  ) {
+    let capacity = JSONParser.capacity(for: payload.count, depth: plan.limits.depth)
+    if nodes.count < capacity {
+      nodes = Array(repeating: JSONNode(.null, offset: 0), count: capacity)
+    }
+    // The nodes are taken out for the time of the call, so that `self` stays free to be changed.
+    var nodes: [JSONNode] = []
+    swap(&nodes, &self.nodes)
+    defer { swap(&nodes, &self.nodes) }
+    let depth = plan.limits.depth
+    unsafe nodes.withUnsafeMutableBufferPointer { buffer in
+      guard let base = buffer.baseAddress else { return }
+      var parser = unsafe JSONParser(
+        payload,
+        nodes: base,
+        capacity: buffer.count,
+        depthLimit: depth
+      )
+      do throws(JSONError) {
+        let count = try parser.parse()
+        let document = unsafe JSONDocument(
+          bytes: payload,
+          nodes: UnsafePointer(base),
+          count: count
+        )
+        body(&self, document, &notes)
+      } catch {
+        refuse(message, error.reason, "byte \(error.offset)", error.detail, &notes)
+      }
+    }
+  }
+
+  // MARK: Refusing
+
+  /// Refuses the whole message.
+  @inline(never)
+  func refuse(
+    _ message: Message,
+    _ reason: RejectReason,
+    _ place: String,
+    _ detail: String,
+    _ notes: inout [DecodingNote]
+  ) {
+    let reject = Reject(
+      reason: reason,
+      device: message.match.device.map { String(decoding: $0, as: UTF8.self) } ?? "",
+      place: place,
+      detail: detail,
+      wholeMessage: true
+    )
+    notes.append(.reject(reject))
+    explain(place, detail, "message refused: \(reason.rawValue)", .rejected)
+  }
+
+  /// Refuses one reading; beyond the notes limit equal reasons are counted together.
+  @inline(never)
+  func reject(
+    _ message: Message,
+    _ reason: RejectReason,
+    device: @autoclosure () -> String = "",
+    point: @autoclosure () -> String = "",
+    place: @autoclosure () -> String,
+    detail: @autoclosure () -> String,
+    _ notes: inout [DecodingNote]
+  ) {
+    if notes.count - message.firstNote >= plan.limits.notesPerMessage {
+      for index in (message.firstNote..<notes.count).reversed() {
+        guard case .reject(var reject) = notes[index], reject.reason == reason else { continue }
+        reject.count += 1
+        notes[index] = .reject(reject)
+        return
+      }
+    }
+    let reject = Reject(
+      reason: reason,
+      device: device(),
+      point: point(),
+      place: place(),
+      detail: detail()
+    )
+    explain(
+      reject.place,
+      reject.detail,
+      "refused: \(reason.rawValue). \(reason.remedy)",
+      .rejected
+    )
+    notes.append(.reject(reject))
+  }
+
+  /// Notes something that cost no reading, within the notes limit.
+  @inline(never)
+  func event(
+    _ message: Message,
+    _ event: DecodingEvent,
+    _ notes: inout [DecodingNote]
+  ) {
+    guard notes.count - message.firstNote < plan.limits.notesPerMessage * 2 else { return }
+    notes.append(.event(event))
+  }
+
+  // MARK: Looking up
+
+  /// A device found, or why not.
+  enum Found {
+    case row(Int)
+    case refused(RejectReason)
+  }
+
+  @inline(__always)
+  func findDevice(_ name: ByteView, _ match: TopicMatch) -> Found {
+    if let row = plan.deviceNames.find(name, scope: match.ownScope), row < CompiledPlan.ambiguous {
+      return .row(Int(row))
+    }
+    return findDeviceElsewhere(name, match)
+  }
+
+  @inline(never)
+  private func findDeviceElsewhere(_ name: ByteView, _ match: TopicMatch) -> Found {
+    if let row = plan.deviceNames.find(name, scope: match.sharedScope),
+      row < CompiledPlan.ambiguous
+    {
+      return .row(Int(row))
+    }
+    guard let row = plan.deviceNames.find(name, scope: CompiledPlan.everywhere) else {
+      return .refused(.unknownDevice)
+    }
+    guard row == CompiledPlan.ambiguous || match.enterprise != nil else { return .row(Int(row)) }
+    // A topic without a gateway names the enterprise only: its gateways' devices are its own.
+    if match.gateway == nil, let enterprise = match.enterprise {
+      let owned = plan.devices.indices.filter {
+        plan.devices[$0].enterprise == enterprise && name.equals(Array(plan.devices[$0].id.utf8))
+      }
+      if owned.count == 1 { return .row(owned[0]) }
+      if owned.count > 1 { return .refused(.ambiguousDevice) }
+    }
+    return .refused(match.enterprise == nil ? .ambiguousDevice : .notOwner)
+  }
+
+  @inline(__always)
+  func findPoint(_ name: ByteView, device: Int) -> Int? {
+    plan.pointNames.find(name, scope: UInt32(truncatingIfNeeded: device)).map {
+      Int($0)
+    }
+  }
+
+  /// The meaning of a status code; nil when no table has it.
+  @inline(__always)
+  func findStatus(
+    _ code: ByteView,
+    device: Int,
+    route: Int,
+    ownNames: Bool
+  ) -> SourceStatus? {
+    if let raw = plan.statusCodes.find(code, scope: UInt32(truncatingIfNeeded: device))
+      ?? plan.statusCodes.find(code, scope: plan.routes[route].statusScope)
+    {
+      return SourceStatus(rawValue: UInt8(truncatingIfNeeded: raw))
+    }
+    guard ownNames, let raw = plan.statusNames.find(code, scope: 0) else { return nil }
+    return SourceStatus(rawValue: UInt8(truncatingIfNeeded: raw))
+  }
+
+  // MARK: Giving out
+
+  /// One reading on its way out, in the device's own terms.
+  struct Draft {
+    var point: Int
+    var value: Double
+    var time: Int64?
+    var status: SourceStatus = .normal
+    var flags: ReadingFlags = []
+  }
+
+  /// Checks time, scales and appends; false when the reading was refused.
+  @inline(__always)
+  func emit(
+    _ draft: Draft,
+    _ message: Message,
+    place: @autoclosure () -> String,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    let point = plan.points[draft.point]
+    let value = draft.value * point.scale + point.offset
+    var flags = draft.flags
+    var time = message.received.milliseconds
+    if let sent = draft.time { time = sent } else { flags.insert(.receiveTimed) }
+    guard value.isFinite, isSane(time, message.received),
+      batch.count &- message.firstReading < plan.limits.readingsPerMessage
+    else {
+      refuseDraft(draft, value, message, place: place(), batch.count, &notes)
+      return
+    }
+    batch.append(
+      Reading(
+        channel: point.channel,
+        time: Timestamp(milliseconds: time),
+        value: value,
+        status: draft.status,
+        flags: flags
+      ),
+      sequence: message.sequence
+    )
+    if trace != nil { explainReading(draft, value, time, flags, place()) }
+  }
+
+  @inline(__always)
+  func isSane(_ time: Int64, _ received: Timestamp) -> Bool {
+    time >= plan.limits.earliest.milliseconds
+      && time &- received.milliseconds <= plan.limits.aheadMilliseconds
+  }
+
+  @inline(never)
+  private func refuseDraft(
+    _ draft: Draft,
+    _ value: Double,
+    _ message: Message,
+    place: String,
+    _ count: Int,
+    _ notes: inout [DecodingNote]
+  ) {
+    let point = plan.points[draft.point]
+    let device = plan.devices[point.device].id
+    let time = draft.time ?? message.received.milliseconds
+    if !value.isFinite {
+      reject(
+        message,
+        .notFinite,
+        device: device,
+        point: point.name,
+        place: place,
+        detail: "\(draft.value)",
+        &notes
+      )
+    } else if !isSane(time, message.received) {
+      reject(
+        message,
+        .timeOutOfRange,
+        device: device,
+        point: point.name,
+        place: place,
+        detail: "\(time) ms since 1970",
+        &notes
+      )
+    } else {
+      reject(
+        message,
+        .tooManyReadings,
+        device: device,
+        point: point.name,
+        place: place,
+        detail: "more than \(plan.limits.readingsPerMessage) readings",
+        &notes
+      )
+    }
+  }
+}

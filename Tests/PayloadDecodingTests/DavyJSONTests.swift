@@ -1,0 +1,261 @@
+import PayloadDecoding
+import Telemetry
+import Testing
+
+/// Davy JSON: a payload, and what it becomes.
+@Suite struct DavyJSONTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var payload: String
+    var expected: String
+    var topic = "davy/v1/acme/gw-1/readings"
+    var testDescription: String { payload }
+  }
+
+  static func routes() throws -> [TopicRoute] {
+    [
+      TopicRoute(
+        id: "davy",
+        template: try TopicTemplate("davy/v1/{enterprise}/{gateway}/readings"),
+        format: .davyJSON
+      ),
+      TopicRoute(
+        id: "davy-point",
+        template: try TopicTemplate("davy/v1/{enterprise}/{gateway}/readings/{device}/{point}"),
+        format: .davyJSON
+      ),
+      TopicRoute(id: "bare", template: try TopicTemplate("bare"), format: .davyJSON),
+    ]
+  }
+
+  static let t = "\"t\":1795451234567"
+  static let cases: [Case] = [
+    // What a reading may look like.
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4",\#(t),"v":1.03}"#,
+      expected: "1=1.03@1795451234567"
+    ),
+    Case(
+      payload: #"{"v":1.03,"t":1795451234567,"point":"ch4","device":"GD-07"}"#,
+      expected: "1=1.03@1795451234567"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1}"#, expected: "1=1.0"),
+    Case(payload: #"{"device":"7","point":"温度",\#(t),"v":-3.5}"#, expected: "2=-3.5@1795451234567"),
+    Case(payload: #"{"device":"泵房7号","point":"ch4",\#(t),"v":1}"#, expected: "1=1.0@1795451234567"),
+    Case(
+      payload: #"{"d\u0065vice":"GD\u002d07","point":"ch\u0034",\#(t),"\u0076":1}"#,
+      expected: "1=1.0@1795451234567"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04.567+08:00","v":1}"#,
+      expected: "1=1.0@1795425124567"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23t09:12:04z","v":1}"#,
+      expected: "1=1.0@1795425124000"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":1795451234567.9,"v":true}"#,
+      expected: "1=1.0@1795451234567"
+    ),
+    Case(
+      payload: #"{"device":"GD-07",\#(t),"values":{"ch4":1.5,"temp":20.25}}"#,
+      expected: "1=1.5@1795451234567 2=20.25@1795451234567"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07",\#(t),"values":{"ch4":{"v":1.5,"s":"alarm"},"temp":{"v":68,"unit":"degF"}}}"#,
+      expected: "1=1.5@1795451234567/alarm 2=20.0@1795451234567"
+    ),
+    Case(
+      payload: #"[{"device":"GD-07","point":"ch4",\#(t),"v":1},{"device":"shared",\#(t),"v":2}]"#,
+      expected: "1=1.0@1795451234567 7=2.0@1795451234567"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07",\#(t),"readings":[{"point":"ch4","v":1},{"point":"temp","t":1795451234000,"v":2}]}"#,
+      expected: "1=1.0@1795451234567 2=2.0@1795451234000"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","historical":true,"readings":[{"point":"ch4",\#(t),"v":1}]}"#,
+      expected: "1=1.0@1795451234567/historical"
+    ),
+    Case(payload: #"{"v":3}"#, expected: "1=3.0", topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"),
+    Case(payload: "[]", expected: ""),
+    Case(payload: #"{"readings":[]}"#, expected: ""),
+    Case(
+      payload: #"{"device":"X-1","v":3,"unit":"MPa","note":{"a":[1,2]}}"#,
+      expected: "5=3000.0",
+      topic: "bare"
+    ),
+    // Status, unit, scale.
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":"alarm"}"#, expected: "1=1.0/alarm"),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":"报警"}"#, expected: "1=1.0/alarm"),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":8}"#, expected: "1=1.0/overRange"),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":8.0}"#, expected: "1=1.0/overRange"),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1,"s":99}"#,
+      expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"E"}"#,
+      expected: "1=0.0/sensorFault"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","s":"断线"}"#, expected: "1=0.0/lineBroken"),
+    Case(payload: #"{"device":"GD-07","point":"level","v":2500}"#, expected: "3=3.5"),
+    Case(payload: #"{"device":"GD-07","point":"level","v":2.5,"unit":"m"}"#, expected: "3=3.5"),
+    Case(payload: #"{"device":"GD-07","point":"temp","v":20,"unit":"℃"}"#, expected: "2=20.0"),
+    // What is refused.
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1,"unit":"ppm"}"#,
+      expected: "!unitMismatch /unit"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":"1"}"#, expected: "!wrongType /v"),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":"NaN"}"#, expected: "!notFinite /v"),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":NaN}"#,
+      expected: "!malformedPayload byte 36"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1e999}"#, expected: "!notFinite /v"),
+    Case(
+      payload: #"{"device":"GD-07","point":"level","v":1e308,"unit":"m"}"#,
+      expected: "!notFinite /v"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":[1]}"#, expected: "!wrongType /v"),
+    Case(payload: #"{"device":"GD-07","point":"ch4"}"#, expected: "!missingField /v"),
+    Case(payload: #"{"device":"GD-07","v":1}"#, expected: "!missingField /point"),
+    Case(payload: #"{"point":"ch4","v":1}"#, expected: "!missingField /device"),
+    Case(payload: #"{"device":7,"point":"ch4","v":1}"#, expected: "!wrongType /device"),
+    Case(payload: #"{"device":"GD-99","point":"ch4","v":1}"#, expected: "!unknownDevice /device"),
+    Case(payload: #"{"device":"GD-07","point":"h2s","v":1}"#, expected: "!unknownPoint /point"),
+    Case(payload: #"{"device":"GD-08","point":"co","v":1}"#, expected: "!notOwner /device"),
+    Case(payload: #"{"device":"X-1","point":"p","v":1}"#, expected: "!notOwner /device"),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
+      expected: "!notOwner /device",
+      topic: "davy/v1/acme/gw-2/readings"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
+      expected: "!notOwner /device",
+      topic: "davy/v1/nobody/gw-2/readings"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
+      expected: "6=1.0",
+      topic: "davy/v1/other/gw-1/readings"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
+      expected: "!ambiguousDevice /device",
+      topic: "bare"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
+      expected: "!unknownTopic",
+      topic: "davy/v2/acme/gw-1/readings"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"yesterday","v":1}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04","v":1}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"2026-02-30T17:12:04Z","v":1}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":1795451234,"v":1}"#,
+      expected: "!timeOutOfRange /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":9223372036854775807,"v":1}"#,
+      expected: "!timeOutOfRange /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":-9223372036854775808,"v":1}"#,
+      expected: "!timeOutOfRange /v"
+    ),
+    // A clock that is a year wrong is the engine's to find.
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":1895451234567,"v":1}"#,
+      expected: "1=1.0@1895451234567"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","values":{"ch4":1},"v":1}"#,
+      expected: "!unsupportedFormat /values"
+    ),
+    Case(payload: "7", expected: "!wrongType"),
+    Case(payload: "", expected: "!malformedPayload byte 0"),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1,"v":2}"#,
+      expected: "!duplicateKey byte 39"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","v":1"#, expected: "!malformedPayload byte 37"),
+    // The good readings beside a bad one are kept.
+    Case(
+      payload:
+        #"[{"device":"GD-07","point":"ch4","v":1},5,{"device":"GD-07","point":"no","v":1},{"device":"GD-07","point":"temp","v":2}]"#,
+      expected: "1=1.0 2=2.0 !wrongType /1 !unknownPoint /2/point"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","values":{"ch4":1,"a/b~c":5,"temp":"x"}}"#,
+      expected: "1=1.0 !unknownPoint /values/a~1b~0c !wrongType /values/temp"
+    ),
+  ]
+
+  @Test("a payload and what it becomes", arguments: cases)
+  func table(_ item: Case) throws {
+    var bench = Bench(try Self.routes())
+    #expect(bench.send(item.topic, item.payload).description == item.expected)
+  }
+
+  @Test("limits are kept and what is over them is counted")
+  func limits() throws {
+    var bench = Bench(
+      try Self.routes(),
+      limits: DecodingLimits(
+        payloadBytes: 2_000,
+        depth: 4,
+        readingsPerMessage: 10,
+        notesPerMessage: 3
+      )
+    )
+    let one = #"{"device":"GD-07","point":"ch4","v":1}"#
+    let twelve = "[" + Array(repeating: one, count: 12).joined(separator: ",") + "]"
+    let topic = "davy/v1/acme/gw-1/readings"
+    let outcome = bench.send(topic, twelve)
+    #expect(outcome.readings.count == 10)
+    #expect(outcome.lines.suffix(2) == ["!tooManyReadings /10/v", "!tooManyReadings /11/v"])
+    #expect(
+      bench.send(topic, "[1,2,3,4,5,6]").description
+        == "!wrongType /0 !wrongType /1 !wrongType /2 x4"
+    )
+    #expect(bench.send(topic, "[[[[[]]]]]").description == "!tooDeep byte 4")
+    #expect(bench.send(topic, String(repeating: " ", count: 2_001)).description == "!oversize")
+  }
+
+  @Test("every reason has a stable name and a remedy in two languages")
+  func remedies() {
+    for reason in RejectReason.allCases {
+      #expect(!reason.remedy.isEmpty && !reason.remedyChinese.isEmpty)
+      #expect(reason.remedyChinese.unicodeScalars.contains { $0.value > 0x4E00 })
+    }
+    #expect(Set(RejectReason.allCases.map(\.remedy)).count == RejectReason.allCases.count)
+  }
+
+  @Test("explains each field without changing the decoder")
+  func explain() throws {
+    let bench = Bench(try Self.routes())
+    let fields = bench.decoder.explain(
+      topic: Array("davy/v1/acme/gw-1/readings".utf8),
+      payload: Array(#"{"device":"GD-07","note":1,"values":{"ch4":2.5,"zz":1}}"#.utf8),
+      received: Bench.received
+    )
+    #expect(fields.map(\.place) == ["topic", "/note", "/values/ch4", "/values/zz"])
+    #expect(fields.map(\.outcome) == [.used, .ignored, .used, .rejected])
+    #expect(fields[2].meaning.contains("acme/GD-07/ch4 = 2.5 %LEL"))
+  }
+}
