@@ -1,0 +1,163 @@
+import Glibc
+import Logging
+
+/// Keeps one client connected: attempts, back-off for ever, protocol fall-back, state reports.
+///
+/// Used from one thread.
+final class Link {
+  private enum Phase {
+    case idle(until: Int64)
+    case running(Connection)
+    case stopped
+  }
+
+  let options: MQTTOptions
+  private let cleanStart: Bool
+  private let logger: Logger
+  private let observer: (@Sendable (LinkState) -> Void)?
+  private var phase = Phase.idle(until: 0)
+  private var version: MQTTVersion
+  private var fellBack = false
+  private var failures = 0
+  private var silentRefusals = 0
+  private(set) var reconnects = 0
+  private(set) var state = LinkState.connecting(attempt: 1)
+
+  init(
+    options: MQTTOptions,
+    cleanStart: Bool,
+    logger: Logger,
+    observer: (@Sendable (LinkState) -> Void)?
+  ) {
+    self.options = options
+    self.cleanStart = cleanStart
+    self.logger = logger
+    self.observer = observer
+    version = options.protocolPreference == .v311 ? .v311 : .v5
+  }
+
+  /// The connection, in whatever stage it is.
+  var connection: Connection? {
+    guard case .running(let connection) = phase else { return nil }
+    return connection
+  }
+
+  var isStopped: Bool { if case .stopped = phase { true } else { false } }
+
+  /// Works towards a connection until the deadline; the connection as soon as it is accepted.
+  ///
+  /// `wake` is a descriptor that ends the wait when it becomes readable.
+  func established(deadline: Int64, wake: Int32? = nil) -> Connection? {
+    while true {
+      let now = monotonicMilliseconds()
+      var until = deadline
+      var descriptors: [pollfd] = []
+      switch phase {
+      case .stopped: return nil
+      case .idle(let retry):
+        if now >= retry {
+          begin(now: now)
+          continue
+        }
+        until = min(deadline, retry)
+      case .running(let connection):
+        if connection.isActive { return connection }
+        do throws(LinkFailure) {
+          if try connection.advance(now: now) { return connection }
+        } catch {
+          lost(error, now: now)
+          continue
+        }
+        let limit = connection.started + options.connectTimeout.milliseconds
+        guard now < limit else {
+          lost(.handshakeTimeout, now: now)
+          continue
+        }
+        until = min(deadline, limit)
+        if let interest = connection.interest { descriptors.append(interest) }
+      }
+      guard now < deadline else { return nil }
+      if let wake { descriptors.append(pollfd(fd: wake, events: Int16(POLLIN), revents: 0)) }
+      waitForEvents(&descriptors, milliseconds: until - now)
+      if wake != nil, descriptors.last?.revents != 0 { return nil }
+    }
+  }
+
+  private func begin(now: Int64) {
+    report(.connecting(attempt: failures + 1))
+    do throws(MQTTOptionProblem) {
+      phase = .running(
+        try Connection(options, version: version, cleanStart: cleanStart, now: now)
+      )
+    } catch {
+      lost(.options(error), now: now)
+    }
+  }
+
+  /// The connection is up and does what the client wants of it.
+  func report(_ new: LinkState) {
+    guard new != state else { return }
+    state = new
+    switch new {
+    case .connected: logger.info("MQTT \(options.clientID): \(new)")
+    case .connecting: logger.debug("MQTT \(options.clientID): \(new)")
+    case .stopped: logger.info("MQTT \(options.clientID): \(new)")
+    case .subscriptionRefused: logger.error("MQTT \(options.clientID): \(new)")
+    case .waiting: logger.warning("MQTT \(options.clientID): \(new)")
+    }
+    observer?(new)
+  }
+
+  /// Drops the connection and plans the next attempt.
+  func lost(_ failure: LinkFailure, now: Int64) {
+    if case .running(let connection) = phase {
+      let wasActive = connection.session != nil
+      if wasActive {
+        reconnects += 1
+        silentRefusals = 0
+        // Only a connection that lasted shows that the trouble is over; two clients that throw each
+        // other out must not do so once a second for ever.
+        if now - connection.started >= options.backOff.maximum.milliseconds { failures = 0 }
+      }
+      connection.close()
+      if !wasActive, fallBack(after: failure) { return }
+    }
+    failures += 1
+    let delay = options.backOff.delay(afterFailures: failures)
+    phase = .idle(until: now + delay.milliseconds)
+    report(.waiting(failure, attempt: failures, delay: delay))
+  }
+
+  /// Chooses the protocol version of the next attempt; true when it may follow at once.
+  private func fallBack(after failure: LinkFailure) -> Bool {
+    guard options.protocolPreference == .v5ThenV311 else { return false }
+    switch failure {
+    case .unsupportedVersion where version == .v5:
+      version = .v311
+      fellBack = true
+      logger.notice("MQTT \(options.clientID): broker does not know MQTT 5, falling back to 3.1.1")
+      phase = .idle(until: 0)
+      return true
+    case .unsupportedVersion:
+      version = .v5
+      fellBack = false
+    case .closed(nil):
+      // Some brokers hang up on a version they do not know: try the other one every second time.
+      guard !fellBack else { return false }
+      silentRefusals += 1
+      version = silentRefusals % 4 < 2 ? .v5 : .v311
+    default: break
+    }
+    return false
+  }
+
+  /// Ends for good, saying good-bye to the broker, which keeps the session.
+  func stop() {
+    if case .running(let connection) = phase {
+      connection.sayGoodbye()
+      connection.close()
+    }
+    phase = .stopped
+    report(.stopped)
+  }
+}

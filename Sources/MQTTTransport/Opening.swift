@@ -1,0 +1,122 @@
+import CMosquitto
+import Glibc
+import Synchronization
+
+/// The part of connecting that may block for minutes (name look-up, TCP), on a thread of its own.
+///
+/// The thread that drives the client waits at `descriptor`, so that it can do other work or give up.
+/// `@unchecked`: the handle and the inbox belong to the opening thread until `result` is set, and to
+/// the client afterwards; `progress` guards the hand-over.
+@safe final class Opening: @unchecked Sendable {
+  private enum Progress {
+    case running
+    case finished(code: Int32, error: Int32)
+    case abandoned
+  }
+
+  /// Becomes readable when the attempt has ended.
+  let descriptor: Int32
+  private let handle: OpaquePointer
+  private let inbox: Inbox
+  private let host: String
+  private let port: UInt16
+  private let keepAlive: Int32
+  private let sessionExpiry: UInt32?
+  private let progress = Mutex(Progress.running)
+
+  init(
+    handle: OpaquePointer,
+    inbox: Inbox,
+    host: String,
+    port: UInt16,
+    keepAlive: Int32,
+    sessionExpiry: UInt32?
+  ) {
+    unsafe self.handle = handle
+    self.inbox = inbox
+    self.host = host
+    self.port = port
+    self.keepAlive = keepAlive
+    self.sessionExpiry = sessionExpiry
+    descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+  }
+
+  deinit { close(descriptor) }
+
+  /// Starts the thread; without a thread or a descriptor to spare, the attempt has failed.
+  func start() {
+    guard descriptor >= 0 else {
+      finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: EMFILE)
+      return
+    }
+    var attributes = pthread_attr_t()
+    unsafe pthread_attr_init(&attributes)
+    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    var thread = pthread_t()
+    let argument = unsafe Unmanaged.passRetained(self).toOpaque()
+    let code = unsafe pthread_create(&thread, &attributes, openingThread, argument)
+    guard code != 0 else { return }
+    unsafe Unmanaged<Opening>.fromOpaque(argument).release()
+    finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: code)
+  }
+
+  /// The library's return code and errno, once the attempt has ended.
+  var result: (code: Int32, error: Int32)? {
+    progress.withLock { progress in
+      guard case .finished(let code, let error) = progress else { return nil }
+      return (code, error)
+    }
+  }
+
+  /// Gives the attempt up. Tells whether the opening thread destroys the handle when it returns.
+  func abandon() -> Bool {
+    progress.withLock { progress in
+      guard case .running = progress else { return false }
+      progress = .abandoned
+      return true
+    }
+  }
+
+  fileprivate func run() {
+    var properties: OpaquePointer?
+    if let sessionExpiry {
+      unsafe mosquitto_property_add_int32(
+        &properties,
+        Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue),
+        sessionExpiry
+      )
+    }
+    errno = 0
+    let code = unsafe mosquitto_connect_bind_v5(
+      handle,
+      host,
+      Int32(port),
+      keepAlive,
+      nil,
+      properties
+    )
+    let error = errno
+    unsafe mosquitto_property_free_all(&properties)
+    finish(code: code, error: error)
+  }
+
+  private func finish(code: Int32, error: Int32) {
+    let abandoned = progress.withLock { progress in
+      if case .abandoned = progress { return true }
+      progress = .finished(code: code, error: error)
+      return false
+    }
+    if abandoned {
+      unsafe mosquitto_destroy(handle)
+    } else {
+      eventfd_write(descriptor, 1)
+    }
+  }
+}
+
+private func openingThread(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let argument = unsafe argument else { return nil }
+  unsafe Unmanaged<Opening>.fromOpaque(argument).takeRetainedValue().run()
+  return nil
+}
