@@ -127,7 +127,7 @@ import Glibc
   var interest: pollfd? {
     switch stage {
     case .opening(let opening):
-      pollfd(fd: opening.descriptor, events: Int16(POLLIN), revents: 0)
+      pollfd(fd: opening.ended.descriptor, events: Int16(POLLIN), revents: 0)
     case .handshake:
       pollfd(
         fd: unsafe mosquitto_socket(handle),
@@ -301,7 +301,7 @@ import Glibc
   func subscribe(_ filters: [String], qos: QoS) throws(LinkFailure) -> Int32 {
     var packet: Int32 = 0
     let copies = unsafe filters.map { unsafe strdup($0) }
-    defer { for unsafecopy in unsafe copies { unsafe free(copy) } }
+    defer { unsafe copies.forEach { unsafe free($0) } }
     let code = unsafe mosquitto_subscribe_multiple(
       handle,
       &packet,

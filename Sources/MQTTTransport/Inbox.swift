@@ -37,7 +37,9 @@ final class Inbox {
   }
 }
 
-/// Sets all callbacks of a handle. They capture nothing and are formed where nothing is isolated.
+/// Sets all callbacks of a handle.
+///
+/// They capture nothing and are formed where nothing is isolated.
 nonisolated func installCallbacks(_ handle: OpaquePointer) {
   unsafe mosquitto_connect_v5_callback_set(handle, onConnect)
   unsafe mosquitto_disconnect_v5_callback_set(handle, onDisconnect)

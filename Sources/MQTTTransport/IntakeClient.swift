@@ -134,8 +134,10 @@ public final class IntakeClient: @unchecked Sendable {
     }
   }
 
-  /// Keeps the connection alive without letting any acknowledgement leave; call it every second or so
-  /// while a commit blocks. From any thread; does nothing while `poll` or `acknowledge` runs.
+  /// Keeps the connection alive without letting any acknowledgement leave.
+  ///
+  /// Call it every second or so while a commit blocks, from any thread; it does nothing while `poll`
+  /// or `acknowledge` runs.
   public func keepAlive() {
     _ = gate.withLockIfAvailable { _ in
       guard let connection = link.connection else { return }

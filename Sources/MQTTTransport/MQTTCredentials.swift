@@ -102,25 +102,23 @@ enum SecretFile {
     guard descriptor >= 0 else { throw unreadable(place) }
     defer { close(descriptor) }
     try check(descriptor, path, place: place)
-    var bytes = [UInt8](repeating: 0, count: 65_537)
-    var length = 0
-    while length < bytes.count {
-      let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-        unsafe Glibc.read(descriptor, buffer.baseAddress! + length, buffer.count - length)
-      }
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 4_096)
+    while bytes.count <= 65_536 {
+      let count = unsafe Glibc.read(descriptor, &part, part.count)
       if count < 0 && errno == EINTR { continue }
       guard count >= 0 else { throw unreadable(place) }
       guard count > 0 else { break }
-      length += count
+      bytes += part[..<count]
     }
-    guard length <= 65_536 else {
+    guard bytes.count <= 65_536 else {
       throw MQTTOptionProblem(
         place: place,
         message: "is longer than 64 KiB",
         remedy: "name the right file"
       )
     }
-    return Array(bytes[..<length])
+    return bytes
   }
 
   /// Refuses a file that cannot be opened or that everybody may read.

@@ -115,7 +115,9 @@ public struct TLSOptions: Sendable, Equatable {
   /// The name that the broker's certificate must carry, when it is not the host connected to.
   public var serverName: String?
 
-  /// Creates the options. Without a CA file or path the system's trusted certificates count.
+  /// Creates the options.
+  ///
+  /// Without a CA file or path the system's trusted certificates count.
   public init(
     caFile: String? = nil,
     caPath: String? = nil,

@@ -8,7 +8,9 @@ public struct MQTTMessage: Sendable {
   public var qos: UInt8
   /// Whether it is a retained message, sent because of the subscription.
   public var retain: Bool
-  /// Whether the broker says that it may have sent it before. Always false from `IntakeClient`:
+  /// Whether the broker says that it may have sent it before.
+  ///
+  /// Always false from `IntakeClient`:
   /// libmosquitto does not hand the DUP flag over, and MQTT does not let a receiver rely on it.
   public var duplicate: Bool
   /// The MQTT 5 user properties, in order.

@@ -4,7 +4,7 @@ import Synchronization
 
 /// The part of connecting that may block for minutes (name look-up, TCP), on a thread of its own.
 ///
-/// The thread that drives the client waits at `descriptor`, so that it can do other work or give up.
+/// The thread that drives the client waits for `ended`, so that it can do other work or give up.
 /// `@unchecked`: the handle and the inbox belong to the opening thread until `result` is set, and to
 /// the client afterwards; `progress` guards the hand-over.
 @safe final class Opening: @unchecked Sendable {
@@ -14,8 +14,8 @@ import Synchronization
     case abandoned
   }
 
-  /// Becomes readable when the attempt has ended.
-  let descriptor: Int32
+  /// Set when the attempt has ended.
+  let ended = WakeEvent()
   private let handle: OpaquePointer
   private let inbox: Inbox
   private let host: String
@@ -38,27 +38,17 @@ import Synchronization
     self.port = port
     self.keepAlive = keepAlive
     self.sessionExpiry = sessionExpiry
-    descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
   }
-
-  deinit { close(descriptor) }
 
   /// Starts the thread; without a thread or a descriptor to spare, the attempt has failed.
   func start() {
-    guard descriptor >= 0 else {
+    guard ended.descriptor >= 0 else {
       finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: EMFILE)
       return
     }
-    var attributes = pthread_attr_t()
-    unsafe pthread_attr_init(&attributes)
-    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    defer { unsafe pthread_attr_destroy(&attributes) }
-    var thread = pthread_t()
-    let argument = unsafe Unmanaged.passRetained(self).toOpaque()
-    let code = unsafe pthread_create(&thread, &attributes, openingThread, argument)
-    guard code != 0 else { return }
-    unsafe Unmanaged<Opening>.fromOpaque(argument).release()
-    finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: code)
+    do throws(ThreadError) { try WorkerThread(detached: true) { self.run() } } catch {
+      finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: error.number)
+    }
   }
 
   /// The library's return code and errno, once the attempt has ended.
@@ -69,7 +59,9 @@ import Synchronization
     }
   }
 
-  /// Gives the attempt up. Tells whether the opening thread destroys the handle when it returns.
+  /// Gives the attempt up.
+  ///
+  /// Tells whether the opening thread destroys the handle when it returns.
   func abandon() -> Bool {
     progress.withLock { progress in
       guard case .running = progress else { return false }
@@ -78,7 +70,7 @@ import Synchronization
     }
   }
 
-  fileprivate func run() {
+  private func run() {
     var properties: OpaquePointer?
     if let sessionExpiry {
       unsafe mosquitto_property_add_int32(
@@ -110,13 +102,7 @@ import Synchronization
     if abandoned {
       unsafe mosquitto_destroy(handle)
     } else {
-      eventfd_write(descriptor, 1)
+      ended.set()
     }
   }
-}
-
-private func openingThread(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let argument = unsafe argument else { return nil }
-  unsafe Unmanaged<Opening>.fromOpaque(argument).takeRetainedValue().run()
-  return nil
 }
