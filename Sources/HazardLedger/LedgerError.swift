@@ -1,0 +1,59 @@
+/// Why the ledger could not do what was asked: the place, and what an operator can do.
+public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// No room on the volume, or the file's page limit is reached.
+  case diskFull(path: String)
+  /// Another connection holds the database longer than the busy time-out.
+  case busy(path: String, detail: String)
+  /// Another process writes this ledger.
+  case inUse(path: String)
+  /// The file is not what SQLite or Davy wrote.
+  case damaged(path: String, detail: String)
+  /// Written by a newer Davy.
+  case schemaTooNew(path: String, found: Int, supported: Int)
+  /// An SQLite file, but no ledger.
+  case notALedger(path: String, detail: String)
+  /// The ledger belongs to another station.
+  case wrongStation(path: String, found: String, expected: String)
+  /// The file or its folder cannot be opened or written.
+  case notAccessible(path: String, detail: String)
+  /// The volume answers with an input/output error.
+  case inputOutput(path: String, detail: String)
+  /// The batch's inputs are in the ledger already: a retry of a commit that had succeeded.
+  case alreadyRecorded(position: UInt64)
+  /// The caller handed in what the ledger does not take.
+  case refused(reason: String)
+
+  /// Place, cause and remedy in one line.
+  public var description: String {
+    switch self {
+    case .diskFull(let path):
+      "ledger \(path): no room left on the volume; free some or enlarge it, "
+        + "the entries are written when there is room"
+    case .busy(let path, let detail):
+      "ledger \(path): held by another connection (\(detail)); "
+        + "end the program that keeps a transaction open on it"
+    case .inUse(let path):
+      "ledger \(path): another process is writing it; one station has one writer, stop the other"
+    case .damaged(let path, let detail):
+      "ledger \(path): damaged (\(detail)); keep the file, run `davy verify` on a copy, "
+        + "and rebuild the ledger by replaying the journal"
+    case .schemaTooNew(let path, let found, let supported):
+      "ledger \(path): schema \(found) was written by a newer Davy, this one knows up to "
+        + "\(supported); install the newer Davy again"
+    case .notALedger(let path, let detail):
+      "ledger \(path): not a Davy ledger (\(detail)); check the configured path"
+    case .wrongStation(let path, let found, let expected):
+      "ledger \(path): belongs to station \"\(found)\", not \"\(expected)\"; "
+        + "check the station's name and the configured path"
+    case .notAccessible(let path, let detail):
+      "ledger \(path): cannot be opened or written (\(detail)); check that the folder exists "
+        + "and its owner and mode"
+    case .inputOutput(let path, let detail):
+      "ledger \(path): input/output error (\(detail)); check the volume and the kernel's log"
+    case .alreadyRecorded(let position):
+      "ledger: the inputs up to \(position) are recorded already; read the position and go on there"
+    case .refused(let reason):
+      "ledger: refused, \(reason)"
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/// What the rest of Davy needs of a ledger; every store behaves the same.
+///
+/// All calls may be made from any thread; appends are serial.
+public protocol LedgerStore: AnyObject, Sendable {
+  /// The station whose chain this is.
+  var station: String { get }
+
+  /// Adds a batch in one transaction: entries, view updates, reject tallies and journal position.
+  ///
+  /// Durable when it returns. When it throws, nothing of the batch is stored, and the same call may
+  /// be made again; should an earlier try have been stored after all (an error after the commit),
+  /// the retry says ``LedgerError/alreadyRecorded(position:)``.
+  ///
+  /// - Parameters:
+  ///   - drafts: the entries, in order; each origin at most `position`. With drafts or rejects,
+  ///     `position` must be above the ledger's.
+  ///   - rejects: what was refused in these inputs.
+  ///   - position: journal sequence up to which all inputs are in the ledger with this batch.
+  /// - Returns: the sequences given to the drafts, nil without drafts.
+  /// - Throws: why the batch is not stored.
+  @discardableResult
+  func append(
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally],
+    position: UInt64
+  ) throws(LedgerError) -> ClosedRange<Int64>?
+
+  /// Journal sequence up to which every input is in the ledger.
+  var position: UInt64 { get throws(LedgerError) }
+
+  /// Sequence and hash of the newest entry.
+  var head: (sequence: Int64, hash: [UInt8]) { get throws(LedgerError) }
+
+  /// Entries behind a cursor, in order.
+  func entries(after sequence: Int64, limit: Int) throws(LedgerError) -> [LedgerEntry]
+
+  /// Entries of one alarm, hazard or other thing behind a cursor, in order.
+  func entries(
+    of subject: String,
+    after sequence: Int64,
+    limit: Int
+  ) throws(LedgerError) -> [LedgerEntry]
+
+  /// Every alarm that is not normal, oldest first.
+  func standingAlarms() throws(LedgerError) -> [AlarmView]
+
+  /// Alarms by filter, newest first, from before a cursor (nil: from the newest).
+  func alarms(
+    _ filter: AlarmFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> AlarmPage
+
+  /// One alarm occurrence by its id.
+  func alarm(id: String) throws(LedgerError) -> AlarmView?
+
+  /// What was refused: newest first.
+  func rejects(limit: Int) throws(LedgerError) -> [RejectTally]
+
+  /// Counters derived from the entries: `entry.<kind>` and `alarm.<event>`.
+  func counters() throws(LedgerError) -> [String: Int64]
+}

@@ -1,0 +1,221 @@
+import Foundation
+internal import GRDB
+import Telemetry
+
+/// How an ``SQLiteLedger`` is opened.
+public struct LedgerOptions: Sendable {
+  /// Different (reason, topic, device) rows that are kept of rejects; what is beyond is counted in
+  /// one row per reason, so that a flood of made-up topics cannot fill the volume.
+  public var rejectRows: Int
+  /// Bytes of a refused payload that are kept.
+  public var rejectSampleBytes: Int
+  /// How long a writer waits for another connection before it reports ``LedgerError/busy(path:detail:)``.
+  public var busyTimeoutSeconds: Double
+  /// Pages the file may grow to; nil for no limit of its own.
+  public var maximumPages: Int?
+
+  /// Makes options.
+  public init(
+    rejectRows: Int = 10_000,
+    rejectSampleBytes: Int = 1_024,
+    busyTimeoutSeconds: Double = 5,
+    maximumPages: Int? = nil
+  ) {
+    self.rejectRows = rejectRows
+    self.rejectSampleBytes = rejectSampleBytes
+    self.busyTimeoutSeconds = busyTimeoutSeconds
+    self.maximumPages = maximumPages
+  }
+}
+
+/// The ledger in one SQLite file: WAL, `synchronous=FULL`, one writer, many readers.
+public final class SQLiteLedger: LedgerStore {
+  /// Path of the file.
+  public let path: String
+  /// The station whose chain this is.
+  public let station: String
+  let options: LedgerOptions
+  let pool: DatabasePool
+  private let lock: WriterLock
+
+  /// Opens a ledger, or begins one with its genesis entry.
+  ///
+  /// - Parameters:
+  ///   - path: the file; its folder must exist.
+  ///   - station: name of the station; part of the genesis entry, checked against it on reopening.
+  ///   - options: limits.
+  /// - Throws: why the ledger cannot be written; a ledger is never opened half.
+  public init(
+    path: String,
+    station: String,
+    options: LedgerOptions = LedgerOptions()
+  ) throws(LedgerError) {
+    self.path = path
+    self.station = station
+    self.options = options
+    guard !station.isEmpty, !station.utf8.contains(0) else {
+      throw .refused(reason: "a station's name must not be empty or hold U+0000")
+    }
+    lock = try WriterLock(path: path)
+    pool = try Self.translating(path) {
+      var configuration = Configuration()
+      configuration.busyMode = .timeout(options.busyTimeoutSeconds)
+      configuration.foreignKeysEnabled = true
+      configuration.label = "ledger"
+      return try DatabasePool(path: path, configuration: configuration)
+    }
+    let found = try Self.translating(path) { [pool] in
+      try pool.writeWithoutTransaction { db in
+        // DatabasePool sets NORMAL when it turns WAL on, whatever was asked for before: a commit
+        // could then be lost with the power. Hence here, after opening, and read back.
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2 else {
+          throw LedgerError.inputOutput(path: path, detail: "synchronous=FULL was not taken")
+        }
+        if let pages = options.maximumPages {
+          try db.execute(sql: "PRAGMA max_page_count = \(pages)")
+        }
+        try LedgerSchema.migrate(db, path: path)
+        return try Self.beginChain(db, station: station)
+      }
+    }
+    guard found == station else {
+      throw .wrongStation(path: path, found: found, expected: station)
+    }
+  }
+
+  /// Closes the file; further calls throw. Without it the file closes with the last reference.
+  public func close() throws(LedgerError) {
+    try translating { try pool.close() }
+    lock.release()
+  }
+
+  /// Writes the genesis entry into an empty ledger; answers whose ledger it is.
+  private static func beginChain(_ db: Database, station: String) throws -> String {
+    if let name = try String.fetchOne(db, sql: "SELECT name FROM station") { return name }
+    try db.inTransaction(.immediate) {
+      try db.execute(
+        sql: "INSERT INTO station VALUES (1, ?, 0, 0, ?)",
+        arguments: [station, Data(EntryEncoding.noHash)]
+      )
+      var batch = try EntryWriter(db)
+      // A chain begins with its station, not at a time: a replay must write the same bytes.
+      try batch.add(
+        LedgerDraft(
+          time: Timestamp(milliseconds: 0),
+          kind: .genesis,
+          subject: station,
+          actor: "engine",
+          body: JSONValue.object(["format": 1, "station": .string(station)]).canonicalBytes(),
+          origin: 0
+        )
+      )
+      try batch.finish(position: 0)
+      return .commit
+    }
+    return station
+  }
+
+  /// Adds a batch in one transaction; see ``LedgerStore/append(_:rejects:position:)``.
+  @discardableResult
+  public func append(
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally] = [],
+    position: UInt64
+  ) throws(LedgerError) -> ClosedRange<Int64>? {
+    try translating {
+      try pool.writeWithoutTransaction { db in
+        var range: ClosedRange<Int64>?
+        try db.inTransaction(.immediate) {
+          var batch = try EntryWriter(db)
+          try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
+          for draft in drafts { try batch.add(draft) }
+          try RejectWriter(db, options: options).add(rejects)
+          range = try batch.finish(position: position)
+          return .commit
+        }
+        return range
+      }
+    }
+  }
+
+  /// Throws the views away and derives them from the entries again, in one transaction.
+  public func rebuildViews() throws(LedgerError) {
+    try translating {
+      try pool.writeWithoutTransaction { db in
+        try db.inTransaction(.immediate) {
+          var views = ViewWriter(db)
+          try views.clear()
+          let entries = try EntryRow.fetch(db, sql: "SELECT * FROM entry ORDER BY seq")
+          while let entry = try entries.next() { try views.apply(entry) }
+          try views.flush()
+          return .commit
+        }
+      }
+    }
+  }
+
+  /// `PRAGMA synchronous` of the writing connection; 2 is FULL.
+  package var writerSynchronous: Int {
+    get throws {
+      try pool.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") ?? -1 }
+    }
+  }
+
+  /// Runs work on the store and names its failure by place and remedy.
+  func translating<Answer>(_ work: () throws -> Answer) throws(LedgerError) -> Answer {
+    try Self.translating(path, work)
+  }
+
+  static func translating<Answer>(
+    _ path: String,
+    _ work: () throws -> Answer
+  ) throws(LedgerError) -> Answer {
+    do {
+      return try work()
+    } catch let error as LedgerError {
+      throw error
+    } catch let error as DatabaseError {
+      throw LedgerError(error, path: path)
+    } catch {
+      throw .damaged(path: path, detail: "\(error)")
+    }
+  }
+}
+
+extension LedgerError {
+  init(_ error: DatabaseError, path: String) {
+    let detail = "SQLite \(error.extendedResultCode.rawValue): \(error.message ?? "no message")"
+    switch error.resultCode {
+    case .SQLITE_FULL: self = .diskFull(path: path)
+    case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy(path: path, detail: detail)
+    case .SQLITE_CORRUPT: self = .damaged(path: path, detail: detail)
+    case .SQLITE_NOTADB: self = .notALedger(path: path, detail: detail)
+    case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH:
+      self = .notAccessible(path: path, detail: detail)
+    case .SQLITE_IOERR: self = .inputOutput(path: path, detail: detail)
+    case .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG: self = .refused(reason: detail)
+    case .SQLITE_MISUSE: self = .notAccessible(path: path, detail: "closed; \(detail)")
+    default: self = .damaged(path: path, detail: detail)
+    }
+  }
+}
+
+extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+  /// A whole number.
+  public init(integerLiteral value: Int64) {
+    self = .integer(value)
+  }
+
+  /// A string.
+  public init(stringLiteral value: String) {
+    self = .string(value)
+  }
+}
+
+extension SQLiteLedger {
+  /// Changes the file's page limit while it is open: how tests make room again.
+  package func limitPages(_ pages: Int) throws {
+    try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
+  }
+}
