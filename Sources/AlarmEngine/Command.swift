@@ -1,6 +1,8 @@
 public import Telemetry
 
-/// What a person, or plant logic, does to an alarm. Who and why stand beside it in the journal and the
+/// What a person, or plant logic, does to an alarm.
+///
+/// Who and why stand beside it in the journal and the
 /// ledger; the engine needs only what and when.
 public struct Command: Hashable, Sendable {
   /// The acts.

@@ -9,7 +9,9 @@ public struct EnginePlan: Sendable {
   public var devices: [DevicePlan]
   /// Channels; a `ChannelIndex` is a row here.
   public var channels: [ChannelPlan]
-  /// Rules; a ``RuleIndex`` is a row here. Rules of one channel need not be neighbours.
+  /// Rules; a ``RuleIndex`` is a row here.
+  ///
+  /// Rules of one channel need not be neighbours.
   public var rules: [RulePlan]
 
   /// Makes a plan.
@@ -82,11 +84,31 @@ public struct ChannelPlan: Sendable {
   public var id: StableID
   /// Row of the device that sends it.
   public var device: UInt32
+  /// The sliding window that is kept over the channel's values; nil for none.
+  public var window: ChannelWindow?
 
   /// Makes a channel row.
-  public init(id: StableID, device: UInt32) {
+  public init(id: StableID, device: UInt32, window: ChannelWindow? = nil) {
     self.id = id
     self.device = device
+    self.window = window
+  }
+}
+
+/// A sliding window over one channel: count, mean, deviation, extremes and the newest value.
+///
+/// It holds the readings with event time > newest − length: the old edge is open, the new one closed.
+public struct ChannelWindow: Hashable, Sendable {
+  /// Length in milliseconds of event time.
+  public var lengthMilliseconds: Int64
+  /// How many readings it may hold, rounded up to a power of two of at least 16; when more arrive
+  /// within the length, the oldest leave early and are counted (``EngineCounters/windowOverflows``).
+  public var capacity: Int
+
+  /// Makes a window.
+  public init(lengthMilliseconds: Int64, capacity: Int) {
+    self.lengthMilliseconds = lengthMilliseconds
+    self.capacity = capacity
   }
 }
 
@@ -156,12 +178,19 @@ public enum Detector: Sendable {
   case physicalRange(low: Double, high: Double)
   /// No reading for this long (milliseconds).
   case stale(afterMilliseconds: Int64)
+  /// |value − previous value| / seconds between them > `perSecond`; one at most per channel.
+  case successiveChange(perSecond: Double)
+  /// |value − m| > `deviations` · s, where m and s² are the exponentially weighted mean and variance of
+  /// the readings before: m ← m + α·d, s² ← (1 − α)·(s² + α·d²) with d = value − m.
+  ///
+  /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too. One at most per channel.
+  case ewma(alpha: Double, deviations: Double, warmUp: Int)
 }
 
 /// A set-point with its comparison and its way back.
 public struct LimitParameters: Sendable {
   /// Which side is alarming, and whether equality is.
-  public enum Comparison: UInt8, Sendable {
+  public enum Comparison: UInt8, BitwiseCopyable, Sendable {
     /// value ≥ set-point.
     case atOrAbove
     /// value > set-point.

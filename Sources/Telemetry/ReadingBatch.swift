@@ -78,7 +78,8 @@ public struct ReadingBatch: Sendable {
       time: Timestamp(milliseconds: time[index]),
       value: value[index],
       status: SourceStatus(rawValue: status[index]) ?? .unknown,
-      flags: ReadingFlags(rawValue: flags[index]))
+      flags: ReadingFlags(rawValue: flags[index])
+    )
   }
 
   /// Journal sequence of the message that the reading at `index` came in.

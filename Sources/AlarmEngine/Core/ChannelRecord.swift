@@ -1,0 +1,118 @@
+/// What a reading needs of its channel: two cache lines, read and written in one pass.
+struct ChannelRecord: BitwiseCopyable {
+  // First line: order, status, limits.
+  /// Event time of the newest reading; `noTime` before the first.
+  var newest: Int64 = noTime
+  /// While the value stays within `calmLow ... calmHigh`, no limit or range of the channel changes.
+  var calmLow: Double = .infinity
+  var calmHigh: Double = -.infinity
+  /// The newest value that was evaluated; NaN when there is none to compare with.
+  var value: Double = .nan
+  /// Journal sequence of the newest reading.
+  var sequence: UInt64 = 0
+  /// Equal to the engine's key when a reading may take the fast way: its upper half is the epoch of
+  /// the clock estimate that `lagLow` was taken from, its lower half the reasons against.
+  var key: UInt32 = ChannelRecord.slow
+  /// Least lag (received − event time) that tells nothing new of the device's clock.
+  var lagLow: Int32 = 0
+  /// Row of the channel's parameters.
+  var profile: UInt32 = 0
+  /// Readings that the EWMA has seen.
+  var seen: UInt32 = 0
+  var mean: Double = 0
+  // Second line: EWMA, window.
+  var variance: Double = 0
+  /// Sums over the window of (value − reference) and its square.
+  var sum: Double = 0
+  var squares: Double = 0
+  var reference: Double = 0
+  var minimum: Double = 0
+  var maximum: Double = 0
+  /// Positions in the ring, counting up; `tail ..< head` are live.
+  var head: UInt32 = 0
+  var tail: UInt32 = 0
+  /// Where the ring begins, in blocks.
+  var ring: UInt32 = 0
+  /// Which of the fast conditions are true.
+  var conditions: UInt8 = 0
+  /// Status of the newest reading.
+  var status: UInt8 = 0
+  var padding: UInt16 = 0
+
+  /// The channel needs the slow way, whatever the reading.
+  static let slow: UInt32 = 1
+  /// The newest reading carried no value to compare with.
+  static let gap: UInt32 = 2
+  /// The device's clock is in quarantine.
+  static let quarantined: UInt32 = 4
+  /// Readings of the device are held back to be put in order.
+  static let held: UInt32 = 8
+
+  /// Bit of the rate of change in `conditions`.
+  static let rateBit: UInt8 = 1
+  /// Bit of the EWMA in `conditions`.
+  static let ewmaBit: UInt8 = 2
+}
+
+/// An event time that no reading has: before the first.
+let noTime: Int64 = .min / 4
+
+/// A deadline that never comes.
+let never: Int64 = .max / 4
+
+/// Parameters that channels share: few enough to stay in the nearest cache.
+struct Profile: BitwiseCopyable, Hashable {
+  var features: UInt32 = 0
+  /// Longest distance to the newest reading that needs no second look.
+  var maxGap: UInt32 = Profile.longestGap
+  /// Largest lag above `lagLow` that is no clock fault.
+  var lagSpan: UInt32 = 0
+  var windowLength: UInt32 = 0
+  /// Capacity of the ring less one; capacities are powers of two.
+  var ringMask: UInt32 = 0
+  var warmUp: UInt32 = 0
+  /// Largest change per second.
+  var rate: Double = .infinity
+  var alpha: Double = 0
+  /// Square of the number of standard deviations.
+  var thresholdSquared: Double = .infinity
+
+  static let window: UInt32 = 1
+  static let rate: UInt32 = 2
+  static let ewma: UInt32 = 4
+
+  /// Window positions are kept as the low 32 bits of event time: longer gaps empty the window.
+  static let longestGap: UInt32 = 0x7fff_ffff
+}
+
+/// What a channel needs only off the fast way.
+struct ChannelLink: BitwiseCopyable {
+  var device: UInt32 = 0
+  var firstRule: UInt32 = 0
+  var ruleCount: UInt32 = 0
+  /// Least time without a reading after which the channel is stale; 0 never.
+  var staleAfter: UInt32 = 0
+}
+
+/// What the engine knows of a device's clock.
+struct DeviceRecord: BitwiseCopyable {
+  /// Least lag in the epoch before the current one, and in the current one; `never` when none.
+  var previousLow: Int64 = never
+  var currentLow: Int64 = never
+  /// The epoch that `currentLow` belongs to.
+  var epoch: Int64 = noTime
+
+  /// Distance from event time to the engine's time; 0 until something is known.
+  var offset: Int64 {
+    let low = min(previousLow, currentLow)
+    return low == never ? 0 : low
+  }
+
+  /// Begins a new epoch when it is due.
+  mutating func turn(to epoch: Int64) {
+    guard self.epoch != epoch else { return }
+    if currentLow != never { previousLow = currentLow }
+    currentLow = never
+    self.epoch = epoch
+  }
+}

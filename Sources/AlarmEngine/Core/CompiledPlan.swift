@@ -1,0 +1,151 @@
+import Telemetry
+
+/// Identities of the rows, to find state again under another plan.
+struct Identities: Sendable {
+  var devices: [StableID] = []
+  var channels: [StableID] = []
+  /// By engine row, not plan row.
+  var rules: [StableID] = []
+
+  var byteCount: Int { (devices.count + channels.count + rules.count) * 8 }
+}
+
+/// A plan, checked and laid out for the engine: rules sorted by channel, parameters shared.
+struct CompiledPlan {
+  var identities = Identities()
+  var links: [ChannelLink] = []
+  var profiles: [Profile] = []
+  var profileOfChannel: [UInt32] = []
+  var ringOfChannel: [UInt32] = []
+  var ringLines = 0
+  var parameters: [RuleParameters] = []
+  var slotOfRule: [UInt32] = []
+  /// Entries that the heap of deadlines can come to hold.
+  var deadlineCount = 0
+
+  init(_ plan: EnginePlan) throws(PlanError) {
+    let problems = PlanCheck(plan).problems
+    guard problems.isEmpty else { throw PlanError(problems: problems) }
+    identities.devices = plan.devices.map(\.id)
+    identities.channels = plan.channels.map(\.id)
+    links = plan.channels.map { ChannelLink(device: $0.device) }
+    layOutRules(plan)
+    layOutChannels(plan)
+  }
+
+  private mutating func layOutRules(_ plan: EnginePlan) {
+    var first = [Int](repeating: 0, count: plan.channels.count + 1)
+    for rule in plan.rules { first[Int(rule.channel.rawValue) + 1] += 1 }
+    for index in 0..<plan.channels.count {
+      links[index].ruleCount = UInt32(first[index + 1])
+      first[index + 1] += first[index]
+      links[index].firstRule = UInt32(first[index])
+    }
+    slotOfRule = [UInt32](repeating: 0, count: plan.rules.count)
+    parameters = [RuleParameters](repeating: RuleParameters(), count: plan.rules.count)
+    identities.rules = [StableID](repeating: StableID(rawValue: 0), count: plan.rules.count)
+    for (row, rule) in plan.rules.enumerated() {
+      let channel = Int(rule.channel.rawValue)
+      let slot = first[channel]
+      first[channel] += 1
+      slotOfRule[row] = UInt32(slot)
+      parameters[slot] = RuleParameters(rule, row: UInt32(row))
+      identities.rules[slot] = rule.id
+      deadlineCount +=
+        1 + (rule.onDelayMilliseconds > 0 ? 1 : 0) + (rule.offDelayMilliseconds > 0 ? 1 : 0)
+      let after = parameters[slot].staleAfter
+      if after > 0 {
+        let link = links[channel].staleAfter
+        links[channel].staleAfter = link == 0 ? UInt32(after) : min(link, UInt32(after))
+      }
+    }
+  }
+
+  private mutating func layOutChannels(_ plan: EnginePlan) {
+    var rowOfProfile: [Profile: UInt32] = [:]
+    for (row, channel) in plan.channels.enumerated() {
+      let link = links[row]
+      var profile = Profile()
+      profile.lagSpan = UInt32(
+        clamping: plan.devices[Int(link.device)].clockToleranceMilliseconds
+      )
+      if link.staleAfter > 0 { profile.maxGap = link.staleAfter }
+      for slot in link.firstRule..<link.firstRule + link.ruleCount {
+        let rule = parameters[Int(slot)]
+        switch rule.kind {
+        case .rate:
+          profile.features |= Profile.rate
+          profile.rate = rule.low
+        case .ewma:
+          profile.features |= Profile.ewma
+          profile.alpha = rule.low
+          profile.thresholdSquared = rule.high * rule.high
+          profile.warmUp = UInt32(rule.staleAfter)
+        case .limit, .physicalRange, .stale:
+          break
+        }
+      }
+      var base = 0
+      if let window = channel.window {
+        profile.features |= Profile.window
+        profile.windowLength = UInt32(window.lengthMilliseconds)
+        let capacity = window.ringCapacity
+        profile.ringMask = UInt32(capacity - 1)
+        base = ringLines
+        ringLines += capacity / 8 + capacity / 16
+      }
+      ringOfChannel.append(UInt32(base))
+      if let known = rowOfProfile[profile] {
+        profileOfChannel.append(known)
+      } else {
+        rowOfProfile[profile] = UInt32(profiles.count)
+        profileOfChannel.append(UInt32(profiles.count))
+        profiles.append(profile)
+      }
+    }
+  }
+}
+
+extension ChannelWindow {
+  /// The capacity rounded up to a power of two of at least 16.
+  var ringCapacity: Int {
+    var size = 16
+    while size < capacity { size *= 2 }
+    return size
+  }
+}
+
+extension RuleParameters {
+  init(_ rule: RulePlan, row: UInt32) {
+    self.init()
+    self.rule = row
+    channel = rule.channel.rawValue
+    priority = rule.priority.rawValue
+    isLatching = rule.isLatching
+    onDelay = rule.onDelayMilliseconds
+    offDelay = rule.offDelayMilliseconds
+    reAlarm = rule.reAlarmMilliseconds
+    switch rule.detector {
+    case .limit(let limit):
+      kind = .limit
+      comparison = limit.comparison
+      low = limit.setpoint
+      high = limit.restore
+    case .physicalRange(let low, let high):
+      kind = .physicalRange
+      self.low = low
+      self.high = high
+    case .stale(let after):
+      kind = .stale
+      staleAfter = after
+    case .successiveChange(let perSecond):
+      kind = .rate
+      low = perSecond
+    case .ewma(let alpha, let deviations, let warmUp):
+      kind = .ewma
+      low = alpha
+      high = deviations
+      staleAfter = Int64(warmUp)
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/// A moment of engine time at which a rule wants to be looked at.
+///
+/// Entries are hints: whoever takes one asks the rule whether the deadline still holds and puts a
+/// later one back. So a reading that moves a deadline costs nothing.
+struct Deadline: BitwiseCopyable {
+  /// Engine time; the deadline fires when the engine has passed it.
+  var due: Int64
+  /// Stage, plan row and kind: the order among equal times.
+  var order: UInt64
+  /// Row of the rule in the engine.
+  var slot: UInt32
+
+  /// What is due.
+  enum Kind: UInt8, CaseIterable {
+    case onDelay, offDelay, shelf, reAlarm, stale
+
+    var bit: UInt8 { 1 << rawValue }
+  }
+
+  init(due: Int64, kind: Kind, rule: UInt32, slot: UInt32) {
+    self.due = due
+    self.slot = slot
+    // Staleness last: a delay that ends at the very moment a channel goes stale has run its course.
+    order = (kind == .stale ? 1 << 48 : 0) | UInt64(rule) << 8 | UInt64(kind.rawValue)
+  }
+
+  var kind: Kind {
+    guard let kind = Kind(rawValue: UInt8(truncatingIfNeeded: order)) else {
+      preconditionFailure("a deadline has no kind")
+    }
+    return kind
+  }
+
+  static func < (lhs: Deadline, rhs: Deadline) -> Bool {
+    lhs.due != rhs.due ? lhs.due < rhs.due : lhs.order < rhs.order
+  }
+}
+
+/// Deadlines, the earliest on top: a binary heap in one array that stops growing after warm-up.
+struct DeadlineHeap: Sendable {
+  private(set) var entries: [Deadline] = []
+
+  var first: Deadline? { entries.first }
+
+  mutating func reserve(_ count: Int) {
+    entries.reserveCapacity(count)
+  }
+
+  mutating func insert(_ deadline: Deadline) {
+    var hole = entries.count
+    entries.append(deadline)
+    while hole > 0 {
+      let parent = (hole - 1) / 2
+      guard deadline < entries[parent] else { break }
+      entries[hole] = entries[parent]
+      hole = parent
+    }
+    entries[hole] = deadline
+  }
+
+  mutating func removeFirst() {
+    precondition(!entries.isEmpty, "no deadline to remove")
+    let last = entries.removeLast()
+    guard !entries.isEmpty else { return }
+    sift(last)
+  }
+
+  /// Replaces the first entry by a later one.
+  mutating func replaceFirst(_ deadline: Deadline) {
+    sift(deadline)
+  }
+
+  private mutating func sift(_ deadline: Deadline) {
+    var hole = 0
+    let count = entries.count
+    while true {
+      var child = 2 * hole + 1
+      guard child < count else { break }
+      if child + 1 < count && entries[child + 1] < entries[child] { child += 1 }
+      guard entries[child] < deadline else { break }
+      entries[hole] = entries[child]
+      hole = child
+    }
+    entries[hole] = deadline
+  }
+}

@@ -1,0 +1,246 @@
+import Telemetry
+
+/// When, by whose input and on what value a step is taken.
+struct Moment {
+  /// Event time.
+  var time: Int64
+  /// Engine time.
+  var received: Int64
+  /// Journal sequence of the deciding input.
+  var sequence: UInt64
+  /// The deciding value; NaN for none.
+  var value: Double
+}
+
+extension Engine {
+  /// Carries a detector's verdict through on- and off-delay to the alarm.
+  mutating func follow(
+    _ slot: UInt32,
+    _ verdict: Verdict,
+    _ moment: Moment,
+    _ out: inout [Transition]
+  ) {
+    let record = rules.row(Int(slot))
+    switch record.it.phase {
+    case .idle:
+      guard verdict.on else { return }
+      record.it.since = moment.time
+      record.it.sinceSequence = moment.sequence
+      let delay = parameters.row(Int(slot)).it.onDelay
+      if delay == 0 {
+        raise(slot, moment, &out)
+      } else {
+        record.it.phase = .pendingOn
+        arm(.onDelay, slot, at: moment.time + delay)
+      }
+    case .pendingOn:
+      guard !verdict.on else { return }
+      record.it.phase = .idle
+      record.it.fleeting &+= 1
+    case .active:
+      guard verdict.off else { return }
+      record.it.since = moment.time
+      record.it.sinceSequence = moment.sequence
+      let delay = parameters.row(Int(slot)).it.offDelay
+      if delay == 0 {
+        lower(slot, moment, &out)
+      } else {
+        record.it.phase = .pendingOff
+        arm(.offDelay, slot, at: moment.time + delay)
+      }
+    case .pendingOff:
+      guard !verdict.off else { return }
+      record.it.phase = .active
+    }
+  }
+
+  /// The condition has become an alarm; its occurrence began at `since`.
+  private mutating func raise(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let cycle = record.it.lifeCycle
+    leave(slot, cycle, moment, &out)
+    record.it.phase = .active
+    record.it.onset = record.it.since
+    record.it.raises &+= 1
+    take(cycle.step(.conditionTrue, isLatching: parameters.it.isLatching), slot, moment, &out)
+    if parameters.it.reAlarm > 0 {
+      record.it.reAlarmAt = moment.received + parameters.it.reAlarm
+      arm(.reAlarm, slot, atEngineTime: record.it.reAlarmAt)
+    }
+  }
+
+  /// The alarm's condition is gone.
+  private mutating func lower(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
+    let record = rules.row(Int(slot))
+    record.it.phase = .idle
+    record.it.ended = record.it.since
+    record.it.reAlarmAt = never
+    let isLatching = parameters.row(Int(slot)).it.isLatching
+    take(
+      record.it.lifeCycle.step(.conditionFalse, isLatching: isLatching),
+      slot,
+      moment,
+      &out
+    )
+  }
+
+  /// Puts the occurrence before a new one on the list of those that are owed an acknowledgement.
+  private mutating func leave(
+    _ slot: UInt32,
+    _ cycle: LifeCycle,
+    _ moment: Moment,
+    _ out: inout [Transition]
+  ) {
+    let onset = rules.row(Int(slot)).it.onset
+    switch cycle.base {
+    case .normal, .unacknowledged, .acknowledged, .quiet:
+      return
+    case .latchedAcknowledged:
+      emit(.reset, slot, onset, moment, from: cycle.state, to: .normal, &out)
+      return
+    case .latchedUnacknowledged:
+      emit(.reset, slot, onset, moment, from: cycle.state, to: .returnedUnacknowledged, &out)
+    case .returnedUnacknowledged:
+      break
+    }
+    owed.insert(slot: slot, onset: onset)
+    while owed.count(slot: slot) > Self.owedPerRule, let oldest = owed.removeOldest(slot: slot) {
+      tally.supersededOccurrences += 1
+      emit(.reset, slot, oldest, moment, from: .returnedUnacknowledged, to: .normal, &out)
+    }
+  }
+
+  /// Takes a step of the life cycle and tells of it.
+  mutating func take(
+    _ step: LifeCycle.Step,
+    _ slot: UInt32,
+    _ moment: Moment,
+    _ out: inout [Transition]
+  ) {
+    let record = rules.row(Int(slot))
+    let before = record.it.lifeCycle
+    record.it.life = step.next.packed
+    guard let told = step.told else { return }
+    let hasOccurrence = before.base != .normal || step.next.base != .normal
+    let onset = hasOccurrence ? record.it.onset : noTime
+    guard let also = step.toldAlso else {
+      emit(told, slot, onset, moment, from: before.state, to: step.next.state, &out)
+      return
+    }
+    emit(told, slot, onset, moment, from: before.state, to: before.state, &out)
+    emit(also, slot, onset, moment, from: before.state, to: step.next.state, &out)
+  }
+
+  /// Puts one transition out.
+  mutating func emit(
+    _ kind: TransitionKind,
+    _ slot: UInt32,
+    _ onset: Int64,
+    _ moment: Moment,
+    from previous: AlarmState,
+    to state: AlarmState,
+    _ out: inout [Transition]
+  ) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    tally.transitions += 1
+    out.append(
+      Transition(
+        kind: kind,
+        rule: RuleIndex(rawValue: parameters.it.rule),
+        channel: ChannelIndex(rawValue: parameters.it.channel),
+        onset: Timestamp(milliseconds: onset),
+        time: Timestamp(milliseconds: moment.time),
+        received: Timestamp(milliseconds: moment.received),
+        sequence: moment.sequence,
+        value: moment.value,
+        limit: parameters.it.limit(for: kind, moment.value),
+        previous: previous,
+        state: state,
+        priority: AlarmPriority(rawValue: record.it.priority) ?? .red
+      )
+    )
+  }
+
+  // MARK: Deadlines of one rule
+
+  /// A delay has run its full length: the alarm is raised or returns, at the delay's own time.
+  ///
+  /// A condition is taken to last only until its channel is stale, so a delay that ends later than
+  /// that ends in nothing.
+  mutating func complete(_ slot: UInt32, received: Int64, _ out: inout [Transition]) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let channel = channels.row(Int(parameters.it.channel))
+    let delay = record.it.phase == .pendingOn ? parameters.it.onDelay : parameters.it.offDelay
+    let time = record.it.since + delay
+    let staleAfter = Int64(links[Int(parameters.it.channel)].staleAfter)
+    if parameters.it.kind != .stale && staleAfter > 0 && time > channel.it.newest + staleAfter {
+      drop(slot)
+      return
+    }
+    let moment = Moment(
+      time: time,
+      received: received,
+      sequence: record.it.sinceSequence,
+      value: parameters.it.kind == .stale ? .nan : channel.it.value
+    )
+    switch record.it.phase {
+    case .pendingOn: raise(slot, moment, &out)
+    case .pendingOff: lower(slot, moment, &out)
+    case .idle, .active: break
+    }
+  }
+
+  /// A channel that never reported, or reported longest ago, is stale.
+  mutating func becomeStale(
+    _ slot: UInt32,
+    at time: Int64,
+    received: Int64,
+    _ out: inout [Transition]
+  ) {
+    let parameters = parameters.row(Int(slot))
+    let channel = Int(parameters.it.channel)
+    if parameters.it.staleAfter == Int64(links[channel].staleAfter) {
+      dropPendingDelays(of: channel)
+    }
+    let moment = Moment(
+      time: time,
+      received: received,
+      sequence: channels.row(channel).it.sequence,
+      value: .nan
+    )
+    follow(slot, Verdict(on: true, off: false), moment, &out)
+  }
+
+  /// Forgets the delays that run on a channel's values: a gap neither raises nor clears.
+  mutating func dropPendingDelays(of channel: Int) {
+    let link = links[channel]
+    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+    where parameters.row(Int(slot)).it.kind != .stale {
+      drop(slot)
+    }
+  }
+
+  private mutating func drop(_ slot: UInt32) {
+    let record = rules.row(Int(slot))
+    switch record.it.phase {
+    case .pendingOn: record.it.phase = .idle
+    case .pendingOff: record.it.phase = .active
+    case .idle, .active: break
+    }
+  }
+}
+
+extension RuleParameters {
+  /// The limit that a transition was decided by; NaN where there is none.
+  func limit(for kind: TransitionKind, _ value: Double) -> Double {
+    switch self.kind {
+    case .limit: kind == .returned ? high : low
+    case .physicalRange: value < low ? low : value > high ? high : .nan
+    case .rate: low
+    case .stale, .ewma: .nan
+    }
+  }
+}

@@ -1,0 +1,208 @@
+public import Telemetry
+
+extension Engine {
+  /// Moves engine time forward; deadlines that have passed fire in the order of time and rule.
+  ///
+  /// A deadline's transition carries the deadline's own time, so how often this is called changes
+  /// nothing but when the transition comes out. A time before the engine's changes nothing.
+  public mutating func advance(to time: Timestamp, into out: inout [Transition]) {
+    let target = time.milliseconds
+    guard Self.believedTimes.contains(target) else {
+      tally.timesOutOfRange += 1
+      return
+    }
+    if now == noTime { begin(at: target) }
+    if needsPriorityCheck { followPriorities(&out) }
+    while let deadline = heap.first, deadline.due < target {
+      heap.removeFirst()
+      now = deadline.due
+      fire(deadline, &out)
+    }
+    now = max(now, target)
+    let epoch = now.quotientFloored(by: Self.epochMilliseconds)
+    if epoch != self.epoch {
+      self.epoch = epoch
+      fastKey = UInt32(truncatingIfNeeded: epoch & 0xffff) << 16
+    }
+  }
+
+  /// The first input: channels that have never reported are waited for from now on.
+  private mutating func begin(at time: Int64) {
+    now = time
+    for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
+      let record = rules.row(slot)
+      guard record.it.armed & Deadline.Kind.stale.bit == 0 else { continue }
+      arm(.stale, UInt32(slot), atEngineTime: time + parameters.row(slot).it.staleAfter)
+    }
+  }
+
+  private mutating func fire(_ deadline: Deadline, _ out: inout [Transition]) {
+    let slot = deadline.slot
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let kind = deadline.kind
+    record.it.armed &= ~kind.bit
+    switch kind {
+    case .onDelay, .offDelay:
+      guard record.it.phase == (kind == .onDelay ? .pendingOn : .pendingOff) else { return }
+      let delay = kind == .onDelay ? parameters.it.onDelay : parameters.it.offDelay
+      let due = record.it.since + delay + offset(of: parameters.it.channel)
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        complete(slot, received: deadline.due, &out)
+      }
+    case .stale:
+      guard record.it.phase == .idle || record.it.phase == .pendingOff else { return }
+      let newest = channels.row(Int(parameters.it.channel)).it.newest
+      guard newest != noTime else {
+        becomeStale(slot, at: deadline.due, received: deadline.due, &out)
+        return
+      }
+      let time = newest + parameters.it.staleAfter
+      let due = time + offset(of: parameters.it.channel)
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        becomeStale(slot, at: time, received: deadline.due, &out)
+      }
+    case .shelf:
+      let cycle = record.it.lifeCycle
+      guard cycle.shelving == .timed else { return }
+      if record.it.shelfUntil > deadline.due {
+        arm(kind, slot, atEngineTime: record.it.shelfUntil)
+      } else {
+        record.it.shelfUntil = never
+        take(
+          cycle.step(.shelfExpired, isLatching: parameters.it.isLatching),
+          slot,
+          moment(of: deadline, record),
+          &out
+        )
+      }
+    case .reAlarm:
+      guard record.it.reAlarmAt != never else { return }
+      if record.it.reAlarmAt > deadline.due {
+        arm(kind, slot, atEngineTime: record.it.reAlarmAt)
+      } else {
+        record.it.reAlarmAt += parameters.it.reAlarm
+        arm(kind, slot, atEngineTime: record.it.reAlarmAt)
+        take(
+          record.it.lifeCycle.step(.reAlarmDue, isLatching: parameters.it.isLatching),
+          slot,
+          moment(of: deadline, record),
+          &out
+        )
+      }
+    }
+  }
+
+  private func moment(of deadline: Deadline, _ record: Row<RuleRecord>) -> Moment {
+    Moment(
+      time: deadline.due,
+      received: deadline.due,
+      sequence: record.it.sinceSequence,
+      value: .nan
+    )
+  }
+
+  /// Fires what a channel's rules have due before an event time, earliest first: a reading shows
+  /// that the device's clock has come that far, whatever the engine's says.
+  mutating func fireDeadlines(
+    of channel: Int,
+    before time: Int64,
+    _ out: inout [Transition]
+  ) {
+    while let next = firstDeadline(of: channel), next.time < time {
+      if next.isStale {
+        becomeStale(next.slot, at: next.time, received: now, &out)
+      } else {
+        complete(next.slot, received: now, &out)
+      }
+    }
+  }
+
+  private struct ChannelDeadline {
+    var time: Int64
+    var isStale: Bool
+    var slot: UInt32
+  }
+
+  private func firstDeadline(of channel: Int) -> ChannelDeadline? {
+    let link = links[channel]
+    let newest = channels.row(channel).it.newest
+    var first: ChannelDeadline?
+    for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      let record = rules.row(Int(slot))
+      let parameters = parameters.row(Int(slot))
+      let time: Int64
+      var isStale = false
+      switch record.it.phase {
+      case .pendingOn:
+        time = record.it.since + parameters.it.onDelay
+      case .pendingOff:
+        time = record.it.since + parameters.it.offDelay
+      case .idle:
+        guard parameters.it.kind == .stale, newest != noTime else { continue }
+        time = newest + parameters.it.staleAfter
+        isStale = true
+      case .active:
+        continue
+      }
+      if let known = first {
+        let isLater = known.time < time || (known.time == time && (isStale || !known.isStale))
+        if isLater { continue }
+      }
+      first = ChannelDeadline(time: time, isStale: isStale, slot: slot)
+    }
+    return first
+  }
+
+  // MARK: Arming
+
+  /// Distance from a channel's event time to engine time.
+  func offset(of channel: UInt32) -> Int64 {
+    devices.row(Int(links[Int(channel)].device)).it.offset
+  }
+
+  /// Makes sure that a rule is looked at when event time `time` has passed.
+  mutating func arm(_ kind: Deadline.Kind, _ slot: UInt32, at time: Int64) {
+    let channel = parameters.row(Int(slot)).it.channel
+    arm(kind, slot, atEngineTime: time + offset(of: channel))
+  }
+
+  /// Makes sure that a rule is looked at when the engine has passed a time, which is never before now:
+  /// what fires must not depend on how readings of one receive time are cut into batches.
+  mutating func arm(_ kind: Deadline.Kind, _ slot: UInt32, atEngineTime time: Int64) {
+    let record = rules.row(Int(slot))
+    // One entry a kind is enough where deadlines only move on; a shelf can be cut short.
+    guard record.it.armed & kind.bit == 0 || kind == .shelf else { return }
+    record.it.armed |= kind.bit
+    heap.insert(
+      Deadline(
+        due: max(time, now),
+        kind: kind,
+        rule: parameters.row(Int(slot)).it.rule,
+        slot: slot
+      )
+    )
+  }
+
+  /// Makes sure that a rule on staleness is looked at when its channel may have become stale.
+  mutating func armStale(_ slot: UInt32, _ channel: Int) {
+    guard rules.row(Int(slot)).it.armed & Deadline.Kind.stale.bit == 0 else { return }
+    arm(
+      .stale,
+      slot,
+      at: channels.row(channel).it.newest + parameters.row(Int(slot)).it.staleAfter
+    )
+  }
+}
+
+extension Int64 {
+  /// Division that rounds towards minus infinity.
+  func quotientFloored(by divisor: Int64) -> Int64 {
+    let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? quotient - 1 : quotient
+  }
+}

@@ -1,0 +1,245 @@
+public import Telemetry
+
+extension Engine {
+  /// Advances to the batch's receive time, then judges its readings in order.
+  ///
+  /// The transitions are appended to `out`: those of deadlines first, by time and rule, then those of
+  /// each reading by rule.
+  public mutating func apply(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
+    advance(to: batch.received, into: &out)
+    var tap = NoTap()
+    applyReadings(batch, &tap, &out)
+  }
+
+  /// Does what ``apply(_:into:)`` does and adds up the window statistics after every reading.
+  public mutating func apply(
+    _ batch: borrowing ReadingBatch,
+    into out: inout [Transition],
+    windows: inout WindowTotals
+  ) {
+    advance(to: batch.received, into: &out)
+    applyReadings(batch, &windows, &out)
+  }
+
+  @inline(__always)
+  private mutating func applyReadings<Tap: WindowTap>(
+    _ batch: borrowing ReadingBatch,
+    _ tap: inout Tap,
+    _ out: inout [Transition]
+  ) {
+    let channelColumn = batch.channel
+    let timeColumn = batch.time
+    let valueColumn = batch.value
+    let statusColumn = batch.status
+    let flagColumn = batch.flags
+    let originColumn = batch.originOffset
+    let count = channelColumn.count
+    precondition(
+      timeColumn.count == count && valueColumn.count == count && statusColumn.count == count
+        && flagColumn.count == count && originColumn.count == count,
+      "a batch has columns of unequal length"
+    )
+    let channelOf = channelColumn.span
+    let times = timeColumn.span
+    let values = valueColumn.span
+    let statuses = statusColumn.span
+    let flags = flagColumn.span
+    let origins = originColumn.span
+    let base = batch.baseSequence
+    let received = now
+    tally.readings += UInt64(count)
+    for index in 0..<count {
+      let channel = unsafe Int(channelOf[unchecked: index])
+      let time = unsafe times[unchecked: index]
+      let value = unsafe values[unchecked: index]
+      let special = unsafe statuses[unchecked: index] | flags[unchecked: index]
+      let sequence = unsafe base &+ UInt64(origins[unchecked: index])
+      if channel < channels.count {
+        let record = unsafe channels.row(unchecked: channel)
+        let profile = unsafe profiles.row(unchecked: Int(record.it.profile))
+        // Newer than the newest and not by too much, at a lag that says nothing new of the clock,
+        // and within the span that changes no limit: then nothing but arithmetic is left to do.
+        let isOrderly =
+          UInt64(bitPattern: time &- record.it.newest &- 1) < UInt64(profile.it.maxGap)
+        let lag = received &- time &- Int64(record.it.lagLow)
+        let isTimely = UInt64(bitPattern: lag) <= UInt64(profile.it.lagSpan)
+        let isCalm = record.it.calmLow <= value && value <= record.it.calmHigh
+        if record.it.key == fastKey && special == 0 && isOrderly && isTimely && isCalm {
+          let before = record.it.conditions
+          let after = measure(record, profile, time, value, hasPrevious: true)
+          if before != after { fireDeadlines(of: channel, before: time, &out) }
+          record.it.newest = time
+          record.it.value = value
+          record.it.sequence = sequence
+          record.it.conditions = after
+          if before != after { judge(channel, at: time, value, sequence, received, &out) }
+          tap.add(record, profile)
+          continue
+        }
+      }
+      let isMeasured = take(
+        Reading(
+          channel: ChannelIndex(rawValue: UInt32(channel)),
+          time: Timestamp(milliseconds: time),
+          value: value,
+          status: SourceStatus(rawValue: unsafe statuses[unchecked: index]) ?? .unknown,
+          flags: ReadingFlags(rawValue: unsafe flags[unchecked: index])
+        ),
+        sequence,
+        &out
+      )
+      if isMeasured {
+        let record = channels.row(channel)
+        tap.add(record, profiles.row(Int(record.it.profile)))
+      }
+    }
+  }
+
+  /// The way of every reading that is not plainly in order; true when its value was judged.
+  @inline(never)
+  private mutating func take(
+    _ reading: Reading,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) -> Bool {
+    let channel = Int(reading.channel.rawValue)
+    let time = reading.time.milliseconds
+    guard channel < channels.count else {
+      tally.unknownChannels += 1
+      return false
+    }
+    guard Self.believedTimes.contains(time) else {
+      tally.timesOutOfRange += 1
+      return false
+    }
+    guard !reading.flags.contains(.historical) else {
+      tally.historical += 1
+      return false
+    }
+    let record = channels.row(channel)
+    guard time > record.it.newest else {
+      takeLate(reading, record)
+      return false
+    }
+    observeLag(channel, record, time)
+    fireDeadlines(of: channel, before: time, &out)
+    let gap = time &- record.it.newest
+    record.it.newest = time
+    record.it.sequence = sequence
+    record.it.status = reading.status.rawValue
+    var use = reading.status.use
+    if !reading.value.isFinite {
+      tally.notFinite += 1
+      use = .noValue
+    }
+    switch use {
+    case .evaluate: break
+    case .recordOnly, .noValue:
+      if use == .recordOnly { tally.recordedOnly += 1 } else { tally.withoutValue += 1 }
+      // The next value has nothing to be compared with, and must come this way.
+      record.it.value = .nan
+      record.it.key |= ChannelRecord.gap
+      dropPendingDelays(of: channel)
+      judgeArrival(channel, at: time, sequence, &out)
+      return false
+    }
+    let profile = profiles.row(Int(record.it.profile))
+    if gap > Int64(Profile.longestGap) { record.it.tail = record.it.head }
+    let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap)
+    record.it.conditions = measure(
+      record,
+      profile,
+      time,
+      reading.value,
+      hasPrevious: hasPrevious,
+      elapsed: gap
+    )
+    record.it.value = reading.value
+    record.it.key &= ~ChannelRecord.gap
+    judge(channel, at: time, reading.value, sequence, now, &out)
+    return true
+  }
+
+  private mutating func takeLate(_ reading: Reading, _ record: Row<ChannelRecord>) {
+    let isEqual =
+      reading.time.milliseconds == record.it.newest
+      && reading.status.rawValue == record.it.status
+      && (reading.value == record.it.value || record.it.value.isNaN)
+    if isEqual { tally.duplicates += 1 } else { tally.late += 1 }
+  }
+
+  /// Takes the lag of a reading into the device's clock estimate and refreshes the channel's key.
+  private mutating func observeLag(_ channel: Int, _ record: Row<ChannelRecord>, _ time: Int64) {
+    let device = devices.row(Int(links[channel].device))
+    let lag = now - time
+    device.it.turn(to: epoch)
+    if lag < device.it.currentLow { device.it.currentLow = lag }
+    let reasons = record.it.key & 0xffff & ~ChannelRecord.slow
+    record.it.key = fastKey | reasons
+    if let low = Int32(exactly: device.it.currentLow) {
+      record.it.lagLow = low
+    } else {
+      record.it.key |= ChannelRecord.slow
+    }
+  }
+
+  /// Gives every rule of a channel the newest value to judge, in the plan's order.
+  @inline(never)
+  private mutating func judge(
+    _ channel: Int,
+    at time: Int64,
+    _ value: Double,
+    _ sequence: UInt64,
+    _ received: Int64,
+    _ out: inout [Transition]
+  ) {
+    let record = channels.row(channel)
+    let link = links[channel]
+    let greatest = Double.greatestFiniteMagnitude
+    var calm = (low: -greatest, high: greatest)
+    let moment = Moment(time: time, received: received, sequence: sequence, value: value)
+    for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      let rule = parameters.row(Int(slot))
+      let verdict: Verdict
+      switch rule.it.kind {
+      case .limit, .physicalRange:
+        verdict = rule.it.verdict(value)
+      case .rate:
+        let isTrue = record.it.conditions & ChannelRecord.rateBit != 0
+        verdict = Verdict(on: isTrue, off: !isTrue)
+      case .ewma:
+        let isTrue = record.it.conditions & ChannelRecord.ewmaBit != 0
+        verdict = Verdict(on: isTrue, off: !isTrue)
+      case .stale:
+        verdict = Verdict(on: false, off: true)
+        armStale(slot, channel)
+      }
+      follow(slot, verdict, moment, &out)
+      let span = rule.it.calm(value, phase: rules.row(Int(slot)).it.phase)
+      calm.low = max(calm.low, span.low)
+      calm.high = min(calm.high, span.high)
+    }
+    record.it.calmLow = calm.low
+    record.it.calmHigh = calm.high
+  }
+
+  /// A reading without a usable value has arrived: only staleness ends.
+  private mutating func judgeArrival(
+    _ channel: Int,
+    at time: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) {
+    let link = links[channel]
+    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+    where parameters.row(Int(slot)).it.kind == .stale {
+      armStale(slot, channel)
+      follow(
+        slot,
+        Verdict(on: false, off: true),
+        Moment(time: time, received: now, sequence: sequence, value: .nan),
+        &out
+      )
+    }
+  }
+}

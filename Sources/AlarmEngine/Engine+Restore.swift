@@ -1,0 +1,253 @@
+import Telemetry
+
+extension Engine {
+  /// Makes an engine for `plan` that goes on where a snapshot was taken.
+  ///
+  /// The plan may differ from the one saved. State is found by ``StableID``: what the plan no longer
+  /// has is left behind, what it adds begins afresh, and a standing alarm is not raised again.
+  ///
+  /// - Throws: why the bytes, or the plan, cannot be used.
+  public init(plan: EnginePlan, restoring bytes: [UInt8]) throws(SnapshotError) {
+    let engine = try Engine.restored(plan, bytes)
+    self.init(moving: engine)
+  }
+
+  private init(moving engine: consuming Engine) {
+    self = engine
+  }
+
+  private static func restored(
+    _ plan: EnginePlan,
+    _ bytes: [UInt8]
+  ) throws(SnapshotError) -> Engine {
+    let compiled: CompiledPlan
+    do { compiled = try CompiledPlan(plan) } catch { throw .plan(error) }
+    var engine = Engine(compiled)
+    try engine.restore(bytes)
+    return engine
+  }
+
+  private mutating func restore(_ bytes: [UInt8]) throws(SnapshotError) {
+    try SnapshotFormat.check(bytes)
+    var reader = StateReader(bytes, at: 16)
+    do {
+      now = try reader.integer()
+      epoch = try reader.integer()
+      fastKey = UInt32(truncatingIfNeeded: epoch & 0xffff) << 16
+      for field in EngineCounters.fields { tally[keyPath: field] = try reader.word() }
+      try restoreDevices(&reader)
+      try restoreChannels(&reader)
+      try restoreRules(&reader)
+    } catch { throw .damaged }
+    armNewStaleRules()
+    needsPriorityCheck = true
+  }
+
+  private mutating func restoreDevices(_ reader: inout StateReader) throws(StateReadError) {
+    let rows = RowsByIdentity(identities.devices)
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let row = rows[try reader.word()]
+      let record = try DeviceRecord(from: &reader)
+      if let row { devices[row] = record }
+    }
+  }
+
+  private mutating func restoreChannels(_ reader: inout StateReader) throws(StateReadError) {
+    let rows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let row = rows[try reader.word()]
+      var scratch = ChannelRecord()
+      if let row {
+        try channels.row(row).it.restore(from: &reader)
+        scratch = channels[row]
+      } else {
+        try scratch.restore(from: &reader)
+      }
+      let live = scratch.head &- scratch.tail
+      guard try reader.count(in: 0...Int(UInt32.max)) == Int(live) else { throw .inconsistent }
+      try restoreSamples(row, &reader)
+    }
+  }
+
+  /// Puts window samples back in the slots they had; what does not fit a smaller ring is left out.
+  private mutating func restoreSamples(
+    _ row: Int?,
+    _ reader: inout StateReader
+  ) throws(StateReadError) {
+    guard let row else { return }
+    let record = channels.row(row)
+    let profile = profiles.row(Int(record.it.profile))
+    let keeps = profile.it.features & Profile.window != 0
+    let mask = profile.it.ringMask
+    let line = Int(record.it.ring)
+    var position = record.it.tail
+    while position != record.it.head {
+      let value = try reader.double()
+      let time = UInt32(truncatingIfNeeded: try reader.word())
+      if keeps {
+        let slot = Int(position & mask)
+        unsafe ring.doubles(at: line)[slot] = value
+        unsafe ring.words(at: line, after: Int(mask) + 1)[slot] = time
+      }
+      position &+= 1
+    }
+    if !keeps {
+      record.it.tail = record.it.head
+    } else if record.it.head &- record.it.tail > mask &+ 1 {
+      record.it.tail = record.it.head &- mask &- 1
+      retakeWindow(record, profile)
+    }
+  }
+
+  private mutating func restoreRules(_ reader: inout StateReader) throws(StateReadError) {
+    let rows = RowsByIdentity(identities.rules)
+    let counts = 0...Int(UInt32.max)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      var scratch = RuleRecord()
+      if let row { scratch = rules[row] }
+      try scratch.restore(from: &reader)
+      if let row { rules[row] = scratch }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let onset = try reader.integer()
+      if let row { owed.insert(slot: UInt32(row), onset: onset) }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let due = try reader.integer()
+      guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
+      guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
+      arm(kind, UInt32(row), atEngineTime: due)
+    }
+  }
+
+  /// Rules on staleness that the snapshot did not know begin to wait now.
+  private mutating func armNewStaleRules() {
+    guard now != noTime else { return }
+    for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
+      let channel = Int(parameters[slot].channel)
+      if channels.row(channel).it.newest == noTime {
+        guard rules.row(slot).it.phase == .idle, rules.row(slot).it.armed == 0 else { continue }
+        arm(.stale, UInt32(slot), atEngineTime: now + parameters[slot].staleAfter)
+      } else {
+        armStale(UInt32(slot), channel)
+      }
+    }
+  }
+}
+
+/// Finds rows by identity.
+private struct RowsByIdentity {
+  private let rows: [UInt64: Int]
+
+  init(_ identities: [StableID]) {
+    var rows: [UInt64: Int] = [:]
+    rows.reserveCapacity(identities.count)
+    for (row, identity) in identities.enumerated() { rows[identity.rawValue] = row }
+    self.rows = rows
+  }
+
+  subscript(identity: UInt64) -> Int? { rows[identity] }
+}
+
+extension SnapshotFormat {
+  /// Looks at magic, version and checksum.
+  static func check(_ bytes: [UInt8]) throws(SnapshotError) {
+    guard bytes.count >= 24 else { throw .notASnapshot }
+    var head = StateReader(bytes)
+    var trailer = StateReader(bytes, at: bytes.count - 8)
+    guard (try? head.word()) == magic else { throw .notASnapshot }
+    let written = try? head.word()
+    guard let written, written == version else { throw .unknownVersion(written ?? 0) }
+    guard (try? trailer.word()) == checksum(bytes, count: bytes.count - 8) else { throw .damaged }
+  }
+}
+
+extension DeviceRecord {
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(previousLow)
+    bytes.appendState(currentLow)
+    bytes.appendState(epoch)
+  }
+
+  init(from reader: inout StateReader) throws(StateReadError) {
+    self.init()
+    previousLow = try reader.integer()
+    currentLow = try reader.integer()
+    epoch = try reader.integer()
+  }
+}
+
+extension ChannelRecord {
+  /// Saves what a reading leaves behind; key and calm span are found again by the first reading.
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(newest)
+    bytes.appendState(value)
+    bytes.appendState(sequence)
+    bytes.appendState(UInt64(seen))
+    bytes.appendState(mean)
+    bytes.appendState(variance)
+    bytes.appendState(sum)
+    bytes.appendState(squares)
+    bytes.appendState(reference)
+    bytes.appendState(minimum)
+    bytes.appendState(maximum)
+    bytes.appendState(UInt64(head))
+    bytes.appendState(UInt64(tail))
+    bytes.append(conditions)
+    bytes.append(status)
+  }
+
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    newest = try reader.integer()
+    value = try reader.double()
+    sequence = try reader.word()
+    seen = UInt32(truncatingIfNeeded: try reader.word())
+    mean = try reader.double()
+    variance = try reader.double()
+    sum = try reader.double()
+    squares = try reader.double()
+    reference = try reader.double()
+    minimum = try reader.double()
+    maximum = try reader.double()
+    head = UInt32(truncatingIfNeeded: try reader.word())
+    tail = UInt32(truncatingIfNeeded: try reader.word())
+    conditions = try reader.byte()
+    status = try reader.byte()
+  }
+}
+
+extension RuleRecord {
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(since)
+    bytes.appendState(sinceSequence)
+    bytes.appendState(onset)
+    bytes.appendState(ended)
+    bytes.appendState(shelfUntil)
+    bytes.appendState(reAlarmAt)
+    bytes.appendState(UInt64(raises))
+    bytes.appendState(UInt64(fleeting))
+    bytes.append(life)
+    bytes.append(phase.rawValue)
+    bytes.append(priority)
+  }
+
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    since = try reader.integer()
+    sinceSequence = try reader.word()
+    onset = try reader.integer()
+    ended = try reader.integer()
+    shelfUntil = try reader.integer()
+    reAlarmAt = try reader.integer()
+    raises = UInt32(truncatingIfNeeded: try reader.word())
+    fleeting = UInt32(truncatingIfNeeded: try reader.word())
+    life = try reader.byte()
+    guard let phase = Phase(rawValue: try reader.byte()), LifeCycle(packed: life) != nil else {
+      throw .inconsistent
+    }
+    self.phase = phase
+    priority = try reader.byte()
+  }
+}

@@ -1,0 +1,88 @@
+import Telemetry
+
+/// What a snapshot begins with, and how it is guarded.
+enum SnapshotFormat {
+  /// "DAVYENG1" as little-endian bytes.
+  static let magic: UInt64 = 0x3147_4e45_5956_4144
+  static let version: UInt64 = 1
+
+  /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
+  static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    let span = bytes.span
+    var index = 0
+    while index < count {
+      var word: UInt64 = 0
+      for offset in 0..<min(8, count - index) {
+        word |= UInt64(span[index + offset]) << (8 * offset)
+      }
+      hash = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+      hash ^= hash >> 29
+      index += 8
+    }
+    return hash ^ UInt64(count)
+  }
+}
+
+extension Engine {
+  /// All state as versioned bytes with a checksum; rows are named by ``StableID``.
+  ///
+  /// Layout, little endian: magic, version, engine time, epoch, counters; then devices, channels
+  /// (with their live window samples), rules, owed occurrences and deadlines, each list led by its
+  /// count; last the checksum of everything before it.
+  public func snapshot() -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(
+      channels.count * 160 + rules.count * 96 + devices.count * 40 + ring.byteCount + 1024
+    )
+    bytes.appendState(SnapshotFormat.magic)
+    bytes.appendState(SnapshotFormat.version)
+    bytes.appendState(now)
+    bytes.appendState(epoch)
+    for field in EngineCounters.fields { bytes.appendState(tally[keyPath: field]) }
+    bytes.appendState(devices.count)
+    for row in 0..<devices.count {
+      bytes.appendState(identities.devices[row].rawValue)
+      devices[row].append(to: &bytes)
+    }
+    bytes.appendState(channels.count)
+    for row in 0..<channels.count {
+      bytes.appendState(identities.channels[row].rawValue)
+      channels[row].append(to: &bytes)
+      appendSamples(of: row, to: &bytes)
+    }
+    bytes.appendState(rules.count)
+    for slot in 0..<rules.count {
+      bytes.appendState(identities.rules[slot].rawValue)
+      rules[slot].append(to: &bytes)
+    }
+    bytes.appendState(owed.entries.count)
+    for entry in owed.entries {
+      bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
+      bytes.appendState(entry.onset)
+    }
+    bytes.appendState(heap.entries.count)
+    for entry in heap.entries {
+      bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
+      bytes.appendState(entry.due)
+      bytes.append(entry.kind.rawValue)
+    }
+    bytes.appendState(SnapshotFormat.checksum(bytes, count: bytes.count))
+    return bytes
+  }
+
+  private func appendSamples(of channel: Int, to bytes: inout [UInt8]) {
+    let record = channels.row(channel)
+    let profile = profiles.row(Int(record.it.profile))
+    let mask = profile.it.ringMask
+    let line = Int(record.it.ring)
+    bytes.appendState(Int(record.it.head &- record.it.tail))
+    var position = record.it.tail
+    while position != record.it.head {
+      let slot = Int(position & mask)
+      unsafe bytes.appendState(ring.doubles(at: line)[slot])
+      unsafe bytes.appendState(UInt64(ring.words(at: line, after: Int(mask) + 1)[slot]))
+      position &+= 1
+    }
+  }
+}

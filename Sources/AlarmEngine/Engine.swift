@@ -1,0 +1,155 @@
+public import Telemetry
+
+/// The deterministic core: readings, time and commands in, alarm transitions out.
+///
+/// An engine is a function of its state and one ordered stream of inputs. It reads no clock, draws no
+/// number and does no input or output. State lies in columns of plain records; a warm engine
+/// allocates nothing for a reading that changes no alarm.
+///
+/// ## Time
+/// Engine time is receive time and never goes back. Rules run on the device's event time. A deadline
+/// at event time d of a device is due at engine time d + offset, where offset is the least lag
+/// (received − event time) seen of that device in this and the last epoch of ten minutes. A deadline
+/// fires when engine time has *passed* it, or when a reading of its channel with a later event time
+/// arrives; so a reading at exactly the deadline's time comes first. Shelves and re-alarms belong to
+/// people and run on engine time.
+///
+/// ## Occurrences
+/// An alarm that becomes true again while its last occurrence is returned but unacknowledged (or
+/// latched) begins a new occurrence with its own onset. The earlier one, if unacknowledged, goes on a
+/// list and is acknowledged by its own onset; ``Engine/owedPerRule`` of them are kept for a rule, the
+/// oldest beyond that are closed by a `.reset` transition and counted.
+public struct Engine: ~Copyable, Sendable {
+  /// How many returned, unacknowledged occurrences a rule may have beside the current one.
+  public static let owedPerRule = 64
+
+  /// Length of the epochs in which a device's least lag is taken.
+  static let epochMilliseconds: Int64 = 600_000
+  /// Times outside 1900 to 9999 are not believed.
+  static let believedTimes: ClosedRange<Int64> = -2_208_988_800_000...253_402_300_799_999
+
+  var channels: Column<ChannelRecord>
+  let links: Column<ChannelLink>
+  let profiles: Column<Profile>
+  let ring: Column<RingLine>
+  let devices: Column<DeviceRecord>
+  let rules: Column<RuleRecord>
+  let parameters: Column<RuleParameters>
+  /// Row of each of the plan's rules among ``rules``, which are sorted by channel.
+  let slotOfRule: [UInt32]
+  let identities: Identities
+
+  var heap: DeadlineHeap
+  var owed: OwedOccurrences
+  var tally: EngineCounters
+  /// Engine time; `noTime` before the first input.
+  var now: Int64
+  /// The epoch of `now`, and what a channel's key must be to take the fast way.
+  var epoch: Int64
+  var fastKey: UInt32
+  /// The plan may have changed priorities of alarms that stand.
+  var needsPriorityCheck: Bool
+
+  /// Makes an engine that has seen nothing.
+  ///
+  /// - Throws: every inconsistency of the plan at once.
+  public init(plan: EnginePlan) throws(PlanError) {
+    let compiled = try CompiledPlan(plan)
+    self.init(compiled)
+  }
+
+  init(_ compiled: consuming CompiledPlan) {
+    channels = Column(repeating: ChannelRecord(), count: compiled.links.count)
+    links = Column(compiled.links)
+    profiles = Column(compiled.profiles)
+    ring = Column(repeating: RingLine(), count: compiled.ringLines)
+    devices = Column(repeating: DeviceRecord(), count: compiled.identities.devices.count)
+    rules = Column(repeating: RuleRecord(), count: compiled.parameters.count)
+    parameters = Column(compiled.parameters)
+    slotOfRule = compiled.slotOfRule
+    identities = compiled.identities
+    heap = DeadlineHeap()
+    owed = OwedOccurrences()
+    tally = EngineCounters()
+    now = noTime
+    epoch = noTime
+    fastKey = 0
+    needsPriorityCheck = false
+    heap.reserve(compiled.deadlineCount)
+    for index in 0..<channels.count {
+      let record = channels.row(index)
+      record.it.profile = compiled.profileOfChannel[index]
+      record.it.ring = compiled.ringOfChannel[index]
+    }
+    for slot in 0..<rules.count { rules.row(slot).it.priority = parameters[slot].priority }
+  }
+
+  /// What the engine has seen and refused.
+  public var counters: EngineCounters { tally }
+
+  /// Engine time from which ``advance(to:into:)`` has something to do; nil when nothing waits.
+  public var nextDeadline: Timestamp? {
+    heap.first.map { Timestamp(milliseconds: $0.due + 1) }
+  }
+
+  /// Bytes of state and plan per channel, without the window's samples.
+  public var stateBytesPerChannel: Double {
+    let bytes =
+      channels.byteCount + links.byteCount + profiles.byteCount + devices.byteCount
+      + rules.byteCount + parameters.byteCount + slotOfRule.count * 4
+      + heap.entries.count * MemoryLayout<Deadline>.stride + identities.byteCount
+    return Double(bytes) / Double(max(channels.count, 1))
+  }
+
+  /// Calls `body` with every alarm occurrence that is not over, by rule row and onset.
+  public func standing(_ body: (StandingAlarm) -> Void) {
+    for (rule, slot) in slotOfRule.enumerated() {
+      let parameters = parameters.row(Int(slot))
+      let record = rules.row(Int(slot))
+      let channel = ChannelIndex(rawValue: parameters.it.channel)
+      let index = RuleIndex(rawValue: UInt32(rule))
+      let priority = AlarmPriority(rawValue: record.it.priority) ?? .red
+      owed.forEach(slot: slot) { onset in
+        body(
+          StandingAlarm(
+            rule: index,
+            channel: channel,
+            onset: Timestamp(milliseconds: onset),
+            state: .returnedUnacknowledged,
+            isActive: false,
+            priority: priority
+          )
+        )
+      }
+      let cycle = record.it.lifeCycle
+      guard cycle != LifeCycle() else { continue }
+      body(
+        StandingAlarm(
+          rule: index,
+          channel: channel,
+          onset: cycle.base == .normal ? .distantPast : Timestamp(milliseconds: record.it.onset),
+          state: cycle.state,
+          isActive: cycle.isActive,
+          priority: priority
+        )
+      )
+    }
+  }
+}
+
+/// One cache line of window samples.
+struct RingLine: BitwiseCopyable {
+  var samples: SIMD8<Double> = .zero
+}
+
+extension Column {
+  /// Makes a column of an array's elements.
+  init(_ elements: [Element]) {
+    guard let first = elements.first else {
+      self.init(empty: ())
+      return
+    }
+    self.init(repeating: first, count: elements.count)
+    for (index, element) in elements.enumerated() { self[index] = element }
+  }
+}

@@ -1,0 +1,41 @@
+/// What the engine has seen and refused since it was made; kept across snapshots.
+public struct EngineCounters: Hashable, Sendable {
+  /// Readings handed in.
+  public var readings: UInt64 = 0
+  /// Readings of a row that the plan does not have.
+  public var unknownChannels: UInt64 = 0
+  /// Readings or receive times outside the years that are believed (1900 to 9999).
+  public var timesOutOfRange: UInt64 = 0
+  /// Readings whose value is no finite number: recorded, never judged.
+  public var notFinite: UInt64 = 0
+  /// Readings marked historical: recorded, never judged.
+  public var historical: UInt64 = 0
+  /// Readings not newer than their channel's newest, and different from it.
+  public var late: UInt64 = 0
+  /// Readings equal to their channel's newest.
+  public var duplicates: UInt64 = 0
+  /// Readings whose status says that there is no value.
+  public var withoutValue: UInt64 = 0
+  /// Readings from calibration, test or maintenance.
+  public var recordedOnly: UInt64 = 0
+  /// Readings that left a window before their time because it was full.
+  public var windowOverflows: UInt64 = 0
+  /// Transitions put out.
+  public var transitions: UInt64 = 0
+  /// Occurrences closed because their rule has too many that wait for acknowledgement.
+  public var supersededOccurrences: UInt64 = 0
+
+  /// Makes counters at zero.
+  public init() {}
+}
+
+extension EngineCounters {
+  /// Every counter in a fixed order, for snapshots.
+  static var fields: [WritableKeyPath<EngineCounters, UInt64>] {
+    [
+      \.readings, \.unknownChannels, \.timesOutOfRange, \.notFinite, \.historical, \.late,
+      \.duplicates, \.withoutValue, \.recordedOnly, \.windowOverflows, \.transitions,
+      \.supersededOccurrences,
+    ]
+  }
+}

@@ -1,0 +1,142 @@
+import AlarmEngine
+import Telemetry
+
+/// Builds small plans by name.
+struct PlanBuilder {
+  var plan = EnginePlan()
+
+  init(devices: Int = 1, channelsPerDevice: Int = 1, window: ChannelWindow? = nil) {
+    for device in 0..<devices {
+      plan.devices.append(DevicePlan(id: StableID(name: "d\(device)")))
+      for channel in 0..<channelsPerDevice {
+        plan.channels.append(
+          ChannelPlan(
+            id: StableID(name: "d\(device)/c\(channel)"),
+            device: UInt32(device),
+            window: window
+          )
+        )
+      }
+    }
+  }
+
+  @discardableResult
+  mutating func add(
+    _ name: String,
+    _ detector: Detector,
+    channel: UInt32 = 0,
+    priority: AlarmPriority = .yellow,
+    onDelay: Int64 = 0,
+    offDelay: Int64 = 0,
+    latching: Bool = false,
+    reAlarm: Int64 = 0
+  ) -> RuleIndex {
+    plan.rules.append(
+      RulePlan(
+        id: StableID(name: "\(channel)#\(name)"),
+        channel: ChannelIndex(rawValue: channel),
+        detector: detector,
+        priority: priority,
+        onDelayMilliseconds: onDelay,
+        offDelayMilliseconds: offDelay,
+        isLatching: latching,
+        reAlarmMilliseconds: reAlarm
+      )
+    )
+    return RuleIndex(rawValue: UInt32(plan.rules.count - 1))
+  }
+}
+
+extension Detector {
+  static func high(_ setpoint: Double, restore: Double? = nil, orEqual: Bool = true) -> Detector {
+    .limit(
+      LimitParameters(
+        comparison: orEqual ? .atOrAbove : .above,
+        setpoint: setpoint,
+        restore: restore ?? setpoint
+      )
+    )
+  }
+
+  static func low(_ setpoint: Double, restore: Double? = nil, orEqual: Bool = true) -> Detector {
+    .limit(
+      LimitParameters(
+        comparison: orEqual ? .atOrBelow : .below,
+        setpoint: setpoint,
+        restore: restore ?? setpoint
+      )
+    )
+  }
+}
+
+/// A moment of 2026 plus milliseconds, so that tests can count from zero.
+let epochOfTests: Int64 = 1_767_225_600_000
+
+func at(_ milliseconds: Int64) -> Timestamp {
+  Timestamp(milliseconds: epochOfTests + milliseconds)
+}
+
+/// An engine with its output and a running sequence number.
+struct Bench: ~Copyable {
+  var engine: Engine
+  var out: [Transition] = []
+  var sequence: UInt64 = 1
+
+  init(_ builder: PlanBuilder) throws {
+    engine = try Engine(plan: builder.plan)
+  }
+
+  /// One reading in a batch of its own; `lag` is receive time less event time.
+  mutating func read(
+    _ time: Int64,
+    _ value: Double,
+    channel: UInt32 = 0,
+    status: SourceStatus = .normal,
+    flags: ReadingFlags = [],
+    lag: Int64 = 0
+  ) {
+    var batch = ReadingBatch(received: at(time + lag), baseSequence: sequence)
+    batch.append(
+      Reading(
+        channel: ChannelIndex(rawValue: channel),
+        time: at(time),
+        value: value,
+        status: status,
+        flags: flags
+      ),
+      sequence: sequence
+    )
+    sequence += 1
+    engine.apply(batch, into: &out)
+  }
+
+  mutating func tick(_ time: Int64) {
+    engine.advance(to: at(time), into: &out)
+  }
+
+  @discardableResult
+  mutating func act(
+    _ act: Command.Act,
+    _ rule: RuleIndex,
+    at time: Int64,
+    onset: Timestamp? = nil
+  ) -> CommandRefusal? {
+    let command = Command(act: act, rule: rule, onset: onset, sequence: sequence)
+    sequence += 1
+    return engine.perform(command, at: at(time), into: &out)
+  }
+
+  /// What came out since last asked, one line each: kind, rule, event time less the tests' epoch, state.
+  mutating func take() -> [String] {
+    defer { out = [] }
+    return out.map {
+      "\($0.kind) r\($0.rule.rawValue) \($0.time.milliseconds - epochOfTests) \($0.state)"
+    }
+  }
+
+  func standing() -> [StandingAlarm] {
+    var alarms: [StandingAlarm] = []
+    engine.standing { alarms.append($0) }
+    return alarms
+  }
+}
