@@ -1,0 +1,254 @@
+import AlarmEngine
+import PayloadDecoding
+import Telemetry
+
+/// Joins sites with profiles and lays devices, channels and rules out as rows.
+struct CatalogCompiler {
+  let library: ProfileLibrary
+  let log: FindingLog
+
+  private(set) var enginePlan = EnginePlan()
+  private(set) var decodingPlan = DecodingPlan()
+  private(set) var channels: [ChannelDescription] = []
+  private(set) var rules: [RuleDescription] = []
+  private(set) var devices: [DeviceDescription] = []
+
+  private var names: [StableID: String] = [:]
+  private var payloadNames: [String: Place] = [:]
+
+  init(library: ProfileLibrary, log: FindingLog) {
+    self.library = library
+    self.log = log
+  }
+
+  /// Compiles all sites, in order.
+  mutating func compile(_ sites: [SiteFile]) {
+    var seen: [String: Place] = [:]
+    for file in sites {
+      decodingPlan.routes += file.routes.map(\.route)
+      if let first = seen[file.enterprise.id] {
+        log.report(
+          .duplicateName(
+            kind: "enterprise",
+            kindZh: "企业",
+            name: file.enterprise.id,
+            first: first.text
+          ),
+          at: file.enterprise.place
+        )
+        continue
+      }
+      seen[file.enterprise.id] = file.enterprise.place
+      for device in file.devices { compile(device, of: file.enterprise) }
+    }
+    do throws(TopicTemplateError) {
+      decodingPlan.routes += try RouteSpec.standard()
+    } catch {
+      preconditionFailure("a built-in topic template is malformed: \(error)")
+    }
+  }
+
+  // MARK: device
+
+  private mutating func compile(_ placed: SiteFile.PlacedDevice, of enterprise: Enterprise) {
+    let spec = placed.spec
+    let site = enterprise.sites[placed.site]
+    let area = site.areas[placed.area]
+    guard let wanted = spec.profile else { return }
+    guard let profile = library.profiles.first(where: { $0.id == wanted.value }) else {
+      log.report(
+        .unknownReference(
+          kind: "profile",
+          kindZh: "型谱",
+          name: wanted.value,
+          suggestion: nearest(wanted.value, among: library.profiles.map(\.id))
+        ),
+        at: wanted.place
+      )
+      return
+    }
+    for name in [spec.id] + spec.aliases {
+      let key = "\(enterprise.id)/\(name)"
+      if let first = payloadNames[key] {
+        log.report(
+          .duplicateName(kind: "device", kindZh: "设备", name: name, first: first.text),
+          at: spec.place
+        )
+      }
+      payloadNames[key] = spec.place
+    }
+    guard let gateway = gateway(spec, enterprise) else { return }
+    let path = "\(area.path)/\(spec.id)"
+    guard claim(path, at: spec.place) else { return }
+    let resolver = DeviceResolver(
+      profile: profile,
+      spec: spec,
+      policies: enterprise.policies,
+      log: log
+    )
+    let responsible =
+      [
+        spec.responsible.map(\.value), area.responsible, site.responsible, enterprise.responsible,
+      ].first { !$0.isEmpty } ?? []
+
+    let row = UInt32(devices.count)
+    enginePlan.devices.append(
+      DevicePlan(
+        id: StableID(name: path),
+        clockToleranceMilliseconds: spec.clockTolerance ?? 300_000,
+        reorderAllowanceMilliseconds: spec.reorderAllowance ?? 0
+      )
+    )
+    let name = spec.name ?? profile.name
+    devices.append(
+      DeviceDescription(
+        index: row,
+        path: path,
+        id: spec.id,
+        name: name,
+        profile: profile.id,
+        choices: resolver.rows.mapValues(\.id),
+        gateway: gateway.id,
+        position: spec.position,
+        responsible: responsible,
+        place: spec.place
+      )
+    )
+    var entry = DeviceEntry(
+      enterprise: enterprise.id,
+      gateway: gateway.id,
+      id: spec.id,
+      aliases: spec.aliases,
+      points: [],
+      statusCodes: statusCodes(spec, gateway)
+    )
+    for point in resolver.points() {
+      let channel = ChannelDescription(
+        index: UInt32(channels.count),
+        path: "\(path)/\(point.profile.id)",
+        enterprise: enterprise.id,
+        site: site.id,
+        area: area.id,
+        device: spec.id,
+        point: point.profile.id,
+        name: LocalizedText(
+          zh: "\(name.zh) \(point.profile.name.zh)",
+          en: "\(name.en): \(point.profile.name.en)"
+        ),
+        unit: point.profile.unit.symbol,
+        kind: point.profile.kind,
+        low: point.low,
+        high: point.high,
+        staleMilliseconds: point.stale,
+        states: Dictionary(
+          uniqueKeysWithValues: point.profile.states.map { (plain($0.value), $0.text) }
+        ),
+        position: spec.position,
+        responsible: point.responsible.isEmpty ? responsible : point.responsible,
+        conversion: point.conversion
+      )
+      guard claim(channel.path, at: point.place) else { continue }
+      enginePlan.channels.append(ChannelPlan(id: StableID(name: channel.path), device: row))
+      channels.append(channel)
+      entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
+      for rule in resolver.rules(of: point) { add(rule, to: channel) }
+    }
+    decodingPlan.devices.append(entry)
+    resolver.reportUnused()
+  }
+
+  private mutating func add(_ rule: ResolvedRule, to channel: ChannelDescription) {
+    let fullName = "\(channel.path)#\(rule.profile.id)"
+    guard claim(fullName, at: rule.place) else { return }
+    enginePlan.rules.append(
+      RulePlan(
+        id: StableID(name: fullName),
+        channel: ChannelIndex(rawValue: channel.index),
+        detector: rule.detector,
+        priority: rule.profile.priority,
+        onDelayMilliseconds: rule.onDelay,
+        offDelayMilliseconds: rule.offDelay,
+        isLatching: rule.profile.isLatching,
+        reAlarmMilliseconds: rule.profile.reAlarm
+      )
+    )
+    rules.append(
+      RuleDescription(
+        index: UInt32(rules.count),
+        id: rule.profile.id,
+        fullName: fullName,
+        channel: channel.index,
+        text: rule.profile.text,
+        condition: rule.condition,
+        level: rule.profile.level,
+        priority: rule.profile.priority.name,
+        setpoint: rule.setpoint,
+        restore: rule.restore,
+        unit: channel.unit,
+        bound: rule.bound,
+        isLooserThanBound: rule.isLooserThanBound,
+        source: rule.source,
+        deviation: rule.deviation,
+        response: rule.profile.response,
+        place: rule.place
+      )
+    )
+  }
+
+  // MARK: names
+
+  /// Takes a full name for this plan; false when it, or one with the same hash, is taken.
+  private mutating func claim(_ name: String, at place: Place) -> Bool {
+    let id = StableID(name: name)
+    if let other = names[id] {
+      if other == name {
+        log.report(.duplicateName(kind: "name", kindZh: "名称", name: name, first: other), at: place)
+      } else {
+        log.report(.identityCollision(name: name, other: other), at: place)
+      }
+      return false
+    }
+    names[id] = name
+    return true
+  }
+
+  private func gateway(_ spec: DeviceSpec, _ enterprise: Enterprise) -> Gateway? {
+    guard let wanted = spec.gateway else {
+      if enterprise.gateways.count == 1 { return enterprise.gateways[0] }
+      log.report(.missingKey(key: "gateway"), at: spec.place)
+      return nil
+    }
+    if let found = enterprise.gateways.first(where: { $0.id == wanted.value }) { return found }
+    log.report(
+      .unknownReference(
+        kind: "gateway",
+        kindZh: "网关",
+        name: wanted.value,
+        suggestion: nearest(wanted.value, among: enterprise.gateways.map(\.id))
+      ),
+      at: wanted.place
+    )
+    return nil
+  }
+
+  private func statusCodes(_ spec: DeviceSpec, _ gateway: Gateway) -> [String: SourceStatus] {
+    let place = spec.statusCodes?.place ?? gateway.place
+    guard let name = spec.statusCodes?.value ?? gateway.statusCodes else { return [:] }
+    if let codes = library.statusCodes[name] { return codes }
+    log.report(
+      .unknownReference(
+        kind: "status code table",
+        kindZh: "状态码表",
+        name: name,
+        suggestion: nearest(name, among: library.statusCodes.keys.sorted())
+      ),
+      at: place
+    )
+    return [:]
+  }
+}
+
+extension Place {
+  /// `file:line`.
+  var text: String { line > 0 ? "\(file):\(line)" : file }
+}

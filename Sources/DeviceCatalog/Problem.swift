@@ -1,0 +1,233 @@
+/// What can be wrong with a configuration file, with its words in both languages.
+enum Problem {
+  case syntax(problem: String)
+  case emptyFile
+  case unreadable(reason: String)
+  case tooLarge(bytes: Int, limit: Int)
+  case duplicateKey(keys: [String])
+  case unknownKey(key: String, suggestion: String?, known: [String])
+  case missingKey(key: String)
+  case wrongType(expected: String, expectedZh: String, found: String)
+  case notFinite(text: String)
+  case badDate(text: String)
+  case datesReversed(from: String, until: String)
+  case badIdentifier(text: String)
+  case notOneOf(text: String, choices: [String])
+  case unknownUnit(text: String, suggestion: String?)
+  case unknownReference(kind: String, kindZh: String, name: String, suggestion: String?)
+  case duplicateName(kind: String, kindZh: String, name: String, first: String)
+  case identityCollision(name: String, other: String)
+  case badExpression(text: String, reason: String, reasonZh: String)
+  case limitOrder(lower: String, lowerValue: Double, upper: String, upperValue: Double)
+  case restoreSide(setpoint: Double, restore: Double, comparison: String)
+  case restoreMissing
+  case setpointOutsideRange(setpoint: Double, low: Double, high: Double)
+  case rangeReversed(low: Double, high: Double)
+  case siteValueMissing(name: String, zh: String)
+  case unitConversion(from: String, to: String, reason: String, reasonZh: String)
+  case nothing(kind: String, kindZh: String)
+  case deviationUnapproved(rule: String)
+  case profileName(expected: String, found: String)
+  case other(code: String, zh: String, en: String, remedyZh: String, remedyEn: String)
+
+  var severity: Finding.Severity { .error }
+
+  var code: String {
+    switch self {
+    case .syntax: "yaml-syntax"
+    case .emptyFile: "empty-file"
+    case .unreadable: "unreadable-file"
+    case .tooLarge: "file-too-large"
+    case .duplicateKey: "duplicate-key"
+    case .unknownKey: "unknown-key"
+    case .missingKey: "missing-key"
+    case .wrongType: "wrong-type"
+    case .notFinite: "not-finite"
+    case .badDate: "bad-date"
+    case .datesReversed: "dates-reversed"
+    case .badIdentifier: "bad-identifier"
+    case .notOneOf: "not-one-of"
+    case .unknownUnit: "unknown-unit"
+    case .unknownReference(let kind, _, _, _): "unknown-\(kind.replacing(" ", with: "-"))"
+    case .duplicateName: "duplicate-name"
+    case .identityCollision: "identity-collision"
+    case .badExpression: "bad-expression"
+    case .limitOrder: "limit-order"
+    case .restoreSide: "restore-side"
+    case .restoreMissing: "restore-missing"
+    case .setpointOutsideRange: "setpoint-outside-range"
+    case .rangeReversed: "range-reversed"
+    case .siteValueMissing: "site-value-missing"
+    case .unitConversion: "unit-conversion"
+    case .nothing: "nothing-there"
+    case .deviationUnapproved: "deviation-unapproved"
+    case .profileName: "profile-name"
+    case .other(let code, _, _, _, _): code
+    }
+  }
+
+  var message: LocalizedText {
+    switch self {
+    case .syntax(let problem):
+      text("YAML 语法错误：\(problem)", "not valid YAML: \(problem)")
+    case .emptyFile: text("文件为空", "the file is empty")
+    case .unreadable(let reason): text("文件无法读取：\(reason)", "the file cannot be read: \(reason)")
+    case .tooLarge(let bytes, let limit):
+      text("文件 \(bytes) 字节，超过上限 \(limit)", "the file has \(bytes) bytes, the limit is \(limit)")
+    case .duplicateKey(let keys):
+      text("键重复：\(list(keys))", "the same key twice: \(list(keys))")
+    case .unknownKey(let key, _, _): text("未知的键“\(key)”", "unknown key \"\(key)\"")
+    case .missingKey(let key): text("缺少键“\(key)”", "the key \"\(key)\" is missing")
+    case .wrongType(let expected, let zh, let found):
+      text("应为\(zh)，实为 \(found)", "expected \(expected), found \(found)")
+    case .notFinite(let found):
+      text("数值必须有限，实为 \(found)", "a number must be finite, found \(found)")
+    case .badDate(let found): text("不是有效日期：\(found)", "not a date: \(found)")
+    case .datesReversed(let from, let until):
+      text("起始 \(from) 晚于截止 \(until)", "begins on \(from), after its end on \(until)")
+    case .badIdentifier(let found):
+      text("标识符“\(found)”含有不允许的字符", "\"\(found)\" cannot be an identifier")
+    case .notOneOf(let found, _): text("不认识的取值“\(found)”", "\"\(found)\" is not a known value")
+    case .unknownUnit(let found, _): text("未知单位“\(found)”", "unknown unit \"\(found)\"")
+    case .unknownReference(let kind, let zh, let name, _):
+      text("没有名为“\(name)”的\(zh)", "there is no \(kind) named \"\(name)\"")
+    case .duplicateName(let kind, let zh, let name, let first):
+      text("\(zh)“\(name)”已在 \(first) 定义", "\(kind) \"\(name)\" is already defined at \(first)")
+    case .identityCollision(let name, let other):
+      text(
+        "“\(name)”与“\(other)”的标识哈希相同",
+        "\"\(name)\" and \"\(other)\" have the same identity hash"
+      )
+    case .badExpression(let found, let reason, let zh):
+      text("无法理解“\(found)”：\(zh)", "cannot understand \"\(found)\": \(reason)")
+    case .limitOrder(let lower, let lowerValue, let upper, let upperValue):
+      text(
+        "报警限次序错误：\(lower) = \(plain(lowerValue)) 应小于 \(upper) = \(plain(upperValue))",
+        "limits out of order: \(lower) = \(plain(lowerValue)) must be below \(upper) = "
+          + plain(upperValue)
+      )
+    case .restoreSide(let setpoint, let restore, let comparison):
+      text(
+        "恢复值 \(plain(restore)) 在报警值 \(comparison) \(plain(setpoint)) 的错误一侧",
+        "restore value \(plain(restore)) is on the alarming side of "
+          + "\(comparison) \(plain(setpoint))"
+      )
+    case .restoreMissing:
+      text("限值没有说明如何恢复", "the limit does not say where it ends")
+    case .setpointOutsideRange(let setpoint, let low, let high):
+      text(
+        "报警值 \(plain(setpoint)) 不在量程 \(plain(low))…\(plain(high)) 之内，永远不会触发",
+        "set-point \(plain(setpoint)) lies outside the range \(plain(low)) to \(plain(high)) "
+          + "and can never be reached"
+      )
+    case .rangeReversed(let low, let high):
+      text(
+        "量程下限 \(plain(low)) 不小于上限 \(plain(high))",
+        "range \(plain(low)) to \(plain(high)) is empty"
+      )
+    case .siteValueMissing(let name, let zh):
+      text(
+        "“\(name)”（\(zh)）须由现场设定，但没有给出",
+        "\"\(name)\" is set by the plant, and the site gives no value"
+      )
+    case .unitConversion(let from, let to, let reason, let zh):
+      text("\(from) 不能换算为 \(to)：\(zh)", "\(from) does not convert to \(to): \(reason)")
+    case .nothing(let kind, let zh): text("没有\(zh)", "there is no \(kind)")
+    case .deviationUnapproved(let rule):
+      text("“\(rule)”的放宽没有批准人", "the deviation of \"\(rule)\" has no approver")
+    case .profileName(let expected, let found):
+      text(
+        "型谱名“\(found)”与文件路径“\(expected)”不符",
+        "profile \"\(found)\" stands in the file of \"\(expected)\""
+      )
+    case .other(_, let zh, let en, _, _): text(zh, en)
+    }
+  }
+
+  var remedy: LocalizedText {
+    switch self {
+    case .syntax:
+      text("检查缩进、冒号后的空格和引号", "check indentation, the blank after each colon, and quotes")
+    case .emptyFile: text("写入内容或删除该文件", "fill the file or remove it")
+    case .unreadable: text("检查路径、权限和 UTF-8 编码", "check path, permissions and UTF-8 encoding")
+    case .tooLarge: text("拆分为多个文件", "split it into several files")
+    case .duplicateKey: text("保留其中一个", "keep one of them")
+    case .unknownKey(_, let suggestion, let known):
+      if let suggestion {
+        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
+      } else {
+        text("可用的键：\(list(known))", "keys known here: \(list(known))")
+      }
+    case .missingKey(let key): text("补上“\(key)”", "add \"\(key)\"")
+    case .wrongType(let expected, let zh, _): text("改为\(zh)", "write \(expected)")
+    case .notFinite: text("写一个有限的数", "write a finite number")
+    case .badDate: text("写成 2025-06-01 的形式", "write it like 2025-06-01")
+    case .datesReversed: text("更正其中一个日期", "correct one of the dates")
+    case .badIdentifier:
+      text("只用字母、数字和 - _ . :", "use letters, digits and - _ . : only")
+    case .notOneOf(let found, let choices):
+      if let near = nearest(found, among: choices) {
+        text("是否想写“\(near)”？", "did you mean \"\(near)\"?")
+      } else {
+        text("可选：\(list(choices))", "choose one of: \(list(choices))")
+      }
+    case .unknownUnit(_, let suggestion):
+      if let suggestion {
+        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
+      } else {
+        text(
+          "使用单位表中的单位",
+          "use one of: " + MeasurementUnit.all.map(\.symbol).joined(separator: ", ")
+        )
+      }
+    case .unknownReference(_, let zh, _, let suggestion):
+      if let suggestion {
+        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
+      } else {
+        text("先定义该\(zh)，或更正名称", "define it, or correct the name")
+      }
+    case .duplicateName: text("改名或删除其中一个", "rename or remove one of them")
+    case .identityCollision: text("更改其中一个名称", "rename one of them")
+    case .badExpression:
+      text(
+        "写成“>= 25”“>= alarm”“>= 2 * oel”或“>= site”的形式",
+        "write it like \">= 25\", \">= alarm\", \">= 2 * oel\" or \">= site\""
+      )
+    case .limitOrder: text("按 LL < L < H < HH 设定", "set the limits so that LL < L < H < HH")
+    case .restoreSide:
+      text(
+        "高限的恢复值不得高于报警值，低限不得低于报警值",
+        "restore a high limit at or below its set-point, a low limit at or above it"
+      )
+    case .restoreMissing:
+      text("给出 until 或 deadband", "give \"until\" (a restore value) or \"deadband\"")
+    case .setpointOutsideRange: text("更正报警值或量程", "correct the set-point or the range")
+    case .rangeReversed: text("写成 [下限, 上限]", "write [low, high]")
+    case .siteValueMissing(let name, _):
+      text(
+        "在站点文件该设备下给出“\(name)”",
+        "give \"\(name)\" under the device in the site file"
+      )
+    case .unitConversion:
+      text(
+        "写明 gas 化学式与 molar-volume（如 22.4），或改用同量纲单位",
+        "state the gas formula and molar-volume (such as 22.4), or use a unit of one dimension"
+      )
+    case .nothing(_, let zh): text("至少定义一个\(zh)", "define at least one")
+    case .deviationUnapproved:
+      text("补上 reason、approved-by 和 approved-on", "add reason, approved-by and approved-on")
+    case .profileName(let expected, _): text("改为“\(expected)”", "write \"\(expected)\"")
+    case .other(_, _, _, let zh, let en): text(zh, en)
+    }
+  }
+
+  private func text(_ zh: String, _ en: String) -> LocalizedText { LocalizedText(zh: zh, en: en) }
+
+  private func list(_ words: [String]) -> String { words.sorted().joined(separator: ", ") }
+}
+
+/// A number as a person writes it: no trailing `.0`.
+func plain(_ value: Double) -> String {
+  if value == value.rounded(), abs(value) < 1e15 { return "\(Int64(value))" }
+  return "\(value)"
+}

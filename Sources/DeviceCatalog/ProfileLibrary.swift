@@ -1,0 +1,55 @@
+import Telemetry
+
+/// Everything below `devices/`: editions, tables, status codes, profiles.
+struct ProfileLibrary {
+  var standards: [Standard] = []
+  var profiles: [DeviceProfile] = []
+  var statusCodes: [String: [String: SourceStatus]] = [:]
+
+  /// Reads the library out of all files; those of sites are passed over.
+  static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
+    var library = ProfileLibrary()
+    var tables: [String: [DeviceProfile.Row]] = [:]
+    var columns: [String: [String]] = [:]
+    var rest: [(id: String, map: YAMLMap)] = []
+    // Editions first, then tables, then profiles: each may refer to what stands before it.
+    let yaml = files.filter { $0.canonical.hasPrefix("devices/") && $0.isYAML }
+    let parsed = yaml.compactMap { file in
+      parseYAML(file.text, file: file.shown, log: log).map { (file: file, map: $0) }
+    }
+    for (file, map) in parsed where file.canonical == "devices/standards.yaml" {
+      library.standards = readStandards(map)
+    }
+    for (file, map) in parsed {
+      let name = String(file.canonical.dropFirst("devices/".count).dropLast(".yaml".count))
+      switch name.split(separator: "/").first {
+      case "standards": break
+      case "status-codes":
+        for (key, _, value) in map.identified() {
+          guard let entry = value.map() else { continue }
+          _ = entry.required("about")?.text()
+          library.statusCodes[key] = entry.required("codes")?.map().map(DeviceCatalog.statusCodes)
+          entry.finish()
+        }
+      case "tables":
+        let table = map.required("table")?.identifier()
+        _ = map.required("about")?.text()
+        let names = map.required("columns")?.strings() ?? []
+        if let table, let rows = map.required("rows")?.map() {
+          tables[table] = ProfileReader.rows(rows, columns: names, standards: library.standards)
+          columns[table] = names
+        }
+        map.finish()
+      default: rest.append((name, map))
+      }
+    }
+    let reader = ProfileReader(
+      standards: library.standards,
+      tables: tables,
+      tableColumns: columns,
+      log: log
+    )
+    library.profiles = rest.compactMap { reader.profile($0.map, expectedID: $0.id) }
+    return library
+  }
+}

@@ -1,0 +1,300 @@
+import PayloadDecoding
+public import Telemetry
+
+/// A topic route as a site file writes it.
+struct RouteSpec {
+  var route: TopicRoute
+  var place: Place
+
+  /// The formats by the names that a site file uses.
+  enum Format: String, CaseIterable {
+    case davyJSON = "davy-json"
+    case mappedJSON = "mapped-json"
+    case senMLJSON = "senml-json"
+    case senMLCBOR = "senml-cbor"
+    case influxLine = "influx-line"
+    case sparkplugB = "sparkplug-b"
+    case hj212 = "hj-212"
+  }
+
+  /// Routes that every station has: one topic for each format.
+  static func standard() throws(TopicTemplateError) -> [TopicRoute] {
+    let base = "davy/v1/{enterprise}/{gateway}"
+    return [
+      TopicRoute(
+        id: "davy-json",
+        template: try TopicTemplate("\(base)/readings"),
+        format: .davyJSON
+      ),
+      TopicRoute(
+        id: "senml-json",
+        template: try TopicTemplate("\(base)/senml"),
+        format: .senMLJSON
+      ),
+      TopicRoute(
+        id: "senml-cbor",
+        template: try TopicTemplate("\(base)/senml-cbor"),
+        format: .senMLCBOR
+      ),
+      TopicRoute(
+        id: "influx-line",
+        template: try TopicTemplate("\(base)/influx"),
+        format: .influxLine(InfluxOptions())
+      ),
+      TopicRoute(
+        id: "hj-212",
+        template: try TopicTemplate("\(base)/hj212"),
+        format: .hj212(HJ212Options())
+      ),
+    ]
+  }
+
+  static func readAll(_ map: YAMLMap) -> [RouteSpec] {
+    map.identified().compactMap { key, keyPlace, value in
+      guard let entry = value.map() else { return nil }
+      return read(entry, id: key, place: keyPlace)
+    }
+  }
+
+  private static func read(_ map: YAMLMap, id: String, place: Place) -> RouteSpec? {
+    defer { map.finish() }
+    let topicValue = map.required("topic")
+    let format = map.required("format")?.choice(Format.self)
+    let enterprise = map["enterprise"]?.identifier()
+    let gateway = map["gateway"]?.identifier()
+    let options = map["options"]?.map()
+    let mappingMap = map["mapping"]?.map()
+    var template: TopicTemplate?
+    if let text = topicValue?.string() {
+      do {
+        template = try TopicTemplate(text)
+      } catch {
+        topicValue?.report(
+          .badExpression(text: text, reason: "\(error)", reasonZh: "不是主题模板（\(error)）")
+        )
+      }
+    }
+    guard let format, let template else { return nil }
+    let payload: PayloadFormat
+    switch format {
+    case .davyJSON: payload = .davyJSON
+    case .senMLJSON: payload = .senMLJSON
+    case .senMLCBOR: payload = .senMLCBOR
+    case .mappedJSON:
+      guard let mappingMap else {
+        map.value.report(.missingKey(key: "mapping"))
+        return nil
+      }
+      payload = .mappedJSON(mapping(mappingMap))
+    case .influxLine:
+      var influx = InfluxOptions()
+      if let tag = options?["device-tag"]?.string() { influx.deviceTag = tag }
+      if let key = options?["status-key"]?.string() { influx.statusKey = key }
+      if let precision = options?["precision"]?.choice(Precision.self) {
+        influx.precision = precision.value
+      }
+      if options?["point-name"]?.choice(PointName.self) == .measurementAndField {
+        influx.pointName = .measurementAndField
+      }
+      payload = .influxLine(influx)
+    case .sparkplugB:
+      var sparkplug = SparkplugOptions()
+      if let value = options?["reorder-timeout"]?.milliseconds() {
+        sparkplug.reorderTimeoutMilliseconds = value
+      }
+      if let value = options?["rebirth-interval"]?.milliseconds() {
+        sparkplug.rebirthIntervalMilliseconds = value
+      }
+      if let value = options?["status-property"]?.string() { sparkplug.statusProperty = value }
+      payload = .sparkplugB(sparkplug)
+    case .hj212:
+      var hj212 = HJ212Options()
+      if options?["edition"]?.choice(Edition.self) == .year2025 { hj212.edition = .year2025 }
+      if let minutes = options?["utc-offset"]?.utcOffset() { hj212.utcOffsetMinutes = minutes }
+      if let topic = options?["reply-topic"]?.string() { hj212.replyTopic = topic }
+      payload = .hj212(hj212)
+    }
+    options?.finish()
+    let route = TopicRoute(
+      id: id,
+      template: template,
+      format: payload,
+      enterprise: enterprise,
+      gateway: gateway
+    )
+    return RouteSpec(route: route, place: place)
+  }
+
+  private enum Edition: String, CaseIterable {
+    case year2017 = "2017"
+    case year2025 = "2025"
+  }
+
+  private enum PointName: String, CaseIterable {
+    case field
+    case measurementAndField = "measurement-and-field"
+  }
+
+  private enum Precision: String, CaseIterable {
+    case s, ms, us, ns
+
+    var value: InfluxOptions.Precision {
+      switch self {
+      case .s: .seconds
+      case .ms: .milliseconds
+      case .us: .microseconds
+      case .ns: .nanoseconds
+      }
+    }
+  }
+
+  // MARK: mapped JSON
+
+  private static func mapping(_ map: YAMLMap) -> JSONMapping {
+    defer { map.finish() }
+    var values: [MappedValue] = []
+    for entry in map.required("values")?.list() ?? [] {
+      guard let entry = entry.map() else { continue }
+      defer { entry.finish() }
+      let pointer = entry.required("value")?.string()
+      let device = entry.required("device").flatMap(field)
+      let point = entry.required("point").flatMap(field)
+      let time = entry["time"].flatMap(field)
+      let status = entry["status"].flatMap(field)
+      let unit = entry["unit"].flatMap(field)
+      let scale = entry["scale"]?.number() ?? 1
+      let offset = entry["offset"]?.number() ?? 0
+      let required = entry["required"]?.bool() ?? true
+      guard let pointer, let device, let point else { continue }
+      values.append(
+        MappedValue(
+          value: pointer,
+          device: device,
+          point: point,
+          time: time,
+          status: status,
+          unit: unit,
+          scale: scale,
+          offset: offset,
+          required: required
+        )
+      )
+    }
+    let codes = map["status-codes"]?.map().map(statusCodes) ?? [:]
+    let format = map["time-format"]?.timeFormat() ?? .epochMilliseconds
+    let inStrings = map["numbers-in-strings"]?.bool() ?? false
+    return JSONMapping(
+      values: values,
+      timeFormat: format,
+      statusCodes: codes,
+      numbersInStrings: inStrings
+    )
+  }
+
+  /// `{pointer: /a/b}`, `{topic: device}`, `{constant: x}` or `{key: 0}`.
+  private static func field(_ value: YAMLValue) -> FieldSource? {
+    guard let map = value.map() else { return nil }
+    defer { map.finish() }
+    let pointer = map["pointer"]?.string()
+    let topic = map["topic"]?.string()
+    let constant = map["constant"]?.string()
+    let key = map["key"]?.integer()
+    if let pointer { return .pointer(pointer) }
+    if let topic { return .topic(topic) }
+    if let constant { return .constant(constant) }
+    if let key { return .key(key) }
+    value.report(.missingKey(key: "pointer"))
+    return nil
+  }
+}
+
+/// Reads a table of status codes: code → status.
+func statusCodes(_ map: YAMLMap) -> [String: SourceStatus] {
+  var codes: [String: SourceStatus] = [:]
+  for (code, _, value) in map.entries() {
+    guard let text = value.string() else { continue }
+    if let status = SourceStatus.allCases.first(where: { $0.configurationName == text }) {
+      codes[code] = status
+    } else {
+      value.report(
+        .notOneOf(text: text, choices: SourceStatus.allCases.map(\.configurationName))
+      )
+    }
+  }
+  return codes
+}
+
+extension SourceStatus {
+  /// The name that configuration files use: `sensor-fault`.
+  public var configurationName: String {
+    switch self {
+    case .normal: "normal"
+    case .alarm: "alarm"
+    case .powerCut: "power-cut"
+    case .powerRestored: "power-restored"
+    case .feedAbnormal: "feed-abnormal"
+    case .calibration: "calibration"
+    case .calibrationAlarm: "calibration-alarm"
+    case .overRange: "over-range"
+    case .negativeDrift: "negative-drift"
+    case .sensorFault: "sensor-fault"
+    case .lineBroken: "line-broken"
+    case .substationFault: "substation-fault"
+    case .notPolled: "not-polled"
+    case .paused: "paused"
+    case .maintenance: "maintenance"
+    case .outOfUse: "out-of-use"
+    case .unknown: "unknown"
+    }
+  }
+}
+
+extension YAMLValue {
+  /// Reads `+08:00` to minutes east of UTC.
+  func utcOffset() -> Int? {
+    guard let text = string() else { return nil }
+    guard let minutes = parseOffset(text) else {
+      report(
+        .badExpression(text: text, reason: "not an offset like +08:00", reasonZh: "不是 +08:00 形式的时差")
+      )
+      return nil
+    }
+    return minutes
+  }
+
+  /// Reads `epoch-ms`, `iso8601`, `date-time +08:00` and the like.
+  func timeFormat() -> TimeFormat? {
+    guard let text = string() else { return nil }
+    let words = text.split(separator: " ").map(String.init)
+    let offset = words.count == 2 ? parseOffset(words[1]) : nil
+    switch (words.first, words.count, offset) {
+    case ("epoch-s", 1, _): return .epochSeconds
+    case ("epoch-ms", 1, _): return .epochMilliseconds
+    case ("epoch-us", 1, _): return .epochMicroseconds
+    case ("epoch-ns", 1, _): return .epochNanoseconds
+    case ("iso8601", 1, _): return .iso8601
+    case ("date-time", 2, let minutes?): return .dateTime(utcOffsetMinutes: minutes)
+    case ("compact", 2, let minutes?): return .compact(utcOffsetMinutes: minutes)
+    default:
+      report(
+        .notOneOf(
+          text: text,
+          choices: [
+            "epoch-s", "epoch-ms", "epoch-us", "epoch-ns", "iso8601", "date-time +08:00",
+            "compact +08:00",
+          ]
+        )
+      )
+      return nil
+    }
+  }
+}
+
+/// Parses `+08:00`; nil when it is no offset from UTC.
+private func parseOffset(_ text: String) -> Int? {
+  let parts = text.dropFirst().split(separator: ":")
+  guard text.first == "+" || text.first == "-", parts.count == 2, let hours = Int(parts[0]),
+    let minutes = Int(parts[1]), (0...14).contains(hours), (0...59).contains(minutes)
+  else { return nil }
+  return (text.first == "-" ? -1 : 1) * (hours * 60 + minutes)
+}

@@ -1,0 +1,132 @@
+/// A worked example in a profile: what comes in, what must come out.
+///
+/// The test over `devices/` decodes the payloads with the real decoder and runs the real engine.
+struct ProfileSample: Sendable {
+  /// Readings of one point at even intervals, sent as Davy JSON.
+  struct Series: Sendable {
+    var point: String
+    var start: Int64
+    var every: Int64
+    var values: [Double]
+    var status: String?
+  }
+  /// One payload as it comes in.
+  struct Message: Sendable {
+    var at: Int64
+    var topic: String?
+    var payload: String
+  }
+  /// An alarm transition that must happen: time, `point.rule`, kind.
+  struct Expected: Hashable, Sendable {
+    var at: Int64
+    var rule: String
+    var kind: String
+  }
+  /// A reading that must come out of the decoder: time, point, value, status.
+  struct Reading: Hashable, Sendable {
+    var at: Int64
+    var point: String
+    var value: Double
+    var status: String?
+  }
+
+  var name: String
+  var device: DeviceSpec
+  var policies: [String: String]
+  var series: [Series]
+  var messages: [Message]
+  var readings: [Reading]?
+  var alarms: [Expected]
+  var runUntil: Int64?
+  var place: Place
+
+  /// Name of the device that a sample's payloads speak of.
+  static let deviceID = "DEV"
+
+  static func read(_ map: YAMLMap) -> ProfileSample? {
+    let name = map.required("name")?.string()
+    var series: [Series] = []
+    if let value = map["series"] {
+      for entry in value.isSequence ? value.list() ?? [] : [value] {
+        guard let entry = entry.map() else { continue }
+        let point = entry.required("point")?.identifier()
+        let every = entry["every"]?.milliseconds() ?? 1000
+        let start = entry["start"]?.milliseconds() ?? 0
+        let values = entry.required("values")?.numbers(count: 1...10_000)
+        let status = entry["status"]?.string()
+        entry.finish()
+        guard let point, let values else { continue }
+        series.append(
+          Series(point: point, start: start, every: every, values: values, status: status)
+        )
+      }
+    }
+    var messages: [Message] = []
+    for entry in map["messages"]?.list() ?? [] {
+      guard let entry = entry.map() else { continue }
+      let at = entry.required("at")?.milliseconds()
+      let topic = entry["topic"]?.string()
+      let payload = entry.required("payload")?.string()
+      entry.finish()
+      guard let at, let payload else { continue }
+      messages.append(Message(at: at, topic: topic, payload: payload))
+    }
+    var readings: [Reading]?
+    if let list = map["readings"]?.list() {
+      readings = list.compactMap { value in
+        let words = value.string()?.split(separator: " ").map(String.init) ?? []
+        guard (3...4).contains(words.count), let at = parseMilliseconds(words[0]),
+          let number = Double(words[2])
+        else {
+          value.report(
+            .badExpression(
+              text: words.joined(separator: " "),
+              reason: "write it like \"10s ch4 1.0 normal\"",
+              reasonZh: "写成“10s ch4 1.0 normal”"
+            )
+          )
+          return nil
+        }
+        return Reading(
+          at: at,
+          point: words[1],
+          value: number,
+          status: words.count == 4 ? words[3] : nil
+        )
+      }
+    }
+    let alarms: [Expected] = (map.required("alarms")?.list() ?? []).compactMap { value in
+      let words = value.string()?.split(separator: " ").map(String.init) ?? []
+      guard words.count == 3, let at = parseMilliseconds(words[0]) else {
+        value.report(
+          .badExpression(
+            text: words.joined(separator: " "),
+            reason: "write it like \"10s ch4.alarm raised\"",
+            reasonZh: "写成“10s ch4.alarm raised”"
+          )
+        )
+        return nil
+      }
+      return Expected(at: at, rule: words[1], kind: words[2])
+    }
+    let runUntil = map["run-until"]?.milliseconds()
+    var policies: [String: String] = [:]
+    for (key, _, value) in map["policies"]?.map()?.entries() ?? [] {
+      policies[key] = value.string()
+    }
+    let device = DeviceSpec.readBody(map, id: deviceID, place: map.place)
+    map.finish()
+    guard let name else { return nil }
+    return ProfileSample(
+      name: name,
+      device: device,
+      policies: policies,
+      series: series,
+      messages: messages,
+      readings: readings,
+      alarms: alarms,
+      runUntil: runUntil,
+      place: map.place
+    )
+  }
+}
