@@ -137,7 +137,7 @@ public struct RuleDescription: Codable, Sendable {
   /// Where the figure comes from.
   public var source: RuleSource
   /// Who allowed the site to differ.
-  public var deviation: Deviation?
+  public var deviation: ApprovedDeviation?
   /// What the operator is to do.
   public var response: LocalizedText
   /// Where the rule, or the site's figure for it, stands.

@@ -41,10 +41,38 @@ struct CatalogCompiler {
       seen[file.enterprise.id] = file.enterprise.place
       for device in file.devices { compile(device, of: file.enterprise) }
     }
+    checkPlan()
     do throws(TopicTemplateError) {
       decodingPlan.routes += try RouteSpec.standard()
     } catch {
       preconditionFailure("a built-in topic template is malformed: \(error)")
+    }
+  }
+
+  /// Asks the engine itself, so that no catalog is accepted that it would refuse.
+  private func checkPlan() {
+    guard !log.hasErrors else { return }
+    do throws(PlanError) {
+      _ = try Engine(plan: enginePlan)
+    } catch {
+      for problem in error.problems {
+        let place =
+          switch problem.place {
+          case .device(let row): devices[row].place
+          case .channel(let row): devices[Int(enginePlan.channels[row].device)].place
+          case .rule(let row): rules[row].place
+          }
+        log.report(
+          .other(
+            code: "plan-refused",
+            zh: "引擎不接受：\(problem.message)",
+            en: "the engine refuses it: \(problem.message)",
+            remedyZh: "更正该处的数值",
+            remedyEn: "correct the figure"
+          ),
+          at: place
+        )
+      }
     }
   }
 

@@ -476,6 +476,6 @@ struct ResolvedRule {
   var bound: String?
   var isLooserThanBound = false
   var source: RuleSource
-  var deviation: Deviation?
+  var deviation: ApprovedDeviation?
   var place: Place
 }

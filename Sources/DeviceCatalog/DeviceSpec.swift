@@ -112,9 +112,9 @@ struct LimitOverride: Sendable {
   }
 
   /// The approval, if it is whole.
-  var deviation: Deviation? {
+  var deviation: ApprovedDeviation? {
     guard let reason, let approvedBy, let approvedOn else { return nil }
-    return Deviation(
+    return ApprovedDeviation(
       reason: reason,
       approvedBy: approvedBy,
       approvedOn: approvedOn,
@@ -124,7 +124,7 @@ struct LimitOverride: Sendable {
 }
 
 /// Who allowed a site to differ from a profile's figure, when and why.
-public struct Deviation: Codable, Hashable, Sendable {
+public struct ApprovedDeviation: Codable, Hashable, Sendable {
   /// Why.
   public var reason: String
   /// Name and office of the approver.

@@ -1,5 +1,5 @@
 import PayloadDecoding
-public import Telemetry
+import Telemetry
 
 /// A topic route as a site file writes it.
 struct RouteSpec {
@@ -208,45 +208,18 @@ struct RouteSpec {
   }
 }
 
-/// Reads a table of status codes: code → status.
+/// Reads a table of status codes: code → status, by its wire name or its Chinese term.
 func statusCodes(_ map: YAMLMap) -> [String: SourceStatus] {
   var codes: [String: SourceStatus] = [:]
   for (code, _, value) in map.entries() {
     guard let text = value.string() else { continue }
-    if let status = SourceStatus.allCases.first(where: { $0.configurationName == text }) {
+    if let status = SourceStatus(wireName: text) {
       codes[code] = status
     } else {
-      value.report(
-        .notOneOf(text: text, choices: SourceStatus.allCases.map(\.configurationName))
-      )
+      value.report(.notOneOf(text: text, choices: SourceStatus.allCases.map(\.wireName)))
     }
   }
   return codes
-}
-
-extension SourceStatus {
-  /// The name that configuration files use: `sensor-fault`.
-  public var configurationName: String {
-    switch self {
-    case .normal: "normal"
-    case .alarm: "alarm"
-    case .powerCut: "power-cut"
-    case .powerRestored: "power-restored"
-    case .feedAbnormal: "feed-abnormal"
-    case .calibration: "calibration"
-    case .calibrationAlarm: "calibration-alarm"
-    case .overRange: "over-range"
-    case .negativeDrift: "negative-drift"
-    case .sensorFault: "sensor-fault"
-    case .lineBroken: "line-broken"
-    case .substationFault: "substation-fault"
-    case .notPolled: "not-polled"
-    case .paused: "paused"
-    case .maintenance: "maintenance"
-    case .outOfUse: "out-of-use"
-    case .unknown: "unknown"
-    }
-  }
 }
 
 extension YAMLValue {

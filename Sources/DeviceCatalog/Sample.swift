@@ -36,6 +36,8 @@ struct ProfileSample: Sendable {
   var series: [Series]
   var messages: [Message]
   var readings: [Reading]?
+  /// Reasons of the rejects that must happen, in order.
+  var rejects: [String]
   var alarms: [Expected]
   var runUntil: Int64?
   var place: Place
@@ -109,6 +111,7 @@ struct ProfileSample: Sendable {
       }
       return Expected(at: at, rule: words[1], kind: words[2])
     }
+    let rejects = map["rejects"]?.strings() ?? []
     let runUntil = map["run-until"]?.milliseconds()
     var policies: [String: String] = [:]
     for (key, _, value) in map["policies"]?.map()?.entries() ?? [] {
@@ -124,6 +127,7 @@ struct ProfileSample: Sendable {
       series: series,
       messages: messages,
       readings: readings,
+      rejects: rejects,
       alarms: alarms,
       runUntil: runUntil,
       place: map.place

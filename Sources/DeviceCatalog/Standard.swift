@@ -131,7 +131,9 @@ func readStandards(_ map: YAMLMap) -> [Standard] {
     let until = entry["until"]?.date()
     if let from, let until, until < from {
       value.log.report(
-        .datesReversed(from: from.description, until: until.description), at: keyPlace)
+        .datesReversed(from: from.description, until: until.description),
+        at: keyPlace
+      )
     }
     let replacedBy = entry["replaced-by"]?.string()
     let mark = entry.required("mark")?.choice(SourceMark.self) ?? .unverified
