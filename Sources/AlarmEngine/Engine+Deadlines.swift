@@ -18,6 +18,25 @@ extension Engine {
       now = deadline.due
       fire(deadline, &out)
     }
+    move(to: target)
+  }
+
+  /// Moves engine time to a batch's receive time; a backlog fires no deadline on the way.
+  mutating func arrive(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
+    guard batch.isBacklog else {
+      advance(to: batch.received, into: &out)
+      return
+    }
+    let target = batch.received.milliseconds
+    guard Self.believedTimes.contains(target) else {
+      tally.timesOutOfRange += 1
+      return
+    }
+    if now == noTime { begin(at: target) }
+    move(to: target)
+  }
+
+  private mutating func move(to target: Int64) {
     now = max(now, target)
     let epoch = now.quotientFloored(by: Self.epochMilliseconds)
     if epoch != self.epoch {

@@ -6,7 +6,7 @@ extension Engine {
   /// The transitions are appended to `out`: those of deadlines first, by time and rule, then those of
   /// each reading by rule.
   public mutating func apply(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
-    advance(to: batch.received, into: &out)
+    arrive(batch, into: &out)
     var tap = NoTap()
     applyReadings(batch, &tap, &out)
   }
@@ -17,7 +17,7 @@ extension Engine {
     into out: inout [Transition],
     windows: inout WindowTotals
   ) {
-    advance(to: batch.received, into: &out)
+    arrive(batch, into: &out)
     applyReadings(batch, &windows, &out)
   }
 

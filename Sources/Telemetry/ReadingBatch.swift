@@ -8,6 +8,11 @@ public struct ReadingBatch: Sendable {
   public var received: Timestamp
   /// Journal sequence that `originOffset` counts from.
   public var baseSequence: UInt64
+  /// The readings waited at the broker while nobody was there to take them (after a start or a lost link).
+  ///
+  /// Engine time moves on without firing deadlines, because what would have kept them from falling due may be
+  /// further back in the backlog; they fire at the first input that is not backlog.
+  public var isBacklog = false
   /// Rows of the channels.
   public private(set) var channel: [UInt32] = []
   /// Event times, milliseconds since the Unix epoch, by each device's own clock.
@@ -39,6 +44,7 @@ public struct ReadingBatch: Sendable {
   public mutating func reset(received: Timestamp, baseSequence: UInt64) {
     self.received = received
     self.baseSequence = baseSequence
+    isBacklog = false
     channel.removeAll(keepingCapacity: true)
     time.removeAll(keepingCapacity: true)
     value.removeAll(keepingCapacity: true)

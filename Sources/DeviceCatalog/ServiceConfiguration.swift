@@ -1,0 +1,189 @@
+import Foundation
+
+/// What `davy serve` is told by its service file: where things lie, which broker, which address.
+///
+/// Paths in the file are relative to the file's folder. Secrets are never in it: only the file or the environment
+/// variable that holds them.
+public struct ServiceConfiguration: Sendable {
+  /// The broker and how to speak with it.
+  public struct Broker: Sendable {
+    /// Host name or address.
+    public var host = "127.0.0.1"
+    /// TCP port.
+    public var port = 1883
+    /// Fixed client identifier; the broker keeps the session under it.
+    public var clientID = ""
+    /// Topic filters with their QoS; empty takes those of the catalog's routes at QoS 1.
+    public var filters: [(filter: String, qos: Int)] = []
+    /// User name; nil logs in without.
+    public var userName: String?
+    /// File that holds the password.
+    public var passwordFile: String?
+    /// Environment variable that holds the password.
+    public var passwordEnvironment: String?
+    /// TLS; nil speaks plain TCP.
+    public var tls: TLS?
+    /// How long the broker keeps the session while nobody is connected, milliseconds.
+    public var sessionExpiryMilliseconds: Int64 = 7 * 86_400_000
+    /// How many unacknowledged messages the broker may send.
+    public var receiveMaximum = 65_535
+    /// Keep-alive, milliseconds.
+    public var keepAliveMilliseconds: Int64 = 30_000
+  }
+
+  /// TLS files.
+  public struct TLS: Sendable {
+    /// Certificates of the authorities to trust.
+    public var ca: String
+    /// The client's certificate.
+    public var certificate: String?
+    /// The client's key.
+    public var key: String?
+    /// Name to check the server's certificate against, where it differs from the host.
+    public var serverName: String?
+  }
+
+  /// How much of the journal is kept.
+  public struct JournalKeeping: Sendable {
+    /// A segment is closed at this size.
+    public var segmentBytes: Int64 = 256 << 20
+    /// Segments older than this go; 90 days cover the plans' "keep ≥ 3 months".
+    public var maximumAgeMilliseconds: Int64 = 90 * 86_400_000
+    /// The oldest segments go when all together exceed this.
+    public var maximumBytes: Int64 = 100 << 30
+  }
+
+  /// Names the station: the ledger's chain begins with it.
+  public var station = ""
+  /// Folder of journal, ledger and snapshots.
+  public var dataFolder = ""
+  /// Folder of the device profiles.
+  public var devicesFolder = ""
+  /// Site files.
+  public var sites: [String] = []
+  /// The broker.
+  public var broker = Broker()
+  /// Publish alarms and status by MQTT.
+  public var publishes = true
+  /// Address of the HTTP server.
+  public var httpHost = "127.0.0.1"
+  /// Port of the HTTP server; 0 takes a free one.
+  public var httpPort = 8_080
+  /// How much of the journal is kept.
+  public var journal = JournalKeeping()
+
+  /// Reads a service file.
+  ///
+  /// - Returns: the configuration, nil when something is wrong; and all that is wrong, at once.
+  public static func load(
+    path: String
+  ) -> (configuration: ServiceConfiguration?, findings: [Finding]) {
+    let log = FindingLog()
+    let text: String
+    do {
+      text = try String(contentsOfFile: path, encoding: .utf8)
+    } catch {
+      log.report(
+        .unreadable(reason: error.localizedDescription),
+        at: Place(file: path, line: 0, column: 0, key: ""))
+      return (nil, log.findings)
+    }
+    return load(text: text, path: path, log: log)
+  }
+
+  static func load(
+    text: String, path: String, log: FindingLog
+  ) -> (configuration: ServiceConfiguration?, findings: [Finding]) {
+    guard let map = parseYAML(text, file: path, log: log) else { return (nil, log.findings) }
+    let base = URL(fileURLWithPath: path).deletingLastPathComponent()
+    func file(_ value: YAMLValue?) -> String? {
+      value?.string().map { URL(fileURLWithPath: $0, relativeTo: base).standardizedFileURL.path }
+    }
+    var read = ServiceConfiguration()
+    read.station = map.required("station")?.identifier() ?? ""
+    read.dataFolder = file(map.required("data")) ?? ""
+    read.devicesFolder = file(map.required("devices")) ?? ""
+    read.sites = (map.required("sites")?.list() ?? []).compactMap { file($0) }
+    read.broker.clientID = "davy-\(read.station)"
+    if let broker = map["broker"]?.map() {
+      read.broker.read(broker, file: file)
+    }
+    if let publishes = map["publish"]?.bool() { read.publishes = publishes }
+    if let http = map["http"]?.map() {
+      if let host = http["host"]?.loopbackAddress() { read.httpHost = host }
+      if let port = http["port"]?.integer(in: 0...65_535) { read.httpPort = port }
+      http.finish()
+    }
+    if let journal = map["journal"]?.map() {
+      if let mebibytes = journal["segmentMebibytes"]?.integer(in: 1...65_536) {
+        read.journal.segmentBytes = Int64(mebibytes) << 20
+      }
+      if let age = journal["maximumAge"]?.milliseconds() {
+        read.journal.maximumAgeMilliseconds = age
+      }
+      if let gibibytes = journal["maximumGibibytes"]?.integer(in: 1...1_000_000) {
+        read.journal.maximumBytes = Int64(gibibytes) << 30
+      }
+      journal.finish()
+    }
+    map.finish()
+    let failed = log.findings.contains { $0.severity == .error }
+    return (failed ? nil : read, log.findings)
+  }
+}
+
+extension ServiceConfiguration.Broker {
+  fileprivate mutating func read(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
+    if let value = map["host"]?.string() { host = value }
+    if let value = map["port"]?.integer(in: 1...65_535) { port = value }
+    if let value = map["clientID"]?.string() { clientID = value }
+    for value in map["filters"]?.list() ?? [] {
+      guard let entry = value.map() else { continue }
+      let filter = entry.required("filter")?.string()
+      let qos = entry["qos"]?.integer(in: 0...2) ?? 1
+      entry.finish()
+      if let filter { filters.append((filter, qos)) }
+    }
+    userName = map["userName"]?.string()
+    passwordFile = file(map["passwordFile"])
+    passwordEnvironment = map["passwordEnvironment"]?.string()
+    if let section = map["tls"]?.map() {
+      tls = ServiceConfiguration.TLS(
+        ca: file(section.required("ca")) ?? "", certificate: file(section["certificate"]),
+        key: file(section["key"]), serverName: section["serverName"]?.string())
+      section.finish()
+    }
+    if let value = map["sessionExpiry"]?.milliseconds() { sessionExpiryMilliseconds = value }
+    if let value = map["receiveMaximum"]?.integer(in: 1...65_535) { receiveMaximum = value }
+    if let value = map["keepAlive"]?.milliseconds() { keepAliveMilliseconds = value }
+    map.finish()
+  }
+}
+
+extension YAMLValue {
+  /// A whole number within `range`.
+  func integer(in range: ClosedRange<Int>) -> Int? {
+    guard let value = integer() else { return nil }
+    guard range.contains(value) else {
+      report(
+        .wrongType(
+          expected: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+          expectedZh: "\(range.lowerBound) 到 \(range.upperBound) 之间的整数", found: "\(value)"))
+      return nil
+    }
+    return value
+  }
+
+  /// A loopback address: the HTTP server has no sign-in yet, so it must not be reachable from elsewhere.
+  func loopbackAddress() -> String? {
+    guard let host = string() else { return nil }
+    guard ["127.0.0.1", "::1", "localhost"].contains(host) else {
+      report(
+        .wrongType(
+          expected: "127.0.0.1, ::1 or localhost (the server has no sign-in; put a proxy before it)",
+          expectedZh: "127.0.0.1、::1 或 localhost（服务尚无登录功能，请在其前部署代理）", found: host))
+      return nil
+    }
+    return host
+  }
+}

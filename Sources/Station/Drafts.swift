@@ -1,0 +1,162 @@
+import AlarmEngine
+import DeviceCatalog
+import HazardLedger
+import Journal
+import PayloadDecoding
+import Telemetry
+
+/// Turns engine transitions into the alarm entries of the ledger.
+enum AlarmDraft {
+  static func make(
+    _ transition: Transition, record: JournalRecord, act: OperatorAct?, catalog: Catalog
+  ) -> LedgerDraft {
+    let channel = catalog.channels[Int(transition.channel.rawValue)]
+    let rule = catalog.rules[Int(transition.rule.rawValue)]
+    let body = AlarmBody(
+      point: channel.path,
+      rule: rule.id,
+      onset: transition.onset,
+      event: event(transition.kind),
+      state: state(transition.state),
+      previous: state(transition.previous),
+      priority: Int(transition.priority.rawValue),
+      value: transition.value,
+      limit: transition.limit,
+      unit: channel.unit,
+      received: transition.received,
+      cause: transition.sequence,
+      catalog: catalog.version,
+      actor: act?.actor ?? "",
+      reason: act?.reason ?? "",
+      until: act?.until)
+    return LedgerDraft(
+      time: transition.time, kind: .alarm, subject: body.alarm, actor: act?.actor ?? "engine",
+      body: body.encoded(), origin: record.sequence)
+  }
+
+  // Two vocabularies on purpose: what the ledger has written must stay readable when the engine's changes.
+
+  private static func event(_ kind: TransitionKind) -> AlarmBody.Event {
+    switch kind {
+    case .raised: .raised
+    case .returned: .returned
+    case .acknowledged: .acknowledged
+    case .reset: .reset
+    case .shelved: .shelved
+    case .unshelved: .unshelved
+    case .suppressed: .suppressed
+    case .unsuppressed: .unsuppressed
+    case .removedFromService: .removedFromService
+    case .returnedToService: .returnedToService
+    case .priorityChanged: .priorityChanged
+    case .reAlarmed: .reAlarmed
+    case .revised: .revised
+    }
+  }
+
+  private static func state(_ state: AlarmState) -> AlarmBody.State {
+    switch state {
+    case .normal: .normal
+    case .unacknowledged: .unacknowledged
+    case .acknowledged: .acknowledged
+    case .returnedUnacknowledged: .returnedUnacknowledged
+    case .latchedUnacknowledged: .latchedUnacknowledged
+    case .latchedAcknowledged: .latchedAcknowledged
+    case .shelved: .shelved
+    case .suppressedByDesign: .suppressedByDesign
+    case .outOfService: .outOfService
+    }
+  }
+}
+
+/// Entries that are not alarm steps: what happened to the station itself and to its sources.
+///
+/// All but catalog changes are of kind `system`; the body's `event` says what happened.
+enum EventDraft {
+  static func decoding(_ event: DecodingEvent, record: JournalRecord) -> LedgerDraft {
+    system(
+      "source.\(event.kind.rawValue)", subject: event.device, record: record,
+      [
+        "detail": .string(event.detail), "device": .string(event.device), "point": .string(event.point),
+        "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
+      ])
+  }
+
+  static func sourceDeath(
+    channels: [ChannelIndex], at: Timestamp, record: JournalRecord, catalog: Catalog?
+  ) -> LedgerDraft {
+    let paths = channels.compactMap { catalog?.channels[Int($0.rawValue)].path }
+    return system(
+      "source.death", subject: paths.first ?? "", record: record,
+      ["points": .array(paths.map(JSONValue.string)), "time": .integer(at.milliseconds)])
+  }
+
+  static func refusedAct(
+    _ act: OperatorAct, refusal: ActError, record: JournalRecord
+  ) -> LedgerDraft {
+    var refused = system(
+      "act.refused", subject: act.alarm, record: record,
+      [
+        "act": .string(act.kind.rawValue), "alarm": .string(act.alarm), "reason": .string(act.reason),
+        "refusal": .string(refusal.text),
+      ])
+    refused.actor = act.actor
+    return refused
+  }
+
+  static func unreadableAct(record: JournalRecord, error: ActError) -> LedgerDraft {
+    system("act.unreadable", subject: "", record: record, ["refusal": .string(error.text)])
+  }
+
+  static func catalog(_ catalog: Catalog, record: JournalRecord) -> LedgerDraft {
+    draft(
+      .catalog, subject: catalog.version, record: record,
+      [
+        "channels": .integer(Int64(catalog.channels.count)),
+        "rules": .integer(Int64(catalog.rules.count)), "version": .string(catalog.version),
+      ])
+  }
+
+  static func refusedCatalog(record: JournalRecord, error: any Error) -> LedgerDraft {
+    system("catalog.refused", subject: "", record: record, ["error": .string("\(error)")])
+  }
+
+  static func unexpectedInput(record: JournalRecord) -> LedgerDraft {
+    system(
+      "input.unexpected", subject: "", record: record,
+      [
+        "kind": .integer(Int64(record.input.kind.rawValue)),
+        "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
+      ])
+  }
+
+  private static func system(
+    _ event: String, subject: String, record: JournalRecord, _ members: [String: JSONValue]
+  ) -> LedgerDraft {
+    var members = members
+    members["event"] = .string(event)
+    return draft(.system, subject: subject, record: record, members)
+  }
+
+  private static func draft(
+    _ kind: EntryKind, subject: String, record: JournalRecord, _ members: [String: JSONValue]
+  ) -> LedgerDraft {
+    LedgerDraft(
+      time: Timestamp(milliseconds: record.input.received), kind: kind,
+      subject: subject.filter { $0 != "\0" }, actor: "engine",
+      body: JSONValue.object(members).canonicalBytes(), origin: record.sequence)
+  }
+}
+
+extension ActError {
+  /// The refusal in words.
+  public var text: String {
+    switch self {
+    case .unknownAlarm(let alarm): "no such alarm stands: \(alarm)"
+    case .notApplicable(let alarm): "the act does not apply to \(alarm) as it stands"
+    case .incomplete(let what): what
+    case .notYetRecorded(let sequence): "not recorded in time (input \(sequence)); it may still take effect"
+    case .busy: "too many acts wait"
+    }
+  }
+}

@@ -1,0 +1,294 @@
+import Foundation
+public import HazardLedger
+import Synchronization
+public import Telemetry
+
+/// Where a running station's threads, its edges and its readers meet: what is durable, what waits, what is news.
+///
+/// One owner of all state that more than one thread looks at. Every method takes the lock for a few
+/// instructions and calls nobody while it holds it.
+public final class Exchange: Sendable {
+  /// An output of the core whose commit has not returned.
+  private struct Waiting {
+    var output: CoreOutput
+    /// Monotonic milliseconds at which the core put it out.
+    var since: Int64
+    /// Its alarm steps have been announced as unrecorded.
+    var isAnnounced = false
+  }
+
+  private struct Reader {
+    var cursor: NewsCursor
+    var wake: CheckedContinuation<Void, Never>
+  }
+
+  private struct State {
+    var durable: UInt64
+    var position: UInt64
+    var head: Int64
+    var waiting: [Waiting] = []
+    var waitingDrafts = 0
+    var unrecorded: [UnrecordedAnnouncement] = []
+    var lastUnrecorded: UInt64 = 0
+    var readers: [UInt64: Reader] = [:]
+    var nextReader: UInt64 = 1
+    var acts: [UInt64: ActTicket] = [:]
+    var journalFault: String?
+    var ledgerFault: String?
+    var isStopping = false
+  }
+
+  private let state: Mutex<State>
+  private let condition = NSCondition()
+  /// How many unrecorded announcements are kept for readers that come late.
+  private static let unrecordedLimit = 10_000
+
+  /// Makes an exchange over what the stores hold at the start.
+  public init(durable: UInt64, position: UInt64, head: Int64) {
+    state = Mutex(State(durable: durable, position: position, head: head))
+  }
+
+  // MARK: - Journal
+
+  /// Newest durable journal sequence.
+  public var durable: UInt64 { state.withLock { $0.durable } }
+
+  /// Says that the journal holds everything up to `sequence`.
+  public func setDurable(_ sequence: UInt64) {
+    state.withLock {
+      $0.durable = sequence
+      $0.journalFault = nil
+    }
+    signal()
+  }
+
+  /// Says why the journal does not take commits.
+  public func setJournalFault(_ reason: String) {
+    state.withLock { $0.journalFault = reason }
+  }
+
+  // MARK: - Ledger
+
+  /// Journal sequence that the ledger stands at.
+  public var position: UInt64 { state.withLock { $0.position } }
+  /// The ledger's head.
+  public var head: Int64 { state.withLock { $0.head } }
+  /// Whether an output with a draft waits that the journal already covers.
+  var hasReadyDrafts: Bool {
+    state.withLock { state in
+      state.waiting.contains {
+        $0.output.position <= state.durable && !($0.output.drafts.isEmpty && $0.output.rejects.isEmpty)
+      }
+    }
+  }
+
+  /// How many drafts wait for the ledger.
+  public var waitingDrafts: Int { state.withLock { $0.waitingDrafts } }
+
+  /// Takes in what the core put out at monotonic time `now` (milliseconds).
+  public func enqueue(_ output: CoreOutput, at now: Int64) {
+    state.withLock {
+      $0.waiting.append(Waiting(output: output, since: now))
+      $0.waitingDrafts += output.drafts.count
+    }
+    signal()
+  }
+
+  /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay
+  /// until ``didCommit(count:position:head:entries:)``.
+  public func readyOutputs(limit: Int) -> [CoreOutput] {
+    state.withLock {
+      var ready: [CoreOutput] = []
+      var drafts = 0
+      for waiting in $0.waiting {
+        guard waiting.output.position <= $0.durable, drafts < limit else { break }
+        ready.append(waiting.output)
+        drafts += waiting.output.drafts.count
+      }
+      return ready
+    }
+  }
+
+  /// Says that the ledger holds the oldest `count` outputs.
+  ///
+  /// - Parameters:
+  ///   - count: how many of the waiting outputs, oldest first.
+  ///   - position: journal position that was committed with them.
+  ///   - entries: ledger sequences they got; nil when they had no drafts.
+  public func didCommit(count: Int, position: UInt64, entries: ClosedRange<Int64>?) {
+    var wakeUps: [CheckedContinuation<Void, Never>] = []
+    var answers: [(ticket: ActTicket, result: Result<ActReceipt, ActError>)] = []
+    state.withLock { state in
+      var sequence = entries?.lowerBound ?? 0
+      for waiting in state.waiting.prefix(count) {
+        for act in waiting.output.acts {
+          guard let ticket = state.acts.removeValue(forKey: act.sequence) else { continue }
+          switch act.refusal {
+          case .none:
+            let receipt = ActReceipt(
+              journalSequence: act.sequence, ledgerSequence: sequence + Int64(act.draftIndex))
+            answers.append((ticket, .success(receipt)))
+          case .some(let refusal):
+            answers.append((ticket, .failure(refusal)))
+          }
+        }
+        sequence += Int64(waiting.output.drafts.count)
+        state.waitingDrafts -= waiting.output.drafts.count
+      }
+      state.waiting.removeFirst(count)
+      state.position = position
+      state.ledgerFault = nil
+      if let entries {
+        state.head = entries.upperBound
+        wakeUps = Self.takeWoken(&state)
+      }
+    }
+    for wake in wakeUps { wake.resume() }
+    for answer in answers { answer.ticket.resolve(answer.result) }
+    signal()
+  }
+
+  /// Says why the ledger does not take commits.
+  public func setLedgerFault(_ reason: String) {
+    state.withLock { $0.ledgerFault = reason }
+  }
+
+  /// Why journal and ledger do not take commits, where they do not.
+  public var faults: (journal: String?, ledger: String?) {
+    state.withLock { ($0.journalFault, $0.ledgerFault) }
+  }
+
+  // MARK: - Never silent
+
+  /// Announces as unrecorded what has waited for its commit longer than `limit` at monotonic time `now`
+  /// (both in milliseconds); returns what was announced.
+  public func announceOverdue(at now: Int64, limit: Int64) -> [UnrecordedAnnouncement] {
+    var wakeUps: [CheckedContinuation<Void, Never>] = []
+    let announced = state.withLock { state in
+      var announced: [UnrecordedAnnouncement] = []
+      for index in state.waiting.indices {
+        guard now - state.waiting[index].since >= limit else { break }
+        guard !state.waiting[index].isAnnounced else { continue }
+        state.waiting[index].isAnnounced = true
+        for draft in state.waiting[index].output.drafts where draft.isAlarmStep {
+          state.lastUnrecorded += 1
+          announced.append(
+            UnrecordedAnnouncement(number: state.lastUnrecorded, body: draft.body))
+        }
+      }
+      guard !announced.isEmpty else { return announced }
+      state.unrecorded.append(contentsOf: announced)
+      if state.unrecorded.count > Self.unrecordedLimit {
+        state.unrecorded.removeFirst(state.unrecorded.count - Self.unrecordedLimit)
+      }
+      wakeUps = Self.takeWoken(&state)
+      return announced
+    }
+    for wake in wakeUps { wake.resume() }
+    return announced
+  }
+
+  // MARK: - Readers of the streams
+
+  /// What is new after `cursor`; nil when nothing is.
+  public func news(after cursor: NewsCursor) -> News? {
+    state.withLock { Self.news(in: $0, after: cursor) }
+  }
+
+  /// Returns as soon as there is news after `cursor`, or after `timeout`.
+  public func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
+    if let news = news(after: cursor) { return news }
+    let reader = state.withLock { state in
+      defer { state.nextReader += 1 }
+      return state.nextReader
+    }
+    let alarm = Task { [weak self] in
+      try await Task.sleep(for: timeout)
+      self?.wakeReader(reader)
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { (wake: CheckedContinuation<Void, Never>) in
+        let isLate = state.withLock { state in
+          guard Self.news(in: state, after: cursor) == nil, !state.isStopping,
+            !Task.isCancelled
+          else { return true }
+          state.readers[reader] = Reader(cursor: cursor, wake: wake)
+          return false
+        }
+        if isLate { wake.resume() }
+      }
+    } onCancel: {
+      wakeReader(reader)
+    }
+    alarm.cancel()
+    return state.withLock {
+      Self.news(in: $0, after: cursor) ?? News(ledgerHead: $0.head, unrecorded: [])
+    }
+  }
+
+  private func wakeReader(_ reader: UInt64) {
+    state.withLock { $0.readers.removeValue(forKey: reader) }?.wake.resume()
+  }
+
+  private static func news(in state: State, after cursor: NewsCursor) -> News? {
+    guard state.head > cursor.ledger || state.lastUnrecorded > cursor.unrecorded else { return nil }
+    return News(
+      ledgerHead: state.head,
+      unrecorded: state.unrecorded.filter { $0.number > cursor.unrecorded })
+  }
+
+  private static func takeWoken(_ state: inout State) -> [CheckedContinuation<Void, Never>] {
+    var woken: [CheckedContinuation<Void, Never>] = []
+    for (id, reader) in state.readers where news(in: state, after: reader.cursor) != nil {
+      woken.append(reader.wake)
+      state.readers.removeValue(forKey: id)
+    }
+    return woken
+  }
+
+  // MARK: - Acts
+
+  /// Settles `ticket` once the act with journal sequence `sequence` is in the ledger or refused.
+  func register(_ ticket: ActTicket, sequence: UInt64) {
+    state.withLock { $0.acts[sequence] = ticket }
+  }
+
+  // MARK: - Threads
+
+  /// Sleeps until something changed, at most `milliseconds`; a change between looking and waiting is not
+  /// missed when `isIdle` looks at the state.
+  func wait(milliseconds: Int, while isIdle: () -> Bool) {
+    condition.lock()
+    defer { condition.unlock() }
+    guard isIdle() else { return }
+    _ = condition.wait(until: Date(timeIntervalSinceNow: Double(milliseconds) / 1000))
+  }
+
+  /// Wakes every thread that waits.
+  func signal() {
+    condition.lock()
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  /// True once the station has been told to stop.
+  public var isStopping: Bool { state.withLock { $0.isStopping } }
+
+  /// Tells every thread and reader to come to an end.
+  public func stop() {
+    var wakeUps: [CheckedContinuation<Void, Never>] = []
+    var tickets: [(sequence: UInt64, ticket: ActTicket)] = []
+    state.withLock { state in
+      state.isStopping = true
+      wakeUps = state.readers.values.map(\.wake)
+      state.readers.removeAll()
+      tickets = state.acts.map { ($0.key, $0.value) }
+      state.acts.removeAll()
+    }
+    for wake in wakeUps { wake.resume() }
+    for entry in tickets {
+      entry.ticket.resolve(.failure(.notYetRecorded(journalSequence: entry.sequence)))
+    }
+    signal()
+  }
+}

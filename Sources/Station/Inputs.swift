@@ -1,0 +1,78 @@
+public import Journal
+
+/// Where a station's messages come from: the broker, or what stands in for it.
+///
+/// The calls come from one thread, in this order: ``poll(timeoutMilliseconds:limit:)``,
+/// ``take(received:into:)`` and, once the journal has committed what was taken, ``acknowledge()``.
+/// While a commit takes its time, ``keepAlive()``.
+public protocol IntakeLink: AnyObject {
+  /// Waits at most `timeoutMilliseconds` for messages, holds up to `limit` of them and returns how the
+  /// link stands.
+  func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport
+  /// Moves the held messages into `batch`, stamped with the receive time.
+  func take(received: Int64, into batch: inout JournalBatch)
+  /// Lets the acknowledgements of everything taken so far go out.
+  func acknowledge()
+  /// Keeps the connection alive without letting any acknowledgement go out.
+  func keepAlive()
+  /// Leaves the broker; its session, and so the subscription, stays.
+  func stop()
+}
+
+/// How a link stands.
+public struct LinkReport: Hashable, Sendable {
+  /// `connected`, `connecting`, `refused`, …
+  public var state: String
+  /// Why; empty when connected.
+  public var reason: String
+
+  /// Makes a report.
+  public init(state: String, reason: String = "") {
+    self.state = state
+    self.reason = reason
+  }
+}
+
+/// Gives every input its place in the one total order and a receive time that never goes back.
+struct Sequencer: Sendable {
+  /// Sequence that the next input will get.
+  private(set) var next: UInt64
+  /// Receive time of the newest input, milliseconds since the Unix epoch.
+  private(set) var lastReceived: Int64
+
+  init(after last: UInt64, received: Int64) {
+    next = last + 1
+    lastReceived = received
+  }
+
+  /// The receive time of what arrives when the clock says `now`: the newest one given, where the clock has gone
+  /// back.
+  mutating func stamp(_ now: Int64) -> Int64 {
+    lastReceived = max(lastReceived, now)
+    return lastReceived
+  }
+
+  /// Reserves `count` sequences and returns the first.
+  mutating func reserve(_ count: Int) -> UInt64 {
+    defer { next += UInt64(count) }
+    return next
+  }
+}
+
+/// What was taken together and will be committed together: one group commit, one receive time.
+public final class InputBatch: Sendable {
+  /// Sequence of the first input; the others follow without gaps.
+  public let firstSequence: UInt64
+  /// The inputs.
+  public let inputs: JournalBatch
+
+  /// Makes a batch of at least one input.
+  public init(_ inputs: JournalBatch, firstSequence: UInt64) {
+    precondition(!inputs.isEmpty, "a batch has at least one input")
+    self.inputs = inputs
+    self.firstSequence = firstSequence
+  }
+
+  /// Sequence of the last input.
+  public var lastSequence: UInt64 { firstSequence + UInt64(inputs.count) - 1 }
+}

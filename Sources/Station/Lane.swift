@@ -1,0 +1,104 @@
+import AlarmEngine
+import DeviceCatalog
+import Telemetry
+
+/// One engine with the rules it owns and the time it runs on.
+///
+/// All live gateways share one lane; each replay source has its own, because its time is that of the
+/// recording. Channel and device rows are the catalog's; rule rows are the lane's own, because a
+/// lane must not hold the rules of channels that report elsewhere: they would go stale here.
+final class Lane {
+  /// `live`, or the replay source's `enterprise/gateway`.
+  let name: String
+  private(set) var engine: Engine
+  private(set) var time: Timestamp
+  /// Lane rule row → catalog rule row.
+  private var catalogRule: [UInt32]
+  /// Catalog rule row → lane rule row.
+  private var laneRule: [UInt32: UInt32]
+
+  init(name: String, plan: LanePlan, time: Timestamp) throws {
+    self.name = name
+    engine = try Engine(plan: plan.plan)
+    self.time = time
+    catalogRule = plan.catalogRule
+    laneRule = plan.laneRule
+  }
+
+  init(name: String, plan: LanePlan, restoring bytes: [UInt8], time: Timestamp) throws {
+    self.name = name
+    engine = try Engine(plan: plan.plan, restoring: bytes)
+    self.time = time
+    catalogRule = plan.catalogRule
+    laneRule = plan.laneRule
+  }
+
+  var nextDeadline: Timestamp? { engine.nextDeadline }
+
+  func snapshot() -> [UInt8] { engine.snapshot() }
+
+  /// Evaluates the batch; the lane's time goes to the batch's receive time, never back.
+  func apply(_ batch: inout ReadingBatch, into transitions: inout [Transition]) {
+    time = max(time, batch.received)
+    batch.received = time
+    let start = transitions.count
+    engine.apply(batch, into: &transitions)
+    renumber(&transitions, from: start)
+  }
+
+  func advance(to now: Timestamp, into transitions: inout [Transition]) {
+    time = max(time, now)
+    let start = transitions.count
+    engine.advance(to: time, into: &transitions)
+    renumber(&transitions, from: start)
+  }
+
+  /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`.
+  func perform(
+    _ act: Command.Act, rule: UInt32, onset: Timestamp?, sequence: UInt64, now: Timestamp?,
+    into transitions: inout [Transition]
+  ) -> CommandRefusal? {
+    guard let row = laneRule[rule] else { return .unknownRule }
+    if let now { time = max(time, now) }
+    let start = transitions.count
+    let refusal = engine.perform(
+      Command(act: act, rule: RuleIndex(rawValue: row), onset: onset, sequence: sequence),
+      at: time, into: &transitions)
+    renumber(&transitions, from: start)
+    return refusal
+  }
+
+  func replacePlan(_ plan: LanePlan, into transitions: inout [Transition]) throws {
+    let start = transitions.count
+    try engine.replacePlan(plan.plan, at: time, into: &transitions)
+    catalogRule = plan.catalogRule
+    laneRule = plan.laneRule
+    renumber(&transitions, from: start)
+  }
+
+  private func renumber(_ transitions: inout [Transition], from start: Int) {
+    for index in start..<transitions.count {
+      let row = Int(transitions[index].rule.rawValue)
+      transitions[index].rule = RuleIndex(rawValue: catalogRule[row])
+    }
+  }
+}
+
+/// The part of a catalog's engine plan that one lane evaluates.
+struct LanePlan {
+  var plan: EnginePlan
+  var catalogRule: [UInt32]
+  var laneRule: [UInt32: UInt32]
+
+  /// Takes from `whole` the rules whose channel `isMember`.
+  init(of whole: EnginePlan, isMember: (Int) -> Bool) {
+    plan = EnginePlan(devices: whole.devices, channels: whole.channels)
+    catalogRule = []
+    laneRule = [:]
+    for (row, rule) in whole.rules.enumerated() where isMember(Int(rule.channel.rawValue)) {
+      laneRule[UInt32(row)] = UInt32(catalogRule.count)
+      catalogRule.append(UInt32(row))
+      plan.rules.append(rule)
+    }
+  }
+}

@@ -1,0 +1,216 @@
+public import DeviceCatalog
+import Foundation
+public import HazardLedger
+import Journal
+public import Logging
+import Synchronization
+public import Telemetry
+
+/// One running plant: intake → journal → engine → ledger → streams, on a thread each.
+///
+/// Threads and what they own: *intake* the broker link and the sequencer; *journal* the commits; *engine* the
+/// ``StationCore``; *ledger* the ledger's writes and the snapshots; *announcer* what goes out by MQTT. They meet in
+/// the ``Exchange`` only. Stopping is orderly but nothing depends on it: the start after it is the start after a crash.
+public final class LiveStation: StationAccess {
+  /// The ledger; edges only read it.
+  public let ledger: any LedgerStore
+  private let stages: Stages
+  private let clocks: any StationClocks
+  private let logger: Logger
+  private let started: Timestamp
+  private let toEngine: BatchQueue
+  private let toJournal: BatchQueue
+  private let threads = ThreadGroup()
+
+  /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
+  public init(stages: Stages, clocks: any StationClocks, logger: Logger) {
+    self.stages = stages
+    self.clocks = clocks
+    self.logger = logger
+    ledger = stages.ledger
+    started = Timestamp(milliseconds: clocks.wall())
+    toEngine = BatchQueue(limit: stages.limits.waitingBatches)
+    toJournal = BatchQueue(limit: stages.limits.waitingBatches)
+  }
+
+  /// Starts the threads.
+  ///
+  /// - Parameters:
+  ///   - makeLink: makes the broker link on the intake thread, which alone uses it.
+  ///   - announcer: publishes what is new; nil publishes nothing.
+  public func start(makeLink: @escaping @Sendable () -> any IntakeLink, announcer: Announcer?) {
+    threads.run("davy-intake") { self.intake(makeLink()) }
+    threads.run("davy-journal") { self.commitJournal() }
+    threads.run("davy-engine") { self.evaluate() }
+    threads.run("davy-ledger") { self.commitLedger() }
+    threads.run("davy-announce") { self.announce(announcer) }
+  }
+
+  /// Stops the threads and waits for them. What was polled and not yet committed stays with the broker.
+  public func stop() {
+    stages.exchange.stop()
+    toEngine.close()
+    toJournal.close()
+    threads.join()
+    stages.refuseInbox()
+  }
+
+  // MARK: - Threads
+
+  private func intake(_ link: any IntakeLink) {
+    let exchange = stages.exchange
+    while !exchange.isStopping {
+      guard toEngine.hasRoom, exchange.waitingDrafts < stages.limits.waitingDrafts else {
+        // Back-pressure ends here: nothing is read, so nothing more is acknowledged.
+        link.keepAlive()
+        exchange.wait(milliseconds: 20) { !toEngine.hasRoom && !exchange.isStopping }
+        continue
+      }
+      let collected = stages.collect(
+        from: link, timeoutMilliseconds: pollTimeout(), clock: clocks.wall)
+      guard let batch = collected else { continue }
+      toEngine.push(batch)
+      toJournal.push(batch)
+      while exchange.durable < batch.lastSequence, !exchange.isStopping {
+        exchange.wait(milliseconds: 20) {
+          exchange.durable < batch.lastSequence && !exchange.isStopping
+        }
+        if exchange.durable < batch.lastSequence { link.keepAlive() }
+      }
+      guard exchange.durable >= batch.lastSequence else { return }
+      link.acknowledge()
+    }
+  }
+
+  private func pollTimeout() -> Int {
+    guard let deadline = stages.counters.deadline else { return 20 }
+    return Int(min(20, max(1, deadline - clocks.wall())))
+  }
+
+  private func commitJournal() {
+    while let batch = toJournal.pop() {
+      while !stages.exchange.isStopping {
+        do {
+          try stages.commit(batch)
+          break
+        } catch {
+          logger.error(
+            "journal does not take the commit; acknowledgements are withheld",
+            metadata: ["error": "\(error)"])
+          pause()
+        }
+      }
+    }
+  }
+
+  private func evaluate() {
+    while let batch = toEngine.pop() {
+      stages.evaluate(batch, at: clocks.monotonic())
+    }
+  }
+
+  private func commitLedger() {
+    let exchange = stages.exchange
+    var lastPosition = clocks.monotonic()
+    while !exchange.isStopping {
+      do {
+        let isDue = clocks.monotonic() - lastPosition >= 1_000
+        if try stages.record(isUrgent: isDue) {
+          lastPosition = clocks.monotonic()
+        } else {
+          exchange.wait(milliseconds: 20) {
+            !exchange.hasReadyDrafts && !exchange.isStopping
+          }
+        }
+      } catch {
+        logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
+        pause()
+      }
+    }
+  }
+
+  private func announce(_ announcer: Announcer?) {
+    let exchange = stages.exchange
+    while !exchange.isStopping {
+      let overdue = exchange.announceOverdue(
+        at: clocks.monotonic(), limit: stages.limits.unrecordedAfter)
+      stages.counters.unrecorded.add(UInt64(overdue.count), ordering: .relaxed)
+      if !overdue.isEmpty {
+        logger.critical(
+          "alarms announced unrecorded: their commit has not returned",
+          metadata: ["count": "\(overdue.count)"])
+      }
+      let sent = announcer?.work(unrecorded: overdue, exchange: exchange, ledger: ledger) ?? 0
+      stages.counters.published.add(UInt64(sent), ordering: .relaxed)
+      if sent == 0 {
+        let head = exchange.head
+        exchange.wait(milliseconds: 20) { exchange.head == head && !exchange.isStopping }
+      }
+    }
+    announcer?.finish()
+  }
+
+  private func pause() {
+    stages.exchange.wait(milliseconds: Int(stages.limits.retryDelay)) { true }
+  }
+
+  // MARK: - StationAccess
+
+  /// The catalog in force.
+  public var catalog: Catalog { stages.catalog }
+
+  /// How the station does, at this moment.
+  public func status() -> StationStatus {
+    let counters = stages.counters
+    let faults = stages.exchange.faults
+    return StationStatus(
+      link: counters.linkReport.state,
+      linkReason: counters.linkReport.reason,
+      journalSequence: stages.exchange.durable,
+      ledgerPosition: stages.exchange.position,
+      ledgerHead: stages.exchange.head,
+      journalFault: faults.journal,
+      ledgerFault: faults.ledger,
+      lastMessage: counters.newestMessage,
+      messages: counters.messageCount,
+      readings: counters.readingCount,
+      rejects: counters.rejectCount,
+      started: started,
+      catalogVersion: catalog.version)
+  }
+
+  /// Every counter and gauge in the Prometheus text format.
+  public func metrics() -> String {
+    StationMetrics(status: status(), counters: stages.counters, exchange: stages.exchange).text
+  }
+
+  /// Returns as soon as there is news after `cursor`, or after `timeout`.
+  public func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
+    await stages.exchange.waitForNews(after: cursor, timeout: timeout)
+  }
+
+  /// Puts an act into the inputs; returns when its outcome is in the ledger.
+  public func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
+    let ticket = try stages.enqueue(act)
+    let timeout = stages.limits.actTimeout
+    let exchange = stages.exchange
+    let alarm = Task {
+      try await Task.sleep(for: timeout)
+      ticket.resolve(.failure(.notYetRecorded(journalSequence: exchange.durable)))
+    }
+    defer { alarm.cancel() }
+    return try await ticket.outcome().get()
+  }
+
+  /// The newest reading of each channel.
+  public func latestReadings() -> [LatestReading?] { stages.latestReadings() }
+
+  /// Recent readings of a point, reduced to at most `buckets` buckets.
+  public func trend(
+    point: String, from: Timestamp, to: Timestamp, buckets: Int
+  ) async throws(TrendError) -> [TrendBucket] {
+    guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
+    return TrendBucket.reduce(
+      stages.recentReadings(channel: channel), from: from, to: to, buckets: buckets)
+  }
+}

@@ -1,0 +1,59 @@
+public import Journal
+public import MQTTTransport
+
+/// The broker as a station's source of messages.
+public final class MQTTLink: IntakeLink {
+  private let client: IntakeClient
+  private var batch = MessageBatch()
+
+  /// Wraps a client.
+  public init(client: IntakeClient) {
+    self.client = client
+  }
+
+  /// Polls the client.
+  public func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport {
+    batch.removeAll()
+    let state = client.poll(
+      into: &batch, timeout: .milliseconds(timeoutMilliseconds), maximumMessages: limit)
+    return state.isConnected
+      ? LinkReport(state: "connected")
+      : LinkReport(state: "disconnected", reason: "\(state)")
+  }
+
+  /// Moves the polled messages into the journal's batch; one that was cut because it exceeds the size limit
+  /// says so in a property.
+  public func take(received: Int64, into inputs: inout JournalBatch) {
+    for index in batch.indices {
+      let payload = batch.payloadRange(at: index)
+      var properties = batch.userProperties(at: index)
+      if batch.originalPayloadLength(at: index) > payload.count {
+        properties.removeAll { $0.0 == StationCore.cutProperty }
+        properties.append(
+          (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))"))
+      }
+      let bytes = batch.bytes.span
+      inputs.append(
+        received: received, topic: bytes.extracting(batch.topicRange(at: index)),
+        payload: bytes.extracting(payload), qos: batch.qos(at: index),
+        retain: batch.retain(at: index), duplicate: batch.duplicate(at: index),
+        properties: properties)
+    }
+    batch.removeAll()
+  }
+
+  /// Lets the queued acknowledgements go out.
+  public func acknowledge() {
+    client.acknowledge()
+  }
+
+  /// Keeps the connection alive without letting an acknowledgement go out.
+  public func keepAlive() {
+    client.keepAlive()
+  }
+
+  /// Disconnects; the session stays.
+  public func stop() {
+    client.stop()
+  }
+}

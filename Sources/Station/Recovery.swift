@@ -1,0 +1,103 @@
+import Foundation
+import HazardLedger
+import Journal
+import Logging
+import Telemetry
+
+/// The one way a station starts, after a clean stop and after a crash: the newest snapshot that the ledger has come
+/// up to, then the journal from there; entries that the ledger has already are not written again.
+struct Recovery {
+  /// The core, at the journal's end once ``replay(_:into:)`` has returned.
+  private(set) var core: StationCore
+  /// Position of the snapshot it began with; 0 when it began with nothing.
+  let snapshotPosition: UInt64
+  /// Receive time of the newest record replayed, milliseconds since the Unix epoch.
+  private(set) var lastReceived: Int64 = .min
+
+  private let logger: Logger
+  private static let page = 8_192
+
+  init(ledger: any LedgerStore, snapshots: SnapshotFolder?, logger: Logger) throws {
+    self.logger = logger
+    let ledgerPosition = try ledger.position
+    for position in try snapshots?.positions() ?? [] where position <= ledgerPosition {
+      do {
+        guard let snapshots else { break }
+        core = try StationCore(snapshot: try snapshots.read(position))
+        snapshotPosition = position
+        return
+      } catch {
+        logger.warning(
+          "snapshot not usable, taking an older one",
+          metadata: ["position": "\(position)", "error": "\(error)"])
+      }
+    }
+    core = StationCore()
+    snapshotPosition = 0
+  }
+
+  /// Replays the journal from the core's position to its end and commits what the ledger lacks.
+  mutating func replay(_ journal: any JournalStore, into ledger: any LedgerStore) throws {
+    let ledgerPosition = try ledger.position
+    guard journal.lastSequence >= ledgerPosition else {
+      throw RecoveryFault.journalBehindLedger(
+        journal: journal.lastSequence, ledger: ledgerPosition)
+    }
+    if snapshotPosition > 0, let last = try journal.read(from: snapshotPosition, limit: 1).first {
+      lastReceived = last.input.received
+    }
+    while core.position < journal.lastSequence {
+      let records = try journal.read(from: core.position + 1, limit: Self.page)
+      guard let first = records.first, let last = records.last else {
+        throw RecoveryFault.journalGap(after: core.position, next: nil)
+      }
+      guard first.sequence == core.position + 1 else {
+        throw RecoveryFault.journalGap(after: core.position, next: first.sequence)
+      }
+      try commit(records, upTo: ledgerPosition, into: ledger)
+      lastReceived = max(lastReceived, last.input.received)
+    }
+    logger.info(
+      "recovered",
+      metadata: ["from": "\(snapshotPosition)", "to": "\(core.position)"])
+  }
+
+  /// Processes a page in two parts, so that what the ledger has is told from what it lacks.
+  private func commit(
+    _ records: [JournalRecord], upTo ledgerPosition: UInt64, into ledger: any LedgerStore
+  ) throws {
+    let known = records.prefix { $0.sequence <= ledgerPosition }
+    if let first = known.first {
+      _ = core.process(JournalBatch(known.map(\.input)), firstSequence: first.sequence)
+    }
+    let missing = records.dropFirst(known.count)
+    guard let first = missing.first else { return }
+    let output = core.process(
+      JournalBatch(missing.map(\.input)), firstSequence: first.sequence)
+    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+  }
+}
+
+/// Why a station cannot start from what is on its disk.
+public enum RecoveryFault: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The ledger was committed with inputs that the journal no longer has.
+  case journalBehindLedger(journal: UInt64, ledger: UInt64)
+  /// Records that the engine needs are missing.
+  case journalGap(after: UInt64, next: UInt64?)
+
+  /// What is wrong and what to do.
+  public var description: String {
+    switch self {
+    case .journalBehindLedger(let journal, let ledger):
+      """
+      the journal ends at \(journal) but the ledger stands at \(ledger): journal files are missing; restore them, \
+      or move the ledger away to begin a new one
+      """
+    case .journalGap(let after, let next):
+      """
+      the journal has no record \(after + 1)\(next.map { " (next is \($0))" } ?? ""): a segment is missing or \
+      damaged (`davy verify` names it); restore it, or start with a snapshot taken after the gap
+      """
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import HazardLedger
+import Journal
+import PayloadDecoding
+import Telemetry
+
+/// Tallies refusals between two ledger commits: one line for each (reason, topic, device), so that a flood
+/// of one kind costs one row and loses no count.
+///
+/// Texts that a sender chose are cut, and lines past the limit go into one line of their reason, so that a sender
+/// cannot fill the store with inventions; the journal keeps every message whole.
+struct RejectBook {
+  private struct Key: Hashable {
+    var reason: String
+    var topic: String
+    var device: String
+  }
+
+  private var tallies: [Key: RejectTally] = [:]
+  private var order: [Key] = []
+  private static let textLimit = 200
+  private static let sampleLimit = 512
+  private static let lineLimit = 4_096
+
+  /// Counts a refusal that the decoder reported of `record`.
+  mutating func add(_ reject: Reject, record: JournalRecord) {
+    var detail = reject.detail
+    if !reject.place.isEmpty { detail = "\(reject.place): \(detail)" }
+    if !reject.point.isEmpty { detail = "\(reject.point) \(detail)" }
+    add(
+      reason: reject.reason.rawValue, device: reject.device, detail: detail, count: reject.count,
+      record: record)
+  }
+
+  /// Counts a refusal.
+  mutating func add(
+    reason: String, device: String, detail: String, count: Int, record: JournalRecord
+  ) {
+    var key = Key(
+      reason: reason, topic: Self.cut(String(decoding: record.input.topic, as: UTF8.self)),
+      device: Self.cut(device))
+    if tallies[key] == nil, order.count >= Self.lineLimit {
+      key = Key(reason: reason, topic: "…", device: "…")
+    }
+    let received = Timestamp(milliseconds: record.input.received)
+    if var tally = tallies[key] {
+      tally.count += Int64(count)
+      tally.lastSequence = record.sequence
+      tally.lastTime = received
+      tally.detail = Self.cut(detail)
+      tallies[key] = tally
+      return
+    }
+    order.append(key)
+    tallies[key] = RejectTally(
+      reason: key.reason, topic: key.topic, device: key.device, count: Int64(count),
+      firstSequence: record.sequence, lastSequence: record.sequence, firstTime: received,
+      lastTime: received, detail: Self.cut(detail),
+      sample: Array(record.input.payload.prefix(Self.sampleLimit)))
+  }
+
+  /// The tallies since the last call, in order of first appearance.
+  mutating func take() -> [RejectTally] {
+    defer {
+      tallies.removeAll(keepingCapacity: true)
+      order.removeAll(keepingCapacity: true)
+    }
+    return order.compactMap { tallies[$0] }
+  }
+
+  private static func cut(_ text: String) -> String {
+    String(text.prefix(textLimit)).filter { $0 != "\0" }
+  }
+}

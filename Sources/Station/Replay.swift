@@ -1,0 +1,83 @@
+public import DeviceCatalog
+public import HazardLedger
+public import Journal
+public import Telemetry
+
+/// Runs recorded inputs through the core of a station into a ledger, as fast as they can be read.
+///
+/// The same journal gives a byte-identical ledger: same entries, same hashes, same head.
+public struct Replay {
+  /// What came of a replay.
+  public struct Summary: Sendable {
+    /// Messages among the records.
+    public var messages: UInt64 = 0
+    /// Readings evaluated.
+    public var readings: UInt64 = 0
+    /// Messages and readings refused.
+    public var rejects: Int64 = 0
+    /// Ledger entries written, genesis not counted.
+    public var entries = 0
+    /// Event time span of the readings; nil when there were none.
+    public var span: ClosedRange<Timestamp>?
+  }
+
+  private let ledger: any LedgerStore
+  private let catalog: Catalog?
+  private let core: StationCore
+  private let page: Int
+  private var summary = Summary()
+
+  /// Prepares a replay.
+  ///
+  /// - Parameters:
+  ///   - ledger: takes the entries; a new one for a comparison.
+  ///   - catalog: put in force before the first record, instead of those in the recording; nil takes the recording's own.
+  ///   - page: records processed at a time; changes nothing in the result.
+  public init(into ledger: any LedgerStore, catalog: Catalog? = nil, page: Int = 8_192) {
+    self.ledger = ledger
+    self.catalog = catalog
+    self.page = page
+    core = StationCore()
+  }
+
+  /// Replays what `read` returns, page after page, until it returns nothing.
+  ///
+  /// - Parameters:
+  ///   - read: returns up to `limit` records after those it has returned before.
+  ///   - progress: called after each page with the records processed so far and the receive time reached.
+  public mutating func run(
+    read: (_ limit: Int) throws -> [JournalRecord],
+    progress: (_ records: UInt64, _ received: Int64) -> Void = { _, _ in }
+  ) throws -> Summary {
+    while true {
+      let records = try read(page)
+      guard let last = records.last else { break }
+      if core.position == 0, let catalog {
+        try process([
+          JournalInput(
+            kind: .catalog, received: records[0].input.received, topic: Array("catalog".utf8),
+            payload: try CatalogRecord(sources: catalog.sources).journalPayload())
+        ])
+      }
+      // With rules of its own, a replay takes the recording's inputs but not its catalogs.
+      try process(
+        records.map(\.input).filter { catalog == nil || $0.kind != .catalog })
+      progress(core.position, last.input.received)
+    }
+    summary.messages = core.messageCount
+    summary.readings = core.readingCount
+    return summary
+  }
+
+  private mutating func process(_ inputs: [JournalInput]) throws {
+    guard !inputs.isEmpty else { return }
+    let output = core.process(JournalBatch(inputs), firstSequence: core.position + 1)
+    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+    summary.entries += output.drafts.count
+    summary.rejects += output.rejects.reduce(0) { $0 + $1.count }
+    for entry in output.latest {
+      let time = entry.reading.time
+      summary.span = summary.span.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Glibc
+
+/// The snapshot files of a station: `snapshot-<position>.davy` in one folder, the newest few kept.
+///
+/// A snapshot is written only after the ledger stands at its position or beyond, under a temporary name, synced,
+/// then renamed, so that a crash at any moment leaves whole files only.
+public struct SnapshotFolder: Sendable {
+  /// The folder.
+  public let path: String
+  private static let kept = 2
+
+  /// Takes the folder and makes it where it is missing.
+  public init(path: String) throws {
+    self.path = path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  /// Positions of the snapshots there are, newest first.
+  public func positions() throws -> [UInt64] {
+    try FileManager.default.contentsOfDirectory(atPath: path)
+      .compactMap { name in
+        guard name.hasPrefix("snapshot-"), name.hasSuffix(".davy") else { return nil }
+        return UInt64(name.dropFirst("snapshot-".count).dropLast(".davy".count))
+      }
+      .sorted(by: >)
+  }
+
+  /// Bytes of the snapshot at `position`.
+  public func read(_ position: UInt64) throws -> [UInt8] {
+    Array(try Data(contentsOf: file(position)))
+  }
+
+  /// Keeps `bytes` as the snapshot at `position` and deletes those that are no longer needed.
+  public func write(_ bytes: [UInt8], position: UInt64) throws {
+    let target = file(position)
+    let temporary = target.appendingPathExtension("part")
+    guard FileManager.default.createFile(atPath: temporary.path, contents: nil) else {
+      throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: temporary.path])
+    }
+    let handle = try FileHandle(forWritingTo: temporary)
+    try handle.write(contentsOf: Data(bytes))
+    try handle.synchronize()
+    try handle.close()
+    guard unsafe rename(temporary.path, target.path) == 0 else {
+      throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
+    }
+    for old in try positions().dropFirst(Self.kept) {
+      try FileManager.default.removeItem(at: file(old))
+    }
+  }
+
+  private func file(_ position: UInt64) -> URL {
+    URL(fileURLWithPath: path).appendingPathComponent("snapshot-\(position).davy")
+  }
+}

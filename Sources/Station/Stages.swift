@@ -1,0 +1,322 @@
+public import DeviceCatalog
+import Foundation
+public import HazardLedger
+public import Journal
+public import Logging
+import Synchronization
+public import Telemetry
+
+/// Limits and delays of a running station.
+public struct StationLimits: Sendable {
+  /// An alarm whose commit takes longer than this is announced unrecorded, in milliseconds.
+  public var unrecordedAfter: Int64 = 200
+  /// Messages polled before they are committed together.
+  public var batchMessages = 4_096
+  /// Batches that may wait for the engine before intake stops reading.
+  public var waitingBatches = 64
+  /// Drafts that may wait for the ledger before intake stops reading.
+  public var waitingDrafts = 200_000
+  /// Drafts in one ledger transaction.
+  public var draftsPerCommit = 4_096
+  /// Operator acts that may wait to be taken in.
+  public var waitingActs = 1_000
+  /// How long an act waits for its ledger entry.
+  public var actTimeout: Duration = .seconds(10)
+  /// Records between two snapshots.
+  public var snapshotEvery: UInt64 = 500_000
+  /// How long a link must have stood, with nothing waiting at the broker, before engine deadlines fire again.
+  public var settleMilliseconds: Int64 = 2_000
+  /// How long a link may be down before engine deadlines fire all the same.
+  public var linkLossMilliseconds: Int64 = 10_000
+  /// Milliseconds before a failed commit is tried again.
+  public var retryDelay: Int64 = 100
+  /// Bytes that the newest readings of all points, kept for trends, may take.
+  public var trendBytes = 64 << 20
+
+  /// The defaults.
+  public init() {}
+}
+
+/// The stages of the way of a reading, without threads: whoever runs them decides when each takes its turn.
+///
+/// A live station gives each stage a thread; the simulation calls them from one thread in an order that a seed
+/// decides. Each stage is called by one thread at a time and owns its part of the state: ``collect`` the sequencer,
+/// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
+/// snapshots. They meet in the ``Exchange``.
+///
+/// `@unchecked Sendable`: `core`, `sequencer`, `lastSnapshot` are touched by one stage each, as said above;
+/// the rest is behind locks.
+public final class Stages: @unchecked Sendable {
+  /// Where the stages meet.
+  public let exchange: Exchange
+  /// The limits they keep.
+  public let limits: StationLimits
+  /// Counters of what passed through.
+  public let counters = StationCounters()
+
+  let journal: any JournalStore
+  let ledger: any LedgerStore
+  private let snapshots: SnapshotFolder?
+  private let logger: Logger
+  private let core: StationCore
+  private var sequencer: Sequencer
+  private var pace: TickPace
+  private var lastSnapshot: UInt64
+  private let inbox: Mutex<[Inboxed]> = Mutex([])
+  private let pendingSnapshot: Mutex<(position: UInt64, bytes: [UInt8])?> = Mutex(nil)
+  private let shown: Mutex<Shown>
+
+  private struct Inboxed: Sendable {
+    var input: JournalInput
+    var ticket: ActTicket?
+  }
+
+  /// What the engine's stage shows to the edges.
+  private struct Shown {
+    var catalog: Catalog
+    var recent: RecentReadings
+  }
+
+  /// Brings a station to the state in which it stopped: the newest usable snapshot, then the journal after it,
+  /// then `catalog`, where it differs from the one in force.
+  ///
+  /// - Parameters:
+  ///   - journal: the inputs so far and to come.
+  ///   - ledger: the entries so far and to come.
+  ///   - snapshots: where engine state is kept; nil keeps none.
+  ///   - now: the clock, milliseconds since the Unix epoch.
+  /// - Throws: what the stores throw; their errors name place and remedy.
+  public init(
+    catalog: Catalog, journal: any JournalStore, ledger: any LedgerStore,
+    snapshots: SnapshotFolder?, limits: StationLimits, logger: Logger, now: Int64
+  ) throws {
+    self.journal = journal
+    self.ledger = ledger
+    self.snapshots = snapshots
+    self.limits = limits
+    self.logger = logger
+    var recovery = try Recovery(ledger: ledger, snapshots: snapshots, logger: logger)
+    try recovery.replay(journal, into: ledger)
+    core = recovery.core
+    lastSnapshot = recovery.snapshotPosition
+    sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
+    pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)
+    if core.catalog?.version != catalog.version {
+      let inputs = JournalBatch([
+        JournalInput(
+          kind: .catalog, received: sequencer.stamp(now), topic: Array("catalog".utf8),
+          payload: try CatalogRecord(sources: catalog.sources).journalPayload())
+      ])
+      let sequence = sequencer.reserve(1)
+      try journal.append(inputs, firstSequence: sequence)
+      let output = core.process(inputs, firstSequence: sequence)
+      _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+      logger.info(
+        "catalog in force",
+        metadata: [
+          "version": "\(catalog.version.prefix(12))", "channels": "\(catalog.channels.count)",
+          "rules": "\(catalog.rules.count)",
+        ])
+    }
+    exchange = Exchange(
+      durable: core.position, position: try ledger.position, head: try ledger.head.sequence)
+    shown = Mutex(
+      Shown(
+        catalog: catalog,
+        recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes)))
+    counters.setDeadline(core.nextDeadline)
+  }
+
+  // MARK: - Stage 1: collect
+
+  /// Polls the link, takes in what waits in the inbox and, where something falls due, a tick; nil when there
+  /// was nothing. The batch still has to go to ``commit(_:)`` and ``evaluate(_:at:)``.
+  ///
+  /// - Parameters:
+  ///   - link: the broker's link.
+  ///   - timeoutMilliseconds: how long to wait for a first message.
+  ///   - clock: reads the wall clock, milliseconds since the Unix epoch; called once, after the wait.
+  public func collect(
+    from link: any IntakeLink, timeoutMilliseconds: Int, clock: () -> Int64
+  ) -> InputBatch? {
+    let report = link.poll(
+      timeoutMilliseconds: timeoutMilliseconds, limit: limits.batchMessages)
+    counters.set(report)
+    let now = clock()
+    let deadline = counters.deadline
+    let isLater = sequencer.lastReceived < now
+    let received = sequencer.stamp(now)
+    var inputs = JournalBatch()
+    let marksCatchUp = pace.begin(report, at: now)
+    if marksCatchUp {
+      inputs.append(
+        JournalInput(kind: .tick, received: received, topic: StationCore.catchUpTopic))
+    }
+    link.take(received: received, into: &inputs)
+    let messages = inputs.count - (marksCatchUp ? 1 : 0)
+    let isFull = messages >= limits.batchMessages
+    let isTickDue = pace.allowsTick(
+      report, isDrained: !isFull, deadline: deadline, isLater: isLater, at: now)
+    let waiting = inbox.withLock { inbox in
+      defer { inbox.removeAll(keepingCapacity: true) }
+      return inbox
+    }
+    let firstAct = inputs.count
+    for inboxed in waiting {
+      var input = inboxed.input
+      input.received = received
+      inputs.append(input)
+    }
+    if isTickDue { inputs.append(JournalInput(kind: .tick, received: received)) }
+    guard !inputs.isEmpty else { return nil }
+    let first = sequencer.reserve(inputs.count)
+    for (offset, inboxed) in waiting.enumerated() {
+      guard let ticket = inboxed.ticket else { continue }
+      exchange.register(ticket, sequence: first + UInt64(firstAct + offset))
+    }
+    if messages > 0 { counters.received(messages, at: received) }
+    return InputBatch(inputs, firstSequence: first)
+  }
+
+  /// Puts an act into the inbox; the ticket is settled when its outcome is in the ledger.
+  public func enqueue(_ act: OperatorAct) throws(ActError) -> ActTicket {
+    let payload: [UInt8]
+    do {
+      payload = try act.journalPayload()
+    } catch {
+      throw .incomplete("the act cannot be written down: \(error)")
+    }
+    let ticket = ActTicket()
+    let input = JournalInput(
+      kind: .command, received: 0, topic: Array("act".utf8), payload: payload)
+    let isFull = inbox.withLock { inbox in
+      guard inbox.count < limits.waitingActs else { return true }
+      inbox.append(Inboxed(input: input, ticket: ticket))
+      return false
+    }
+    guard !isFull else { throw .busy }
+    return ticket
+  }
+
+  /// Puts a catalog change into the inbox.
+  public func enqueue(_ catalog: Catalog) throws {
+    let payload = try CatalogRecord(sources: catalog.sources).journalPayload()
+    let input = JournalInput(
+      kind: .catalog, received: 0, topic: Array("catalog".utf8), payload: payload)
+    inbox.withLock { $0.append(Inboxed(input: input, ticket: nil)) }
+  }
+
+  /// Ends the wait of acts that were never taken in.
+  func refuseInbox() {
+    let waiting = inbox.withLock { inbox in
+      defer { inbox.removeAll() }
+      return inbox
+    }
+    for inboxed in waiting { inboxed.ticket?.resolve(.failure(.busy)) }
+  }
+
+  // MARK: - Stage 2: commit
+
+  /// Commits the batch to the journal; durable when it returns.
+  ///
+  /// - Throws: what the journal throws; the same batch is then tried again.
+  public func commit(_ batch: InputBatch) throws {
+    do {
+      try journal.append(batch.inputs, firstSequence: batch.firstSequence)
+      exchange.setDurable(batch.lastSequence)
+    } catch {
+      counters.journalFailures.add(1, ordering: .relaxed)
+      exchange.setJournalFault("\(error)")
+      throw error
+    }
+  }
+
+  // MARK: - Stage 3: evaluate
+
+  /// Decodes and evaluates the batch at monotonic time `now` (milliseconds), whether it is durable yet or not;
+  /// the ledger waits for the journal, the 200 ms rule does not.
+  public func evaluate(_ batch: InputBatch, at now: Int64) {
+    let readings = core.readingCount
+    let output = core.process(batch.inputs, firstSequence: batch.firstSequence)
+    counters.readings.add(core.readingCount &- readings, ordering: .relaxed)
+    counters.count(output)
+    counters.setDeadline(core.nextDeadline)
+    shown.withLock { shown in
+      if let catalog = core.catalog, catalog.version != shown.catalog.version {
+        shown.catalog = catalog
+        shown.recent = RecentReadings(
+          channels: catalog.channels.count, bytes: limits.trendBytes)
+      }
+      for entry in output.latest { shown.recent.add(entry.reading, channel: entry.channel) }
+    }
+    exchange.enqueue(output, at: now)
+    if snapshots != nil, core.position - lastSnapshot >= limits.snapshotEvery {
+      keepSnapshot()
+    }
+  }
+
+  /// Takes a snapshot of the core now; ``record(isUrgent:)`` writes it once the ledger has come as far.
+  public func keepSnapshot() {
+    lastSnapshot = core.position
+    let bytes = core.snapshot()
+    pendingSnapshot.withLock { $0 = (core.position, bytes) }
+  }
+
+  // MARK: - Stage 4: record
+
+  /// Commits what the journal covers to the ledger, in one transaction; false when there was nothing to do.
+  ///
+  /// - Parameter isUrgent: commit the position although no entry or reject goes with it.
+  /// - Throws: what the ledger throws; the same outputs are then tried again.
+  public func record(isUrgent: Bool) throws -> Bool {
+    let ready = exchange.readyOutputs(limit: limits.draftsPerCommit)
+    guard let last = ready.last else { return false }
+    let drafts = ready.flatMap(\.drafts)
+    let rejects = ready.flatMap(\.rejects)
+    guard isUrgent || !drafts.isEmpty || !rejects.isEmpty else { return false }
+    do {
+      let entries = try ledger.append(drafts, rejects: rejects, position: last.position)
+      exchange.didCommit(count: ready.count, position: last.position, entries: entries)
+    } catch {
+      counters.ledgerFailures.add(1, ordering: .relaxed)
+      exchange.setLedgerFault("\(error)")
+      throw error
+    }
+    try writeDueSnapshot(position: last.position)
+    return true
+  }
+
+  private func writeDueSnapshot(position: UInt64) throws {
+    guard let snapshots else { return }
+    let due = pendingSnapshot.withLock { pending in
+      guard let snapshot = pending, snapshot.position <= position else {
+        return (position: UInt64, bytes: [UInt8])?.none
+      }
+      pending = nil
+      return snapshot
+    }
+    guard let due else { return }
+    do {
+      try snapshots.write(due.bytes, position: due.position)
+    } catch {
+      // Without it the next start replays more of the journal; nothing else depends on it.
+      counters.snapshotFailures.add(1, ordering: .relaxed)
+      logger.error(
+        "snapshot not written; the next start replays more of the journal",
+        metadata: ["folder": "\(snapshots.path)", "error": "\(error)"])
+    }
+  }
+
+  // MARK: - What edges see
+
+  /// The catalog in force.
+  public var catalog: Catalog { shown.withLock { $0.catalog } }
+
+  /// The newest reading of each channel.
+  func latestReadings() -> [LatestReading?] { shown.withLock { $0.recent.latest() } }
+
+  /// Recent readings of a channel by event time, oldest first.
+  func recentReadings(channel: Int) -> [LatestReading] {
+    shown.withLock { $0.recent.all(channel: channel) }
+  }
+}

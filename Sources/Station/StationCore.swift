@@ -1,0 +1,368 @@
+public import AlarmEngine
+public import DeviceCatalog
+public import HazardLedger
+public import Journal
+import PayloadDecoding
+public import Telemetry
+
+/// The deterministic heart of a station: journal records in, ledger drafts out.
+///
+/// Live service, replay and simulation run this one type, so they cannot differ. It sees no clock,
+/// no network and no disk; what it puts out depends on the records' order and contents alone, not on
+/// how they are cut into calls of ``process(_:)``.
+///
+/// Readings of live gateways are evaluated on one engine whose time is the receive time. A gateway
+/// that the site file declares a replay source has an engine (a *lane*) of its own, whose time is
+/// the receive time recorded with each message, so that data of another year, at any speed, trip
+/// neither the clock guard nor staleness, and disturb nobody else's time.
+///
+/// Not `Sendable`: one thread owns it.
+public final class StationCore {
+  /// The MQTT user property with which a replay source sends the recorded receive time, in milliseconds
+  /// since the Unix epoch.
+  public static let receivedProperty = "davy-received"
+  /// The topic of a tick that begins a catch-up: the link was down, and what comes first is what waited meanwhile.
+  static let catchUpTopic = Array("catch-up".utf8)
+  /// The journal property under which a message that was cut because it exceeds the size limit keeps its true
+  /// length.
+  static let cutProperty = "davy-cut-from"
+
+  /// The catalog in force; nil until the first catalog record.
+  public private(set) var catalog: Catalog?
+  /// Sequence of the newest record processed.
+  public private(set) var position: UInt64 = 0
+  /// Messages decoded since this core was made.
+  public private(set) var messageCount: UInt64 = 0
+  /// Readings evaluated since this core was made.
+  public private(set) var readingCount: UInt64 = 0
+
+  /// Set from a catch-up tick to the next ordinary one: messages are backlog and fire no deadlines.
+  private var isCatchingUp = false
+  private var decoder = Decoder(plan: DecodingPlan())
+  private var live: Lane?
+  private var replays: [Lane] = []
+  /// Channel row → row in `replays`, or -1 for the live lane.
+  private var laneOfChannel: [Int32] = []
+  /// Whether a topic belongs to a replay source, for topics already seen.
+  private var replayTopics: [[UInt8]: Bool] = [:]
+  private static let rememberedTopics = 4_096
+  private var rejects = RejectBook()
+  private var batch = ReadingBatch()
+  private var notes: [DecodingNote] = []
+  private var transitions: [Transition] = []
+
+  /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
+  public init() {}
+
+  /// Engine time at which something falls due on the live lane without any further message.
+  public var nextDeadline: Timestamp? { live?.nextDeadline }
+
+  /// Counters of each engine lane, live first, with the lane's name.
+  public var engineCounters: [(lane: String, counters: EngineCounters)] {
+    lanes.map { ($0.name, $0.engine.counters) }
+  }
+
+  /// Works through the inputs in order and returns what follows from them.
+  ///
+  /// - Precondition: `firstSequence` follows on ``position``.
+  public func process(_ inputs: JournalBatch, firstSequence: UInt64) -> CoreOutput {
+    precondition(firstSequence == position + 1, "journal records must be dense and in order")
+    var output = CoreOutput(position: position)
+    for index in 0..<inputs.count {
+      position += 1
+      switch inputs.records[index].kind {
+      case .message: processMessage(inputs, index, into: &output)
+      case .tick: processTick(record(inputs, index), into: &output)
+      case .command: processCommand(record(inputs, index), into: &output)
+      case .catalog: processCatalog(record(inputs, index), into: &output)
+      case .register, .external: refuseUnexpected(record(inputs, index), into: &output)
+      }
+    }
+    output.position = position
+    output.rejects = rejects.take()
+    return output
+  }
+
+  /// The input at `index`, which is the one at ``position``, as a value of its own.
+  private func record(_ inputs: borrowing JournalBatch, _ index: Int) -> JournalRecord {
+    JournalRecord(sequence: position, input: inputs.input(at: index))
+  }
+
+  private var lanes: [Lane] { (live.map { [$0] } ?? []) + replays }
+
+  // MARK: - Messages
+
+  private func processMessage(
+    _ inputs: JournalBatch, _ index: Int, into output: inout CoreOutput
+  ) {
+    messageCount += 1
+    let header = inputs.records[index]
+    let bytes = inputs.bytes.span
+    let properties = header.encodedProperties.isEmpty ? [] : inputs.properties(at: index)
+    if let cut = properties.first(where: { $0.0 == Self.cutProperty }) {
+      rejects.add(
+        reason: RejectReason.oversize.rawValue, device: "",
+        detail: "\(cut.1) bytes, of which \(header.payload.count) were kept", count: 1,
+        record: record(inputs, index))
+      return
+    }
+    let evaluated =
+      recordedReceiveTime(topic: bytes.extracting(header.topic), properties)
+      ?? Timestamp(milliseconds: header.received)
+    batch.reset(received: evaluated, baseSequence: position)
+    notes.removeAll(keepingCapacity: true)
+    decoder.decode(
+      topic: bytes.extracting(header.topic), payload: bytes.extracting(header.payload),
+      sequence: position, received: evaluated, into: &batch, notes: &notes)
+    if !notes.isEmpty {
+      let record = record(inputs, index)
+      for note in notes { take(note, of: record, into: &output) }
+    }
+    guard !batch.isEmpty else { return }
+    readingCount += UInt64(batch.count)
+    for row in 0..<batch.count {
+      let reading = batch.reading(at: row)
+      output.latest.append(
+        CoreOutput.ChannelReading(
+          channel: Int(reading.channel.rawValue),
+          reading: LatestReading(
+            time: reading.time, received: evaluated, value: reading.value,
+            status: reading.status)))
+    }
+    transitions.removeAll(keepingCapacity: true)
+    evaluate()
+    guard !transitions.isEmpty else { return }
+    appendDrafts(of: record(inputs, index), to: &output)
+  }
+
+  /// Hands the batch to its lane; a message whose readings belong to several lanes is split.
+  private func evaluate() {
+    let first = laneOfChannel[Int(batch.channel[0])]
+    guard batch.channel.allSatisfy({ laneOfChannel[Int($0)] == first }) else {
+      for lane in Set(batch.channel.map { laneOfChannel[Int($0)] }).sorted() {
+        var part = ReadingBatch(received: batch.received, baseSequence: batch.baseSequence)
+        for index in 0..<batch.count where laneOfChannel[Int(batch.channel[index])] == lane {
+          part.append(batch.reading(at: index), sequence: batch.sequence(at: index))
+        }
+        apply(&part, lane: lane)
+      }
+      return
+    }
+    apply(&batch, lane: first)
+  }
+
+  private func apply(_ part: inout ReadingBatch, lane: Int32) {
+    guard lane >= 0 else {
+      part.isBacklog = isCatchingUp
+      live?.apply(&part, into: &transitions)
+      return
+    }
+    replays[Int(lane)].apply(&part, into: &transitions)
+  }
+
+  /// The receive time recorded with a message of a replay source; nil for every other message, so that a live
+  /// gateway cannot set the time by sending the property.
+  private func recordedReceiveTime(
+    topic: Span<UInt8>, _ properties: [(String, String)]
+  ) -> Timestamp? {
+    guard !replays.isEmpty,
+      let text = properties.first(where: { $0.0 == Self.receivedProperty })?.1,
+      let milliseconds = Int64(text)
+    else { return nil }
+    let topic = (0..<topic.count).map { topic[$0] }
+    let isReplay =
+      replayTopics[topic]
+      ?? (catalog?.owner(ofTopic: topic)).map { owner in
+        replays.contains { $0.name == owner }
+      } ?? false
+    if replayTopics.count < Self.rememberedTopics { replayTopics[topic] = isReplay }
+    return isReplay ? Timestamp(milliseconds: milliseconds) : nil
+  }
+
+  private func take(
+    _ note: DecodingNote, of record: JournalRecord, into output: inout CoreOutput
+  ) {
+    switch note {
+    case .reject(let reject):
+      rejects.add(reject, record: record)
+    case .event(let event):
+      output.drafts.append(EventDraft.decoding(event, record: record))
+    case .publish(let message):
+      output.replies.append(message)
+    case .stale(let channels, let at):
+      output.drafts.append(
+        EventDraft.sourceDeath(
+          channels: channels, at: at, record: record, catalog: catalog))
+    }
+  }
+
+  // MARK: - Ticks, acts, catalogs
+
+  private func processTick(_ record: JournalRecord, into output: inout CoreOutput) {
+    isCatchingUp = record.input.topic == Self.catchUpTopic
+    guard !isCatchingUp else { return }
+    transitions.removeAll(keepingCapacity: true)
+    live?.advance(to: Timestamp(milliseconds: record.input.received), into: &transitions)
+    appendDrafts(of: record, to: &output)
+  }
+
+  private func processCommand(_ record: JournalRecord, into output: inout CoreOutput) {
+    transitions.removeAll(keepingCapacity: true)
+    let draftIndex = output.drafts.count
+    let refusal: ActError?
+    do throws(ActError) {
+      let act = try OperatorAct(journalPayload: record.input.payload)
+      refusal = perform(act, record: record)
+      appendDrafts(of: record, by: act, to: &output)
+      if let refusal {
+        output.drafts.append(EventDraft.refusedAct(act, refusal: refusal, record: record))
+      }
+    } catch {
+      refusal = error
+      output.drafts.append(EventDraft.unreadableAct(record: record, error: error))
+    }
+    output.acts.append(
+      CoreOutput.ActOutcome(sequence: record.sequence, draftIndex: draftIndex, refusal: refusal))
+  }
+
+  private func perform(_ act: OperatorAct, record: JournalRecord) -> ActError? {
+    guard let catalog, let name = AlarmName(act.alarm), let rule = catalog.ruleRow(of: name) else {
+      return .unknownAlarm(act.alarm)
+    }
+    guard let command = act.command else {
+      return .incomplete("shelving needs a moment at which it ends")
+    }
+    let lane = laneOfChannel[Int(catalog.enginePlan.rules[rule].channel.rawValue)]
+    let now = Timestamp(milliseconds: record.input.received)
+    let refusal: CommandRefusal? =
+      if lane >= 0 {
+        replays[Int(lane)].perform(
+          command, rule: UInt32(rule), onset: name.onset, sequence: record.sequence, now: nil,
+          into: &transitions)
+      } else {
+        live?.perform(
+          command, rule: UInt32(rule), onset: name.onset, sequence: record.sequence, now: now,
+          into: &transitions)
+      }
+    return switch refusal {
+    case .none: nil
+    case .unknownRule, .unknownOccurrence: .unknownAlarm(act.alarm)
+    case .notApplicable: .notApplicable(act.alarm)
+    }
+  }
+
+  private func processCatalog(_ record: JournalRecord, into output: inout CoreOutput) {
+    transitions.removeAll(keepingCapacity: true)
+    do {
+      let next = try CatalogRecord(journalPayload: record.input.payload).load()
+      try adopt(next, at: Timestamp(milliseconds: record.input.received))
+      output.drafts.append(EventDraft.catalog(next, record: record))
+      appendDrafts(of: record, to: &output)
+    } catch {
+      // The service journals only catalogs that it has loaded, so this is another version's catalog. The old one
+      // stays in force, and the ledger says so.
+      output.drafts.append(EventDraft.refusedCatalog(record: record, error: error))
+    }
+  }
+
+  private func refuseUnexpected(_ record: JournalRecord, into output: inout CoreOutput) {
+    output.drafts.append(EventDraft.unexpectedInput(record: record))
+  }
+
+  /// Puts `next` in force: every lane keeps the state of what is the same in both.
+  private func adopt(_ next: Catalog, at now: Timestamp) throws {
+    let sources = next.replaySources
+    let laneOf = next.laneOfChannels
+    let plan = next.enginePlan
+    let livePlan = LanePlan(of: plan) { laneOf[$0] < 0 }
+    if let live {
+      try live.replacePlan(livePlan, into: &transitions)
+    } else {
+      live = try Lane(name: "live", plan: livePlan, time: now)
+    }
+    var lanes: [Lane] = []
+    for (row, source) in sources.enumerated() {
+      let lanePlan = LanePlan(of: plan) { laneOf[$0] == Int32(row) }
+      if let lane = replays.first(where: { $0.name == source }) {
+        try lane.replacePlan(lanePlan, into: &transitions)
+        lanes.append(lane)
+      } else {
+        lanes.append(try Lane(name: source, plan: lanePlan, time: .distantPast))
+      }
+    }
+    replays = lanes
+    laneOfChannel = laneOf
+    decoder = Decoder(plan: next.decodingPlan)
+    replayTopics = [:]
+    catalog = next
+  }
+
+  // MARK: - Drafts
+
+  private func appendDrafts(
+    of record: JournalRecord, by act: OperatorAct? = nil, to output: inout CoreOutput
+  ) {
+    guard !transitions.isEmpty, let catalog else { return }
+    for transition in transitions {
+      output.drafts.append(
+        AlarmDraft.make(transition, record: record, act: act, catalog: catalog))
+    }
+  }
+
+  // MARK: - Snapshots
+
+  /// Everything needed to go on after ``position``, as versioned bytes with a checksum.
+  public func snapshot() -> [UInt8] {
+    var writer = SnapshotWriter()
+    writer.put(position)
+    writer.put(UInt8(isCatchingUp ? 1 : 0))
+    writer.put(catalog?.sources ?? [])
+    writer.put(decoder.snapshot())
+    writer.put(UInt32(lanes.count))
+    for lane in lanes {
+      writer.put(lane.name)
+      writer.put(lane.time.milliseconds)
+      writer.put(lane.snapshot())
+    }
+    return writer.finish()
+  }
+
+  /// Makes a core that goes on where the snapshot was taken.
+  ///
+  /// - Throws: ``SnapshotFault`` when the bytes are damaged or of another version, or the catalog in them no longer
+  ///   loads; recovery then takes an older snapshot or starts from the journal's beginning.
+  public init(snapshot bytes: [UInt8]) throws {
+    var reader = try SnapshotReader(bytes)
+    position = try reader.integer()
+    let catchingUp: UInt8 = try reader.integer()
+    isCatchingUp = catchingUp != 0
+    let sources = try reader.sources()
+    let decoderState = try reader.bytes()
+    let laneCount: UInt32 = try reader.integer()
+    var saved: [String: (time: Timestamp, bytes: [UInt8])] = [:]
+    for _ in 0..<laneCount {
+      let name = try reader.text()
+      let time = Timestamp(milliseconds: try reader.integer())
+      saved[name] = (time, try reader.bytes())
+    }
+    guard !sources.isEmpty else { return }
+    let catalog = try CatalogRecord(sources: sources).load()
+    try restore(catalog, lanes: saved)
+    try decoder.restore(decoderState)
+  }
+
+  private func restore(
+    _ catalog: Catalog, lanes saved: [String: (time: Timestamp, bytes: [UInt8])]
+  ) throws {
+    laneOfChannel = catalog.laneOfChannels
+    func lane(_ name: String, _ row: Int32) throws -> Lane {
+      let plan = LanePlan(of: catalog.enginePlan) { laneOfChannel[$0] == row }
+      guard let state = saved[name] else { throw SnapshotFault.missingLane(name) }
+      return try Lane(name: name, plan: plan, restoring: state.bytes, time: state.time)
+    }
+    live = try lane("live", -1)
+    replays = try catalog.replaySources.enumerated().map { try lane($0.element, Int32($0.offset)) }
+    decoder = Decoder(plan: catalog.decodingPlan)
+    self.catalog = catalog
+  }
+}

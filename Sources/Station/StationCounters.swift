@@ -1,0 +1,65 @@
+public import Synchronization
+public import Telemetry
+
+/// Counters of one run of a station; each is written by one stage and read by anybody.
+public final class StationCounters: Sendable {
+  let readings = Atomic<UInt64>(0)
+  let journalFailures = Atomic<UInt64>(0)
+  let ledgerFailures = Atomic<UInt64>(0)
+  let snapshotFailures = Atomic<UInt64>(0)
+  let rejects = Atomic<UInt64>(0)
+  let drafts = Atomic<UInt64>(0)
+  let published = Atomic<UInt64>(0)
+  let unrecorded = Atomic<UInt64>(0)
+  private let messages = Atomic<UInt64>(0)
+  private let lastMessage = Atomic<Int64>(.min)
+  private let deadlineMilliseconds = Atomic<Int64>(.max)
+  private let rejectsByReason: Mutex<[String: UInt64]> = Mutex([:])
+  private let link = Mutex(LinkReport(state: "connecting"))
+
+  /// When something falls due in the engine, milliseconds since the Unix epoch; nil when nothing does.
+  var deadline: Int64? {
+    let value = deadlineMilliseconds.load(ordering: .relaxed)
+    return value == .max ? nil : value
+  }
+
+  func setDeadline(_ deadline: Timestamp?) {
+    deadlineMilliseconds.store(deadline?.milliseconds ?? .max, ordering: .relaxed)
+  }
+
+  func received(_ count: Int, at time: Int64) {
+    messages.add(UInt64(count), ordering: .relaxed)
+    lastMessage.store(time, ordering: .relaxed)
+  }
+
+  func set(_ report: LinkReport) {
+    link.withLock { $0 = report }
+  }
+
+  func count(_ output: CoreOutput) {
+    drafts.add(UInt64(output.drafts.count), ordering: .relaxed)
+    guard !output.rejects.isEmpty else { return }
+    rejectsByReason.withLock { byReason in
+      for tally in output.rejects {
+        byReason[tally.reason, default: 0] += UInt64(tally.count)
+        rejects.add(UInt64(tally.count), ordering: .relaxed)
+      }
+    }
+  }
+
+  /// Messages taken in.
+  public var messageCount: UInt64 { messages.load(ordering: .relaxed) }
+  /// Readings evaluated.
+  public var readingCount: UInt64 { readings.load(ordering: .relaxed) }
+  /// Messages and readings refused.
+  public var rejectCount: UInt64 { rejects.load(ordering: .relaxed) }
+  /// How the broker link stands.
+  public var linkReport: LinkReport { link.withLock { $0 } }
+  /// Receive time of the newest message; nil before the first.
+  public var newestMessage: Timestamp? {
+    let value = lastMessage.load(ordering: .relaxed)
+    return value == .min ? nil : Timestamp(milliseconds: value)
+  }
+  /// Refusals by reason.
+  public var rejectCountsByReason: [String: UInt64] { rejectsByReason.withLock { $0 } }
+}

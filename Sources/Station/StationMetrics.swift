@@ -1,0 +1,53 @@
+/// The station's counters and gauges in the Prometheus text format, version 0.0.4.
+struct StationMetrics {
+  private(set) var text = ""
+
+  init(status: StationStatus, counters: StationCounters, exchange: Exchange) {
+    counter("davy_ingest_messages_total", "Messages taken in.", status.messages)
+    counter("davy_ingest_readings_total", "Readings evaluated.", status.readings)
+    head("davy_ingest_rejects_total", "Messages and readings refused, by reason.", "counter")
+    for (reason, count) in counters.rejectCountsByReason.sorted(by: { $0.key < $1.key }) {
+      text += "davy_ingest_rejects_total{reason=\"\(reason)\"} \(count)\n"
+    }
+    gauge("davy_link_connected", "1 while the broker link stands.", status.link == "connected" ? 1 : 0)
+    gauge("davy_journal_sequence", "Newest durable journal sequence.", Int64(status.journalSequence))
+    gauge("davy_journal_fault", "1 while the journal does not take commits.", status.journalFault == nil ? 0 : 1)
+    counter(
+      "davy_journal_commit_failures_total", "Journal commits that failed.",
+      counters.journalFailures.load(ordering: .relaxed))
+    gauge("davy_ledger_position", "Journal sequence that the ledger stands at.", Int64(status.ledgerPosition))
+    gauge("davy_ledger_sequence", "The ledger's head.", status.ledgerHead)
+    gauge("davy_ledger_fault", "1 while the ledger does not take commits.", status.ledgerFault == nil ? 0 : 1)
+    counter(
+      "davy_ledger_commit_failures_total", "Ledger commits that failed.",
+      counters.ledgerFailures.load(ordering: .relaxed))
+    gauge("davy_ledger_waiting_entries", "Entries that wait for their commit.", Int64(exchange.waitingDrafts))
+    counter(
+      "davy_snapshot_failures_total", "Engine snapshots that could not be written.",
+      counters.snapshotFailures.load(ordering: .relaxed))
+    counter(
+      "davy_alarm_published_total", "Alarm messages handed to the MQTT publisher.",
+      counters.published.load(ordering: .relaxed))
+    counter(
+      "davy_alarm_unrecorded_total", "Alarm steps announced before they could be recorded.",
+      counters.unrecorded.load(ordering: .relaxed))
+    if let last = status.lastMessage {
+      head("davy_ingest_last_message_timestamp_seconds", "Receive time of the newest message.", "gauge")
+      text += "davy_ingest_last_message_timestamp_seconds \(Double(last.milliseconds) / 1000)\n"
+    }
+  }
+
+  private mutating func head(_ name: String, _ help: String, _ type: String) {
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+  }
+
+  private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+    head(name, help, "counter")
+    text += "\(name) \(value)\n"
+  }
+
+  private mutating func gauge(_ name: String, _ help: String, _ value: Int64) {
+    head(name, help, "gauge")
+    text += "\(name) \(value)\n"
+  }
+}

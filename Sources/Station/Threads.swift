@@ -1,0 +1,89 @@
+import Foundation
+import Synchronization
+
+/// The clocks of a station: the only place where time enters.
+public protocol StationClocks: Sendable {
+  /// Wall clock, milliseconds since the Unix epoch.
+  func wall() -> Int64
+  /// A clock that never goes back, milliseconds since some start.
+  func monotonic() -> Int64
+}
+
+/// The machine's clocks.
+public struct SystemClocks: StationClocks {
+  private let start = ContinuousClock.now
+
+  /// Makes them.
+  public init() {}
+
+  /// Wall clock, milliseconds since the Unix epoch.
+  public func wall() -> Int64 {
+    Int64((Date().timeIntervalSince1970 * 1000).rounded(.down))
+  }
+
+  /// Milliseconds since these clocks were made.
+  public func monotonic() -> Int64 {
+    let passed = (ContinuousClock.now - start).components
+    return passed.seconds * 1000 + passed.attoseconds / 1_000_000_000_000_000
+  }
+}
+
+/// Batches on their way from one thread to another, at most `limit` of them.
+final class BatchQueue: Sendable {
+  private struct State {
+    var batches: [InputBatch] = []
+    var isClosed = false
+  }
+
+  private let state = Mutex(State())
+  private let filled = DispatchSemaphore(value: 0)
+  private let limit: Int
+
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  /// Whether another batch may be pushed; only the pushing thread can make it false.
+  var hasRoom: Bool { state.withLock { $0.batches.count < limit } }
+
+  func push(_ batch: InputBatch) {
+    state.withLock { $0.batches.append(batch) }
+    filled.signal()
+  }
+
+  /// Waits for the next batch; nil once the queue is closed.
+  func pop() -> InputBatch? {
+    filled.wait()
+    return state.withLock { state in
+      guard !state.isClosed, !state.batches.isEmpty else { return nil }
+      return state.batches.removeFirst()
+    }
+  }
+
+  /// Ends the wait of the popping thread; what is still queued stays with the broker or in the journal.
+  func close() {
+    state.withLock { $0.isClosed = true }
+    filled.signal()
+  }
+}
+
+/// Named threads that can be waited for.
+final class ThreadGroup: Sendable {
+  private let group = DispatchGroup()
+
+  func run(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    group.enter()
+    let group = group
+    let thread = Thread {
+      body()
+      group.leave()
+    }
+    thread.name = name
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  func join() {
+    group.wait()
+  }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import DeviceCatalog
+import Foundation
+
+/// `davy check`.
+struct Check: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say everything that is wrong or doubtful in a service file, its profiles and its sites.",
+    discussion: """
+      Every finding names file, line, key, what is wrong and what to do, and the standard's clause where one is \
+      concerned. Ends with 1 when there is an error (a station would not start), with 0 otherwise.
+      """)
+
+  @Argument(help: "The service file.", completion: .file())
+  var serviceFile: String
+
+  @Flag(help: "Findings as JSON, one object a line, on standard output.")
+  var json = false
+
+  func run() throws {
+    let (service, serviceFindings) = ServiceConfiguration.load(path: serviceFile)
+    var findings = serviceFindings
+    var catalog: Catalog?
+    if let service {
+      let result = Catalog.load(devices: service.devicesFolder, site: service.sites)
+      findings += result.findings
+      catalog = result.catalog
+    }
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      for finding in findings {
+        Terminal.line(String(decoding: try encoder.encode(finding), as: UTF8.self))
+      }
+    } else {
+      LoadedConfiguration.print(findings)
+      let errors = findings.count { $0.severity == .error }
+      let warnings = findings.count { $0.severity == .warning }
+      if let catalog {
+        Terminal.line(
+          "\(catalog.devices.count) devices, \(catalog.channels.count) points, \(catalog.rules.count) rules; "
+            + "\(warnings) warnings, \(errors) errors; catalog \(catalog.version.prefix(12))")
+      } else {
+        Terminal.line("\(errors) errors, \(warnings) warnings: no station starts with this")
+      }
+    }
+    if catalog == nil { throw ExitCode(1) }
+  }
+}

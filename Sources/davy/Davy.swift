@@ -1,0 +1,24 @@
+import ArgumentParser
+
+/// The command line of Davy.
+@main
+struct Davy: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "davy",
+    abstract: "Turns safety telemetry into answered alarms and closed hazards. 安全监测报警与隐患闭环服务。",
+    discussion: """
+      A station subscribes by MQTT to gateways, evaluates every reading against the rules of its site, and writes \
+      each step of each alarm into a tamper-evident ledger.
+
+      Begin with:
+        davy check config/service.yaml        say what is wrong with a configuration, all at once
+        davy decode config/service.yaml ...   show what one payload becomes
+        davy serve config/service.yaml        run a station
+        davy replay DATA/journal              run a recording through the same pipeline
+        davy verify DATA                      prove that journal and ledger are whole
+      """,
+    version: "davy 0.1.0",
+    subcommands: [
+      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self, Score.self,
+    ])
+}

@@ -1,0 +1,113 @@
+import ArgumentParser
+import Console
+import DeviceCatalog
+import Foundation
+import HazardLedger
+import Journal
+import Logging
+import MQTTTransport
+import ServiceLifecycle
+import Station
+
+/// `davy serve`.
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a station until it is told to stop (SIGTERM, SIGINT).",
+    discussion: """
+      Subscribes to the gateways' topics, journals every message before it is acknowledged, evaluates it, ledgers \
+      and announces every alarm step, and serves API and console on a loopback address.
+
+      Starting again after a crash, a kill or a clean stop is the same thing: the newest engine snapshot, then the \
+      journal after it.
+      """)
+
+  @Argument(help: "The service file, see config/service.yaml.", completion: .file())
+  var serviceFile: String
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel: String = "info"
+
+  @Option(help: "Folder of fetched browser libraries (uPlot); without it the console draws simpler charts.")
+  var vendor: String?
+
+  func run() async throws {
+    guard let level = Logger.Level(rawValue: logLevel) else {
+      throw ValidationError("unknown log level '\(logLevel)'")
+    }
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = level
+      return handler
+    }
+    let logger = Logger(label: "davy")
+    let loaded = try LoadedConfiguration(serviceFile: serviceFile)
+    let service = loaded.service
+    let station: LiveStation
+    let stages: Stages
+    do {
+      stages = try Self.openStages(loaded, logger: logger)
+      station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger)
+      try Self.start(station, stages, loaded, logger: logger)
+    } catch {
+      logger.critical("cannot start", metadata: ["error": "\(error)"])
+      throw ExitCode(1)
+    }
+    let console = try ConsoleServer(
+      station: station,
+      options: ConsoleOptions(host: service.httpHost, port: service.httpPort, vendor: vendor),
+      logger: logger
+    ) { port in
+      logger.info(
+        "console and API are up",
+        metadata: ["address": "http://\(service.httpHost):\(port)/"])
+    }
+    let group = ServiceGroup(
+      services: [console], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    defer { station.stop() }
+    try await group.run()
+  }
+
+  private static func openStages(
+    _ loaded: LoadedConfiguration, logger: Logger
+  ) throws -> Stages {
+    let service = loaded.service
+    try FileManager.default.createDirectory(
+      atPath: service.dataFolder, withIntermediateDirectories: true)
+    let folder = URL(fileURLWithPath: service.dataFolder)
+    let journal = try SegmentJournal(
+      directory: folder.appendingPathComponent("journal").path,
+      options: SegmentOptions(maximumSegmentBytes: service.journal.segmentBytes))
+    let ledger = try SQLiteLedger(
+      path: folder.appendingPathComponent("ledger.sqlite").path, station: service.station)
+    let snapshots = try SnapshotFolder(
+      path: folder.appendingPathComponent("snapshots").path)
+    return try Stages(
+      catalog: loaded.catalog, journal: journal, ledger: ledger, snapshots: snapshots,
+      limits: StationLimits(), logger: logger, now: SystemClocks().wall())
+  }
+
+  private static func start(
+    _ station: LiveStation, _ stages: Stages, _ loaded: LoadedConfiguration, logger: Logger
+  ) throws {
+    let service = loaded.service
+    let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { state in
+      logger.info("intake link", metadata: ["state": "\(state)"])
+    }
+    var announcer: Announcer?
+    if service.publishes {
+      let publisher = try MQTTPublisher(
+        options: loaded.mqttOptions(role: "alarms"),
+        status: StatusTopic(
+          topic: "davy/v1/status/\(service.station)", online: Array(#"{"state":"online"}"#.utf8),
+          offline: Array(#"{"state":"offline"}"#.utf8),
+          stopped: Array(#"{"state":"stopped"}"#.utf8)),
+        logger: logger)
+      announcer = Announcer(
+        publisher: publisher,
+        cursorFile: URL(fileURLWithPath: service.dataFolder)
+          .appendingPathComponent("announced.cursor").path,
+        start: 0)
+    }
+    station.start(link: MQTTLink(client: client), announcer: announcer)
+  }
+}
