@@ -128,8 +128,10 @@ extension Engine {
     guard now != noTime else { return }
     for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
       let channel = Int(parameters[slot].channel)
+      guard rules.row(slot).it.phase == .idle,
+        rules.row(slot).it.armed & Deadline.Kind.stale.bit == 0
+      else { continue }
       if channels.row(channel).it.newest == noTime {
-        guard rules.row(slot).it.phase == .idle, rules.row(slot).it.armed == 0 else { continue }
         arm(.stale, UInt32(slot), atEngineTime: now + parameters[slot].staleAfter)
       } else {
         armStale(UInt32(slot), channel)
