@@ -1,0 +1,394 @@
+/// What normal operation of a group of signals looks like: mean, spread and correlation, over time.
+///
+/// Formula: signals are standardised, smoothed (s ← s + λ (z − s)) and stacked with their `lags`
+/// predecessors to a vector x; Σ = V diag(w) Vᵀ is its covariance. With P the first a eigenvectors:
+/// - Hotelling's T² = Σ_{i ≤ a} (v_iᵀ x)² / w_i, the unusual size of usual patterns;
+/// - SPE (Q) = |x − P Pᵀ x|², what the patterns do not explain;
+/// - distance D² = Σ_i (v_iᵀ x)² / (w_i + r), r = ridge · mean eigenvalue: both in one, with the
+///   small directions, in which a broken relation between signals shows first, weighted up as far
+///   as they can be trusted.
+///
+/// Sources: J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349 (SPE); W. Ku, R. H.
+/// Storer and C. Georgakis, Chemometrics and Intelligent Laboratory Systems 30 (1995) 179-196 (DPCA);
+/// C. A. Lowry et al., Technometrics 34 (1992) 46-53 (MEWMA: smoothing before T²).
+///
+/// Limits are quantiles of the statistics, not distributions' (with DPCA the theoretical SPE limit
+/// gives 28 % false alarms on fresh data): ``learn(rows:parameters:)`` takes them from the training
+/// rows, which is too tight; ``calibrate(rows:exceedance:)`` takes them from fresh normal rows.
+public struct MultivariateModel: Hashable, Sendable {
+  /// How many eigenvectors explain normal operation.
+  public enum Components: Hashable, Sendable {
+    /// A given number.
+    case count(Int)
+    /// As many as are needed for this share of the variance, 0.1 … 1.
+    case varianceShare(Double)
+  }
+
+  /// Parameters.
+  public struct Parameters: Hashable, Sendable {
+    /// Earlier samples stacked onto the present one, 0 … 10.
+    public var lags: Int
+    /// Weight of the newest sample in the smoothing, 0.01 … 1; 1 for none.
+    public var smoothing: Double
+    /// Components of T².
+    public var components: Components
+    /// Added to every eigenvalue in the distance, as a share of their mean, 0 … 10.
+    public var ridge: Double
+    /// Share of normal samples that exceeds a limit, 0.0001 … 0.5.
+    public var exceedance: Double
+
+    /// Makes parameters.
+    public init(
+      lags: Int = 2,
+      smoothing: Double = 0.3,
+      components: Components = .varianceShare(0.8),
+      ridge: Double = 0.01,
+      exceedance: Double = 0.01
+    ) {
+      self.lags = lags
+      self.smoothing = smoothing
+      self.components = components
+      self.ridge = ridge
+      self.exceedance = exceedance
+    }
+  }
+
+  /// Why no model can be learned.
+  public enum LearnError: Error, Hashable, Sendable {
+    /// A parameter lies outside its range.
+    case parameter(DetectorError)
+    /// Too few rows; at least this many are needed.
+    case tooFewRows(needed: Int)
+    /// A row has another number of values than the first, or a value that is not finite.
+    case badRow(Int)
+    /// No signal varies, or none is given.
+    case noVariation
+  }
+
+  /// Limits of the three statistics.
+  public struct Limits: Hashable, Sendable {
+    /// Limit of T².
+    public var t2: Double
+    /// Limit of SPE.
+    public var spe: Double
+    /// Limit of D².
+    public var distance: Double
+  }
+
+  /// The parameters.
+  public let parameters: Parameters
+  /// Number of signals.
+  public let width: Int
+  /// Retained components.
+  public let retained: Int
+  /// The limits in force.
+  public internal(set) var limits: Limits
+  let mean: [Double]
+  /// Reciprocal standard deviations; 0 for a signal that did not vary in training and is left out.
+  let inverseDeviation: [Double]
+  let eigenvalues: [Double]
+  /// Row-major, one eigenvector a row, so that a score is a dot product of neighbours.
+  let loadings: [Double]
+  let ridge: Double
+
+  /// Diagonal of M = V diag(1 / (w + r)) Vᵀ.
+  private(set) var diagonal: [Double] = []
+
+  /// Length of the stacked vector.
+  var stacked: Int { width * (parameters.lags + 1) }
+
+  /// Signals that did not vary in training; the model is blind to them.
+  public var constantSignals: [Int] {
+    inverseDeviation.indices.filter { inverseDeviation[$0] == 0 }
+  }
+
+  /// Largest standardised value that enters; anything beyond is as abnormal as can be.
+  static let largestScore = 1e6
+
+  /// Learns from rows of normal operation, one value per signal, in time order at an even step.
+  ///
+  /// Needs at least 2 · signals · (lags + 1) + 10 rows.
+  public static func learn(
+    rows: [[Double]],
+    parameters: Parameters = Parameters()
+  ) throws(LearnError) -> MultivariateModel {
+    do {
+      try DetectorError.check("lags", Double(parameters.lags), 0...10)
+      try DetectorError.check("smoothing", parameters.smoothing, 0.01...1)
+      try DetectorError.check("ridge", parameters.ridge, 0...10)
+      try DetectorError.check("exceedance", parameters.exceedance, 0.0001...0.5)
+      switch parameters.components {
+      case .count(let count): try DetectorError.check("components", Double(count), 1...10_000)
+      case .varianceShare(let share): try DetectorError.check("varianceShare", share, 0.1...1)
+      }
+    } catch {
+      throw .parameter(error)
+    }
+    let width = rows.first?.count ?? 0
+    guard width > 0 else { throw .noVariation }
+    let needed = 2 * width * (parameters.lags + 1) + 10
+    guard rows.count >= needed else { throw .tooFewRows(needed: needed) }
+    var columns = [GrowingMoments](repeating: GrowingMoments(), count: width)
+    for (index, row) in rows.enumerated() {
+      guard row.count == width else { throw .badRow(index) }
+      for column in 0..<width {
+        guard row[column].magnitude <= WindowLimits.largestSummable else { throw .badRow(index) }
+        columns[column].add(time: Int64(index), value: row[column])
+      }
+    }
+    let mean = columns.map(\.mean)
+    let inverse = columns.map { moments in
+      let deviation = moments.variance.squareRoot()
+      return deviation > moments.mean.magnitude * 1e-12 ? 1 / deviation : 0
+    }
+    guard inverse.contains(where: { $0 > 0 }) else { throw .noVariation }
+    var stacker = Stacker(lags: parameters.lags, width: width, smoothing: parameters.smoothing)
+    let vectors = rows.map { row in
+      stacker.push(row, mean: mean, inverseDeviation: inverse)
+      return stacker.vector
+    }
+    let eigen = try decompose(vectors)
+    let retained = count(of: parameters.components, in: eigen.values)
+    let size = eigen.size
+    var loadings = [Double](repeating: 0, count: size * size)
+    for vector in 0..<size {
+      for row in 0..<size { loadings[vector * size + row] = eigen.vectors[row * size + vector] }
+    }
+    let values = eigen.values.map { max(0, $0) }
+    let average = values.reduce(0, +) / Double(size)
+    var model = MultivariateModel(
+      parameters: parameters,
+      width: width,
+      retained: retained,
+      limits: Limits(t2: 0, spe: 0, distance: 0),
+      mean: mean,
+      inverseDeviation: inverse,
+      eigenvalues: values,
+      loadings: loadings,
+      ridge: max(parameters.ridge, 1e-9) * average
+    )
+    model.diagonal = (0..<size).map { row in
+      var sum = 0.0
+      for vector in 0..<size {
+        let loading = loadings[vector * size + row]
+        sum += loading * loading / (values[vector] + model.ridge)
+      }
+      return sum
+    }
+    try model.calibrate(rows: rows, exceedance: parameters.exceedance)
+    return model
+  }
+
+  /// Sets the limits so that at most the share `exceedance` of these normal rows is above each.
+  public mutating func calibrate(rows: [[Double]], exceedance: Double) throws(LearnError) {
+    do {
+      try DetectorError.check("exceedance", exceedance, 0.0001...0.5)
+    } catch {
+      throw .parameter(error)
+    }
+    guard rows.count > 10 else { throw .tooFewRows(needed: 11) }
+    var monitor = MultivariateMonitor(self)
+    var t2: [Double] = []
+    var spe: [Double] = []
+    var distance: [Double] = []
+    for (index, row) in rows.enumerated() {
+      guard row.count == width, row.allSatisfy(\.isFinite) else { throw .badRow(index) }
+      let finding = monitor.step(row)
+      t2.append(finding.t2)
+      spe.append(finding.spe)
+      distance.append(finding.distance)
+    }
+    func limit(_ values: [Double]) -> Double {
+      values.sorted(by: >)[Int(exceedance * Double(values.count))]
+    }
+    limits = Limits(t2: limit(t2), spe: limit(spe), distance: limit(distance))
+  }
+
+  private static func decompose(_ vectors: [[Double]]) throws(LearnError) -> SymmetricEigen {
+    let size = vectors[0].count
+    var covariance = [Double](repeating: 0, count: size * size)
+    for vector in vectors {
+      for row in 0..<size where vector[row] != 0 {
+        for column in row..<size {
+          covariance[row * size + column] += vector[row] * vector[column]
+        }
+      }
+    }
+    let scale = 1 / Double(vectors.count - 1)
+    for row in 0..<size {
+      for column in row..<size {
+        covariance[row * size + column] *= scale
+        covariance[column * size + row] = covariance[row * size + column]
+      }
+    }
+    guard let eigen = SymmetricEigen(covariance, size: size) else { throw .noVariation }
+    return eigen
+  }
+
+  private static func count(of components: Components, in values: [Double]) -> Int {
+    switch components {
+    case .count(let count):
+      return min(count, values.count)
+    case .varianceShare(let share):
+      let total = values.reduce(0) { $0 + max(0, $1) }
+      var sum = 0.0
+      for (index, value) in values.enumerated() {
+        sum += max(0, value)
+        if sum >= share * total { return index + 1 }
+      }
+      return values.count
+    }
+  }
+}
+
+/// Standardises, smooths and stacks samples; its vector is reused from sample to sample.
+struct Stacker: Hashable, Sendable {
+  let lags: Int
+  let width: Int
+  let smoothing: Double
+  private(set) var vector: [Double]
+  private var isWarm = false
+
+  init(lags: Int, width: Int, smoothing: Double) {
+    self.lags = lags
+    self.width = width
+    self.smoothing = smoothing
+    vector = [Double](repeating: 0, count: width * (lags + 1))
+  }
+
+  mutating func push(_ row: [Double], mean: [Double], inverseDeviation: [Double]) {
+    var slot = lags
+    while slot > 0, isWarm {
+      for index in 0..<width { vector[slot * width + index] = vector[(slot - 1) * width + index] }
+      slot -= 1
+    }
+    for index in 0..<width {
+      let score = (row[index] - mean[index]) * inverseDeviation[index]
+      let most = MultivariateModel.largestScore
+      vector[index] += smoothing * (max(-most, min(most, score)) - vector[index])
+    }
+    guard !isWarm else { return }
+    isWarm = true
+    for index in width..<max(width, vector.count) { vector[index] = vector[index % width] }
+  }
+
+  mutating func reset() {
+    isWarm = false
+    for index in vector.indices { vector[index] = 0 }
+  }
+
+  func write(into bytes: inout [UInt8]) {
+    bytes.appendState(vector.count)
+    bytes.appendState(vector)
+    bytes.appendState(isWarm)
+  }
+
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    guard try reader.count(in: 0...Int.max) == vector.count else { throw .inconsistent }
+    vector = try reader.doubles(vector.count)
+    isWarm = try reader.flag()
+  }
+}
+
+/// What a multivariate monitor says of a sample.
+public struct MultivariateFinding: Hashable, Sendable {
+  /// Whether the distance is above its limit; unknown when a signal has no value.
+  public var condition: Truth
+  /// Hotelling's T².
+  public var t2: Double
+  /// Squared prediction error.
+  public var spe: Double
+  /// Regularised squared distance over all directions.
+  public var distance: Double
+}
+
+/// Watches a group of signals against a ``MultivariateModel``.
+///
+/// - Warm-up: none, the model has learned; the lags of the first sample are filled with it.
+/// - Bad status or stale signal: hand in NaN; the sample is unknown, and smoothing and lags start anew
+///   after it, for a vector with a hole says nothing.
+/// - Gap: the caller samples the group at the step the model was learned at, so a gap is a signal
+///   without a value.
+/// - Late reading: belongs to a sample that has been judged; not handed in.
+/// - Freeze: nothing is learned while running.
+public struct MultivariateMonitor: Hashable, Sendable {
+  /// The model.
+  public let model: MultivariateModel
+  private var stacker: Stacker
+  private var weighted: [Double]
+  private var contribution: [Double]
+
+  /// Starts without history.
+  public init(_ model: MultivariateModel) {
+    self.model = model
+    stacker = Stacker(
+      lags: model.parameters.lags,
+      width: model.width,
+      smoothing: model.parameters.smoothing
+    )
+    weighted = [Double](repeating: 0, count: model.stacked)
+    contribution = [Double](repeating: 0, count: model.width)
+  }
+
+  /// Takes one value per signal, NaN where there is none.
+  ///
+  /// - Precondition: `values` has as many elements as the model has signals.
+  public mutating func step(_ values: [Double]) -> MultivariateFinding {
+    precondition(values.count == model.width, "a sample needs one value per signal")
+    for value in values where !value.isFinite {
+      stacker.reset()
+      for index in contribution.indices { contribution[index] = 0 }
+      return MultivariateFinding(condition: .unknown, t2: .nan, spe: .nan, distance: .nan)
+    }
+    stacker.push(values, mean: model.mean, inverseDeviation: model.inverseDeviation)
+    let size = model.stacked
+    for index in 0..<size { weighted[index] = 0 }
+    var t2 = 0.0
+    var spe = 0.0
+    var distance = 0.0
+    for component in 0..<size {
+      var score = 0.0
+      let start = component * size
+      for index in 0..<size { score += model.loadings[start + index] * stacker.vector[index] }
+      let weight = 1 / (model.eigenvalues[component] + model.ridge)
+      distance += score * score * weight
+      if component < model.retained {
+        if model.eigenvalues[component] > 0 { t2 += score * score / model.eigenvalues[component] }
+      } else {
+        spe += score * score
+      }
+      let amount = score * weight
+      for index in 0..<size { weighted[index] += model.loadings[start + index] * amount }
+    }
+    for signal in 0..<model.width {
+      var sum = 0.0
+      for index in stride(from: signal, to: size, by: model.width) {
+        sum += weighted[index] * weighted[index] / model.diagonal[index]
+      }
+      contribution[signal] = sum
+    }
+    return MultivariateFinding(
+      condition: Truth(distance > model.limits.distance),
+      t2: t2,
+      spe: spe,
+      distance: distance
+    )
+  }
+
+  /// How far the newest distance would fall if a signal alone were put right, added up over its lags.
+  ///
+  /// Reconstruction-based contribution (Mx)ᵢ² / Mᵢᵢ, M being the matrix of D² = xᵀ M x: for a large fault
+  /// of one signal the largest contribution is that signal's. Source: C. F. Alcala and S. J. Qin,
+  /// Automatica 45 (2009) 1593-1600.
+  public var contributions: [Double] { contribution }
+
+  /// Appends all state to `bytes`; the model is configuration and not part of it.
+  public func write(into bytes: inout [UInt8]) {
+    stacker.write(into: &bytes)
+  }
+
+  /// Reads back state that was written with a model of the same shape.
+  public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    try stacker.restore(from: &reader)
+  }
+}

@@ -1,0 +1,98 @@
+/// Three-valued truth: what is not known is neither true nor false (Kleene's strong logic).
+///
+/// A stale, missing or untrusted signal makes a condition unknown; an unknown condition neither
+/// raises nor clears. The raw values are ordered false < unknown < true, so that `and` is the minimum
+/// and `or` the maximum.
+public enum Truth: UInt8, CaseIterable, Hashable, Sendable {
+  /// Known to be false.
+  case no = 0
+  /// Not known.
+  case unknown = 1
+  /// Known to be true.
+  case yes = 2
+
+  /// Turns a known truth value into a three-valued one.
+  @inlinable
+  public init(_ value: Bool) {
+    self = value ? .yes : .no
+  }
+
+  /// False when either is false, true when both are true, else unknown.
+  @inlinable
+  public static func && (lhs: Truth, rhs: Truth) -> Truth {
+    lhs.rawValue < rhs.rawValue ? lhs : rhs
+  }
+
+  /// True when either is true, false when both are false, else unknown.
+  @inlinable
+  public static func || (lhs: Truth, rhs: Truth) -> Truth {
+    lhs.rawValue > rhs.rawValue ? lhs : rhs
+  }
+
+  /// True for false, false for true, unknown for unknown.
+  @inlinable
+  public static prefix func ! (operand: Truth) -> Truth {
+    switch operand {
+    case .no: .yes
+    case .unknown: .unknown
+    case .yes: .no
+    }
+  }
+
+  /// Voting: at least `needed` of the given conditions.
+  ///
+  /// True when that many are true, false when that many could not be reached even if every unknown
+  /// one were true, else unknown.
+  @inlinable
+  public static func atLeast(_ needed: Int, yes: Int, unknown: Int) -> Truth {
+    if yes >= needed { return .yes }
+    return yes + unknown >= needed ? .unknown : .no
+  }
+}
+
+/// Holds a condition back until it has been true for a duration without a break ("for 10 s").
+///
+/// Sample and hold: a condition lasts until a reading says otherwise. Unknown stops the clock and
+/// forgets what had run (a gap proves nothing); it keeps a condition that has already lasted long
+/// enough at unknown. A condition that has lasted exactly the duration is true (closed edge).
+public struct Persistence: Hashable, Sendable {
+  /// Since when the condition has been true without a break; nil when it is not.
+  public private(set) var since: Int64?
+
+  /// Starts with a condition that has not been true.
+  public init() {}
+
+  /// Takes the condition's value at `time` and says whether it has lasted `duration` milliseconds.
+  public mutating func step(time: Int64, condition: Truth, duration: Int64) -> Truth {
+    switch condition {
+    case .no:
+      since = nil
+      return .no
+    case .unknown:
+      since = nil
+      return .unknown
+    case .yes:
+      let start = since ?? time
+      since = start
+      return Truth(time - start >= duration)
+    }
+  }
+
+  /// When the condition will have lasted `duration`, if nothing changes.
+  public func deadline(duration: Int64) -> Int64? {
+    since.map { $0 + duration }
+  }
+
+  /// Appends all state to `bytes`.
+  public func write(into bytes: inout [UInt8]) {
+    bytes.appendState(since != nil)
+    bytes.appendState(since ?? 0)
+  }
+
+  /// Reads back written state.
+  public init(reading reader: inout StateReader) throws(StateReadError) {
+    let isRunning = try reader.flag()
+    let start = try reader.integer()
+    since = isRunning ? start : nil
+  }
+}
