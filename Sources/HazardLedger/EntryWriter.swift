@@ -5,7 +5,7 @@ import Telemetry
 /// Adds entries within one transaction: chain, views and position.
 struct EntryWriter {
   private let db: Database
-  private let insert: Statement
+  private let insert: HotStatement
   private let first: Int64
   private let position: UInt64
   private var sequence: Int64
@@ -15,7 +15,7 @@ struct EntryWriter {
 
   init(_ db: Database) throws {
     self.db = db
-    insert = try db.cachedStatement(sql: "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    insert = try HotStatement(db, sql: "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
     let state = try Row.fetchOne(db, sql: "SELECT position, head_seq, head_hash FROM station")
     guard let state else {
       throw LedgerError.damaged(path: db.description, detail: "the station's row is missing")
@@ -57,10 +57,16 @@ struct EntryWriter {
       previous: hash,
       buffer: &buffer
     )
-    try insert.execute(arguments: [
-      sequence, draft.time.milliseconds, draft.kind.rawValue, draft.subject, draft.actor,
-      Data(draft.body), Int64(draft.origin), Data(hash), Data(next),
-    ])
+    insert.bind(1, sequence)
+    insert.bind(2, draft.time.milliseconds)
+    insert.bind(3, draft.kind.rawValue)
+    insert.bind(4, draft.subject)
+    insert.bind(5, draft.actor)
+    insert.bind(6, draft.body)
+    insert.bind(7, Int64(draft.origin))
+    insert.bind(8, hash)
+    insert.bind(9, next)
+    try insert.run()
     try views.apply(
       LedgerEntry(
         sequence: sequence,

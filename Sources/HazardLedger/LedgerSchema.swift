@@ -112,6 +112,21 @@ enum LedgerSchema {
       value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
+    CREATE TABLE checkpoint (
+      size INTEGER PRIMARY KEY,
+      time INTEGER NOT NULL,
+      root BLOB NOT NULL,
+      key BLOB NOT NULL,
+      signature BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE subtree (
+      level INTEGER NOT NULL,
+      place INTEGER NOT NULL,
+      hash BLOB NOT NULL,
+      PRIMARY KEY (level, place)
+    ) STRICT, WITHOUT ROWID;
+
     CREATE TABLE reject (
       reason TEXT NOT NULL,
       topic TEXT NOT NULL,

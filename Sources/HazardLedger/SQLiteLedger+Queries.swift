@@ -44,17 +44,17 @@ extension SQLiteLedger {
     _ arguments: StatementArguments
   ) throws(LedgerError) -> [LedgerEntry] {
     try reading { db in
-      let sql = "SELECT * FROM entry WHERE \(condition) ORDER BY seq LIMIT ?"
-      return try Array(EntryRow.fetch(db, sql: sql, arguments: arguments))
+      var entries: [LedgerEntry] = []
+      try EntryRow.forEach(db, "WHERE \(condition) ORDER BY seq LIMIT ?", arguments: arguments) {
+        entries.append($0)
+      }
+      return entries
     }
   }
 
   /// Every alarm that is not normal, oldest first.
   public func standingAlarms() throws(LedgerError) -> [AlarmView] {
-    try reading { db in
-      let sql = "SELECT \(AlarmRow.columns) FROM alarm WHERE state <> 'normal' ORDER BY first_seq"
-      return try Row.fetchAll(db, sql: sql).map(AlarmRow.decode)
-    }
+    try reading { try AlarmRow.fetchAll($0, "WHERE state <> 'normal' ORDER BY first_seq") }
   }
 
   /// Alarms by filter, newest first, from before a cursor (nil: from the newest).
@@ -72,10 +72,11 @@ extension SQLiteLedger {
     arguments += [limit + 1]
     let chosen = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
     return try reading { [arguments] db in
-      let sql = """
-        SELECT \(AlarmRow.columns) FROM alarm \(chosen) ORDER BY first_seq DESC LIMIT ?
-        """
-      var alarms = try Row.fetchAll(db, sql: sql, arguments: arguments).map(AlarmRow.decode)
+      var alarms = try AlarmRow.fetchAll(
+        db,
+        "\(chosen) ORDER BY first_seq DESC LIMIT ?",
+        arguments: arguments
+      )
       guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: nil) }
       alarms.removeLast()
       return AlarmPage(alarms: alarms, next: alarms.last?.firstSequence)

@@ -1,0 +1,287 @@
+import Crypto
+import Foundation
+internal import GRDB
+
+/// The columns of an entry that are hashed as they stand.
+struct EntryFields {
+  let time: Int64
+  let kind: String
+  let subject: String
+  let actor: String
+  let body: Data?
+  let origin: Int64
+
+  init?(_ row: Row) {
+    guard let time = Int64.fromDatabaseValue(row[1]), let kind = String.fromDatabaseValue(row[2]),
+      let subject = String.fromDatabaseValue(row[3]), let actor = String.fromDatabaseValue(row[4]),
+      let origin = Int64.fromDatabaseValue(row[6])
+    else { return nil }
+    self.time = time
+    self.kind = kind
+    self.subject = subject
+    self.actor = actor
+    self.origin = origin
+    body = (row[5] as DatabaseValue).isNull ? nil : Data.fromDatabaseValue(row[5])
+  }
+
+  /// The encoding up to the body's length.
+  func head(sequence: Int64) -> [UInt8] {
+    var bytes: [UInt8] = [0x00, 0x01]
+    bytes += Self.bigEndian(sequence)
+    bytes += Self.bigEndian(time)
+    for text in [kind, subject, actor] {
+      bytes += Self.bigEndian(Int64(text.utf8.count)).suffix(4)
+      bytes += text.utf8
+    }
+    bytes += Self.bigEndian(origin)
+    return bytes
+  }
+
+  static func bigEndian(_ value: Int64) -> [UInt8] {
+    (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * $0)) }
+  }
+
+  /// The body as Foundation reads it; nil when it does not.
+  var decoded: CheckedBody? {
+    guard let body else { return nil }
+    return try? JSONDecoder().decode(CheckedBody.self, from: body)
+  }
+}
+
+/// The members of bodies that the verifier looks at.
+struct CheckedBody: Decodable {
+  var alarm: String?
+  var point: String?
+  var rule: String?
+  var onset: Int64?
+  var event: String?
+  var state: String?
+  var priority: Int64?
+  var reason: String?
+  var until: Int64?
+  var value: Double?
+  var limit: Double?
+  var unit: String?
+  var catalog: String?
+  var format: Int64?
+  var station: String?
+  var count: Int64?
+  var digest: String?
+}
+
+/// An alarm's row as the verifier derives it from the entries, apart from the writer's code.
+struct CheckedAlarm {
+  private(set) var firstSequence: Int64 = 0
+  private(set) var lastSequence: Int64 = 0
+  private var point = ""
+  private var rule = ""
+  private var onset: Int64?
+  private var state = ""
+  private var priority: Int64?
+  private var lastTime: Int64 = 0
+  private var steps: Int64 = 0
+  private var revisions: Int64 = 0
+  private var times: [String: (time: Int64, sequence: Int64)] = [:]
+  private var acknowledgedBy = ""
+  private var acknowledgedReason = ""
+  private var actor = ""
+  private var reason = ""
+  private var until: Int64?
+  private var value: Double?
+  private var limit: Double?
+  private var unit = ""
+  private var catalog = ""
+
+  mutating func add(_ body: CheckedBody, event: String, _ fields: EntryFields, sequence: Int64) {
+    if steps == 0 {
+      firstSequence = sequence
+      point = body.point ?? ""
+      rule = body.rule ?? ""
+      onset = body.onset
+    }
+    steps += 1
+    lastSequence = sequence
+    lastTime = fields.time
+    state = body.state ?? ""
+    priority = body.priority
+    actor = fields.actor
+    reason = body.reason ?? ""
+    until = state == "shelved" ? body.until : nil
+    value = body.value ?? value
+    limit = body.limit ?? limit
+    unit = body.unit ?? unit
+    catalog = body.catalog ?? catalog
+    if ["raised", "acknowledged", "returned", "reset"].contains(event) {
+      times[event] = (fields.time, sequence)
+    }
+    if event == "acknowledged" {
+      acknowledgedBy = actor
+      acknowledgedReason = reason
+    }
+    if event == "revised" { revisions += 1 }
+  }
+
+  /// The columns in which a stored row is not what the entries give.
+  func differences(from row: Row) -> [String] {
+    var different: [String] = []
+    func compare(_ column: String, _ mine: (some DatabaseValueConvertible & Equatable)?) {
+      if row[column] as DatabaseValue != mine?.databaseValue ?? .null { different.append(column) }
+    }
+    compare("first_seq", firstSequence)
+    compare("point", point)
+    compare("rule", rule)
+    compare("onset", onset)
+    compare("state", state)
+    compare("priority", priority)
+    compare("last_time", lastTime)
+    compare("last_seq", lastSequence)
+    compare("steps", steps)
+    compare("revisions", revisions)
+    for event in ["raised", "acknowledged", "returned", "reset"] {
+      compare("\(event)_time", times[event]?.time)
+      compare("\(event)_seq", times[event]?.sequence)
+    }
+    compare("acknowledged_by", acknowledgedBy)
+    compare("acknowledged_reason", acknowledgedReason)
+    compare("actor", actor)
+    compare("reason", reason)
+    compare("shelved_until", until)
+    compare("value", value)
+    compare("limit_value", limit)
+    compare("unit", unit)
+    compare("catalog", catalog)
+    return different
+  }
+}
+
+/// The list of pruned bodies, held against the entries that announce the pruning.
+struct CheckedRedactions {
+  private struct Listed {
+    var redaction: Int64
+    var length: Int
+    var digest: [UInt8]
+  }
+
+  private var listed: [Int64: Listed] = [:]
+  private var sums: [Int64: (first: Int64, count: Int64, digest: SHA256)] = [:]
+
+  mutating func read(_ db: Database) throws {
+    let rows = try Row.fetchCursor(
+      db,
+      sql: "SELECT seq, redaction, length, digest FROM redacted ORDER BY seq"
+    )
+    while let row = try rows.next() {
+      let sequence: Int64 = row[0]
+      let redaction: Int64 = row[1]
+      listed[sequence] = Listed(
+        redaction: redaction,
+        length: row[2],
+        digest: [UInt8](row[3] as Data)
+      )
+      var sum = sums[redaction] ?? (sequence, 0, SHA256())
+      sum.count += 1
+      sum.digest.update(data: EntryFields.bigEndian(sequence))
+      sums[redaction] = sum
+    }
+  }
+
+  func isListed(_ sequence: Int64) -> Bool {
+    listed[sequence] != nil
+  }
+
+  func body(of sequence: Int64) -> (length: Int, digest: [UInt8])? {
+    listed[sequence].map { ($0.length, $0.digest) }
+  }
+
+  /// What is wrong with a redaction entry, held against the list.
+  mutating func check(_ body: CheckedBody?, sequence: Int64) -> String? {
+    guard let count = body?.count, let digest = body?.digest else {
+      return "not the body of a redaction"
+    }
+    let sum = sums.removeValue(forKey: sequence) ?? (0, 0, SHA256())
+    let found = sum.digest.finalize().map { String(format: "%02x", $0) }.joined()
+    return sum.count == count && found == digest
+      ? nil : "the bodies pruned (\(sum.count)) are not those it announces (\(count))"
+  }
+
+  /// Pruned entries whose redaction entry does not exist.
+  func unclaimed() -> [(Int64, String)] {
+    sums.map { ($0.value.first, "its body was pruned by entry \($0.key), which is no redaction") }
+  }
+}
+
+/// A Merkle tree (RFC 6962) that is only ever added to: one hash per level.
+struct CheckedTree {
+  private var stack: [(size: Int64, hash: [UInt8])] = []
+
+  mutating func add(_ leaf: [UInt8]) {
+    var node = (size: Int64(1), hash: leaf)
+    while let left = stack.last, left.size == node.size {
+      stack.removeLast()
+      node = (left.size * 2, Self.parent(left.hash, node.hash))
+    }
+    stack.append(node)
+  }
+
+  var root: [UInt8] {
+    guard var hash = stack.last?.hash else { return Array(SHA256.hash(data: Data())) }
+    for node in stack.dropLast().reversed() { hash = Self.parent(node.hash, hash) }
+    return hash
+  }
+
+  static func parent(_ left: [UInt8], _ right: [UInt8]) -> [UInt8] {
+    var hash = SHA256()
+    hash.update(data: [0x01])
+    hash.update(data: left)
+    hash.update(data: right)
+    return Array(hash.finalize())
+  }
+}
+
+/// A checkpoint as the verifier reads it.
+struct CheckedCheckpoint {
+  let size: Int64
+  let time: Int64
+  let root: [UInt8]
+  let key: [UInt8]
+  let signature: [UInt8]
+
+  /// All checkpoints of the file, smallest first.
+  static func read(_ db: Database) throws -> [CheckedCheckpoint] {
+    let rows = try Row.fetchAll(
+      db,
+      sql: "SELECT size, time, root, key, signature FROM checkpoint ORDER BY size"
+    )
+    return rows.map { row in
+      CheckedCheckpoint(
+        size: row[0],
+        time: row[1],
+        root: [UInt8](row[2] as Data),
+        key: [UInt8](row[3] as Data),
+        signature: [UInt8](row[4] as Data)
+      )
+    }
+  }
+
+  /// What is wrong with it, given the root that the entries have.
+  func fault(
+    root actual: [UInt8],
+    station: String,
+    trusted: [Curve25519.Signing.PublicKey]
+  ) -> String? {
+    if !trusted.isEmpty, !trusted.contains(where: { Array($0.rawRepresentation) == key }) {
+      return "signed with a key that is not trusted"
+    }
+    let hex = root.map { String(format: "%02x", $0) }.joined()
+    let note = "davy-checkpoint/1\n\(station)\n\(size)\n\(hex)\n\(time)\n"
+    do {
+      let key = try Curve25519.Signing.PublicKey(rawRepresentation: key)
+      guard key.isValidSignature(signature, for: Data(note.utf8)) else {
+        return "its signature does not fit"
+      }
+    } catch {
+      return "its key is none"
+    }
+    return actual == root ? nil : "its root is not that of the entries"
+  }
+}
