@@ -261,6 +261,7 @@ final class DeviceResolver {
       else { return nil }
       resolved.detector = .limit(limit)
       resolved.setpoint = limit.setpoint
+      resolved.isHigh = limit.comparison.isHigh
       resolved.restore = limit.restore
       let unit = point.profile.unit.symbol
       let back = limit.comparison.isHigh ? "<" : ">"
@@ -382,24 +383,41 @@ final class DeviceResolver {
     }
   }
 
-  /// LL < L < H < HH on one point.
+  /// LL < L < H < HH on one point, and blue to red further and further out.
   private func checkOrder(_ rules: [ResolvedRule], of point: ResolvedPoint) {
-    let order: [AlarmLevel] = [.lowLow, .low, .high, .highHigh]
-    let limits = order.flatMap { level in
-      rules.filter { $0.profile.level == level && $0.setpoint != nil }
+    let levels: [AlarmLevel] = [.lowLow, .low, .high, .highHigh]
+    checkAscending(
+      levels.map { level in rules.filter { $0.profile.level == level } },
+      of: point
+    )
+    let grades = rules.filter { $0.profile.level == .grade }
+    for isHigh in [true, false] {
+      let colours = AlarmPriority.allCases.sorted { isHigh ? $0 < $1 : $1 < $0 }
+      checkAscending(
+        colours.map { colour in
+          grades.filter { $0.isHigh == isHigh && $0.profile.priority == colour }
+        },
+        of: point
+      )
     }
-    for (index, lower) in limits.enumerated() {
-      for upper in limits[(index + 1)...] where upper.profile.level != lower.profile.level {
-        guard let a = lower.setpoint, let b = upper.setpoint, a >= b else { continue }
-        log.report(
-          .limitOrder(
-            lower: "\(point.profile.id).\(lower.profile.id)",
-            lowerValue: a,
-            upper: "\(point.profile.id).\(upper.profile.id)",
-            upperValue: b
-          ),
-          at: lower.place.file == spec.place.file ? lower.place : upper.place
-        )
+  }
+
+  /// Every set-point of a group lies below every one of the groups after it.
+  private func checkAscending(_ groups: [[ResolvedRule]], of point: ResolvedPoint) {
+    for (index, group) in groups.enumerated() {
+      for lower in group {
+        for upper in groups[(index + 1)...].joined() {
+          guard let a = lower.setpoint, let b = upper.setpoint, a >= b else { continue }
+          log.report(
+            .limitOrder(
+              lower: "\(point.profile.id).\(lower.profile.id)",
+              lowerValue: a,
+              upper: "\(point.profile.id).\(upper.profile.id)",
+              upperValue: b
+            ),
+            at: lower.place.file == spec.place.file ? lower.place : upper.place
+          )
+        }
       }
     }
   }
@@ -472,6 +490,8 @@ struct ResolvedRule {
   var offDelay: Int64
   var setpoint: Double?
   var restore: Double?
+  /// Large values alarm; nil where there is no limit.
+  var isHigh: Bool?
   var condition = ""
   var bound: String?
   var isLooserThanBound = false

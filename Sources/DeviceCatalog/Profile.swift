@@ -125,6 +125,8 @@ public enum AlarmLevel: String, CaseIterable, Codable, Sendable {
   case highHigh = "HH"
   /// 断电: what the plant's own interlock must cut at.
   case cut
+  /// 蓝黄橙红预警: one of four warning grades of one quantity, ordered by colour.
+  case grade
   /// A state that is alarming in itself.
   case state
   /// 超量程: outside what the instrument can measure.
