@@ -1,0 +1,187 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Station
+import Telemetry
+
+/// `POST /api/v1/alarms/{id}/acts`.
+struct ActRoutes: Sendable {
+  let station: any StationAccess
+  let options: ConsoleOptions
+  let answers = IdempotencyStore()
+
+  /// The longest name and the longest reason that are taken, in characters.
+  static let maximumActor = 64
+  static let maximumReason = 500
+
+  private struct Body: Decodable {
+    var act: String
+    var actor: String
+    var reason: String?
+    var until: Int64?
+  }
+
+  func respond(to request: Request, context: ConsoleContext) async throws -> Response {
+    let alarm = try context.pathParameter("id")
+    let mediaType = request.headers[.contentType] ?? ""
+    guard mediaType.lowercased().split(separator: ";").first == "application/json" else {
+      throw Problem(
+        .unsupportedMediaType,
+        "not-json",
+        "send the act as application/json"
+      )
+    }
+    let key = request.headers[.named("Idempotency-Key")]
+    if let key, key.isEmpty || key.count > 255 {
+      throw Problem.parameter("Idempotency-Key", "must have 1 to 255 characters")
+    }
+    let buffer = try await request.body.collect(upTo: context.maxUploadSize)
+    let bytes = Array(buffer.readableBytesView)
+    let act = try parse(bytes, alarm: alarm)
+    guard let key else { return try await answer(submit(act)) }
+    switch answers.claim(key, fingerprint: Array(alarm.utf8) + [0] + bytes) {
+    case .answered(let body): return answer(body)
+    case .inProgress:
+      throw Problem(
+        .conflict,
+        "in-progress",
+        "the same request is being worked on",
+        retryAfter: 1
+      )
+    case .otherRequest:
+      throw Problem(
+        .unprocessableContent,
+        "key-reused",
+        "this idempotency key was used for another request"
+      )
+    case .new: break
+    }
+    do {
+      let body = try await submit(act)
+      answers.complete(key, answer: body)
+      return answer(body)
+    } catch {
+      answers.release(key)
+      throw error
+    }
+  }
+
+  private func answer(_ body: [UInt8]) -> Response {
+    Response(json: body)
+  }
+
+  private func submit(_ act: OperatorAct) async throws -> [UInt8] {
+    do throws(ActError) {
+      let receipt = try await station.submit(act)
+      return JSONWriter.object { writer in
+        writer.member("alarm", act.alarm)
+        writer.member("act", act.kind.rawValue)
+        writer.member("journalSequence", receipt.journalSequence)
+        writer.member("ledgerSequence", receipt.ledgerSequence)
+      }
+    } catch {
+      throw Self.problem(error)
+    }
+  }
+
+  private func parse(_ bytes: [UInt8], alarm: String) throws -> OperatorAct {
+    let body: Body
+    do {
+      body = try JSONDecoder().decode(Body.self, from: Data(bytes))
+    } catch {
+      throw Problem(
+        .badRequest,
+        "malformed",
+        "the body is not an act: \(Self.words(for: error))"
+      )
+    }
+    guard let kind = OperatorAct.Kind(rawValue: body.act) else {
+      let kinds = OperatorAct.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Problem(.unprocessableContent, "unknown-act", "act must be one of \(kinds)")
+    }
+    let actor = try text(body.actor, "actor", atMost: Self.maximumActor)
+    let reason = try text(body.reason ?? "", "reason", atMost: Self.maximumReason)
+    guard !actor.isEmpty else {
+      throw Problem(.unprocessableContent, "incomplete", "actor: who acts must be named")
+    }
+    if kind.needsReason, reason.isEmpty {
+      throw Problem(
+        .unprocessableContent,
+        "incomplete",
+        "reason: \(kind.rawValue) needs a reason"
+      )
+    }
+    var until: Timestamp?
+    if kind == .shelve {
+      guard let end = body.until else {
+        throw Problem(.unprocessableContent, "incomplete", "until: shelving needs an end")
+      }
+      let left = end.subtractingReportingOverflow(WallClock.now().milliseconds).partialValue
+      let limit = options.maximumShelving.components.seconds
+      guard left > 0, left <= limit * 1_000 + 60_000 else {
+        throw Problem(
+          .unprocessableContent,
+          "shelving-limit",
+          "until: must lie ahead, at most \(limit / 60) minutes"
+        )
+      }
+      until = Timestamp(milliseconds: end)
+    } else if body.until != nil {
+      throw Problem(.unprocessableContent, "not-applicable", "until: only shelve has an end")
+    }
+    return OperatorAct(kind: kind, alarm: alarm, actor: actor, reason: reason, until: until)
+  }
+
+  private func text(_ text: String, _ name: String, atMost limit: Int) throws -> String {
+    let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard trimmed.count <= limit, trimmed.utf8.count <= 4 * limit else {
+      throw Problem(.unprocessableContent, "too-long", "\(name): at most \(limit) characters")
+    }
+    let isPlain = trimmed.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
+    guard isPlain else {
+      throw Problem(
+        .unprocessableContent,
+        "control-characters",
+        "\(name): control characters are not accepted"
+      )
+    }
+    return trimmed
+  }
+
+  private static func problem(_ error: ActError) -> Problem {
+    switch error {
+    case .unknownAlarm(let detail): Problem(.notFound, "unknown-alarm", detail)
+    case .notApplicable(let detail): Problem(.conflict, "not-applicable", detail)
+    case .incomplete(let detail): Problem(.unprocessableContent, "incomplete", detail)
+    case .notYetRecorded(let sequence):
+      Problem(
+        .serviceUnavailable,
+        "not-yet-recorded",
+        "the act was taken in, but the ledger has not confirmed it; it may still take effect",
+        retryAfter: 2,
+        journalSequence: sequence
+      )
+    case .busy:
+      Problem(.serviceUnavailable, "busy", "too many acts are waiting", retryAfter: 1)
+    }
+  }
+
+  private static func words(for error: any Error) -> String {
+    switch error {
+    case DecodingError.keyNotFound(let key, _): "\(key.stringValue) is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+      "\(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
+    default: "it is not valid JSON"
+    }
+  }
+}
+
+extension OperatorAct.Kind {
+  /// Acknowledging needs only a name; whatever silences an alarm needs a reason as well.
+  var needsReason: Bool {
+    switch self {
+    case .acknowledge, .reset, .unshelve, .returnToService: false
+    case .shelve, .shelveOnce, .removeFromService: true
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import HTTPTypes
+import HazardLedger
+import Hummingbird
+import Logging
+import ServiceLifecycle
+import Station
+import Telemetry
+
+/// The text of server-sent events.
+enum StreamFrame {
+  /// An alarm's step that stands in the ledger; its id is the ledger sequence.
+  static func alarm(_ entry: LedgerEntry) -> ByteBuffer {
+    event("alarm", id: entry.sequence, data: entry.json)
+  }
+
+  /// An alarm's step that could not be recorded in time.
+  ///
+  /// It has no id: it is not a place to resume at.
+  static func unrecorded(_ announcement: UnrecordedAnnouncement) -> ByteBuffer {
+    let data = JSONWriter.object { writer in
+      writer.member("number", announcement.number)
+      writer.key("body")
+      writer.raw(announcement.body)
+    }
+    return event("unrecorded", id: nil, data: data)
+  }
+
+  /// One event; `data` is JSON without line breaks.
+  static func event(_ name: String, id: Int64?, data: [UInt8]) -> ByteBuffer {
+    var buffer = ByteBuffer()
+    buffer.reserveCapacity(data.count + 64)
+    buffer.writeString("event: \(name)\n")
+    if let id { buffer.writeString("id: \(id)\n") }
+    buffer.writeString("data: ")
+    buffer.writeBytes(data)
+    buffer.writeString("\n\n")
+    return buffer
+  }
+}
+
+/// `GET /api/v1/alarms/stream`: the standing alarms and everything after them, in one step.
+struct AlarmStream: Sendable {
+  let station: any StationAccess
+  let tail: LedgerTail
+  let counters: ConsoleCounters
+  let options: ConsoleOptions
+
+  /// Where a reader wants to begin.
+  enum Start: Sendable {
+    case snapshot
+    case after(Int64)
+  }
+
+  func respond(to request: Request, context: ConsoleContext) throws -> Response {
+    let start = try Self.start(of: request)
+    let heartbeat = try heartbeat(of: request)
+    guard counters.openStream(limit: options.maximumStreams) else {
+      throw Problem(
+        .serviceUnavailable,
+        "too-many-streams",
+        "\(options.maximumStreams) streams are open already",
+        retryAfter: 5
+      )
+    }
+    let ticket = StreamTicket(counters: counters)
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store",
+        .named("X-Accel-Buffering"): "no",
+      ],
+      body: ResponseBody { writer in
+        defer { withExtendedLifetime(ticket) {} }
+        let stream = tail.register()
+        defer { tail.unregister(stream) }
+        var output = writer
+        try await request.body.consumeWithInboundCloseHandler { _ in
+          try await send(stream, from: start, every: heartbeat, to: &output)
+        } onInboundClosed: {
+          tail.end(stream)
+        }
+        try await output.finish(nil)
+      }
+    )
+  }
+
+  @concurrent private func send(
+    _ stream: UInt64,
+    from start: Start,
+    every heartbeat: Duration,
+    to writer: inout any ResponseBodyWriter
+  ) async throws {
+    try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
+    var cursor: StreamCursor
+    switch start {
+    case .snapshot:
+      cursor = try await sendSnapshot(to: &writer)
+    case .after(let sequence):
+      let head = try await BlockingWork.run { [station] in try station.ledger.head.sequence }
+      if sequence > head {
+        cursor = try await sendReset("unknown-cursor", to: &writer)
+      } else if head - sequence > Int64(options.maximumStreamLag) {
+        cursor = try await sendReset("too-far-behind", to: &writer)
+      } else {
+        cursor = StreamCursor(ledger: sequence)
+      }
+    }
+    try await writer.write(heartbeatFrame(at: cursor))
+    var beat = ContinuousClock.now + heartbeat
+    while !Task.isCancelled, !Task.isShuttingDownGracefully, !tail.hasEnded(stream) {
+      switch tail.next(after: cursor) {
+      case .frames(let frames, let reached):
+        for frame in frames { try await writer.write(frame) }
+        cursor = reached
+      case .behind(let head):
+        if head - cursor.ledger > Int64(options.maximumStreamLag) {
+          cursor = try await sendReset("too-far-behind", to: &writer)
+        } else {
+          cursor.ledger = try await sendPage(after: cursor.ledger, to: &writer)
+        }
+      case .nothing:
+        await tail.wait(stream: stream, after: cursor, until: beat)
+      }
+      if ContinuousClock.now >= beat {
+        try await writer.write(heartbeatFrame(at: cursor))
+        beat = ContinuousClock.now + heartbeat
+      }
+    }
+  }
+
+  /// Sends a page read from the ledger itself; returns the sequence reached.
+  @concurrent private func sendPage(
+    after sequence: Int64,
+    to writer: inout any ResponseBodyWriter
+  ) async throws -> Int64 {
+    let page = try await BlockingWork.run { [station] in
+      try station.ledger.entries(after: sequence, limit: 512)
+    }
+    for entry in page where entry.isAlarmStep {
+      try await writer.write(StreamFrame.alarm(entry))
+    }
+    return page.last?.sequence ?? sequence
+  }
+
+  @concurrent private func sendReset(
+    _ reason: String,
+    to writer: inout any ResponseBodyWriter
+  ) async throws -> StreamCursor {
+    counters.countReset()
+    let data = JSONWriter.object { $0.member("reason", reason) }
+    try await writer.write(StreamFrame.event("reset", id: nil, data: data))
+    return try await sendSnapshot(to: &writer)
+  }
+
+  @concurrent private func sendSnapshot(to writer: inout any ResponseBodyWriter) async throws
+    -> StreamCursor
+  {
+    let standing = try await BlockingWork.run { [station] in try StandingAlarms(station: station) }
+    try await writer.write(
+      StreamFrame.event("snapshot", id: standing.head, data: standing.json)
+    )
+    return StreamCursor(ledger: standing.head)
+  }
+
+  private func heartbeatFrame(at cursor: StreamCursor) -> ByteBuffer {
+    let data = JSONWriter.object { writer in
+      writer.member("time", WallClock.now().milliseconds)
+      writer.key("status")
+      station.status().write(to: &writer)
+    }
+    return StreamFrame.event("heartbeat", id: cursor.ledger, data: data)
+  }
+
+  private static func start(of request: Request) throws -> Start {
+    // A browser that reconnects repeats the address it began with and adds how far it came.
+    let name = HTTPField.Name.named("Last-Event-ID")
+    let text = request.headers[name] ?? request.uri.queryParameters["since"].map(String.init)
+    guard let text, !text.isEmpty else { return .snapshot }
+    guard let sequence = Int64(text), sequence >= 0 else {
+      throw Problem.parameter("since", "\(text) is not a ledger sequence")
+    }
+    return .after(sequence)
+  }
+
+  private func heartbeat(of request: Request) throws -> Duration {
+    guard let text = request.uri.queryParameters["heartbeat"] else { return options.heartbeat }
+    guard let seconds = Int(text), (1...60).contains(seconds) else {
+      throw Problem.parameter("heartbeat", "\(text) is not a whole number of seconds from 1 to 60")
+    }
+    return .seconds(seconds)
+  }
+}
+
+/// Gives a stream's place back exactly once, also when its body is never run.
+private final class StreamTicket: Sendable {
+  private let counters: ConsoleCounters
+
+  init(counters: ConsoleCounters) {
+    self.counters = counters
+  }
+
+  deinit {
+    counters.closeStream()
+  }
+}

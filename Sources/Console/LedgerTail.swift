@@ -1,0 +1,277 @@
+import HazardLedger
+import Hummingbird
+import Logging
+import ServiceLifecycle
+import Station
+import Synchronization
+
+/// How far a stream has come, and which alarms it was told of before they were recorded.
+struct StreamCursor: Hashable, Sendable {
+  var ledger: Int64
+  var unrecorded: UInt64 = 0
+}
+
+/// The newest end of the ledger, encoded once for every stream that follows it.
+///
+/// One task reads what is new and keeps the last few thousand entries as finished frames; a stream
+/// takes frames from here while it keeps up and reads the ledger itself while it does not. Nothing
+/// is buffered for a stream, so a slow one costs nothing and loses nothing.
+final class LedgerTail: Service {
+  /// What a stream is given.
+  enum Next: Sendable {
+    /// Frames to send, and the cursor after them.
+    case frames([ByteBuffer], StreamCursor)
+    /// The cursor is older than what is kept: read the ledger.
+    case behind(head: Int64)
+    /// There is nothing after the cursor.
+    case nothing
+  }
+
+  private struct Announcement: Sendable {
+    var number: UInt64
+    var body: [UInt8]
+    var frame: ByteBuffer
+  }
+
+  private struct Waiter {
+    var cursor: StreamCursor
+    var deadline: ContinuousClock.Instant
+    var continuation: CheckedContinuation<Void, Never>
+  }
+
+  private struct State {
+    /// Sequence of the entry before `frames[0]`.
+    var base: Int64 = 0
+    /// One place an entry; nil for entries that are no alarm's.
+    var frames: [ByteBuffer?] = []
+    /// Announced and not yet seen in the ledger, oldest first.
+    var announcements: [Announcement] = []
+    var newestAnnouncement: UInt64 = 0
+    var waiters: [UInt64: Waiter] = [:]
+    var ended: Set<UInt64> = []
+    var nextStream: UInt64 = 1
+    var isReady = false
+
+    var head: Int64 { base + Int64(frames.count) }
+  }
+
+  /// Entries kept as frames.
+  private static let capacity = 8_192
+  /// Announcements kept; a disk that is away for so long that more are waiting shows as such anyway.
+  private static let announcementCapacity = 4_096
+
+  private let station: any StationAccess
+  private let counters: ConsoleCounters
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(station: any StationAccess, counters: ConsoleCounters, logger: Logger) {
+    self.station = station
+    self.counters = counters
+    self.logger = logger
+  }
+
+  /// Follows the ledger until the service stops.
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await self.follow() }
+        group.addTask { await self.tick() }
+        await group.waitForAll()
+      }
+    }
+  }
+
+  /// The newest sequence that frames exist for.
+  var head: Int64 { state.withLock { $0.head } }
+
+  /// Names a new stream.
+  func register() -> UInt64 {
+    state.withLock { state in
+      defer { state.nextStream += 1 }
+      return state.nextStream
+    }
+  }
+
+  /// Forgets a stream that has ended.
+  func unregister(_ stream: UInt64) {
+    state.withLock { state in
+      _ = state.ended.remove(stream)
+    }
+  }
+
+  /// Marks a stream whose reader is gone, and wakes it.
+  func end(_ stream: UInt64) {
+    let waiter = state.withLock { state in
+      state.ended.insert(stream)
+      return state.waiters.removeValue(forKey: stream)
+    }
+    waiter?.continuation.resume()
+  }
+
+  /// Whether the reader of a stream is gone.
+  func hasEnded(_ stream: UInt64) -> Bool {
+    state.withLock { $0.ended.contains(stream) }
+  }
+
+  /// What comes after a cursor, at most `limit` entries.
+  func next(after cursor: StreamCursor, limit: Int = 512) -> Next {
+    state.withLock { state in
+      guard state.isReady else { return .nothing }
+      var frames: [ByteBuffer] = []
+      var reached = cursor
+      for announcement in state.announcements where announcement.number > cursor.unrecorded {
+        frames.append(announcement.frame)
+      }
+      // Those that are recorded by now are told by their entries; a reader must not wait for them.
+      reached.unrecorded = state.newestAnnouncement
+      if cursor.ledger < state.base { return .behind(head: state.head) }
+      let start = Int(cursor.ledger - state.base)
+      let end = min(state.frames.count, start + limit)
+      if start < end {
+        frames.append(contentsOf: state.frames[start..<end].compactMap(\.self))
+        reached.ledger = state.base + Int64(end)
+      }
+      return reached == cursor ? .nothing : .frames(frames, reached)
+    }
+  }
+
+  /// Returns when there may be something after `cursor`, at the deadline, or when the stream has ended.
+  func wait(stream: UInt64, after cursor: StreamCursor, until deadline: ContinuousClock.Instant)
+    async
+  {
+    await withTaskCancellationOrGracefulShutdownHandler {
+      await withCheckedContinuation { continuation in
+        let waits = state.withLock { state in
+          guard !state.ended.contains(stream), !Task.isCancelled, !Task.isShuttingDownGracefully,
+            state.head <= cursor.ledger, state.newestAnnouncement <= cursor.unrecorded
+          else { return false }
+          state.waiters[stream] = Waiter(
+            cursor: cursor,
+            deadline: deadline,
+            continuation: continuation
+          )
+          return true
+        }
+        if !waits { continuation.resume() }
+      }
+    } onCancelOrGracefulShutdown: {
+      self.end(stream)
+    }
+  }
+
+  private func follow() async {
+    var cursor: NewsCursor?
+    while !Task.isCancelled {
+      do {
+        if cursor == nil {
+          let head = try await BlockingWork.run { [station] in try station.ledger.head.sequence }
+          state.withLock { state in
+            state.base = head
+            state.isReady = true
+          }
+          wakeReaders()
+          cursor = NewsCursor(ledger: head)
+        }
+        guard var reached = cursor else { continue }
+        let news = await station.waitForNews(after: reached, timeout: .seconds(1))
+        publish(news.unrecorded)
+        reached.unrecorded = max(reached.unrecorded, news.unrecorded.map(\.number).max() ?? 0)
+        cursor = reached
+        while reached.ledger < news.ledgerHead {
+          let after = reached.ledger
+          let page = try await BlockingWork.run { [station] in
+            try station.ledger.entries(after: after, limit: 512)
+          }
+          guard let last = page.last else { break }
+          publish(page)
+          reached.ledger = last.sequence
+          cursor = reached
+        }
+      } catch {
+        if Task.isCancelled { return }
+        counters.countLedgerFailure()
+        logger.error(
+          "the ledger could not be read for the streams",
+          metadata: ["error": "\(error)"]
+        )
+        try? await Task.sleep(for: .milliseconds(500))
+      }
+    }
+  }
+
+  /// Wakes streams whose heartbeat is due.
+  private func tick() async {
+    while !Task.isCancelled {
+      // Cancellation ends the sleep and the loop; there is no other error.
+      try? await Task.sleep(for: .milliseconds(100))
+      let now = ContinuousClock.now
+      wake { _, waiter in waiter.deadline <= now }
+    }
+  }
+
+  private func publish(_ entries: [LedgerEntry]) {
+    var frames: [ByteBuffer?] = []
+    frames.reserveCapacity(entries.count)
+    var recorded: Set<[UInt8]> = []
+    for entry in entries {
+      if entry.isAlarmStep, let body = entry.body {
+        frames.append(StreamFrame.alarm(entry))
+        recorded.insert(body)
+      } else {
+        frames.append(nil)
+      }
+    }
+    state.withLock { state in
+      precondition(
+        entries.first?.sequence == state.head + 1,
+        "ledger sequences are dense and come in order"
+      )
+      state.frames.append(contentsOf: frames)
+      if state.frames.count > 2 * Self.capacity {
+        let surplus = state.frames.count - Self.capacity
+        state.frames.removeFirst(surplus)
+        state.base += Int64(surplus)
+      }
+      if !state.announcements.isEmpty {
+        state.announcements.removeAll { recorded.contains($0.body) }
+      }
+    }
+    wakeReaders()
+  }
+
+  private func publish(_ announcements: [UnrecordedAnnouncement]) {
+    guard !announcements.isEmpty else { return }
+    state.withLock { state in
+      for announcement in announcements where announcement.number > state.newestAnnouncement {
+        state.announcements.append(
+          Announcement(
+            number: announcement.number,
+            body: announcement.body,
+            frame: StreamFrame.unrecorded(announcement)
+          )
+        )
+        state.newestAnnouncement = announcement.number
+      }
+      let surplus = state.announcements.count - Self.announcementCapacity
+      if surplus > 0 { state.announcements.removeFirst(surplus) }
+    }
+    wakeReaders()
+  }
+
+  private func wakeReaders() {
+    wake { marks, waiter in
+      marks.head > waiter.cursor.ledger || marks.newest > waiter.cursor.unrecorded
+    }
+  }
+
+  private func wake(where isDue: ((head: Int64, newest: UInt64), Waiter) -> Bool) {
+    let due = state.withLock { state in
+      let marks = (head: state.head, newest: state.newestAnnouncement)
+      let due = state.waiters.filter { isDue(marks, $0.value) }
+      for stream in due.keys { state.waiters[stream] = nil }
+      return due.values.map(\.continuation)
+    }
+    for continuation in due { continuation.resume() }
+  }
+}

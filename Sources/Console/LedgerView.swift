@@ -1,0 +1,104 @@
+import HazardLedger
+import Station
+import Telemetry
+
+extension LedgerEntry {
+  /// Whether the entry is a step of an alarm whose body is still kept.
+  var isAlarmStep: Bool { kind == .alarm && body != nil }
+
+  /// The entry as JSON; its body is embedded as it stands in the ledger.
+  var json: [UInt8] { JSONWriter.object(write) }
+
+  /// Writes the entry's members.
+  func write(to writer: inout JSONWriter) {
+    writer.member("sequence", sequence)
+    writer.member("time", time.milliseconds)
+    writer.member("kind", kind.rawValue)
+    writer.member("subject", subject)
+    writer.member("actor", actor)
+    writer.member("origin", origin)
+    writer.member("previousHash", previousHash.hexadecimal)
+    writer.member("hash", hash.hexadecimal)
+    writer.key("body")
+    if let body { writer.raw(body) } else { writer.null() }
+  }
+}
+
+extension AlarmView {
+  /// Writes the alarm's members.
+  func write(to writer: inout JSONWriter) {
+    writer.member("alarm", id)
+    writer.member("point", point)
+    writer.member("rule", rule)
+    writer.member("onset", onset.milliseconds)
+    writer.member("state", state.rawValue)
+    writer.member("priority", priority)
+    writer.member("firstSequence", firstSequence)
+    writer.member("sequence", last.sequence)
+    writer.member("time", last.time.milliseconds)
+    writer.member("raised", raised?.time.milliseconds)
+    writer.member("acknowledged", acknowledged?.time.milliseconds)
+    writer.member("returned", returned?.time.milliseconds)
+    writer.member("reset", reset?.time.milliseconds)
+    writer.member("acknowledgedBy", acknowledgedBy)
+    writer.member("acknowledgedReason", acknowledgedReason)
+    writer.member("actor", actor)
+    writer.member("reason", reason)
+    writer.member("until", shelvedUntil?.milliseconds)
+    writer.member("value", value)
+    writer.member("limit", limit)
+    writer.member("unit", unit)
+    writer.member("catalog", catalog)
+    writer.member("steps", steps)
+    writer.member("revisions", revisions)
+  }
+}
+
+/// The standing alarms and the ledger sequence that they are complete to.
+struct StandingAlarms: Sendable {
+  /// Every entry up to here is in `alarms`.
+  var head: Int64
+  /// Every alarm that is not normal, oldest first.
+  ///
+  /// While alarms are being written, single ones may already show a step after `head`; each tells
+  /// by its own sequence, so a client that skips steps it has seen stays exact.
+  var alarms: [AlarmView]
+
+  /// Reads both, and again if something was written in between.
+  init(station: any StationAccess) throws {
+    let ledger = station.ledger
+    var before = try ledger.head.sequence
+    alarms = try ledger.standingAlarms()
+    for _ in 0..<3 {
+      let after = try ledger.head.sequence
+      if after == before { break }
+      before = after
+      alarms = try ledger.standingAlarms()
+    }
+    head = before
+  }
+
+  var json: [UInt8] {
+    JSONWriter.object { writer in
+      writer.member("head", head)
+      writer.key("alarms")
+      writer.array(alarms) { writer, alarm in
+        writer.object(alarm.write)
+      }
+    }
+  }
+}
+
+extension [UInt8] {
+  /// The bytes as lower-case hexadecimal digits.
+  var hexadecimal: String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity(count * 2)
+    for byte in self {
+      text.append(digits[Int(byte >> 4)])
+      text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}

@@ -1,0 +1,317 @@
+import Console
+import DeviceCatalog
+import HazardLedger
+import NIOCore
+import Station
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite("Alarm stream") struct StreamTests {
+  @Test("gives the standing alarms at the head, then every alarm entry with its sequence as id")
+  func snapshotThenSteps() async throws {
+    let station = try FakeStation()
+    let standing = station.raise(onset: 1)
+    station.note()
+    try await withConsole(station) { port in
+      let events = Collector()
+      let head = try await EventStreamClient(port: port).read("/api/v1/alarms/stream") { event in
+        let count = events.add(event)
+        if event.name == "snapshot" {
+          station.note()
+          station.raise(onset: 2)
+          station.raise(onset: 3)
+        }
+        return count("alarm") == 2
+      }
+      #expect(head.status == 200)
+      #expect(head.lines.contains("Content-Type: text/event-stream; charset=utf-8"))
+      let snapshot = try #require(events.all.first { $0.name == "snapshot" })
+      #expect(snapshot.id == "2")
+      #expect(snapshot.data.contains("\"head\":2"))
+      #expect(snapshot.data.contains("\"alarm\":\"\(standing)\""))
+      #expect(events.all.filter { $0.name == "alarm" }.map(\.id) == ["4", "5"])
+    }
+  }
+
+  @Test("1,000 dropped and resumed streams: no gap, no repeat")
+  func resume() async throws {
+    let station = try FakeStation()
+    station.raise(onset: 1)
+    let total: Int64 = 4_000
+    try await withConsole(station) { port in
+      try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask {
+          for onset in 2...total {
+            // Every third entry is no alarm's, so that ids have holes a client must not take for gaps.
+            if onset % 3 == 0 { station.note() } else { station.raise(onset: onset) }
+            if onset % 50 == 0 { try await Task.sleep(for: .milliseconds(10)) }
+          }
+        }
+        for reader in 0..<20 {
+          tasks.addTask {
+            let client = EventStreamClient(port: port)
+            var random = SplitMix(seed: UInt64(reader))
+            let seen = Mutex<[Int64]>([])
+            let cursor = Mutex<String>("0")
+            for drop in 0..<50 {
+              let isLast = drop == 49
+              let wanted = isLast ? Int.max : 1 + Int(random.next() % 60)
+              let taken = Mutex(0)
+              let resume = cursor.withLock { $0 }
+              // Both ways of resuming, by the header of a browser and by the parameter.
+              let useHeader = random.next() % 2 == 0
+              _ = try await client.read(
+                "/api/v1/alarms/stream" + (useHeader ? "?since=0" : "?since=\(resume)"),
+                headers: useHeader ? ["Last-Event-ID: \(resume)"] : []
+              ) { event in
+                if let id = event.id { cursor.withLock { $0 = id } }
+                if event.name == "alarm", let id = event.id.flatMap(Int64.init) {
+                  seen.withLock { $0.append(id) }
+                  taken.withLock { $0 += 1 }
+                  if isLast, id >= total - 1 { return true }
+                }
+                return taken.withLock { $0 } >= wanted
+                  || (drop % 7 == 3 && event.name == "heartbeat")
+              }
+            }
+            let expected = (1...total).filter { $0 % 3 != 0 || $0 == 1 }
+            #expect(seen.withLock { $0 } == expected, "reader \(reader)")
+          }
+        }
+        try await tasks.waitForAll()
+      }
+    }
+  }
+
+  @Test("an unknown cursor is answered by a reset and a snapshot")
+  func unknownCursor() async throws {
+    let station = try FakeStation()
+    station.raise()
+    try await withConsole(station) { port in
+      let events = Collector()
+      _ = try await EventStreamClient(port: port).read(
+        "/api/v1/alarms/stream",
+        headers: ["Last-Event-ID: 99"]
+      ) { event in
+        _ = events.add(event)
+        return event.name == "heartbeat"
+      }
+      #expect(events.all.map(\.name) == ["reset", "snapshot", "heartbeat"])
+      #expect(events.all[0].data.contains("unknown-cursor"))
+      #expect(events.all[1].id == "1")
+    }
+  }
+
+  @Test("a cursor too far behind is answered by a reset and a snapshot")
+  func farBehind() async throws {
+    let station = try FakeStation()
+    for onset in 1...40 { station.raise(onset: Int64(onset)) }
+    try await withConsole(station) {
+      $0.maximumStreamLag = 30
+    } body: { port in
+      let events = Collector()
+      _ = try await EventStreamClient(port: port).read("/api/v1/alarms/stream?since=9") { event in
+        _ = events.add(event)
+        return event.name == "heartbeat"
+      }
+      #expect(events.all.map(\.name) == ["reset", "snapshot", "heartbeat"])
+      #expect(events.all[0].data.contains("too-far-behind"))
+      let within = Collector()
+      _ = try await EventStreamClient(port: port).read("/api/v1/alarms/stream?since=10") { event in
+        within.add(event)("alarm") == 30
+      }
+      #expect(
+        within.all.filter { $0.name == "alarm" }.compactMap(\.id) == (11...40).map(String.init)
+      )
+    }
+  }
+
+  @Test("an unrecorded announcement has no id, and is not told again once it is recorded")
+  func unrecorded() async throws {
+    let station = try FakeStation()
+    station.note()
+    let body = AlarmBody(
+      point: "acme/plant/tanks/T-101/level",
+      rule: "HH",
+      onset: Timestamp(milliseconds: 7),
+      event: .raised,
+      state: .unacknowledged,
+      previous: .normal,
+      priority: 4,
+      value: 91.3,
+      limit: 85,
+      unit: "%",
+      received: Timestamp(milliseconds: 7),
+      cause: 1,
+      catalog: station.catalog.version
+    )
+    try await withConsole(station) { port in
+      let client = EventStreamClient(port: port)
+      let events = Collector()
+      _ = try await client.read("/api/v1/alarms/stream") { event in
+        _ = events.add(event)
+        if event.name == "snapshot" { station.announceUnrecorded(body) }
+        if event.name == "unrecorded" {
+          #expect(event.id == nil)
+          #expect(event.data.contains("\"alarm\":\"\(body.alarm)\""))
+          station.raise(onset: 7)
+        }
+        return event.name == "alarm"
+      }
+      #expect(events.all.filter { $0.name == "unrecorded" }.count == 1)
+      #expect(events.all.last?.id == "2")
+      let later = Collector()
+      _ = try await client.read("/api/v1/alarms/stream?heartbeat=1") { event in
+        later.add(event)("heartbeat") == 2
+      }
+      #expect(!later.all.contains { $0.name == "unrecorded" })
+    }
+  }
+
+  @Test("heartbeats come in time and carry the cursor past entries that are no alarm's")
+  func heartbeat() async throws {
+    let station = try FakeStation()
+    station.raise()
+    try await withConsole(station) { port in
+      let events = Collector()
+      let begin = ContinuousClock.now
+      _ = try await EventStreamClient(port: port).read("/api/v1/alarms/stream?heartbeat=1") {
+        event in
+        if event.name == "snapshot" {
+          for _ in 0..<5 { station.note() }
+        }
+        return events.add(event)("heartbeat") == 2
+      }
+      let took = ContinuousClock.now - begin
+      #expect(took > .milliseconds(900) && took < .seconds(5), "took \(took)")
+      #expect(events.all.last?.id == "6")
+      #expect(events.all.last?.data.contains("\"link\":\"connected\"") == true)
+    }
+  }
+
+  @Test("more streams than allowed are refused with a problem, and places are given back")
+  func streamLimit() async throws {
+    let station = try FakeStation()
+    try await withConsole(station) {
+      $0.maximumStreams = 1
+    } body: { port in
+      let client = EventStreamClient(port: port)
+      _ = try await client.read("/api/v1/alarms/stream") { event in
+        let refused = try await client.read("/api/v1/alarms/stream") { _ in true }
+        #expect(refused.status == 503)
+        return true
+      }
+      // The dropped stream's place is free as soon as the server has seen it go.
+      var status = 0
+      for _ in 0..<100 where status != 200 {
+        status = try await client.read("/api/v1/alarms/stream") { _ in true }.status
+        if status != 200 { try await Task.sleep(for: .milliseconds(50)) }
+      }
+      #expect(status == 200)
+    }
+  }
+
+  @Test("a ledger that cannot be read for a while costs no event")
+  func ledgerAway() async throws {
+    let station = try FakeStation()
+    station.raise(onset: 1)
+    try await withConsole(station) { port in
+      let events = Collector()
+      _ = try await EventStreamClient(port: port).read("/api/v1/alarms/stream") { event in
+        let count = events.add(event)
+        if event.name == "snapshot" {
+          station.memory.fail(with: .inputOutput(path: "test", detail: "gone"))
+          station.raise(onset: 2)
+          Task {
+            try await Task.sleep(for: .milliseconds(300))
+            station.raise(onset: 3)
+            station.memory.fail(with: nil)
+          }
+        }
+        return count("alarm") == 2
+      }
+      #expect(events.all.filter { $0.name == "alarm" }.compactMap(\.id) == ["2", "3"])
+    }
+  }
+
+  @Test("a graceful stop ends open streams at once")
+  func gracefulStop() async throws {
+    let station = try FakeStation()
+    station.raise()
+    let opened = Counter()
+    let ended = Counter()
+    let took = try await withThrowingTaskGroup(of: Void.self, returning: Duration.self) { readers in
+      let (ports, portFound) = AsyncStream.makeStream(of: Int.self)
+      readers.addTask {
+        for await port in ports {
+          try await withThrowingTaskGroup(of: Void.self) { streams in
+            for _ in 0..<50 {
+              streams.addTask {
+                _ = try await EventStreamClient(port: port).read("/api/v1/alarms/stream") { event in
+                  if event.name == "heartbeat" { opened.add() }
+                  return false
+                }
+                ended.add()
+              }
+            }
+            try await streams.waitForAll()
+          }
+        }
+      }
+      let took = try await withConsole(station) { port in
+        portFound.yield(port)
+        portFound.finish()
+        while opened.value < 50 { try await Task.sleep(for: .milliseconds(10)) }
+      }
+      try await readers.waitForAll()
+      return took
+    }
+    #expect(took < .seconds(3), "took \(took)")
+    #expect(ended.value == 50)
+  }
+}
+
+/// Counts across tasks.
+final class Counter: Sendable {
+  private let count = Mutex(0)
+
+  var value: Int { count.withLock { $0 } }
+
+  func add() {
+    count.withLock { $0 += 1 }
+  }
+}
+
+/// Gathers events across a stream's callback.
+final class Collector: Sendable {
+  private let events = Mutex<[ServerEvent]>([])
+
+  var all: [ServerEvent] { events.withLock { $0 } }
+
+  /// Adds an event; the result counts the events of a name so far.
+  func add(_ event: ServerEvent) -> (_ name: String) -> Int {
+    let events = events.withLock { events in
+      events.append(event)
+      return events
+    }
+    return { name in events.count { $0.name == name } }
+  }
+}
+
+/// A small generator with a seed, so that a failing run can be run again.
+struct SplitMix {
+  private var state: UInt64
+
+  init(seed: UInt64) {
+    state = seed
+  }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
