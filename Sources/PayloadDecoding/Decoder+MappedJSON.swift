@@ -199,12 +199,14 @@ extension Decoder {
     }
   }
 
-  private func describe(_ source: CompiledMapping.Source) -> String {
+  private func describe(
+    _ source: CompiledMapping.Source,
+    _ value: CompiledMapping.Value
+  ) -> String {
     switch source {
     case .pointer(let pointer): pointer.text
     case .topic(let name): "topic {\(String(decoding: name, as: UTF8.self))}"
-    case .constant: "constant"
-    case .key(let number): "key \(number)"
+    case .constant, .key: value.text
     }
   }
 
@@ -244,7 +246,7 @@ extension Decoder {
         message,
         .missingField,
         device: device.map { String(decoding: $0, as: UTF8.self) } ?? "",
-        place: place(document, describe(source), binding),
+        place: place(document, describe(source, value), binding),
         detail: device == nil ? "no device name" : "no point name",
         &notes
       )
@@ -259,7 +261,7 @@ extension Decoder {
         message,
         reason,
         device: text,
-        place: place(document, describe(value.device), binding),
+        place: place(document, describe(value.device, value), binding),
         detail: text,
         &notes
       )
@@ -290,7 +292,7 @@ extension Decoder {
             .timeMalformed,
             device: plan.devices[device].id,
             point: plan.points[point].name,
-            place: place(document, describe(source), binding),
+            place: place(document, describe(source, value), binding),
             detail: text(document, found),
             &notes
           )
@@ -303,7 +305,7 @@ extension Decoder {
       switch attribute(document, source, binding, message) {
       case .absent: break
       case .node(let field):
-        let where_ = { (_: String) in describe(source) }
+        let where_ = { (_: String) in describe(source, value) }
         guard
           let status = statusOf(
             document,

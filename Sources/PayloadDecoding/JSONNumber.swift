@@ -118,4 +118,16 @@ enum JSONNumber {
     else { return nil }
     return node
   }
+
+  /// A decimal number in a wider form than JSON's: `+1`, `.5`, `5.`, `007`; nil if it is none.
+  ///
+  /// Too large a number is infinite.
+  static func lenient(_ bytes: [UInt8]) -> Double? {
+    guard bytes.count <= 400,
+      bytes.allSatisfy({
+        ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2E || $0 == 0x2B || $0 == 0x2D || $0 | 0x20 == 0x65
+      })
+    else { return nil }
+    return Double(String(decoding: bytes, as: UTF8.self))
+  }
 }

@@ -1,0 +1,440 @@
+internal import Telemetry
+
+/// HJ 212 frames in MQTT payloads: one or several frames a message.
+extension Decoder {
+  mutating func decodeHJ212(
+    _ payload: ByteView,
+    _ options: HJ212Options,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    guard payload.count > 0 else {
+      refuse(message, .malformedPayload, "byte 0", "the payload is empty", &notes)
+      return
+    }
+    var position = 0
+    while position < payload.count {
+      let start = position
+      do throws(HJ212.Failure) {
+        let data = try HJ212.frame(payload, &position)
+        let segment = try HJ212.segment(payload, data)
+        hj212Segment(payload, segment, options, message, &batch, &notes)
+      } catch {
+        reject(
+          message,
+          error.reason,
+          place: "byte \(error.offset)",
+          detail: error.detail,
+          &notes
+        )
+        // Go on at the next frame, if there is one.
+        if position == start {
+          position += 1
+          while position + 1 < payload.count,
+            payload[position] != 0x23 || payload[position + 1] != 0x23
+          {
+            position += 1
+          }
+          if position + 1 >= payload.count { return }
+        }
+      }
+    }
+  }
+
+  mutating func advanceHJ212(to now: Timestamp, _ notes: inout [DecodingNote]) {
+    hj212.completed.removeAll { $0.until <= now }
+    guard let deadline = hj212.nextDeadline, deadline <= now else { return }
+    for assembly in hj212.assemblies where assembly.deadline <= now {
+      notes.append(Self.incomplete(assembly))
+    }
+    hj212.assemblies.removeAll { $0.deadline <= now }
+  }
+
+  private static func incomplete(_ assembly: HJ212State.Assembly) -> DecodingNote {
+    .reject(
+      Reject(
+        reason: .incompleteParts,
+        device: String(decoding: assembly.device, as: UTF8.self),
+        place: String(decoding: assembly.key, as: UTF8.self),
+        detail: assembly.missing,
+        wholeMessage: true
+      )
+    )
+  }
+
+  private mutating func hj212Segment(
+    _ payload: ByteView,
+    _ segment: HJ212.Segment,
+    _ options: HJ212Options,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    let name = String(decoding: segment.device, as: UTF8.self)
+    let newest = options.edition == .year2017 ? 1 : 2
+    guard segment.version <= newest else {
+      reject(
+        message,
+        .unsupportedFormat,
+        device: name,
+        place: "Flag",
+        detail: "Flag \(segment.flag) declares version \(segment.version)",
+        &notes
+      )
+      return
+    }
+    let device: Int
+    switch segment.device.withView({ findDevice($0, message.match) }) {
+    case .row(let row): device = row
+    case .refused(let reason):
+      reject(message, reason, device: name, place: "MN", detail: name, &notes)
+      return
+    }
+    if segment.wantsAnswer, !options.replyTopic.isEmpty {
+      notes.append(.publish(hj212Answer(segment, device, options)))
+    }
+    guard HJ212.isUpload(segment.command) else {
+      event(
+        message,
+        DecodingEvent(kind: .control, device: name, detail: "command \(segment.command)"),
+        &notes
+      )
+      return
+    }
+    guard segment.isPart else {
+      hj212Readings(
+        payload[segment.parameters],
+        segment,
+        device,
+        options,
+        message,
+        &batch,
+        &notes
+      )
+      return
+    }
+    guard
+      let whole = hj212Assemble(
+        payload[segment.parameters].array,
+        segment,
+        options,
+        message,
+        &notes
+      )
+    else { return }
+    whole.withView { parameters in
+      hj212Readings(parameters, segment, device, options, message, &batch, &notes)
+    }
+  }
+
+  private func hj212Answer(
+    _ segment: HJ212.Segment,
+    _ device: Int,
+    _ options: HJ212Options
+  ) -> OutgoingMessage {
+    let values = [
+      "enterprise": plan.devices[device].enterprise, "gateway": plan.devices[device].gateway,
+      "device": plan.devices[device].id,
+    ]
+    let topic = options.replyTopic.split(separator: "/", omittingEmptySubsequences: false).map {
+      $0.first == "{" && $0.last == "}"
+        ? values[String($0.dropFirst().dropLast())] ?? String($0)
+        : String($0)
+    }.joined(separator: "/")
+    return OutgoingMessage(
+      topic: Array(topic.utf8),
+      payload: HJ212.answer(to: segment),
+      qos: 1
+    )
+  }
+
+  // MARK: Parts
+
+  /// Takes a part; gives the whole when it was the last one missing.
+  private mutating func hj212Assemble(
+    _ part: [UInt8],
+    _ segment: HJ212.Segment,
+    _ options: HJ212Options,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> [UInt8]? {
+    let name = String(decoding: segment.device, as: UTF8.self)
+    let key =
+      segment.device + Array(" ".utf8) + segment.requestNumber
+      + Array(" \(segment.command)/\(segment.parts)".utf8)
+    func repeated(_ detail: String) -> DecodingEvent {
+      DecodingEvent(kind: .duplicatePart, device: name, detail: detail)
+    }
+    if hj212.completed.contains(where: { $0.key == key }) {
+      event(message, repeated("part \(segment.part) of a complete message"), &notes)
+      return nil
+    }
+    guard part.count + segment.parts * 16 <= plan.limits.assemblyBytes,
+      plan.limits.openAssemblies > 0
+    else {
+      reject(
+        message,
+        .stateLimit,
+        device: name,
+        place: "PNO",
+        detail: "a part of \(part.count) bytes",
+        &notes
+      )
+      return nil
+    }
+    var index = hj212.assemblies.firstIndex { $0.key == key }
+    if let index, hj212.assemblies[index].parts[segment.part - 1] != nil {
+      event(message, repeated("part \(segment.part)"), &notes)
+      return nil
+    }
+    // Room is made at the cost of the oldest: what never completes must not block what will.
+    let opens = index == nil
+    while hj212.assemblies.count + (opens ? 1 : 0) > plan.limits.openAssemblies
+      || hj212.bytes + part.count + (opens ? segment.parts * 16 : 0) > plan.limits.assemblyBytes
+    {
+      notes.append(Self.incomplete(hj212.assemblies.removeFirst()))
+      index = hj212.assemblies.firstIndex { $0.key == key }
+      if hj212.assemblies.isEmpty { break }
+    }
+    if index == nil {
+      let deadline = message.received.advanced(byMilliseconds: options.assemblyTimeoutMilliseconds)
+      hj212.assemblies.append(
+        HJ212State.Assembly(
+          key: key,
+          device: segment.device,
+          deadline: deadline,
+          parts: Array(repeating: nil, count: segment.parts),
+          bytes: segment.parts * 16
+        )
+      )
+      index = hj212.assemblies.count - 1
+    }
+    guard let index else { return nil }
+    hj212.assemblies[index].parts[segment.part - 1] = part
+    hj212.assemblies[index].bytes += part.count
+    guard hj212.assemblies[index].isComplete else { return nil }
+    let complete = hj212.assemblies.remove(at: index)
+    if hj212.completed.count >= plan.limits.openAssemblies { hj212.completed.removeFirst() }
+    hj212.completed.append(
+      (
+        key, message.received.advanced(byMilliseconds: options.assemblyTimeoutMilliseconds)
+      )
+    )
+    return HJ212State.join(complete.parts.compactMap { $0 })
+  }
+
+  // MARK: Readings
+
+  /// One item of a group: `a34013-Rtd=0.5`.
+  private struct Item {
+    var name: Range<Int>
+    var code: Range<Int>
+    var suffix: Range<Int>
+    var value: Range<Int>
+  }
+
+  private func hj212Readings(
+    _ text: ByteView,
+    _ segment: HJ212.Segment,
+    _ device: Int,
+    _ options: HJ212Options,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var time = segment.requestNumber.withView {
+      TimeText.compact($0, utcOffsetMinutes: options.utcOffsetMinutes)
+    }
+    var items: [Item] = []
+    var index = 0
+    while index < text.count {
+      let end = text.firstIndex(of: 0x3B, from: index) ?? text.count
+      items.removeAll(keepingCapacity: true)
+      var start = index
+      while start < end {
+        var stop = start
+        while stop < end, text[stop] != 0x2C { stop += 1 }
+        if let item = item(text, start..<stop) {
+          items.append(item)
+        } else if stop > start {
+          reject(
+            message,
+            .malformedPayload,
+            device: plan.devices[device].id,
+            place: "CP byte \(start)",
+            detail: text[start..<stop].excerpt() + " is not name=value",
+            &notes
+          )
+        }
+        start = stop + 1
+      }
+      index = end + 1
+      if let first = items.first, text[first.name].equals("DataTime") {
+        guard
+          let sent = TimeText.compact(
+            text[first.value],
+            utcOffsetMinutes: options.utcOffsetMinutes
+          )
+        else {
+          reject(
+            message,
+            .timeMalformed,
+            device: plan.devices[device].id,
+            place: "DataTime",
+            detail: text[first.value].excerpt(),
+            &notes
+          )
+          return
+        }
+        time = sent
+        continue
+      }
+      hj212Group(text, items, segment, device, time, options, message, &batch, &notes)
+    }
+  }
+
+  private func item(_ text: ByteView, _ range: Range<Int>) -> Item? {
+    guard let equals = text[range].firstIndex(of: 0x3D), equals > 0 else { return nil }
+    let name = range.lowerBound..<range.lowerBound + equals
+    let value = name.upperBound + 1..<range.upperBound
+    var dash = name.upperBound - 1
+    while dash > name.lowerBound, text[dash] != 0x2D { dash -= 1 }
+    guard dash > name.lowerBound else {
+      return Item(
+        name: name,
+        code: name,
+        suffix: name.upperBound..<name.upperBound,
+        value: value
+      )
+    }
+    return Item(
+      name: name,
+      code: name.lowerBound..<dash,
+      suffix: dash + 1..<name.upperBound,
+      value: value
+    )
+  }
+
+  private func hj212Group(
+    _ text: ByteView,
+    _ items: [Item],
+    _ segment: HJ212.Segment,
+    _ device: Int,
+    _ time: Int64?,
+    _ options: HJ212Options,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var draft = Draft(point: 0, value: 0, time: time)
+    for item in items where text[item.suffix].equals("SampleTime") {
+      guard
+        let sampled = TimeText.compact(
+          text[item.value],
+          utcOffsetMinutes: options.utcOffsetMinutes
+        )
+      else {
+        reject(
+          message,
+          .timeMalformed,
+          device: plan.devices[device].id,
+          point: text[item.code].text,
+          place: text[item.name].text,
+          detail: text[item.value].excerpt(),
+          &notes
+        )
+        return
+      }
+      draft.time = sampled
+    }
+    for item in items where text[item.suffix].equals("Flag") && item.value.count > 0 {
+      let code = text[item.value]
+      if let known = findStatus(code, device: device, route: message.match.route, ownNames: false)
+        ?? Self.dataFlag(code, version: segment.version)
+      {
+        draft.status = known
+      } else {
+        draft.status = .unknown
+        event(
+          message,
+          DecodingEvent(
+            kind: .unmappedStatus,
+            device: plan.devices[device].id,
+            point: text[item.code].excerpt(),
+            detail: code.excerpt()
+          ),
+          &notes
+        )
+      }
+    }
+    for item in items {
+      if text[item.suffix].equals("Flag") || text[item.suffix].equals("SampleTime")
+        || text[item.suffix].equals("EFlag")
+      {
+        continue
+      }
+      let isCurrent = text[item.suffix].equals("Rtd") || item.suffix.isEmpty
+      let point =
+        findPoint(text[item.name], device: device)
+        ?? (isCurrent ? findPoint(text[item.code], device: device) : nil)
+      guard let point else {
+        if isCurrent {
+          reject(
+            message,
+            .unknownPoint,
+            device: plan.devices[device].id,
+            point: text[item.code].text,
+            place: text[item.name].text,
+            detail: text[item.name].excerpt(),
+            &notes
+          )
+        } else {
+          explain(
+            text[item.name].text,
+            text[item.value].excerpt(),
+            "a statistic that no point of the device asks for",
+            .ignored
+          )
+        }
+        continue
+      }
+      draft.point = point
+      let value = text[item.value]
+      if let number = JSONNumber.lenient(value.array) {
+        draft.value = number
+      } else if value.count == 0 || value.namesNoNumber, draft.status.use == .noValue {
+        draft.value = 0
+      } else {
+        reject(
+          message,
+          value.namesNoNumber ? .notFinite : .wrongType,
+          device: plan.devices[device].id,
+          point: plan.points[point].name,
+          place: text[item.name].text,
+          detail: value.excerpt(),
+          &notes
+        )
+        continue
+      }
+      emit(draft, message, place: text[item.name].text, &batch, &notes)
+    }
+  }
+
+  /// The data flags of HJ 212-2017, table 8, and `P` of HJ/T 212-2005.
+  static func dataFlag(_ code: ByteView, version: Int) -> SourceStatus? {
+    guard code.count == 1 else { return nil }
+    switch code[0] & 0xDF {
+    case 0x4E: return .normal  // N
+    case 0x46: return .outOfUse  // F: the source has stopped
+    case 0x4D: return .maintenance  // M
+    case 0x53: return .unknown  // S: a value set by hand: valid, but no measurement
+    case 0x44: return .sensorFault  // D
+    case 0x43: return .calibration  // C
+    case 0x54: return .overRange  // T
+    case 0x42: return .lineBroken  // B: communication error
+    case 0x50 where version == 0: return .substationFault  // P: power failure
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,281 @@
+import PayloadDecoding
+import Telemetry
+import Testing
+
+/// Foreign JSON: payload forms that gateways really send, each with the mapping that reads it.
+@Suite struct MappedJSONTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var name: String
+    var mapping: JSONMapping
+    var payload: String
+    var expected: String
+    var topic = "plant/acme/gw-1/GD-07/up"
+    var testDescription: String { name }
+  }
+
+  static let thingsBoardGateway = JSONMapping(
+    values: [
+      MappedValue(
+        value: "/*/*/values/*",
+        device: .key(0),
+        point: .key(2),
+        time: .pointer("/*/*/ts")
+      )
+    ])
+  static let thingsBoardDevice = JSONMapping(
+    values: [
+      MappedValue(
+        value: "/values/*",
+        device: .topic("device"),
+        point: .key(0),
+        time: .pointer("/ts")
+      )
+    ])
+  static let mine = JSONMapping(
+    values: [
+      MappedValue(
+        value: "/data/*/ssAnalogValue",
+        device: .topic("device"),
+        point: .pointer("/data/*/ssTransducerPoint"),
+        time: .pointer("/csDataTime"),
+        status: .pointer("/data/*/ssTransducerState"),
+        unit: .pointer("/data/*/ssAnalogUnit")
+      )
+    ],
+    timeFormat: .dateTime(utcOffsetMinutes: 480),
+    statusCodes: ["128": .lineBroken],
+    numbersInStrings: true
+  )
+  static let flat = JSONMapping(
+    values: [
+      MappedValue(
+        value: "/ch4",
+        device: .pointer("/dev"),
+        point: .constant("ch4"),
+        time: .pointer("/ts"),
+        scale: 0.01,
+        required: false
+      ),
+      MappedValue(
+        value: "/data/t",
+        device: .pointer("/dev"),
+        point: .constant("temp"),
+        time: .pointer("/ts"),
+        required: false
+      ),
+    ],
+    timeFormat: .epochSeconds
+  )
+  static let columns = JSONMapping(
+    values: [
+      MappedValue(value: "/v/*", device: .topic("device"), point: .pointer("/names/*"))
+    ])
+  static func time(_ format: TimeFormat) -> JSONMapping {
+    JSONMapping(
+      values: [
+        MappedValue(
+          value: "/v",
+          device: .topic("device"),
+          point: .constant("ch4"),
+          time: .pointer("/t")
+        )
+      ],
+      timeFormat: format
+    )
+  }
+
+  static let cases: [Case] = [
+    Case(
+      name: "ThingsBoard gateway: device names are keys",
+      mapping: thingsBoardGateway,
+      payload:
+        #"{"GD-07":[{"ts":1795451234567,"values":{"ch4":1.5,"temp":20}},{"ts":1795451234568,"values":{"ch4":2}}],"GD-99":[{"ts":1,"values":{"x":1}}]}"#,
+      expected:
+        "1=1.5@1795451234567 2=20.0@1795451234567 1=2.0@1795451234568 !unknownDevice /GD-99/0/values/x"
+    ),
+    Case(
+      name: "ThingsBoard device",
+      mapping: thingsBoardDevice,
+      payload: #"{"ts":1795451234567,"values":{"ch4":1.5,"no":2}}"#,
+      expected: "1=1.5@1795451234567 !unknownPoint /values/no"
+    ),
+    Case(
+      name: "mine platform: local time, numbers as text, numeric codes",
+      mapping: mine,
+      payload:
+        #"{"csDataTime":"2026-11-23 17:12:04","data":[{"ssTransducerPoint":"ch4","ssAnalogValue":"0.42","ssTransducerState":0,"ssAnalogUnit":"%LEL"},{"ssTransducerPoint":"temp","ssAnalogValue":"","ssTransducerState":"128","ssAnalogUnit":"℃"},{"ssTransducerPoint":"temp","ssAnalogValue":"x","ssTransducerState":"1"},{"ssTransducerPoint":"temp","ssAnalogValue":5,"ssTransducerState":64}]}"#,
+      expected:
+        "1=0.42@1795425124000 2=0.0@1795425124000/lineBroken 2=5.0@1795425124000/unknown !wrongType /data/2/ssAnalogValue ?unmappedStatus"
+    ),
+    Case(
+      name: "flat with scale and seconds",
+      mapping: flat,
+      payload: #"{"dev":7,"ch4":153,"ts":1795451234,"data":{"t":21.5}}"#,
+      expected: "1=1.53@1795451234000 2=21.5@1795451234000"
+    ),
+    Case(
+      name: "seconds with a fraction",
+      mapping: flat,
+      payload: #"{"dev":"7","ch4":100,"ts":1795451234.567}"#,
+      expected: "1=1.0@1795451234567"
+    ),
+    Case(
+      name: "names and values in two arrays",
+      mapping: columns,
+      payload: #"{"names":["ch4","temp"],"v":[1,2,3]}"#,
+      expected: "1=1.0 2=2.0 !missingField /names/2"
+    ),
+    Case(
+      name: "an expansion over no container",
+      mapping: columns,
+      payload: #"{"v":3}"#,
+      expected: "!wrongType /v/*"
+    ),
+    Case(
+      name: "a required value is absent",
+      mapping: columns,
+      payload: "{}",
+      expected: "!missingField /v/*"
+    ),
+    Case(
+      name: "time: ISO 8601",
+      mapping: time(.iso8601),
+      payload: #"{"v":1,"t":"2026-11-23T17:12:04,567+0800"}"#,
+      expected: "1=1.0@1795425124567"
+    ),
+    Case(
+      name: "time: zone missing",
+      mapping: time(.iso8601),
+      payload: #"{"v":1,"t":"2026-11-23T17:12:04"}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      name: "time: compact",
+      mapping: time(.compact(utcOffsetMinutes: 480)),
+      payload: #"{"v":1,"t":"20261123171204567"}"#,
+      expected: "1=1.0@1795425124567"
+    ),
+    Case(
+      name: "time: compact as a number",
+      mapping: time(.compact(utcOffsetMinutes: 480)),
+      payload: #"{"v":1,"t":20261123171204}"#,
+      expected: "1=1.0@1795425124000"
+    ),
+    Case(
+      name: "time: slashes",
+      mapping: time(.dateTime(utcOffsetMinutes: 480)),
+      payload: #"{"v":1,"t":"2026/11/23 17:12:04.5"}"#,
+      expected: "1=1.0@1795425124500"
+    ),
+    Case(
+      name: "time: microseconds",
+      mapping: time(.epochMicroseconds),
+      payload: #"{"v":1,"t":1795451234567999}"#,
+      expected: "1=1.0@1795451234567"
+    ),
+    Case(
+      name: "time: nanoseconds as text",
+      mapping: time(.epochNanoseconds),
+      payload: #"{"v":1,"t":"1795451234567999999"}"#,
+      expected: "1=1.0@1795451234567"
+    ),
+    Case(
+      name: "time: the 13th month",
+      mapping: time(.compact(utcOffsetMinutes: 480)),
+      payload: #"{"v":1,"t":"20261323171204"}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      name: "time: absent",
+      mapping: time(.iso8601),
+      payload: #"{"v":1}"#,
+      expected: "1=1.0"
+    ),
+    Case(
+      name: "another enterprise's device",
+      mapping: time(.iso8601),
+      payload: #"{"v":1}"#,
+      expected: "!notOwner topic {device}",
+      topic: "plant/acme/gw-1/X-1/up"
+    ),
+  ]
+
+  @Test("a payload, its mapping and what it becomes", arguments: cases)
+  func table(_ item: Case) throws {
+    var bench = Bench([
+      TopicRoute(
+        id: "plant",
+        template: try TopicTemplate("plant/{enterprise}/{gateway}/{device}/up"),
+        format: .mappedJSON(item.mapping)
+      )
+    ])
+    #expect(bench.send(item.topic, item.payload).description == item.expected)
+  }
+
+  @Test("civil dates are right for every day of 400 years")
+  func calendar() throws {
+    var bench = Bench(
+      [
+        TopicRoute(
+          id: "plant",
+          template: try TopicTemplate("plant/{enterprise}/{gateway}/{device}/up"),
+          format: .mappedJSON(Self.time(.compact(utcOffsetMinutes: 0)))
+        )
+      ],
+      limits: DecodingLimits(aheadMilliseconds: .max / 4)
+    )
+    var expected: Int64 = 946_684_800_000
+    for year in 2000..<2400 {
+      let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+      for (month, days) in [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].enumerated()
+      {
+        for day in 1...days {
+          let date = year * 10_000 + (month + 1) * 100 + day
+          let outcome = bench.send("plant/acme/gw-1/GD-07/up", #"{"v":1,"t":\#(date)000000}"#)
+          #expect(outcome.description == "1=1.0@\(expected)", "\(date)")
+          expected += 86_400_000
+        }
+      }
+    }
+  }
+}
+
+/// Topic templates against the rules of MQTT topic filters.
+@Suite struct TopicTemplateTests {
+  @Test(
+    "a template, a topic and its captures",
+    arguments: [
+      ("davy/v1/{enterprise}/{gateway}/readings", "davy/v1/a/b/readings", ["a", "b"]),
+      ("davy/v1/{enterprise}/{gateway}/readings", "davy/v1/a/b/readings/c", nil),
+      ("davy/v1/{enterprise}/{gateway}/readings", "davy/v1/a/readings", nil),
+      ("davy/v1/{enterprise}/{gateway}/readings", "davy/v1//b/readings", nil),
+      ("+/{device}/#", "x/d", ["d"]),
+      ("+/{device}/#", "x/d/e/f", ["d"]),
+      ("+/{device}/#", "$SYS/d", nil),
+      ("#", "$SYS/d", nil),
+      ("#", "a", []),
+      ("$SYS/{x}", "$SYS/d", ["d"]),
+      ("a/+", "a/", []),
+    ] as [(String, String, [String]?)]
+  )
+  func matching(template: String, topic: String, captures: [String]?) throws {
+    let found = try TopicTemplate(template).match(Array(topic.utf8))
+    #expect(found?.map { String(decoding: $0, as: UTF8.self) } == captures)
+  }
+
+  @Test(
+    "what is no template",
+    arguments: [
+      ("", TopicTemplateError.empty), ("a/{b}c", .badLevel("{b}c")), ("a/b+", .badLevel("b+")),
+      ("{a}/{a}", .repeatedCapture("a")), ("#/a", .wildcardNotLast), ("a/{}", .badLevel("{}")),
+    ]
+  )
+  func refused(template: String, error: TopicTemplateError) {
+    #expect(throws: error) { try TopicTemplate(template) }
+  }
+
+  @Test("the filter to subscribe to")
+  func filter() throws {
+    #expect(try TopicTemplate("a/{b}/+/#").filter == "a/+/+/#")
+  }
+}
