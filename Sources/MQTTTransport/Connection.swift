@@ -30,6 +30,7 @@ import Glibc
   /// Whether the last read found the socket empty.
   private(set) var isDrained = true
   private let handle: OpaquePointer
+  private let usesTLS: Bool
   private let clientKeepAlive: Duration
   private var keepAlive: Int64
   private var stage: Stage
@@ -64,6 +65,7 @@ import Glibc
     unsafe self.handle = handle
     self.inbox = inbox
     self.version = version
+    usesTLS = tls != nil
     started = now
     lastSent = now
     lastReceived = now
@@ -78,6 +80,7 @@ import Glibc
     )
     unsafe installCallbacks(handle)
     if let tls {
+      unsafe mosquitto_int_option(handle, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0)
       unsafe mosquitto_void_option(
         handle,
         MOSQ_OPT_SSL_CTX,
@@ -161,7 +164,10 @@ import Glibc
       return try advance(now: now)
     case .handshake:
       try flush(now: now)
-      repeat { try readPacket(now: now) } while !isDrained && inbox.answer == nil
+      repeat {
+        try readPacket(now: now)
+        if inbox.answer == nil, hasEnded { throw handshakeBroken }
+      } while !isDrained && inbox.answer == nil
       // TLS may have been agreed on just now, so that CONNECT can leave.
       try flush(now: now)
       guard let answer = inbox.answer else { return false }
@@ -169,6 +175,24 @@ import Glibc
       accept(answer)
       return true
     }
+  }
+
+  /// Whether the broker has hung up; the library does not notice while TLS is being agreed on.
+  private var hasEnded: Bool {
+    var byte: UInt8 = 0
+    let count = unsafe recv(
+      mosquitto_socket(handle),
+      &byte,
+      1,
+      Int32(MSG_PEEK | MSG_DONTWAIT)
+    )
+    return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+  }
+
+  private var handshakeBroken: LinkFailure {
+    usesTLS
+      ? .tls(inbox.lastError ?? "the broker hung up during the handshake; is it a TLS port?")
+      : .closed(nil)
   }
 
   private func accept(_ answer: ConnectAnswer) {
@@ -206,7 +230,18 @@ import Glibc
     if code != MOSQ_ERR_SUCCESS.rawValue { throw failure(code: code, error: error) }
     if unsafe mosquitto_socket(handle) < 0 { throw failure(code: code, error: error) }
     isDrained = wouldBlock && inbox.activity == activity
-    if !isDrained { lastReceived = now }
+    guard isDrained else {
+      lastReceived = now
+      return
+    }
+    // Only a socket just read empty shows that PINGRESP is missing: while a commit blocks, nothing is
+    // read, and it waits behind messages.
+    guard let pingSent else { return }
+    if lastReceived >= pingSent {
+      self.pingSent = nil
+    } else if now - pingSent > keepAlive {
+      throw .keepAliveTimeout
+    }
   }
 
   /// Writes the library's queue: every acknowledgement included.
@@ -238,20 +273,9 @@ import Glibc
     )
   }
 
-  /// Writes a PINGREQ past the library's queue when it is time, and finds out that the broker is gone.
-  ///
-  /// Only a socket that was read empty shows that the answer is missing: while a commit blocks,
-  /// nothing is read, and the PINGRESP waits behind messages.
+  /// Writes a PINGREQ past the library's queue when it is time; `readPacket` looks for the answer.
   func ping(now: Int64) throws(LinkFailure) {
-    guard isActive, keepAlive > 0 else { return }
-    guard try finishPing(now: now) else { return }
-    if let pingSent {
-      if lastReceived >= pingSent {
-        self.pingSent = nil
-      } else if isDrained, now - pingSent > keepAlive {
-        throw .keepAliveTimeout
-      }
-    }
+    guard isActive, keepAlive > 0, try finishPing(now: now) else { return }
     guard now - lastSent >= keepAlive / 2, !isWriteBlocked else { return }
     pingRest = [0xC0, 0x00]
     if pingSent == nil { pingSent = now }
@@ -374,6 +398,8 @@ import Glibc
       return .unknownHost(unsafe String(cString: gai_strerror(error)))
     case MOSQ_ERR_TLS:
       return .tls(inbox.lastError ?? "handshake failed")
+    case MOSQ_ERR_ERRNO where usesTLS && error == EPROTO:
+      return .tls(inbox.lastError ?? "the broker broke it off")
     case MOSQ_ERR_ERRNO where !isActive && session == nil && error != 0:
       return .unreachable(SystemError.text(error))
     case MOSQ_ERR_SUCCESS, MOSQ_ERR_CONN_LOST, MOSQ_ERR_NO_CONN, MOSQ_ERR_ERRNO:

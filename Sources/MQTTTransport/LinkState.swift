@@ -6,6 +6,13 @@ public struct LinkSession: Sendable, Equatable {
   public var sessionPresent: Bool
   /// The keep alive in force; MQTT 5 lets the broker set it.
   public var keepAlive: Duration
+
+  /// Creates a session.
+  public init(version: MQTTVersion, sessionPresent: Bool, keepAlive: Duration) {
+    self.version = version
+    self.sessionPresent = sessionPresent
+    self.keepAlive = keepAlive
+  }
 }
 
 /// A subscription that the broker did not grant as asked.
@@ -14,6 +21,12 @@ public struct SubscriptionRefusal: Sendable, Equatable, CustomStringConvertible 
   public var filter: String
   /// The code in the SUBACK: 0x80 and above refuses, below is the QoS granted.
   public var code: UInt8
+
+  /// Creates a refusal.
+  public init(filter: String, code: UInt8) {
+    self.filter = filter
+    self.code = code
+  }
 
   /// One line for a person: filter, reason and remedy.
   public var description: String {
@@ -68,7 +81,8 @@ public enum LinkFailure: Error, Sendable, Equatable, CustomStringConvertible {
     case .closed(.some(0x8E)):
       "session taken over (another client uses this client id: give each its own)"
     case .closed(.some(let code)): "broker ended the connection: \(ReasonCode.text(code))"
-    case .closed(nil): "broker ended the connection (see its log)"
+    case .closed(nil):
+      "broker ended the connection (see its log; a second client with this client id does it too)"
     case .keepAliveTimeout: "no sign of life from the broker within the keep alive"
     case .protocolError(let reason): "protocol error: \(reason)"
     }

@@ -229,6 +229,9 @@ public struct MQTTOptionsError: Error, Sendable, Equatable, CustomStringConverti
   /// Every problem found, at least one.
   public var problems: [MQTTOptionProblem]
 
+  /// Creates the error.
+  public init(problems: [MQTTOptionProblem]) { self.problems = problems }
+
   /// One line a problem.
   public var description: String { problems.map(\.description).joined(separator: "\n") }
 }

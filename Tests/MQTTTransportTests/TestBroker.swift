@@ -16,7 +16,12 @@ final class TestBroker {
   private var process: Process?
 
   /// Writes the configuration and starts the broker; `%folder%` in `extra` is the broker's folder.
-  init(extra: String = "", anonymous: Bool = true, files: [String: String] = [:]) throws {
+  init(
+    extra: String = "",
+    anonymous: Bool = true,
+    files: [String: String] = [:],
+    prepare: (_ folder: String) throws -> Void = { _ in }
+  ) throws {
     folder = try TestFolder.make()
     port = try FreePort.find()
     self.anonymous = anonymous
@@ -25,6 +30,7 @@ final class TestBroker {
       try content.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
       unsafe chmod("\(folder)/\(name)", 0o600)
     }
+    try prepare(folder)
     try start()
   }
 

@@ -1,0 +1,276 @@
+import Foundation
+import MQTTTransport
+import Synchronization
+import Testing
+
+@Suite struct FakeBrokerTests {
+  @Test(
+    "a broker that does not know MQTT 5 is spoken to in MQTT 3.1.1",
+    arguments: ["MQTT 3.1.1 answer", "MQTT 5 answer", "hangs up"]
+  )
+  func fallBack(refusal: String) throws {
+    let broker = try FakeBroker { peer in
+      guard peer.version == 4 else {
+        switch refusal {
+        case "MQTT 3.1.1 answer": try peer.socket.write([0x20, 2, 0, 1])
+        case "MQTT 5 answer": try peer.socket.write([0x20, 3, 0, 0x84, 0])
+        default: break
+        }
+        return
+      }
+      try peer.welcome()
+      try peer.grant([1])
+      try peer.publish(Array("t/1".utf8), Array("old".utf8), id: 7)
+      try peer.readToEnd()
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    #expect(try payloads(client.receive(1)) == ["old"])
+    guard case .connected(let session) = client.state else { throw TestFailure("\(client.state)") }
+    #expect(session.version == .v311)
+    client.acknowledge()
+    try wait(until: "PUBACK") { broker.packets.last == Packet(header: 0x40, body: [0, 7]) }
+  }
+
+  @Test("a broker that refuses both versions is named, and asked again")
+  func noVersion() throws {
+    let broker = try FakeBroker { try $0.socket.write([0x20, 2, 0, 1]) }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    var batch = MessageBatch()
+    try wait(until: "refused") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(50))
+      guard case .waiting(.unsupportedVersion, let attempt, _) = client.state else { return false }
+      return attempt > 1
+    }
+  }
+
+  @Test("a refused topic filter is an error that names it, and is asked for again")
+  func refusedSubscription() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1, 0x87])
+      try peer.publish(Array("a/1".utf8), Array("flows".utf8), qos: 0, id: 0)
+      try peer.grant([1])
+      try peer.readToEnd()
+    }
+    let options = testOptions(
+      port: broker.port,
+      subscriptions: [Subscription(filter: "a/#"), Subscription(filter: "secret/#")]
+    )
+    let client = try IntakeClient(options: options)
+    #expect(try payloads(client.receive(1)) == ["flows"])
+    guard case .subscriptionRefused(_, let refusals) = client.state else {
+      throw TestFailure("\(client.state)")
+    }
+    #expect(refusals == [SubscriptionRefusal(filter: "secret/#", code: 0x87)])
+    #expect(client.state.description.contains("'secret/#' is refused: not authorized"))
+    var batch = MessageBatch()
+    try wait(until: "granted at last") {
+      if case .connected = client.poll(into: &batch, timeout: .milliseconds(50)) {
+        true
+      } else {
+        false
+      }
+    }
+    let second = broker.packets.filter { $0.type == 8 }.last
+    #expect(second?.body.suffix(11) == (Wire.string("secret/#") + [1])[...])
+  }
+
+  @Test("a lower QoS than asked for is an error too")
+  func loweredQoS() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([0])
+      try peer.readToEnd()
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    try client.connect()
+    guard case .subscriptionRefused(_, let refusals) = client.state else {
+      throw TestFailure("\(client.state)")
+    }
+    #expect(refusals.map(\.code) == [0])
+  }
+
+  @Test("QoS 2 is asked for as QoS 1, because the broker forgets at PUBREC")
+  func exactlyOnceIsAskedAsAtLeastOnce() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      try peer.readToEnd()
+    }
+    let options = testOptions(
+      port: broker.port,
+      subscriptions: [Subscription(filter: "t/#", qos: .exactlyOnce)]
+    )
+    let client = try IntakeClient(options: options)
+    try client.connect()
+    #expect(broker.packets.first { $0.type == 8 }?.body.last == 1)
+  }
+
+  @Test("reading on without acknowledging sends no PUBACK, not even with a PINGREQ")
+  func nothingLeavesBeforeAcknowledge() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      for id in 1...3 as ClosedRange<UInt16> {
+        try peer.publish(Array("t".utf8), [UInt8(id)], id: id)
+        // Each in a segment of its own, so that the client polls several times.
+        _ = try peer.socket.read(seconds: 0.2)
+      }
+      try peer.readToEnd()
+    }
+    var options = testOptions(port: broker.port)
+    options.keepAlive = .seconds(5)
+    let client = try IntakeClient(options: options)
+    var batch = try client.receive(3)
+    try wait(until: "PINGREQ") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(100))
+      return broker.count(Packet.pingreq) >= 2
+    }
+    #expect(broker.count(Packet.puback) == 0)
+    client.acknowledge()
+    try wait(until: "PUBACK") { broker.count(Packet.puback) == 3 }
+    #expect(batch.count == 3)
+  }
+
+  @Test("a silent broker is found out within twice the keep alive")
+  func silentBroker() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      // Never answers PINGREQ.
+      while try peer.socket.read() != nil {}
+    }
+    let failures = Mutex<[LinkFailure]>([])
+    var options = testOptions(port: broker.port)
+    options.keepAlive = .seconds(5)
+    let client = try IntakeClient(options: options) { state in
+      if case .waiting(let failure, _, _) = state { failures.withLock { $0.append(failure) } }
+    }
+    try client.connect()
+    let start = ContinuousClock.now
+    var batch = MessageBatch()
+    try wait(until: "found out") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(100))
+      return failures.withLock { !$0.isEmpty }
+    }
+    #expect(failures.withLock { $0 } == [.keepAliveTimeout])
+    #expect(ContinuousClock.now - start < .seconds(10))
+  }
+
+  @Test("a broker that takes the connection and says nothing does not hold the caller")
+  func noAnswer() throws {
+    let broker = try FakeBroker { peer in while try peer.socket.read() != nil {} }
+    var options = testOptions(port: broker.port)
+    options.connectTimeout = .milliseconds(300)
+    let client = try IntakeClient(options: options)
+    var batch = MessageBatch()
+    let start = ContinuousClock.now
+    _ = client.poll(into: &batch, timeout: .milliseconds(50))
+    #expect(ContinuousClock.now - start < .milliseconds(250))
+    try wait(until: "given up") {
+      if case .waiting(.handshakeTimeout, _, _) = client.poll(
+        into: &batch,
+        timeout: .milliseconds(50)
+      ) {
+        true
+      } else {
+        false
+      }
+    }
+  }
+
+  @Test("a topic that is not UTF-8 ends the connection with its reason, not the process")
+  func invalidTopic() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      guard peer.number == 1 else {
+        try peer.publish(Array("t/good".utf8), Array("good".utf8), id: 2)
+        return try peer.readToEnd()
+      }
+      try peer.publish([0x74, 0x2F, 0xFF, 0xFE], Array("bad".utf8), id: 1)
+      try peer.readToEnd()
+    }
+    let reasons = Mutex<[String]>([])
+    let client = try IntakeClient(options: testOptions(port: broker.port)) { state in
+      if case .waiting(let failure, _, _) = state {
+        reasons.withLock { $0.append(failure.description) }
+      }
+    }
+    #expect(try payloads(client.receive(1)) == ["good"])
+    #expect(reasons.withLock { $0 }.contains { $0.contains("not valid UTF-8") })
+  }
+
+  @Test("another client with our identifier is named as the cause", arguments: [true, false])
+  func takenOver(saysWhy: Bool) throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      if saysWhy { try peer.socket.write([0xE0, 1, 0x8E]) }
+    }
+    let reasons = Mutex<[String]>([])
+    let client = try IntakeClient(options: testOptions(port: broker.port)) { state in
+      if case .waiting(let failure, _, _) = state {
+        reasons.withLock { $0.append(failure.description) }
+      }
+    }
+    var batch = MessageBatch()
+    try wait(until: "thrown out") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(50))
+      return reasons.withLock { !$0.isEmpty }
+    }
+    #expect(reasons.withLock { $0 }.first?.contains("client id") == true)
+    #expect(reasons.withLock { $0 }.first?.contains("taken over") == saysWhy)
+  }
+
+  @Test("garbage instead of MQTT is an error state")
+  func garbage() throws {
+    let broker = try FakeBroker { peer in
+      try peer.socket.write(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    var batch = MessageBatch()
+    try wait(until: "error state") {
+      if case .waiting = client.poll(into: &batch, timeout: .milliseconds(50)) {
+        true
+      } else {
+        false
+      }
+    }
+  }
+
+  @Test("the delay between attempts doubles up to its limit and goes on for ever")
+  func backOff() throws {
+    let port = try FreePort.find()
+    let delays = Mutex<[Duration]>([])
+    let client = try IntakeClient(options: testOptions(port: port)) { state in
+      if case .waiting(.unreachable, _, let delay) = state {
+        delays.withLock { $0.append(delay) }
+      }
+    }
+    var batch = MessageBatch()
+    try wait(until: "six attempts") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(50))
+      return delays.withLock { $0.count } >= 6
+    }
+    #expect(
+      delays.withLock { Array($0.prefix(6)) }
+        == [50, 100, 200, 400, 400, 400].map { .milliseconds($0) }
+    )
+  }
+
+  @Test("messages that came before the connection broke are handed out")
+  func brokenAfterMessages() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      guard peer.number == 1 else { return try peer.readToEnd() }
+      for id in 1...5 as ClosedRange<UInt16> {
+        try peer.publish(Array("t".utf8), [UInt8(id)], qos: 0, id: id)
+      }
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    let batch = try client.receive(5)
+    #expect(batch.indices.map { batch.payload(at: $0) } == [[1], [2], [3], [4], [5]])
+  }
+}
