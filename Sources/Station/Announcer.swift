@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 public import HazardLedger
+import Telemetry
 
 /// What the announcer needs of an MQTT publisher.
 public protocol AlarmPublishing: AnyObject, Sendable {
@@ -113,10 +114,11 @@ public struct AlarmMessage: Sendable {
   /// The alarm body with `recorded`, and for a recorded one its ledger `sequence`, `hash` and event `time`.
   public var payload: [UInt8]
 
-  /// The message for a ledger entry; nil when the body is not an alarm's.
+  /// The message for a ledger entry; nil when the body is not an alarm's or has been redacted.
   public init?(entry: LedgerEntry) {
+    guard let body = entry.body else { return nil }
     self.init(
-      body: entry.body,
+      body: body,
       adding: [
         "recorded": .bool(true), "sequence": .integer(entry.sequence),
         "hash": .string(entry.hash.hexText), "time": .integer(entry.time.milliseconds),

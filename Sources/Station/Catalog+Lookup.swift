@@ -1,4 +1,6 @@
-import DeviceCatalog
+import AlarmEngine
+public import DeviceCatalog
+import PayloadDecoding
 
 extension Catalog {
   /// Row of the point with this path.

@@ -1,6 +1,6 @@
 public import HazardLedger
 public import PayloadDecoding
-public import Telemetry
+import Telemetry
 
 /// What follows from some records of the journal.
 public struct CoreOutput: Sendable {

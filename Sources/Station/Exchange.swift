@@ -1,7 +1,7 @@
 import Foundation
-public import HazardLedger
+import HazardLedger
 import Synchronization
-public import Telemetry
+import Telemetry
 
 /// Where a running station's threads, its edges and its readers meet: what is durable, what waits, what is news.
 ///
@@ -26,6 +26,7 @@ public final class Exchange: Sendable {
     var durable: UInt64
     var position: UInt64
     var head: Int64
+    var received: Int64 = .min
     var waiting: [Waiting] = []
     var waitingDrafts = 0
     var unrecorded: [UnrecordedAnnouncement] = []
@@ -49,6 +50,14 @@ public final class Exchange: Sendable {
   }
 
   // MARK: - Journal
+
+  /// Receive time of the newest input taken in, milliseconds since the Unix epoch.
+  var received: Int64 { state.withLock { $0.received } }
+
+  /// Notes the receive time of the newest input.
+  func setReceived(_ milliseconds: Int64) {
+    state.withLock { $0.received = milliseconds }
+  }
 
   /// Newest durable journal sequence.
   public var durable: UInt64 { state.withLock { $0.durable } }
@@ -170,7 +179,7 @@ public final class Exchange: Sendable {
         guard now - state.waiting[index].since >= limit else { break }
         guard !state.waiting[index].isAnnounced else { continue }
         state.waiting[index].isAnnounced = true
-        for draft in state.waiting[index].output.drafts where draft.isAlarmStep {
+        for draft in state.waiting[index].output.drafts where draft.kind == .alarm {
           state.lastUnrecorded += 1
           announced.append(
             UnrecordedAnnouncement(number: state.lastUnrecorded, body: draft.body))

@@ -1,7 +1,7 @@
 import AlarmEngine
-import DeviceCatalog
+public import DeviceCatalog
 import Foundation
-import Telemetry
+public import Telemetry
 
 /// An alarm's or a rule's name as text: `point path#rule id`, with `@onset` in milliseconds for one occurrence.
 public struct AlarmName: Hashable, Sendable {

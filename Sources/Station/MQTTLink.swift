@@ -36,8 +36,7 @@ public final class MQTTLink: IntakeLink {
       inputs.append(
         received: received, topic: bytes.extracting(batch.topicRange(at: index)),
         payload: bytes.extracting(payload), qos: batch.qos(at: index),
-        retain: batch.retain(at: index), duplicate: batch.duplicate(at: index),
-        properties: properties)
+        retain: batch.retain(at: index), properties: properties)
     }
     batch.removeAll()
   }

@@ -24,7 +24,6 @@ public struct Replay {
   private let ledger: any LedgerStore
   private let catalog: Catalog?
   private let core: StationCore
-  private let page: Int
   private var summary = Summary()
 
   /// Prepares a replay.
@@ -32,52 +31,63 @@ public struct Replay {
   /// - Parameters:
   ///   - ledger: takes the entries; a new one for a comparison.
   ///   - catalog: put in force before the first record, instead of those in the recording; nil takes the recording's own.
-  ///   - page: records processed at a time; changes nothing in the result.
-  public init(into ledger: any LedgerStore, catalog: Catalog? = nil, page: Int = 8_192) {
+  public init(into ledger: any LedgerStore, catalog: Catalog? = nil) {
     self.ledger = ledger
     self.catalog = catalog
-    self.page = page
     core = StationCore()
   }
 
-  /// Replays what `read` returns, page after page, until it returns nothing.
+  /// Replays a recording from its first record to its last.
   ///
   /// - Parameters:
-  ///   - read: returns up to `limit` records after those it has returned before.
-  ///   - progress: called after each page with the records processed so far and the receive time reached.
+  ///   - recording: what to replay; damaged blocks are passed over, see ``Recording/damage``.
+  ///   - progress: called after each block with the records processed so far and the receive time reached.
   public mutating func run(
-    read: (_ limit: Int) throws -> [JournalRecord],
+    _ recording: Recording,
     progress: (_ records: UInt64, _ received: Int64) -> Void = { _, _ in }
   ) throws -> Summary {
-    while true {
-      let records = try read(page)
-      guard let last = records.last else { break }
+    var cursor = recording.cursor(from: max(1, recording.firstSequence))
+    var batch = JournalBatch()
+    while try cursor.next(into: &batch) != nil {
       if core.position == 0, let catalog {
-        try process([
-          JournalInput(
-            kind: .catalog, received: records[0].input.received, topic: Array("catalog".utf8),
-            payload: try CatalogRecord(sources: catalog.sources).journalPayload())
-        ])
+        try process(
+          JournalBatch([
+            JournalInput(
+              kind: .catalog, received: batch.earliestReceived, topic: Array("catalog".utf8),
+              payload: try CatalogRecord(sources: catalog.sources).journalPayload())
+          ]))
       }
       // With rules of its own, a replay takes the recording's inputs but not its catalogs.
-      try process(
-        records.map(\.input).filter { catalog == nil || $0.kind != .catalog })
-      progress(core.position, last.input.received)
+      try process(catalog == nil ? batch : batch.withoutCatalogs)
+      progress(core.position, batch.latestReceived)
     }
     summary.messages = core.messageCount
     summary.readings = core.readingCount
     return summary
   }
 
-  private mutating func process(_ inputs: [JournalInput]) throws {
+  private mutating func process(_ inputs: JournalBatch) throws {
     guard !inputs.isEmpty else { return }
-    let output = core.process(JournalBatch(inputs), firstSequence: core.position + 1)
+    let output = core.process(inputs, firstSequence: core.position + 1)
     _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
     summary.entries += output.drafts.count
     summary.rejects += output.rejects.reduce(0) { $0 + $1.count }
     for entry in output.latest {
       let time = entry.reading.time
-      summary.span = summary.span.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
+      summary.span =
+        summary.span.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
     }
+  }
+}
+
+extension JournalBatch {
+  /// The batch without its catalog records.
+  fileprivate var withoutCatalogs: JournalBatch {
+    guard records.contains(where: { $0.kind == .catalog }) else { return self }
+    var kept = JournalBatch()
+    for index in records.indices where records[index].kind != .catalog {
+      kept.append(from: self, at: index)
+    }
+    return kept
   }
 }

@@ -17,8 +17,10 @@ struct SnapshotWriter {
   static let magic: [UInt8] = Array("DAVYST01".utf8)
   private var bytes = magic
 
-  mutating func put(_ value: some FixedWidthInteger) {
-    withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+  mutating func put<Value: FixedWidthInteger>(_ value: Value) {
+    for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+      bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
+    }
   }
 
   mutating func put(_ value: [UInt8]) {
@@ -39,7 +41,7 @@ struct SnapshotWriter {
   }
 
   consuming func finish() -> [UInt8] {
-    let checksum = CRC32C.checksum(bytes)
+    let checksum = CRC32C.checksum(bytes.span)
     put(checksum)
     return bytes
   }
@@ -47,38 +49,38 @@ struct SnapshotWriter {
 
 /// Reads what ``SnapshotWriter`` wrote; never traps on other bytes.
 struct SnapshotReader {
-  private var bytes: ArraySlice<UInt8>
+  private var rest: ArraySlice<UInt8>
 
   init(_ bytes: [UInt8]) throws(SnapshotFault) {
     guard bytes.starts(with: SnapshotWriter.magic) else { throw .wrongFormat }
     guard bytes.count >= SnapshotWriter.magic.count + 4 else { throw .truncated }
     let body = bytes.dropLast(4)
-    self.bytes = bytes.suffix(4)
+    rest = bytes.suffix(4)
     let expected: UInt32 = try integer()
-    guard CRC32C.checksum(Array(body)) == expected else { throw .damaged }
-    self.bytes = body.dropFirst(SnapshotWriter.magic.count)
+    guard CRC32C.checksum(body.span) == expected else { throw .damaged }
+    rest = body.dropFirst(SnapshotWriter.magic.count)
   }
 
   mutating func integer<Value: FixedWidthInteger>() throws(SnapshotFault) -> Value {
     let width = Value.bitWidth / 8
-    guard bytes.count >= width else { throw .truncated }
+    guard rest.count >= width else { throw .truncated }
     var value: Value = 0
-    for byte in bytes.prefix(width).reversed() {
+    for byte in rest.prefix(width).reversed() {
       value = (value << 8) | Value(truncatingIfNeeded: byte)
     }
-    bytes = bytes.dropFirst(width)
+    rest = rest.dropFirst(width)
     return value
   }
 
-  mutating func bytes() throws(SnapshotFault) -> [UInt8] {
+  mutating func block() throws(SnapshotFault) -> [UInt8] {
     let count: UInt64 = try integer()
-    guard count <= UInt64(bytes.count) else { throw .truncated }
-    defer { bytes = bytes.dropFirst(Int(count)) }
-    return Array(bytes.prefix(Int(count)))
+    guard count <= UInt64(rest.count) else { throw .truncated }
+    defer { rest = rest.dropFirst(Int(count)) }
+    return Array(rest.prefix(Int(count)))
   }
 
   mutating func text() throws(SnapshotFault) -> String {
-    String(decoding: try bytes(), as: UTF8.self)
+    String(decoding: try block(), as: UTF8.self)
   }
 
   mutating func sources() throws(SnapshotFault) -> [(path: String, text: String)] {

@@ -4,7 +4,7 @@ public import HazardLedger
 public import Journal
 public import Logging
 import Synchronization
-public import Telemetry
+import Telemetry
 
 /// Limits and delays of a running station.
 public struct StationLimits: Sendable {
@@ -47,6 +47,9 @@ public struct StationLimits: Sendable {
 /// `@unchecked Sendable`: `core`, `sequencer`, `lastSnapshot` are touched by one stage each, as said above;
 /// the rest is behind locks.
 public final class Stages: @unchecked Sendable {
+  /// Deletes journal segments as far as age and size allow; called after a snapshot with the clock and the sequence
+  /// after which everything is still needed. Set before the stages run.
+  public var prune: (@Sendable (_ now: Int64, _ floor: UInt64) throws -> Int)?
   /// Where the stages meet.
   public let exchange: Exchange
   /// The limits they keep.
@@ -175,6 +178,7 @@ public final class Stages: @unchecked Sendable {
       exchange.register(ticket, sequence: first + UInt64(firstAct + offset))
     }
     if messages > 0 { counters.received(messages, at: received) }
+    exchange.setReceived(received)
     return InputBatch(inputs, firstSequence: first)
   }
 
@@ -298,6 +302,9 @@ public final class Stages: @unchecked Sendable {
     guard let due else { return }
     do {
       try snapshots.write(due.bytes, position: due.position)
+      // The older snapshot that is kept must stay usable too.
+      let floor = try snapshots.positions().last ?? 0
+      _ = try prune?(exchange.received, min(floor, position))
     } catch {
       // Without it the next start replays more of the journal; nothing else depends on it.
       counters.snapshotFailures.add(1, ordering: .relaxed)

@@ -1,6 +1,6 @@
 public import AlarmEngine
 public import DeviceCatalog
-public import HazardLedger
+import HazardLedger
 public import Journal
 import PayloadDecoding
 public import Telemetry
@@ -337,13 +337,13 @@ public final class StationCore {
     let catchingUp: UInt8 = try reader.integer()
     isCatchingUp = catchingUp != 0
     let sources = try reader.sources()
-    let decoderState = try reader.bytes()
+    let decoderState = try reader.block()
     let laneCount: UInt32 = try reader.integer()
     var saved: [String: (time: Timestamp, bytes: [UInt8])] = [:]
     for _ in 0..<laneCount {
       let name = try reader.text()
       let time = Timestamp(milliseconds: try reader.integer())
-      saved[name] = (time, try reader.bytes())
+      saved[name] = (time, try reader.block())
     }
     guard !sources.isEmpty else { return }
     let catalog = try CatalogRecord(sources: sources).load()

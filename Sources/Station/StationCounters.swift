@@ -1,4 +1,5 @@
-public import Synchronization
+import HazardLedger
+import Synchronization
 public import Telemetry
 
 /// Counters of one run of a station; each is written by one stage and read by anybody.

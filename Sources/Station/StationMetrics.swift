@@ -1,3 +1,6 @@
+import Synchronization
+import Telemetry
+
 /// The station's counters and gauges in the Prometheus text format, version 0.0.4.
 struct StationMetrics {
   private(set) var text = ""

@@ -19,6 +19,6 @@ struct Davy: AsyncParsableCommand {
       """,
     version: "davy 0.1.0",
     subcommands: [
-      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self, Score.self,
+      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
     ])
 }

@@ -74,16 +74,26 @@ struct Serve: AsyncParsableCommand {
     try FileManager.default.createDirectory(
       atPath: service.dataFolder, withIntermediateDirectories: true)
     let folder = URL(fileURLWithPath: service.dataFolder)
+    var options = SegmentOptions()
+    options.segmentBytes = service.journal.segmentBytes
+    options.retentionAge = service.journal.maximumAgeMilliseconds
+    options.retentionBytes = service.journal.maximumBytes
     let journal = try SegmentJournal(
-      directory: folder.appendingPathComponent("journal").path,
-      options: SegmentOptions(maximumSegmentBytes: service.journal.segmentBytes))
+      directory: folder.appendingPathComponent("journal").path, options: options)
+    for fault in journal.faults {
+      logger.error(
+        "journal segment damaged; what can be read is read",
+        metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"])
+    }
     let ledger = try SQLiteLedger(
       path: folder.appendingPathComponent("ledger.sqlite").path, station: service.station)
     let snapshots = try SnapshotFolder(
       path: folder.appendingPathComponent("snapshots").path)
-    return try Stages(
+    let stages = try Stages(
       catalog: loaded.catalog, journal: journal, ledger: ledger, snapshots: snapshots,
       limits: StationLimits(), logger: logger, now: SystemClocks().wall())
+    stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count }
+    return stages
   }
 
   private static func start(
