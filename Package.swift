@@ -18,9 +18,9 @@ let package = Package(
   products: [.executable(name: "davy", targets: ["davy"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -29,19 +29,16 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
-      name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+      name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
-    .target(
-      name: "AlarmEngine",
-      dependencies: [
-        "Telemetry", .product(name: "BasicContainers", package: "swift-collections"),
-      ]),
+    .target(name: "AlarmEngine", dependencies: ["Telemetry"]),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
       name: "DeviceCatalog",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", .product(name: "Yams", package: "Yams"),
+        .product(name: "Crypto", package: "swift-crypto"),
       ]),
     .target(
       name: "Journal", dependencies: ["CZstd", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -64,10 +61,15 @@ let package = Package(
       name: "Console",
       dependencies: [
         "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ]),
+      ],
+      resources: [.copy("Resources")]),
     .target(
       name: "Simulation",
       dependencies: [
@@ -85,6 +87,30 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .testTarget(name: "ArchitectureTests"),
+    .testTarget(name: "AlarmEngineTests", dependencies: ["AlarmEngine", "Telemetry"]),
+    .testTarget(name: "PayloadDecodingTests", dependencies: ["PayloadDecoding", "Telemetry"]),
+    .testTarget(
+      name: "DeviceCatalogTests",
+      dependencies: ["DeviceCatalog", "Telemetry", "AlarmEngine", "PayloadDecoding"]),
+    .testTarget(name: "JournalTests", dependencies: ["Journal"]),
+    .testTarget(
+      name: "HazardLedgerTests",
+      dependencies: [
+        "HazardLedger", "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),
+    .testTarget(
+      name: "ConsoleTests",
+      dependencies: [
+        "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
   ]
 )
 
