@@ -226,9 +226,8 @@ private func copy(_ source: Span<UInt8>, to arena: UnsafeMutableRawBufferPointer
   guard !source.isEmpty else { return }
   precondition(at + source.count <= arena.count)
   unsafe source.withUnsafeBytes { bytes in
-    if let base = bytes.baseAddress {
-      unsafe (arena.baseAddress! + at).copyMemory(from: base, byteCount: bytes.count)
-    }
+    unsafe UnsafeMutableRawBufferPointer(rebasing: arena[at..<at + bytes.count])
+      .copyMemory(from: bytes)
   }
   at += source.count
 }

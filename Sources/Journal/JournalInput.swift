@@ -94,6 +94,7 @@ public protocol JournalStore: AnyObject, Sendable {
   /// - Parameters:
   ///   - inputs: What to append.
   ///   - firstSequence: The sequence of `inputs[0]`: at most ``lastSequence`` + 1.
+  /// - Throws: When nothing was appended, or it is not known; the same call may be made again.
   func append(_ inputs: [JournalInput], firstSequence: UInt64) throws
 
   /// Appends a batch: the form without an array per message; otherwise as the other `append`.
@@ -101,6 +102,7 @@ public protocol JournalStore: AnyObject, Sendable {
   /// - Parameters:
   ///   - batch: What to append.
   ///   - firstSequence: The sequence of the batch's first record: at most ``lastSequence`` + 1.
+  /// - Throws: When nothing was appended, or it is not known; the same call may be made again.
   func append(_ batch: borrowing JournalBatch, firstSequence: UInt64) throws
 
   /// Reads up to `limit` records from `sequence` on; damaged blocks are skipped and reported.

@@ -161,7 +161,8 @@ public final class Recording: Sendable {
   ///
   /// - Parameters:
   ///   - sequence: Where to begin; what lies before the first segment is passed over.
-  ///   - end: Where to end, inclusively; nil for the last record that there is when reading gets there.
+  ///   - end: Where to end, inclusively; nil for the last record that there is by then.
+  /// - Returns: A cursor before the first block.
   public func cursor(from sequence: UInt64, through end: UInt64? = nil) -> JournalCursor {
     JournalCursor(self, from: sequence, through: end)
   }

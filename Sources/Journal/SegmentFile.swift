@@ -68,7 +68,7 @@ final class SegmentFile: Sendable {
 
   /// Finds the block that holds `sequence` and decodes it.
   ///
-  /// - Parameter limit: The last sequence that the segment should hold, at least `sequence`.
+  /// `limit` is the last sequence that the segment should hold, at least `sequence`.
   func find(
     _ sequence: UInt64,
     limit: UInt64,
@@ -197,7 +197,7 @@ final class SegmentFile: Sendable {
 
   /// The last sequence that the file knows of: of its last block, or noted when it was closed.
   ///
-  /// - Parameter limit: The last sequence that the segment may hold.
+  /// `limit` is the last sequence that the segment may hold.
   func lastSequence(limit: UInt64, _ decoder: borrowing BlockDecoder) -> UInt64? {
     let noted = state.withLock { state -> UInt64? in
       guard let queue = open(&state) else { return nil }
