@@ -27,72 +27,105 @@ extension Engine {
     _ tap: inout Tap,
     _ out: inout [Transition]
   ) {
-    let channelColumn = batch.channel
-    let timeColumn = batch.time
-    let valueColumn = batch.value
-    let statusColumn = batch.status
-    let flagColumn = batch.flags
-    let originColumn = batch.originOffset
-    let count = channelColumn.count
-    precondition(
-      timeColumn.count == count && valueColumn.count == count && statusColumn.count == count
-        && flagColumn.count == count && originColumn.count == count,
-      "a batch has columns of unequal length"
-    )
-    let channelOf = channelColumn.span
-    let times = timeColumn.span
-    let values = valueColumn.span
-    let statuses = statusColumn.span
-    let flags = flagColumn.span
-    let origins = originColumn.span
-    let base = batch.baseSequence
-    let received = now
-    tally.readings += UInt64(count)
-    for index in 0..<count {
-      let channel = unsafe Int(channelOf[unchecked: index])
-      let time = unsafe times[unchecked: index]
-      let value = unsafe values[unchecked: index]
-      let special = unsafe statuses[unchecked: index] | flags[unchecked: index]
-      let sequence = unsafe base &+ UInt64(origins[unchecked: index])
-      if channel < channels.count {
-        let record = unsafe channels.row(unchecked: channel)
-        let profile = unsafe profiles.row(unchecked: Int(record.it.profile))
-        // Newer than the newest and not by too much, at a lag that says nothing new of the clock,
-        // and within the span that changes no limit: then nothing but arithmetic is left to do.
-        let isOrderly =
-          UInt64(bitPattern: time &- record.it.newest &- 1) < UInt64(profile.it.maxGap)
-        let lag = received &- time &- Int64(record.it.lagLow)
-        let isTimely = UInt64(bitPattern: lag) <= UInt64(profile.it.lagSpan)
-        let isCalm = record.it.calmLow <= value && value <= record.it.calmHigh
-        if record.it.key == fastKey && special == 0 && isOrderly && isTimely && isCalm {
-          let before = record.it.conditions
-          let after = measure(record, profile, time, value, hasPrevious: true)
-          if before != after { fireDeadlines(of: channel, before: time, &out) }
-          record.it.newest = time
-          record.it.value = value
-          record.it.sequence = sequence
-          record.it.conditions = after
-          if before != after { judge(channel, at: time, value, sequence, received, &out) }
-          tap.add(record, profile)
-          continue
+    tally.readings += UInt64(batch.count)
+    BatchColumns.with(batch) { columns in
+      let areKnown = columns.greatestChannel < channels.count
+      var first = 0
+      while first < columns.count {
+        let end = min(first + Self.stretch, columns.count)
+        let isPlain = areKnown && columns.arePlain(first..<end)
+        while first < end {
+          if isPlain {
+            // On the stack, so that its sums can live in registers.
+            var local = tap
+            first = applyPlain(columns, first..<end, &local, &out)
+            tap = local
+          }
+          // Where the plain way stops, or is closed, one reading takes the other.
+          if first < end {
+            let reading = columns.reading(first)
+            if take(reading, columns.sequence(first), &out) {
+              let record = channels.row(Int(reading.channel.rawValue))
+              tap.add(record, profiles.row(Int(record.it.profile)))
+            }
+            first += 1
+          }
         }
       }
-      let isMeasured = take(
-        Reading(
-          channel: ChannelIndex(rawValue: UInt32(channel)),
-          time: Timestamp(milliseconds: time),
-          value: value,
-          status: SourceStatus(rawValue: unsafe statuses[unchecked: index]) ?? .unknown,
-          flags: ReadingFlags(rawValue: unsafe flags[unchecked: index])
-        ),
-        sequence,
-        &out
-      )
-      if isMeasured {
-        let record = channels.row(channel)
-        tap.add(record, profiles.row(Int(record.it.profile)))
-      }
     }
+  }
+
+  /// Judges readings of known channels and normal status as long as they are orderly, timely and calm;
+  /// returns the first that is not.
+  @inline(__always)
+  private mutating func applyPlain<Tap: WindowTap>(
+    _ columns: BatchColumns,
+    _ range: Range<Int>,
+    _ tap: inout Tap,
+    _ out: inout [Transition]
+  ) -> Int {
+    let received = now
+    let fastKey = fastKey
+    let limit = columns.count - Self.lookahead
+    var index = range.lowerBound
+    while index < range.upperBound {
+      if index < limit {
+        unsafe prefetch(
+          columns.channel(index &+ Self.lookahead),
+          samplesOf: columns.channel(index &+ Self.lookahead / 2)
+        )
+      }
+      let time = columns.time(index)
+      let value = columns.value(index)
+      let channel = columns.channel(index)
+      let record = unsafe channels.row(unchecked: channel)
+      let profile = unsafe profiles.row(unchecked: Int(record.it.profile))
+      // Newer than the newest and not by too much, at a lag that says nothing new of the clock,
+      // and within the span that changes no limit: then nothing but arithmetic is left to do.
+      let gap = time &- record.it.newest
+      let isOrderly = UInt64(bitPattern: gap &- 1) < UInt64(profile.it.maxGap)
+      let lag = received &- time &- Int64(record.it.lagLow)
+      let isTimely = UInt64(bitPattern: lag) <= UInt64(profile.it.lagSpan)
+      guard
+        record.it.key == fastKey && isOrderly && isTimely && record.it.calmLow <= value
+          && value <= record.it.calmHigh
+      else { return index }
+      let sequence = columns.sequence(index)
+      let before = record.it.conditions
+      let after = measure(record, profile, time, value, hasPrevious: true, elapsed: gap)
+      if before != after { fireDeadlines(of: channel, before: time, &out) }
+      record.it.newest = time
+      record.it.value = value
+      record.it.sequence = sequence
+      record.it.conditions = after
+      if before != after { judge(channel, at: time, value, sequence, received, &out) }
+      tap.add(record, profile)
+      index &+= 1
+    }
+    return index
+  }
+
+  /// How many readings are looked over at once for anything special.
+  private static var stretch: Int { 256 }
+
+  /// How many readings ahead a channel's record is asked for; its window slots half as many.
+  private static var lookahead: Int { 16 }
+
+  /// Asks the caches for what readings to come will touch.
+  @inline(__always)
+  @unsafe
+  private func prefetch(_ channel: Int, samplesOf nearer: Int) {
+    let address = unsafe UnsafeRawPointer(channels.row(unchecked: channel).address)
+    unsafe prefetchLine(address)
+    unsafe prefetchLine(address + 64)
+    let record = unsafe channels.row(unchecked: nearer)
+    let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
+    guard mask > 0 else { return }
+    let line = Int(record.it.ring)
+    let values = unsafe ring.doubles(at: line)
+    unsafe prefetchLine(values + Int(record.it.tail & mask))
+    unsafe prefetchLine(values + Int(record.it.head & mask))
+    unsafe prefetchLine(ring.words(at: line, after: Int(mask) + 1) + Int(record.it.tail & mask))
   }
 
   /// The way of every reading that is not plainly in order; true when its value was judged.

@@ -161,17 +161,47 @@ extension Engine {
     _ values: UnsafeMutablePointer<Double>,
     _ mask: UInt32
   ) {
-    var position = record.it.tail
-    var low = unsafe values[Int(position & mask)]
+    let capacity = Int(mask) + 1
+    let first = Int(record.it.tail & mask)
+    let end = first + Int(record.it.head &- record.it.tail)
+    var low = unsafe values[first]
     var high = low
-    while position != record.it.head {
-      let value = unsafe values[Int(position & mask)]
-      low = value < low ? value : low
-      high = value > high ? value : high
-      position &+= 1
-    }
+    unsafe widen(&low, &high, by: values + first, count: min(end, capacity) - first)
+    if end > capacity { unsafe widen(&low, &high, by: values, count: end - capacity) }
     record.it.minimum = low
     record.it.maximum = high
+  }
+
+  /// Takes neighbouring samples into an extent, eight at a time.
+  @inline(__always)
+  private func widen(
+    _ low: inout Double,
+    _ high: inout Double,
+    by samples: UnsafeMutablePointer<Double>,
+    count: Int
+  ) {
+    var index = 0
+    if count >= 8 {
+      var lows = SIMD8(repeating: low)
+      var highs = SIMD8(repeating: high)
+      let raw = UnsafeRawPointer(samples)
+      while index + 8 <= count {
+        let next = unsafe raw.loadUnaligned(fromByteOffset: index * 8, as: SIMD8<Double>.self)
+        lows.replace(with: next, where: next .< lows)
+        highs.replace(with: next, where: next .> highs)
+        index += 8
+      }
+      for lane in 0..<8 {
+        low = lows[lane] < low ? lows[lane] : low
+        high = highs[lane] > high ? highs[lane] : high
+      }
+    }
+    while index < count {
+      let value = unsafe samples[index]
+      low = value < low ? value : low
+      high = value > high ? value : high
+      index += 1
+    }
   }
 
   @inline(never)

@@ -12,10 +12,19 @@ struct Column<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
   /// Makes a column of equal records, at addresses that begin a cache line.
   init(repeating element: Element, count: Int) {
     self.count = count
-    let raw = UnsafeMutableRawPointer.allocate(
-      byteCount: max(count, 1) * MemoryLayout<Element>.stride,
-      alignment: 128
-    )
+    let size = max(count, 1) * MemoryLayout<Element>.stride
+    let page = 1 << 21
+    let raw =
+      size < page / 4
+      ? UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 128)
+      : UnsafeMutableRawPointer.allocate(
+        byteCount: (size + page - 1) / page * page,
+        alignment: page
+      )
+    // Asked for before the first touch: at a million channels a page walk would cost more than a reading.
+    if size >= page / 4 {
+      unsafe preferLargePages(raw, (size + page - 1) / page * page)
+    }
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(count, 1))
     unsafe base.initialize(repeating: element, count: count)
   }

@@ -80,7 +80,7 @@ struct CompiledPlan {
           profile.features |= Profile.ewma
           profile.alpha = rule.low
           profile.thresholdSquared = rule.high * rule.high
-          profile.warmUp = UInt32(rule.staleAfter)
+          profile.warmUp = rule.warmUp
         case .limit, .physicalRange, .stale:
           break
         }
@@ -145,7 +145,7 @@ extension RuleParameters {
       kind = .ewma
       low = alpha
       high = deviations
-      staleAfter = Int64(warmUp)
+      self.warmUp = UInt32(warmUp)
     }
   }
 }

@@ -63,8 +63,10 @@ struct RuleParameters: BitwiseCopyable {
   var onDelay: Int64 = 0
   var offDelay: Int64 = 0
   var reAlarm: Int64 = 0
-  /// Milliseconds without a reading.
+  /// Milliseconds without a reading; 0 for every other kind.
   var staleAfter: Int64 = 0
+  /// Readings before an EWMA judges.
+  var warmUp: UInt32 = 0
 
   /// Which detector decides.
   enum Kind: UInt8 {
