@@ -32,7 +32,9 @@ let package = Package(
       name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
-    .target(name: "AlarmEngine", dependencies: ["Telemetry"]),
+    .systemLibrary(name: "CMemoryHints"),
+    .target(name: "AlarmEngine", dependencies: ["Telemetry", "CMemoryHints"]),
+    .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
       name: "DeviceCatalog",
@@ -84,6 +86,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftCSV", package: "SwiftCSV"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .testTarget(name: "ArchitectureTests"),

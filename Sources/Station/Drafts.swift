@@ -88,7 +88,7 @@ enum EventDraft {
     let paths = channels.compactMap { catalog?.channels[Int($0.rawValue)].path }
     return system(
       "source.death", subject: paths.first ?? "", record: record,
-      ["points": .array(paths.map(JSONValue.string)), "time": .integer(at.milliseconds)])
+      ["points": .array(paths.map(HazardLedger.JSONValue.string)), "time": .integer(at.milliseconds)])
   }
 
   static func refusedAct(
@@ -131,7 +131,7 @@ enum EventDraft {
   }
 
   private static func system(
-    _ event: String, subject: String, record: JournalRecord, _ members: [String: JSONValue]
+    _ event: String, subject: String, record: JournalRecord, _ members: [String: HazardLedger.JSONValue]
   ) -> LedgerDraft {
     var members = members
     members["event"] = .string(event)
@@ -139,12 +139,12 @@ enum EventDraft {
   }
 
   private static func draft(
-    _ kind: EntryKind, subject: String, record: JournalRecord, _ members: [String: JSONValue]
+    _ kind: EntryKind, subject: String, record: JournalRecord, _ members: [String: HazardLedger.JSONValue]
   ) -> LedgerDraft {
     LedgerDraft(
       time: Timestamp(milliseconds: record.input.received), kind: kind,
       subject: subject.filter { $0 != "\0" }, actor: "engine",
-      body: JSONValue.object(members).canonicalBytes(), origin: record.sequence)
+      body: HazardLedger.JSONValue.object(members).canonicalBytes(), origin: record.sequence)
   }
 }
 

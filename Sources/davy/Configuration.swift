@@ -2,6 +2,7 @@ import ArgumentParser
 import DeviceCatalog
 import Foundation
 import MQTTTransport
+import PayloadDecoding
 
 /// A service file with the catalog that it names, loaded and free of errors.
 struct LoadedConfiguration {

@@ -8,6 +8,7 @@ import Logging
 import MQTTTransport
 import ServiceLifecycle
 import Station
+import UnixSignals
 
 /// `davy serve`.
 struct Serve: AsyncParsableCommand {
@@ -118,6 +119,6 @@ struct Serve: AsyncParsableCommand {
           .appendingPathComponent("announced.cursor").path,
         start: 0)
     }
-    station.start(link: MQTTLink(client: client), announcer: announcer)
+    station.start(makeLink: { MQTTLink(client: client) }, announcer: announcer)
   }
 }
