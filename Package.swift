@@ -32,8 +32,7 @@ let package = Package(
       name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
-    .systemLibrary(name: "CMemoryHints"),
-    .target(name: "AlarmEngine", dependencies: ["Telemetry", "CMemoryHints"]),
+    .target(name: "AlarmEngine", dependencies: ["Telemetry"]),
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
