@@ -32,7 +32,8 @@ let package = Package(
       name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
-    .target(name: "AlarmEngine", dependencies: ["Telemetry"]),
+    .systemLibrary(name: "CPrefetch"),
+    .target(name: "AlarmEngine", dependencies: ["Telemetry", "CPrefetch"]),
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
