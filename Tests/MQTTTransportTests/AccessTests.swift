@@ -106,11 +106,10 @@ struct AccessTests {
       extra: "password_file %folder%/users",
       anonymous: false,
       prepare: { folder in
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/mosquitto_passwd")
-        process.arguments = ["-b", "-c", "\(folder)/users", "davy", "lamp-1815"]
-        try process.run()
-        process.waitUntilExit()
+        try ChildProcess.run(
+          "/usr/bin/mosquitto_passwd",
+          ["-b", "-c", "\(folder)/users", "davy", "lamp-1815"]
+        )
       }
     )
     let file = "\(folder)/password"
@@ -148,11 +147,10 @@ struct AccessTests {
       extra: "password_file %folder%/users",
       anonymous: false,
       prepare: { folder in
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/mosquitto_passwd")
-        process.arguments = ["-b", "-c", "\(folder)/users", "davy", "lamp-1815"]
-        try process.run()
-        process.waitUntilExit()
+        try ChildProcess.run(
+          "/usr/bin/mosquitto_passwd",
+          ["-b", "-c", "\(folder)/users", "davy", "lamp-1815"]
+        )
       }
     )
     var options = testOptions(port: broker.port)

@@ -47,14 +47,6 @@ extension TestBroker {
       done
       chmod 600 *.key
       """
-    let process = Process()
-    process.executableURL = URL(filePath: "/bin/sh")
-    process.arguments = ["-c", script]
-    process.currentDirectoryURL = URL(filePath: folder)
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw TestFailure("openssl made no certificates") }
+    try ChildProcess.run("/bin/sh", ["-c", "cd '\(folder)' && " + script])
   }
 }

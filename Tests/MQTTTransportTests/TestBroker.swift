@@ -13,7 +13,7 @@ final class TestBroker {
   let folder: String
   private let extra: String
   private let anonymous: Bool
-  private var process: Process?
+  private var process: ChildProcess?
 
   /// Writes the configuration and starts the broker; `%folder%` in `extra` is the broker's folder.
   init(
@@ -57,29 +57,27 @@ final class TestBroker {
       \(extra)
       """
     try configuration.write(toFile: "\(folder)/broker.conf", atomically: true, encoding: .utf8)
-    let process = Process()
-    process.executableURL = URL(filePath: Self.executable ?? "/usr/sbin/mosquitto")
-    process.arguments = ["-c", "\(folder)/broker.conf"]
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    self.process = process
+    process = try ChildProcess(
+      Self.executable ?? "/usr/sbin/mosquitto",
+      ["-c", "\(folder)/broker.conf"]
+    )
     try wait(until: "mosquitto takes connections") { Socket.connect(port: self.port) != nil }
   }
 
   /// Ends the broker in good order: it saves its sessions.
   func stop() {
-    process?.terminate()
-    process?.waitUntilExit()
-    process = nil
+    end(SIGTERM)
   }
 
   /// Ends the broker at once.
   func kill() {
-    guard let process else { return }
-    Glibc.kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
-    self.process = nil
+    end(SIGKILL)
+  }
+
+  private func end(_ signal: Int32) {
+    process?.signal(signal)
+    process?.wait()
+    process = nil
   }
 
   /// What the broker has logged.
