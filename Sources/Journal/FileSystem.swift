@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -92,7 +93,7 @@ extension FileSystem {
 
 /// Keeps a second writer out of a directory, across processes and within one.
 final class DirectoryLock: Sendable {
-  private let descriptor: Int32
+  private let descriptor: Atomic<Int32>
 
   init(directory: String) throws(JournalError) {
     let path = directory + "/LOCK"
@@ -111,10 +112,16 @@ final class DirectoryLock: Sendable {
     _ = unsafe text.utf8.span.withUnsafeBytes { bytes in
       unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, 0)
     }
-    self.descriptor = descriptor
+    self.descriptor = Atomic(descriptor)
   }
 
-  deinit { close(descriptor) }
+  deinit { release() }
+
+  /// Lets another writer in; once is enough.
+  func release() {
+    let descriptor = descriptor.exchange(-1, ordering: .acquiringAndReleasing)
+    if descriptor >= 0 { close(descriptor) }
+  }
 
   private static func holder(_ descriptor: Int32) -> Int32? {
     var bytes = [UInt8](repeating: 0, count: 16)

@@ -158,6 +158,17 @@ extension JournalError {
   }
 }
 
+extension Error {
+  /// True when the disk or the moment is at fault, not what the file holds: trying again may help.
+  var isOfTheMoment: Bool {
+    if let error = self as? DatabaseError { return !error.isCorruption }
+    switch self as? JournalError {
+    case .diskFull, .io: return true
+    default: return false
+    }
+  }
+}
+
 extension DatabaseError {
   /// True when the file's content is at fault, not the disk, the permissions or the moment.
   var isCorruption: Bool {

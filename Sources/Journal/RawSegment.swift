@@ -23,12 +23,19 @@ final class RawSegment: Sendable {
   /// Remains of blocks that cannot be read, by what seems to be their first sequence.
   let traces: [Trace]
 
+  /// True when the file's head says that it is one.
+  let isSegment: Bool
+
   private let pages: SQLitePages
 
   /// Scans the file once; keeps a few words a block.
   init(path: String, sequences: ClosedRange<UInt64>) throws(JournalError) {
     pages = try SQLitePages(path: path)
     (entries, traces) = Self.scan(pages, sequences)
+    var head = [UInt8](repeating: 0, count: SQLitePages.size)
+    isSegment =
+      pages.read(1, into: &head)
+      && Int64(SQLitePages.word(head.span, 68)) == Segment.applicationID
   }
 
   /// Index of the first block that ends at or after `sequence`; `entries.count` when none does.

@@ -27,7 +27,7 @@ final class SegmentFile: Sendable {
 
   private struct State: Sendable {
     var queue: DatabaseQueue?
-    /// Why SQLite cannot open the file; a later attempt is not made.
+    /// Why SQLite could not open the file when that was last tried.
     var problem: JournalError?
     /// The scan past SQLite, once it was needed.
     var raw: RawSegment?
@@ -136,9 +136,12 @@ final class SegmentFile: Sendable {
       }
     }
     let gap = sequence...(next.map { $0.header.first - 1 } ?? limit)
+    // The remains of a damaged block tell its first sequence, which may lie before the one asked for.
+    let start = index > 0 ? raw.entries[index - 1].header.last + 1 : first
+    let whole = min(start, sequence)...gap.upperBound
     return .damage(
       gap,
-      raw.cause(of: gap) ?? problem.map { .unopenable("\($0)") } ?? .missing
+      raw.cause(of: whole) ?? problem.map { .unopenable("\($0)") } ?? .missing
     )
   }
 
@@ -221,6 +224,16 @@ final class SegmentFile: Sendable {
     return [noted, found].compactMap(\.self).max()
   }
 
+  /// As `lastSequence`, but an empty segment ends before its first; nil when it cannot be read.
+  func readableLast(limit: UInt64) -> UInt64? {
+    if let last = lastSequence(limit: limit, BlockDecoder()) { return last }
+    let isEmpty = state.withLock { state in
+      if open(&state) != nil { return true }
+      return state.raw.map { $0.isSegment && $0.traces.isEmpty } ?? false
+    }
+    return isEmpty ? first - 1 : nil
+  }
+
   /// The smallest range that holds every record received in `range`; whole blocks.
   func sequences(received range: Range<Int64>, limit: UInt64) -> ClosedRange<UInt64>? {
     state.withLock { state in
@@ -273,9 +286,9 @@ final class SegmentFile: Sendable {
 
   private func open(_ state: inout State) -> DatabaseQueue? {
     if let queue = state.queue { return queue }
-    guard state.problem == nil else { return nil }
     do throws(JournalError) {
       state.queue = try Segment.openForReading(path)
+      state.problem = nil
     } catch {
       state.problem = error
     }

@@ -105,7 +105,8 @@ public final class SegmentJournal: JournalStore {
   ///   - firstSequence: The sequence of `inputs[0]`: at most ``lastSequence`` + 1.
   /// - Throws: ``JournalError/diskFull(path:)`` and others, each with what helps.
   public func append(
-    _ inputs: [JournalInput], firstSequence: UInt64
+    _ inputs: [JournalInput],
+    firstSequence: UInt64
   ) throws(JournalError) {
     try append(JournalBatch(inputs), firstSequence: firstSequence)
   }
@@ -180,9 +181,10 @@ public final class SegmentJournal: JournalStore {
 
   /// Closes the newest segment in order, so that the directory holds plain files only.
   ///
-  /// Later appends throw; reading goes on to work.
+  /// Later appends throw, and another writer may open the directory; reading goes on to work.
   public func close() throws(JournalError) {
     try writer.withLock { writer throws(JournalError) in try writer.close() }
+    lock.release()
   }
 
   /// Runs SQL on the writing connection, for tests; returns the first value as text.

@@ -25,6 +25,8 @@ struct SegmentWriter: ~Copyable {
   private let contents: Recording
   private var encoder = BlockEncoder()
   private var active: Active?
+  /// The newest segment, while the disk is too full or too ill to open it for appending.
+  private var unopened: SegmentFile?
   /// A commit has failed: what is on disk has to be looked at before the next.
   private var isUncertain = false
   private var isClosed = false
@@ -50,6 +52,10 @@ struct SegmentWriter: ~Copyable {
         active = nil
         seal(newest)
       }
+      if let newest = unopened {
+        unopened = nil
+        leftOpen.append(newest)
+      }
       next = options.sequenceFloor + 1
     }
     contents.setLast(next - 1)
@@ -68,8 +74,34 @@ struct SegmentWriter: ~Copyable {
       latestReceived = header?.latestReceived ?? .min
     } catch {
       note(newest, "\(error)")
-      // How far it reached is unknown, so go on where no segment that begins there can have been.
-      next = newest.first + Segment.maximumSpan
+      let limit = newest.first + (Segment.maximumSpan - 1)
+      if error.isOfTheMoment, let last = newest.readableLast(limit: limit) {
+        // A full disk, for example. Readers see how far it reaches; it is opened when there is room.
+        unopened = newest
+        next = last + 1
+      } else {
+        // How far it reached is unknown, so go on where no segment that begins there can have been.
+        next = newest.first + Segment.maximumSpan
+      }
+    }
+  }
+
+  /// Opens the segment that could not be opened at the start.
+  private mutating func openUnopened() throws(JournalError) {
+    guard let file = unopened else { return }
+    do {
+      let (opened, header) = try open(file)
+      unopened = nil
+      let found = header.map { $0.last + 1 } ?? file.first
+      faults.removeAll { $0.segment == file.path }
+      if found < next { return seal(opened) }
+      next = found
+      active = opened
+      contents.setLast(next - 1)
+    } catch {
+      if error.isOfTheMoment { try JournalError.mapping(file.path) { throw error } }
+      unopened = nil
+      try leave(file, "\(error)")
     }
   }
 
@@ -131,6 +163,7 @@ struct SegmentWriter: ~Copyable {
     guard batch.byteCount <= BlockFormat.maximumBlockSize, batch.count <= Segment.maximumSpan else {
       throw .tooLarge(bytes: batch.byteCount, records: batch.count)
     }
+    try openUnopened()
     if isUncertain { try recover() }
     guard firstSequence > 0, firstSequence <= next else {
       throw .gap(expected: next, given: firstSequence)
@@ -278,12 +311,16 @@ struct SegmentWriter: ~Copyable {
     guard let damaged = active else { return }
     active = nil
     try? damaged.queue.close()
-    note(damaged.file, reason)
-    // An empty one has the name that its successor needs.
-    guard damaged.file.first == next else { return }
-    contents.remove(damaged.file)
-    for suffix in ["-wal", "-shm"] { try FileSystem.remove(damaged.file.path + suffix) }
-    try FileSystem.move(damaged.file.path, to: damaged.file.path + ".damaged")
+    try leave(damaged.file, reason)
+  }
+
+  private mutating func leave(_ file: SegmentFile, _ reason: String) throws(JournalError) {
+    note(file, reason)
+    // One without a block has the name that its successor needs.
+    guard file.first == next else { return }
+    contents.remove(file)
+    for suffix in ["-wal", "-shm"] { try FileSystem.remove(file.path + suffix) }
+    try FileSystem.move(file.path, to: file.path + ".damaged")
   }
 
   private mutating func rotateIfDue(before batch: JournalBatch) throws(JournalError) {
