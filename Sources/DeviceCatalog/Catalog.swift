@@ -104,6 +104,10 @@ public struct ChannelDescription: Codable, Sendable {
   public var responsible: [String]
   /// How sent values become the channel's, when they are not taken as they are.
   public var conversion: String?
+  /// Molar volume of that conversion, L/mol, when it is one of ppm and mg/m³.
+  public var molarVolume: Double?
+  /// Where it is defined.
+  public var place: Place
 }
 
 /// A rule as the catalog knows it: what an operator reads beside an alarm.
@@ -138,6 +142,16 @@ public struct RuleDescription: Codable, Sendable {
   public var source: RuleSource
   /// Who allowed the site to differ.
   public var deviation: ApprovedDeviation?
+  /// The condition must last this long before it is an alarm, ms.
+  public var onDelayMilliseconds: Int64
+  /// The standard fixes where the alarm ends.
+  public var hasFixedRestore: Bool
+  /// The site has set another restore value than the profile.
+  public var isRestoreChanged: Bool
+  /// A cut-off belongs to this alarm, which a signal must prove.
+  public var needsFeedback: Bool
+  /// Row of the channel that proves it.
+  public var feedback: UInt32?
   /// What the operator is to do.
   public var response: LocalizedText
   /// Where the rule, or the site's figure for it, stands.

@@ -13,6 +13,8 @@ struct CatalogCompiler {
   private(set) var rules: [RuleDescription] = []
   private(set) var devices: [DeviceDescription] = []
 
+  /// Cut-off proofs named by rules, to be found when all channels are there.
+  private var feedbacks: [(rule: Int, channel: String, place: Place)] = []
   private var names: [StableID: String] = [:]
   private var payloadNames: [String: Place] = [:]
 
@@ -41,11 +43,36 @@ struct CatalogCompiler {
       seen[file.enterprise.id] = file.enterprise.place
       for device in file.devices { compile(device, of: file.enterprise) }
     }
+    linkFeedbacks()
     checkPlan()
     do throws(TopicTemplateError) {
       decodingPlan.routes += try RouteSpec.standard()
     } catch {
       preconditionFailure("a built-in topic template is malformed: \(error)")
+    }
+  }
+
+  private mutating func linkFeedbacks() {
+    let rows = Dictionary(
+      channels.map { ("\($0.enterprise)/\($0.device)/\($0.point)", $0.index) },
+      uniquingKeysWith: { first, _ in first }
+    )
+    for feedback in feedbacks {
+      guard feedback.rule < rules.count else { continue }
+      if let row = rows[feedback.channel] {
+        rules[feedback.rule].feedback = row
+      } else {
+        let name = feedback.channel.split(separator: "/").dropFirst().joined(separator: "/")
+        log.report(
+          .unknownReference(
+            kind: "channel",
+            kindZh: "通道",
+            name: name,
+            suggestion: nearest(feedback.channel, among: rows.keys.sorted())
+          ),
+          at: feedback.place
+        )
+      }
     }
   }
 
@@ -173,13 +200,22 @@ struct CatalogCompiler {
         ),
         position: spec.position,
         responsible: point.responsible.isEmpty ? responsible : point.responsible,
-        conversion: point.conversion
+        conversion: point.conversion,
+        molarVolume: point.molarVolume,
+        place: point.place
       )
       guard claim(channel.path, at: point.place) else { continue }
       enginePlan.channels.append(ChannelPlan(id: StableID(name: channel.path), device: row))
       channels.append(channel)
       entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
-      for rule in resolver.rules(of: point) { add(rule, to: channel) }
+      for rule in resolver.rules(of: point) {
+        if let wanted = resolver.feedback(of: rule, at: point) {
+          feedbacks.append(
+            (rule: rules.count, channel: "\(enterprise.id)/\(wanted.value)", place: wanted.place)
+          )
+        }
+        add(rule, to: channel)
+      }
     }
     decodingPlan.devices.append(entry)
     resolver.reportUnused()
@@ -217,6 +253,11 @@ struct CatalogCompiler {
         isLooserThanBound: rule.isLooserThanBound,
         source: rule.source,
         deviation: rule.deviation,
+        onDelayMilliseconds: rule.onDelay,
+        hasFixedRestore: rule.profile.fixedRestore,
+        isRestoreChanged: rule.isRestoreChanged,
+        needsFeedback: rule.profile.feedback != nil,
+        feedback: nil,
         response: rule.profile.response,
         place: rule.place
       )

@@ -187,8 +187,8 @@ final class DeviceResolver {
     let unit = point.profile.unit
     if let direct = sent.conversion(to: unit) {
       (point.scale, point.offset) = direct
-      point.conversion = "\(unit.symbol) = \(plain(direct.scale)) × \(sent.symbol)"
-      if direct.offset != 0 { point.conversion? += " + \(plain(direct.offset))" }
+      point.conversion = "\(unit.symbol) = \(brief(direct.scale)) × \(sent.symbol)"
+      if direct.offset != 0 { point.conversion? += " + \(brief(direct.offset))" }
       return
     }
     let formula = override.formula ?? rows.values.compactMap(\.formula).first
@@ -208,9 +208,10 @@ final class DeviceResolver {
       return
     }
     (point.scale, point.offset) = factors
+    point.molarVolume = volume
     point.conversion =
-      "\(unit.symbol) = \(plain(factors.scale)) × \(sent.symbol) "
-      + "(\(formula), M \(plain(mass)) g/mol, \(plain(volume)) L/mol)"
+      "\(unit.symbol) = \(brief(factors.scale)) × \(sent.symbol) "
+      + "(\(formula), M \(brief(mass)) g/mol, \(plain(volume)) L/mol)"
   }
 
   // MARK: rules
@@ -262,6 +263,10 @@ final class DeviceResolver {
       resolved.detector = .limit(limit)
       resolved.setpoint = limit.setpoint
       resolved.isHigh = limit.comparison.isHigh
+      if let until, let value = figure(until.quantity) {
+        let moved = until.quantity == when.quantity ? limit.setpoint : value
+        resolved.isRestoreChanged = limit.restore != moved
+      }
       resolved.restore = limit.restore
       let unit = point.profile.unit.symbol
       let back = limit.comparison.isHigh ? "<" : ">"
@@ -422,8 +427,29 @@ final class DeviceResolver {
     }
   }
 
+  /// Name of a rule of this device that the site gave a feedback for.
+  func feedback(of rule: ResolvedRule, at point: ResolvedPoint) -> DeviceSpec.Placed<String>? {
+    let name = "\(point.profile.id).\(rule.profile.id)"
+    if let given = spec.feedback[name] { return given }
+    guard let own = rule.profile.feedback?.point,
+      !spec.without.contains(where: { $0.value == own })
+    else { return nil }
+    return DeviceSpec.Placed(value: "\(spec.id)/\(own)", place: rule.place)
+  }
+
   /// Reports limits that the site sets for rules that the profile does not have.
   func reportUnused() {
+    for (name, value) in spec.feedback.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
+      log.report(
+        .unknownReference(
+          kind: "rule",
+          kindZh: "规则",
+          name: name,
+          suggestion: nearest(name, among: known.sorted())
+        ),
+        at: value.place
+      )
+    }
     for (name, override) in spec.limits.sorted(by: { $0.key < $1.key })
     where !usedLimits.contains(name) {
       if known.contains(name) {
@@ -463,6 +489,7 @@ struct ResolvedPoint {
   var scale = 1.0
   var offset = 0.0
   var conversion: String?
+  var molarVolume: Double?
   var place: Place
 
   /// The decoder's row for it.
@@ -495,6 +522,7 @@ struct ResolvedRule {
   var condition = ""
   var bound: String?
   var isLooserThanBound = false
+  var isRestoreChanged = false
   var source: RuleSource
   var deviation: ApprovedDeviation?
   var place: Place

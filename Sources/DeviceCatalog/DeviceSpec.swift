@@ -21,6 +21,8 @@ struct DeviceSpec: Sendable {
   var positionPlace: Place?
   var responsible: [Placed<String>] = []
   var statusCodes: Placed<String>?
+  /// Rule → `device/point` of the same enterprise that proves its cut-off.
+  var feedback: [String: Placed<String>] = [:]
   var clockTolerance: Int64?
   var reorderAllowance: Int64?
 
@@ -58,6 +60,9 @@ struct DeviceSpec: Sendable {
       spec.positionPlace = value.place
     }
     spec.responsible = people(map["responsible"])
+    for (key, _, value) in map["feedback"]?.map()?.entries() ?? [] {
+      spec.feedback[key] = placedString(value)
+    }
     spec.clockTolerance = map["clock-tolerance"]?.milliseconds()
     spec.reorderAllowance = map["reorder-allowance"]?.milliseconds()
     map.finish()

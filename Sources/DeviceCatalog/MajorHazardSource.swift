@@ -15,6 +15,15 @@ public struct MajorHazardSource: Codable, Sendable {
     /// β: correction for the chemical's danger.
     public var beta: Double
 
+    /// Makes a substance.
+    public init(name: String, category: String?, quantity: Double, critical: Double, beta: Double) {
+      self.name = name
+      self.category = category
+      self.quantity = quantity
+      self.critical = critical
+      self.beta = beta
+    }
+
     /// q/Q.
     public var share: Double { quantity / critical }
   }
@@ -46,6 +55,23 @@ public struct MajorHazardSource: Codable, Sendable {
   public var guarantors: [String: String]
   /// Where it is defined.
   public var place: Place
+
+  /// Makes a hazard source.
+  public init(
+    id: String,
+    name: LocalizedText,
+    exposedPeople: Int,
+    substances: [Substance],
+    guarantors: [String: String],
+    place: Place
+  ) {
+    self.id = id
+    self.name = name
+    self.exposedPeople = exposedPeople
+    self.substances = substances
+    self.guarantors = guarantors
+    self.place = place
+  }
 
   /// S = Σ qᵢ/Qᵢ.
   public var sum: Double { substances.reduce(0) { $0 + $1.share } }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What can be wrong with a configuration file, with its words in both languages.
 enum Problem {
   case syntax(problem: String)
@@ -230,4 +232,13 @@ enum Problem {
 func plain(_ value: Double) -> String {
   if value == value.rounded(), abs(value) < 1e15 { return "\(Int64(value))" }
   return "\(value)"
+}
+
+/// A number for a sentence: at most six significant digits.
+func brief(_ value: Double) -> String {
+  guard value.isFinite, value != 0 else { return plain(value) }
+  let digits = 5 - Int(log10(abs(value)).rounded(.down))
+  guard (0...15).contains(digits) else { return plain(value) }
+  let power = pow(10, Double(digits))
+  return plain((value * power).rounded() / power)
 }

@@ -155,9 +155,17 @@ struct RuleProfile: Sendable {
   var only: [RowCondition]
   /// Exists only where the site gives a figure.
   var isOptional: Bool
+  /// Something must be cut or closed when this alarm comes, and a signal must prove it.
+  var feedback: FeedbackProfile?
   /// The standard requires the restore value to equal the set-point, or fixes it.
   var fixedRestore: Bool
   var place: Place
+}
+
+/// The proof that a cut-off happened.
+struct FeedbackProfile: Sendable {
+  /// Point of the same device that proves it; nil when the site must name one of another device.
+  var point: String?
 }
 
 /// What makes a rule's condition true, before its figures are known.

@@ -333,6 +333,7 @@ struct ProfileReader {
       response: response ?? LocalizedText(zh: "", en: ""),
       only: conditions(map["only"], choices: choices),
       isOptional: map["optional"]?.bool() ?? false,
+      feedback: feedback(map["feedback"]),
       fixedRestore: map["fixed-restore"]?.bool() ?? false,
       place: place
     )
@@ -340,6 +341,15 @@ struct ProfileReader {
       detector != nil
     else { return nil }
     return rule
+  }
+
+  /// Reads `feedback: required` or `feedback: {point: inlet-valve}`.
+  private func feedback(_ value: YAMLValue?) -> FeedbackProfile? {
+    guard let value else { return nil }
+    if value.scalarText == "required" { return FeedbackProfile(point: nil) }
+    guard let map = value.map() else { return nil }
+    defer { map.finish() }
+    return FeedbackProfile(point: map.required("point")?.identifier())
   }
 
   private func detector(_ map: YAMLMap) -> DetectorProfile? {
@@ -391,6 +401,17 @@ struct ProfileReader {
         check(range.high, at: point.place)
       }
       for rule in point.rules {
+        if let name = rule.feedback?.point, !profile.points.contains(where: { $0.id == name }) {
+          log.report(
+            .unknownReference(
+              kind: "point",
+              kindZh: "测点",
+              name: name,
+              suggestion: nearest(name, among: profile.points.map(\.id))
+            ),
+            at: rule.place
+          )
+        }
         if let bound = rule.bound { check(bound.quantity, at: rule.place) }
         guard case .limit(let when, let until, let deadband) = rule.detector else { continue }
         check(when.quantity, at: rule.place)

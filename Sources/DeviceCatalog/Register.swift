@@ -91,6 +91,25 @@ public struct Area: Codable, Sendable {
   /// Where it is defined.
   public var place: Place
 
+  /// Makes an area.
+  public init(
+    id: String,
+    path: String,
+    name: LocalizedText,
+    fence: [Coordinates],
+    responsible: [String],
+    hazardSource: String?,
+    place: Place
+  ) {
+    self.id = id
+    self.path = path
+    self.name = name
+    self.fence = fence
+    self.responsible = responsible
+    self.hazardSource = hazardSource
+    self.place = place
+  }
+
   /// True when the position lies inside the fence; nil when there is no fence.
   public func contains(_ position: Coordinates) -> Bool? {
     guard fence.count >= 3 else { return nil }

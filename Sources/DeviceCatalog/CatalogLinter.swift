@@ -1,0 +1,340 @@
+import AlarmEngine
+
+extension Catalog {
+  /// What is allowed but questionable: the limit linter.
+  ///
+  /// - Parameter date: The day for which editions are judged; the linter reads no clock.
+  /// - Returns: Warnings and notes, by file and line.
+  public func lint(on date: CalendarDate) -> [Finding] {
+    var linter = CatalogLinter(catalog: self, date: date)
+    linter.run()
+    return linter.findings.sorted(by: Finding.order)
+  }
+}
+
+/// Walks a catalog and says what a safety engineer should look at.
+private struct CatalogLinter {
+  let catalog: Catalog
+  let date: CalendarDate
+  private(set) var findings: [Finding] = []
+
+  init(catalog: Catalog, date: CalendarDate) {
+    self.catalog = catalog
+    self.date = date
+  }
+
+  mutating func run() {
+    for rule in catalog.rules { check(rule) }
+    checkInstruments()
+    checkChannels()
+    checkEditions()
+    checkExposurePolicy()
+    for enterprise in catalog.enterprises { check(enterprise) }
+  }
+
+  private mutating func add(
+    _ severity: Finding.Severity,
+    _ code: String,
+    at place: Place,
+    clause: String? = nil,
+    zh: String,
+    en: String,
+    remedyZh: String,
+    remedyEn: String
+  ) {
+    findings.append(
+      Finding(
+        severity: severity,
+        code: code,
+        place: place,
+        message: LocalizedText(zh: zh, en: en),
+        remedy: LocalizedText(zh: remedyZh, en: remedyEn),
+        clause: clause
+      )
+    )
+  }
+
+  /// Where the device of a rule stands: what a site's engineer can change.
+  private func device(of rule: RuleDescription) -> DeviceDescription? {
+    let row = catalog.enginePlan.channels[Int(rule.channel)].device
+    return catalog.devices[Int(row)]
+  }
+
+  // MARK: rules
+
+  private mutating func check(_ rule: RuleDescription) {
+    let clause = rule.source.origin == .standard ? rule.source.citation : nil
+    if rule.isLooserThanBound, let bound = rule.bound, let deviation = rule.deviation {
+      add(
+        .warning,
+        "looser-than-standard",
+        at: rule.place,
+        clause: clause,
+        zh: "\(rule.fullName)：\(rule.condition) 宽于标准 \(bound)，由 \(deviation.approvedBy) 于 "
+          + "\(deviation.approvedOn) 批准（\(deviation.reason)）",
+        en:
+          "\(rule.fullName): \(rule.condition) is looser than the standard's \(bound); approved by "
+          + "\(deviation.approvedBy) on \(deviation.approvedOn) (\(deviation.reason))",
+        remedyZh: "恢复到标准限值，或定期复审该批准",
+        remedyEn: "return to the standard's bound, or review the approval regularly"
+      )
+    }
+    if rule.hasFixedRestore, rule.isRestoreChanged {
+      add(
+        .warning,
+        "hysteresis-changed",
+        at: rule.place,
+        clause: clause,
+        zh: "\(rule.fullName)：标准规定了恢复值，现场改为 \(rule.restore.map(plain) ?? "?") \(rule.unit)",
+        en: "\(rule.fullName): the standard fixes where this ends, and the site has moved it to "
+          + "\(rule.restore.map(plain) ?? "?") \(rule.unit)",
+        remedyZh: "删除 deadband/restore；抖动请用 off-delay",
+        remedyEn: "remove deadband or restore; against chatter use off-delay"
+      )
+    }
+    let channel = catalog.channels[Int(rule.channel)]
+    if rule.onDelayMilliseconds > 0, rule.source.origin == .standard,
+      channel.kind == .gas || channel.kind == .oxygen
+    {
+      add(
+        .warning,
+        "delayed-gas-alarm",
+        at: rule.place,
+        clause: clause,
+        zh: "\(rule.fullName)：法定气体报警带有 \(plain(Double(rule.onDelayMilliseconds) / 1000)) s 延时",
+        en: "\(rule.fullName): a legal gas alarm is delayed by "
+          + "\(plain(Double(rule.onDelayMilliseconds) / 1000)) s",
+        remedyZh: "去掉 on-delay；确需时须公开显示延时（GB 16808-2025 5.5.1.3）",
+        remedyEn: "remove on-delay; a delay must at least be displayed (GB 16808-2025 5.5.1.3)"
+      )
+    }
+    if rule.needsFeedback, rule.feedback == nil, let device = device(of: rule) {
+      add(
+        .warning,
+        "cut-off-unproven",
+        at: device.place,
+        clause: clause,
+        zh: "\(rule.fullName) 要求切断，但没有反馈信号证明切断已执行",
+        en: "\(rule.fullName) demands a cut-off, and no signal proves that it happened",
+        remedyZh: "接入阀位/馈电信号，并在设备的 feedback 下写明“设备/测点”",
+        remedyEn:
+          "connect the valve or feed signal and name \"device/point\" under the device's \"feedback\""
+      )
+    }
+    if rule.source.origin == .standard, rule.source.mark == .unverified,
+      let device = device(of: rule)
+    {
+      let note = rule.source.note.map { (" (\($0.zh))", " (\($0.en))") } ?? ("", "")
+      add(
+        .info,
+        "unverified-limit",
+        at: device.place,
+        clause: clause,
+        zh: "\(rule.fullName)：限值出处未经核对\(note.0)",
+        en: "\(rule.fullName): the figure's source has not been verified\(note.1)",
+        remedyZh: "与标准原文核对后更新型谱的 mark",
+        remedyEn: "compare with the standard and update the profile's mark"
+      )
+    }
+  }
+
+  /// HH and H on one instrument: the switch that is to save the tank must not share the gauge's fault.
+  private mutating func checkInstruments() {
+    for channel in catalog.channels where channel.kind == .level {
+      let rules = catalog.rules.filter { $0.channel == channel.index }
+      for (outer, inner) in [(AlarmLevel.highHigh, AlarmLevel.high), (.lowLow, .low)] {
+        guard let far = rules.first(where: { $0.level == outer }),
+          rules.contains(where: { $0.level == inner })
+        else { continue }
+        add(
+          .warning,
+          "shared-instrument",
+          at: far.place,
+          clause: "GB 50074-2014 15.1",
+          zh: "\(channel.path)：\(outer.rawValue) 与 \(inner.rawValue) 由同一仪表给出",
+          en: "\(channel.path): \(outer.rawValue) and \(inner.rawValue) come from one instrument",
+          remedyZh: "\(outer.rawValue) 用独立仪表（如 level-hh）",
+          remedyEn: "give \(outer.rawValue) an instrument of its own (such as level-hh)"
+        )
+      }
+    }
+  }
+
+  // MARK: channels
+
+  private mutating func checkChannels() {
+    for channel in catalog.channels {
+      if channel.responsible.isEmpty {
+        add(
+          .warning,
+          "nobody-responsible",
+          at: channel.place,
+          zh: "\(channel.path)：没有责任人",
+          en: "\(channel.path): nobody is responsible",
+          remedyZh: "在设备、区域、站点或企业处写 responsible",
+          remedyEn: "name somebody under \"responsible\" of device, area, site or enterprise"
+        )
+      }
+      guard let volume = channel.molarVolume, let conversion = channel.conversion else { continue }
+      let usual = volume == 22.4
+      add(
+        usual ? .info : .warning,
+        "molar-volume",
+        at: channel.place,
+        zh: "\(channel.path)：\(conversion)" + (usual ? "" : "；国内 ppm 报警值按 22.4 L/mol 换算"),
+        en: "\(channel.path): \(conversion)"
+          + (usual ? "" : "; Chinese ppm set-points were made with 22.4 L/mol"),
+        remedyZh: "与仪表说明书核对摩尔体积",
+        remedyEn: "compare the molar volume with the instrument's manual"
+      )
+    }
+    for device in catalog.devices {
+      guard let position = device.position, let area = area(of: device),
+        area.contains(position) == false
+      else { continue }
+      add(
+        .warning,
+        "outside-fence",
+        at: device.place,
+        zh: "\(device.path)：位置不在区域“\(area.name.zh)”的围栏内",
+        en: "\(device.path): stands outside the fence of \"\(area.name.en)\"",
+        remedyZh: "更正坐标或围栏",
+        remedyEn: "correct the position or the fence"
+      )
+    }
+  }
+
+  private func area(of device: DeviceDescription) -> Area? {
+    for enterprise in catalog.enterprises {
+      for site in enterprise.sites {
+        for area in site.areas where device.path == "\(area.path)/\(device.id)" { return area }
+      }
+    }
+    return nil
+  }
+
+  // MARK: editions
+
+  private mutating func checkEditions() {
+    for standard in catalog.standards {
+      let users = catalog.rules.count { $0.source.standard == standard.id }
+      guard users > 0 else { continue }
+      let successor = standard.replacedBy.map { ("，由 \($0) 代替", ", replaced by \($0)") } ?? ("", "")
+      if let until = standard.effectiveUntil, until < date {
+        add(
+          .warning,
+          "edition-expired",
+          at: standard.place,
+          clause: standard.id,
+          zh: "\(standard.id) 已于 \(until) 失效\(successor.0)，仍有 \(users) 条规则引用",
+          en: "\(standard.id) went out of force on \(until)\(successor.1); \(users) rules cite it",
+          remedyZh: "改用现行版本并核对数值",
+          remedyEn: "move to the edition in force and check the figures"
+        )
+      } else if let from = standard.effectiveFrom, date < from {
+        add(
+          .warning,
+          "edition-not-in-force",
+          at: standard.place,
+          clause: standard.id,
+          zh: "\(standard.id) 自 \(from) 起施行，现有 \(users) 条规则引用",
+          en: "\(standard.id) comes into force on \(from); \(users) rules cite it already",
+          remedyZh: "施行前按旧版执行，或确认提前采用",
+          remedyEn: "keep the old edition until then, or confirm early use"
+        )
+      } else if standard.effectiveFrom == nil {
+        add(
+          .info,
+          "edition-date-unknown",
+          at: standard.place,
+          clause: standard.id,
+          zh: "\(standard.id) 的施行日期未核实",
+          en: "the day on which \(standard.id) came into force is not established",
+          remedyZh: "核对后填写 from",
+          remedyEn: "look it up and fill in \"from\""
+        )
+      }
+    }
+  }
+
+  // MARK: enterprises
+
+  /// Which exposure limit sets level 1 is a decision, and the looser one must be a conscious one.
+  private mutating func checkExposurePolicy() {
+    let profiles = catalog.profiles.filter { profile in
+      profile.values.contains { $0.by == "oel-policy" }
+    }.map(\.id)
+    for enterprise in catalog.enterprises {
+      let users = catalog.devices.filter {
+        $0.path.hasPrefix("\(enterprise.id)/") && profiles.contains($0.profile)
+      }
+      guard !users.isEmpty else { continue }
+      switch enterprise.policies["oel-policy"] {
+      case nil:
+        add(
+          .info,
+          "oel-policy",
+          at: enterprise.place,
+          clause: "GB/T 50493-2019 5.5.2",
+          zh: "未写明 oel-policy，按较严的 PC-TWA 执行",
+          en: "oel-policy is not stated; the stricter PC-TWA is taken",
+          remedyZh: "在 policies 下写明 pc-twa 或 pc-stel",
+          remedyEn: "state pc-twa or pc-stel under \"policies\""
+        )
+      case "pc-stel":
+        add(
+          .warning,
+          "oel-policy",
+          at: enterprise.place,
+          clause: "GB/T 50493-2019 5.5.2",
+          zh: "没有 MAC 的气体按 PC-STEL 设一级报警，宽于 PC-TWA",
+          en: "gases without a MAC have level 1 at the PC-STEL, looser than the PC-TWA",
+          remedyZh: "确认该选择有书面依据，否则改为 pc-twa",
+          remedyEn: "confirm that there is a written ground, else choose pc-twa"
+        )
+      default: break
+      }
+    }
+  }
+
+  private mutating func check(_ enterprise: Enterprise) {
+    for person in enterprise.people where person.phone == nil {
+      add(
+        .info,
+        "no-telephone",
+        at: person.place,
+        zh: "\(person.name) 没有电话，无法叫应",
+        en: "\(person.name) has no telephone and cannot be called",
+        remedyZh: "补上 phone",
+        remedyEn: "add \"phone\""
+      )
+    }
+    for site in enterprise.sites {
+      for source in site.hazardSources {
+        if !source.isMajor {
+          add(
+            .info,
+            "not-major",
+            at: source.place,
+            clause: "GB 18218-2018",
+            zh: "“\(source.name.zh)”不构成重大危险源：\(source.arithmetic)",
+            en: "\"\(source.name.en)\" is no major hazard source: \(source.arithmetic)",
+            remedyZh: "核对数量，或从清单中移出",
+            remedyEn: "check the quantities, or take it off the list"
+          )
+        } else if source.guarantors.isEmpty {
+          add(
+            .warning,
+            "no-guarantors",
+            at: source.place,
+            zh: "重大危险源“\(source.name.zh)”没有包保责任人（主要、技术、操作）",
+            en:
+              "major hazard source \"\(source.name.en)\" has no guarantors (principal, technical, operating)",
+            remedyZh: "在 guarantors 下写明三人",
+            remedyEn: "name the three under \"guarantors\""
+          )
+        }
+      }
+    }
+  }
+}
