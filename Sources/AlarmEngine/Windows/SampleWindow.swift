@@ -10,8 +10,11 @@ public struct SampleWindow: Sendable {
   public let capacity: Int
   /// What it keeps beside count, first and last.
   public let statistics: WindowStatistics
-  /// True since a reading had to leave early for want of room; ``removeAll()`` resets it.
+  /// True while a reading that had to leave early for want of room is missing.
+  ///
+  /// ``removeAll(olderThan:at:)`` ends it once that reading would have left by its age.
   public private(set) var isTruncated = false
+  private var lastDropped = Int64.min
 
   private var times: [Int64] = []
   private var values: [Double] = []
@@ -77,6 +80,9 @@ public struct SampleWindow: Sendable {
   /// Median absolute deviation; NaN when empty or not kept.
   public var medianAbsoluteDeviation: Double { sorted.medianAbsoluteDeviation }
 
+  /// The value of rank ⌊share · (n − 1)⌋ from 0; NaN when empty or order is not kept.
+  public func quantile(_ share: Double) -> Double { sorted.quantile(share) }
+
   /// The reading `index` places after the oldest.
   public func reading(at index: Int) -> (time: Int64, value: Double) {
     let slot = slot(head + index)
@@ -89,6 +95,7 @@ public struct SampleWindow: Sendable {
     if !isEmpty {
       guard time >= newestTime else { return false }
       if count == capacity {
+        lastDropped = oldestTime
         removeOldest()
         isTruncated = true
       }
@@ -136,6 +143,11 @@ public struct SampleWindow: Sendable {
   public mutating func removeAll(olderThan span: Int64, at time: Int64) {
     while !isEmpty, oldestTime <= time, UInt64(bitPattern: time &- oldestTime) >= UInt64(span) {
       removeOldest()
+    }
+    if isTruncated, lastDropped <= time,
+      UInt64(bitPattern: time &- lastDropped) >= UInt64(span)
+    {
+      isTruncated = false
     }
   }
 
@@ -212,6 +224,7 @@ public struct SampleWindow: Sendable {
     bytes.appendState(capacity)
     bytes.append(statistics.rawValue)
     bytes.appendState(isTruncated)
+    bytes.appendState(lastDropped)
     bytes.appendState(count)
     for index in 0..<count {
       let reading = reading(at: index)
@@ -228,11 +241,13 @@ public struct SampleWindow: Sendable {
     else { throw .inconsistent }
     removeAll()
     let truncated = try reader.flag()
+    let dropped = try reader.integer()
     for _ in 0..<(try reader.count(in: 0...capacity)) {
       let time = try reader.integer()
       guard add(time: time, value: try reader.double()) else { throw .inconsistent }
     }
     isTruncated = truncated
+    lastDropped = dropped
     if statistics.contains(.moments) {
       moments = try RunningMoments(reading: &reader)
       guard moments.count == count else { throw .inconsistent }

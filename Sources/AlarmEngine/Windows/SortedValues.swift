@@ -45,6 +45,12 @@ package struct SortedValues: Sendable {
     return n & 1 == 1 ? values[n / 2] : midpoint(values[n / 2 - 1], values[n / 2])
   }
 
+  /// The value with the share `share` of the others below it: rank ⌊share · (n − 1)⌋ from 0.
+  package func quantile(_ share: Double) -> Double {
+    guard !values.isEmpty else { return .nan }
+    return values[Int(max(0, min(1, share)) * Double(values.count - 1))]
+  }
+
   /// Median of |value − median|.
   ///
   /// Deviations of the values left and right of the median are two ascending sequences, so that the

@@ -26,21 +26,18 @@ struct WindowTests {
     let samples = stream(seed: seed, count: 20_000)
     let capacity = [1, 2, 5, 17, 64][Int(seed % 5)]
     var window = try SlidingWindow(span: 100_000, capacity: capacity)
-    var truncated = false
     for (index, sample) in samples.enumerated() {
       window.step(time: sample.time, value: sample.value)
       var start = index
       while start > 0, samples[start - 1].time > sample.time - 100_000 { start -= 1 }
-      if index - start + 1 > capacity {
-        start = index + 1 - capacity
-        truncated = true
-      }
+      let isTruncated = index - start + 1 > capacity
+      if isTruncated { start = index + 1 - capacity }
+      #expect(window.summary.isTruncated == isTruncated, "SEED=\(seed) reading \(index)")
       if let fault = difference(window.summary, oracle(samples[start...index])) {
         Issue.record("SEED=\(seed) reading \(index): \(fault)")
         return
       }
     }
-    #expect(window.summary.isTruncated == truncated, "SEED=\(seed)")
   }
 
   @Test("count windows hold the last n, or n at a time", arguments: seeds)

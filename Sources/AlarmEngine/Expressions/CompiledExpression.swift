@@ -1,0 +1,255 @@
+/// A cross-signal condition, parsed once and evaluated without allocation.
+///
+/// `mean(T101.level, 60 s) > 85 % and not valve.closed for 10 s`,
+/// `2 of (A.ch4 >= 1 %CH4, B.ch4 >= 1 %CH4, C.ch4 >= 1 %CH4)`.
+///
+/// Quantities carry units and are only compared or added with their like; literals are converted to
+/// the signal's unit when the expression is read, so that a limit means the very same number. Every
+/// signal can be unknown (stale, bad status, never seen); what depends on it is then unknown, unless the
+/// known part decides (Kleene's logic). `for` holds for the whole condition before it, up to its
+/// parenthesis. Windows are (t − span, t] by event time; a window that has more readings than it may hold
+/// is unknown, for a mean over a part of it would mislead. Division by zero is unknown.
+public struct CompiledExpression: Hashable, Sendable {
+  /// Bounds of one expression.
+  public enum Limits {
+    /// UTF-8 bytes of text.
+    public static let textLength = 8192
+    /// Steps.
+    public static let instructions = 1024
+    /// Nested parentheses.
+    public static let nesting = 64
+    /// Different signals.
+    public static let signals = 64
+    /// Different windows.
+    public static let windows = 32
+    /// Readings one window may hold.
+    public static let windowCapacity = 65_536
+  }
+
+  struct Window: Hashable, Sendable {
+    var signal: Int
+    var span: Int64
+    var statistics: WindowStatistics
+  }
+
+  /// The signals it reads; evaluation names them by their place here.
+  public let signals: [SignalType]
+  let code: [Instruction]
+  let windows: [Window]
+  let persistences: Int
+  let depth: Int
+
+  /// Reads an expression; `resolve` turns a name into a signal.
+  public init(
+    _ text: String,
+    resolve: @escaping (String) -> SignalType?
+  ) throws(ExpressionError) {
+    var parser = try ExpressionParser(text, resolve)
+    try parser.parse()
+    signals = parser.signals
+    code = parser.code
+    windows = parser.windows
+    persistences = parser.persistences
+    var height = 0
+    var depth = 0
+    for instruction in code {
+      let effect = instruction.effect
+      height += effect.leaves - effect.takes
+      depth = max(depth, height)
+    }
+    precondition(height == 1, "an expression must leave one value")
+    self.depth = depth
+  }
+}
+
+/// The running state of one expression: newest values, windows, `for` clocks.
+///
+/// The engine evaluates it at every reading of one of its signals, when one of them goes stale, and at
+/// ``nextDeadline``; between those the condition is taken to last (sample and hold). A reading that is
+/// late for a window is left out of it.
+public struct ExpressionEvaluator: Sendable {
+  /// What is evaluated.
+  public let expression: CompiledExpression
+  private var values: [Double]
+  private var windows: [SlidingWindow]
+  private var clocks: [Persistence]
+  private var stack: [Double]
+  private var evaluated = Int64.min
+
+  /// Starts with every signal unknown.
+  public init(_ expression: CompiledExpression) {
+    self.expression = expression
+    values = [Double](repeating: .nan, count: expression.signals.count)
+    windows = expression.windows.map { window in
+      do {
+        return try SlidingWindow(
+          span: window.span,
+          capacity: CompiledExpression.Limits.windowCapacity,
+          statistics: window.statistics
+        )
+      } catch {
+        preconditionFailure("the parser let a bad window pass: \(error)")
+      }
+    }
+    clocks = [Persistence](repeating: Persistence(), count: expression.persistences)
+    stack = [Double](repeating: .nan, count: max(1, expression.depth))
+  }
+
+  /// A signal (by its place in `signals`) has a new value.
+  public mutating func update(signal: Int, time: Int64, value: Double) {
+    values[signal] = value
+    for index in windows.indices where expression.windows[index].signal == signal {
+      windows[index].step(time: time, value: value)
+    }
+  }
+
+  /// A signal has no value any more: stale, or of bad status.
+  public mutating func invalidate(signal: Int) {
+    values[signal] = .nan
+  }
+
+  /// When the condition could change without a reading: the end of a running `for`.
+  public var nextDeadline: Int64? {
+    var earliest: Int64?
+    for instruction in expression.code {
+      guard case .persist(let slot, let duration) = instruction,
+        let due = clocks[slot].deadline(duration: duration), due > evaluated
+      else { continue }
+      earliest = min(earliest ?? due, due)
+    }
+    return earliest
+  }
+
+  /// Whether the condition holds at `time`.
+  public mutating func evaluate(at time: Int64) -> Truth {
+    evaluated = max(evaluated, time)
+    for index in windows.indices { windows[index].advance(to: time) }
+    var top = -1
+    for instruction in expression.code {
+      switch instruction {
+      case .constant(let value):
+        top += 1
+        stack[top] = value
+      case .truth(let truth):
+        top += 1
+        stack[top] = Double(truth.rawValue)
+      case .signal(let slot):
+        top += 1
+        stack[top] = values[slot]
+      case .state(let slot):
+        top += 1
+        stack[top] = Self.number(values[slot].isNaN ? .unknown : Truth(values[slot] != 0))
+      case .known(let slot):
+        top += 1
+        stack[top] = Self.number(Truth(!values[slot].isNaN))
+      case .window(let index, let function):
+        top += 1
+        let isKnown =
+          !values[expression.windows[index].signal].isNaN && !windows[index].contents.isTruncated
+        stack[top] = isKnown ? windows[index].contents.value(of: function) : .nan
+      case .convert(let factor, let offset): stack[top] = stack[top] * factor + offset
+      case .negate: stack[top] = -stack[top]
+      case .magnitude: stack[top] = stack[top].magnitude
+      case .not: stack[top] = Self.number(!truth(top))
+      case .persist(let slot, let duration):
+        let held = clocks[slot].step(time: time, condition: truth(top), duration: duration)
+        stack[top] = Self.number(held)
+      case .atLeast(let needed, let members):
+        var yes = 0
+        var unknown = 0
+        for place in (top - members + 1)...top {
+          switch truth(place) {
+          case .yes: yes += 1
+          case .unknown: unknown += 1
+          case .no: break
+          }
+        }
+        top -= members - 1
+        stack[top] = Self.number(.atLeast(needed, yes: yes, unknown: unknown))
+      case .add, .subtract, .multiply, .divide, .smaller, .larger, .compare, .and, .or:
+        top -= 1
+        stack[top] = combine(instruction, top)
+      }
+    }
+    return truth(0)
+  }
+
+  private func truth(_ place: Int) -> Truth {
+    stack[place] == 2 ? .yes : stack[place] == 0 ? .no : .unknown
+  }
+
+  private static func number(_ truth: Truth) -> Double { Double(truth.rawValue) }
+
+  private func combine(_ instruction: Instruction, _ place: Int) -> Double {
+    let left = stack[place]
+    let right = stack[place + 1]
+    switch instruction {
+    case .add: return known(left + right)
+    case .subtract: return known(left - right)
+    case .multiply: return known(left * right)
+    case .divide: return known(left / right)
+    case .smaller: return left.isNaN || right.isNaN ? .nan : min(left, right)
+    case .larger: return left.isNaN || right.isNaN ? .nan : max(left, right)
+    case .and: return Self.number(truth(place) && truth(place + 1))
+    case .or: return Self.number(truth(place) || truth(place + 1))
+    case .compare(let comparison):
+      guard !left.isNaN, !right.isNaN else { return Self.number(.unknown) }
+      return Self.number(Truth(comparison.holds(left, right)))
+    case .constant, .truth, .signal, .state, .known, .window, .convert, .negate, .magnitude, .not,
+      .atLeast, .persist:
+      preconditionFailure("not a step with two operands")
+    }
+  }
+
+  /// What leaves the range of numbers is not known.
+  private func known(_ value: Double) -> Double { value.isFinite ? value : .nan }
+
+  /// Appends all state to `bytes`.
+  public func write(into bytes: inout [UInt8]) {
+    bytes.appendState(values.count)
+    bytes.appendState(values)
+    bytes.appendState(evaluated)
+    for window in windows { window.write(into: &bytes) }
+    for clock in clocks { clock.write(into: &bytes) }
+  }
+
+  /// Reads back state that was written for the same expression.
+  public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    guard try reader.count(in: 0...Int.max) == values.count else { throw .inconsistent }
+    values = try reader.doubles(values.count)
+    evaluated = try reader.integer()
+    for index in windows.indices { try windows[index].restore(from: &reader) }
+    for index in clocks.indices { clocks[index] = try Persistence(reading: &reader) }
+  }
+}
+
+extension Instruction.Comparison {
+  func holds(_ left: Double, _ right: Double) -> Bool {
+    switch self {
+    case .above: left > right
+    case .atLeast: left >= right
+    case .below: left < right
+    case .atMost: left <= right
+    case .equal: left == right
+    case .notEqual: left != right
+    }
+  }
+}
+
+extension SampleWindow {
+  func value(of function: WindowFunction) -> Double {
+    switch function {
+    case .mean: mean
+    case .min: minimum
+    case .max: maximum
+    case .range: maximum - minimum
+    case .stddev: variance.squareRoot()
+    case .slope: slope
+    case .median: median
+    case .first: first
+    case .last: last
+    case .sum: isEmpty ? .nan : sum
+    case .count: Double(count)
+    }
+  }
+}
