@@ -75,8 +75,8 @@ let package = Package(
     .target(
       name: "Simulation",
       dependencies: [
-        "Station", "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal",
-        "HazardLedger",
+        "Station", "DeviceCatalog", "Journal", "HazardLedger",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "davy",
@@ -90,6 +90,12 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .testTarget(name: "ArchitectureTests"),
+    .testTarget(
+      name: "StationTests",
+      dependencies: [
+        "Station", "Simulation", "DeviceCatalog", "Journal", "HazardLedger", "Telemetry",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(name: "AlarmEngineTests", dependencies: ["AlarmEngine", "Telemetry"]),
     .testTarget(name: "PayloadDecodingTests", dependencies: ["PayloadDecoding", "Telemetry"]),
     .testTarget(

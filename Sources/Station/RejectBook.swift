@@ -71,3 +71,25 @@ struct RejectBook {
     String(text.prefix(textLimit)).filter { $0 != "\0" }
   }
 }
+
+extension RejectTally {
+  /// Adds up tallies of the same reason, topic and device, in order of first appearance.
+  static func merged(_ tallies: [RejectTally]) -> [RejectTally] {
+    var rows: [[String]: Int] = [:]
+    var merged: [RejectTally] = []
+    for tally in tallies {
+      let key = [tally.reason, tally.topic, tally.device]
+      guard let row = rows[key] else {
+        rows[key] = merged.count
+        merged.append(tally)
+        continue
+      }
+      merged[row].count += tally.count
+      merged[row].lastSequence = tally.lastSequence
+      merged[row].lastTime = tally.lastTime
+      merged[row].detail = tally.detail
+      merged[row].sample = tally.sample
+    }
+    return merged
+  }
+}

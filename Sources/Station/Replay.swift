@@ -66,7 +66,8 @@ public struct Replay {
     return summary
   }
 
-  private mutating func process(_ inputs: JournalBatch) throws {
+  /// Replays the next inputs of a recording that is held elsewhere.
+  public mutating func process(_ inputs: JournalBatch) throws {
     guard !inputs.isEmpty else { return }
     let output = core.process(inputs, firstSequence: core.position + 1)
     _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)

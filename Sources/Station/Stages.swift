@@ -44,7 +44,7 @@ public struct StationLimits: Sendable {
 /// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
 /// snapshots. They meet in the ``Exchange``.
 ///
-/// `@unchecked Sendable`: `core`, `sequencer`, `lastSnapshot` are touched by one stage each, as said above;
+/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `lastSnapshot` and `attempted` are touched by one stage each, as said above;
 /// the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow; called after a snapshot with the clock and the sequence
@@ -65,6 +65,8 @@ public final class Stages: @unchecked Sendable {
   private var sequencer: Sequencer
   private var pace: TickPace
   private var lastSnapshot: UInt64
+  /// How many outputs the commit had that failed and has to be tried again.
+  private var attempted: Int?
   private let inbox: Mutex<[Inboxed]> = Mutex([])
   private let pendingSnapshot: Mutex<(position: UInt64, bytes: [UInt8])?> = Mutex(nil)
   private let shown: Mutex<Shown>
@@ -273,21 +275,38 @@ public final class Stages: @unchecked Sendable {
   /// - Parameter isUrgent: commit the position although no entry or reject goes with it.
   /// - Throws: what the ledger throws; the same outputs are then tried again.
   public func record(isUrgent: Bool) throws -> Bool {
-    let ready = exchange.readyOutputs(limit: limits.draftsPerCommit)
+    // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
+    // lost would be written twice.
+    var ready = exchange.readyOutputs(limit: limits.draftsPerCommit)
+    if let attempted { ready = Array(ready.prefix(attempted)) }
     guard let last = ready.last else { return false }
     let drafts = ready.flatMap(\.drafts)
     let rejects = ready.flatMap(\.rejects)
-    guard isUrgent || !drafts.isEmpty || !rejects.isEmpty else { return false }
+    guard isUrgent || !drafts.isEmpty || !rejects.isEmpty || attempted != nil else { return false }
     do {
-      let entries = try ledger.append(drafts, rejects: rejects, position: last.position)
+      let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
+      attempted = nil
       exchange.didCommit(count: ready.count, position: last.position, entries: entries)
     } catch {
+      attempted = ready.count
       counters.ledgerFailures.add(1, ordering: .relaxed)
       exchange.setLedgerFault("\(error)")
       throw error
     }
     try writeDueSnapshot(position: last.position)
     return true
+  }
+
+  private func append(
+    _ drafts: [LedgerDraft], _ rejects: [RejectTally], position: UInt64
+  ) throws(LedgerError) -> ClosedRange<Int64>? {
+    do {
+      return try ledger.append(drafts, rejects: rejects, position: position)
+    } catch .alreadyRecorded where attempted != nil {
+      guard !drafts.isEmpty else { return nil }
+      let head = try ledger.head.sequence
+      return head - Int64(drafts.count) + 1...head
+    }
   }
 
   private func writeDueSnapshot(position: UInt64) throws {

@@ -1,0 +1,74 @@
+import DeviceCatalog
+import Foundation
+import HazardLedger
+import Journal
+import Logging
+import Station
+import Testing
+
+/// A folder of its own for one test, removed when the value goes.
+final class Scratch {
+  let path: String
+
+  init() throws {
+    // Memory where there is a memory file system: these tests are about order, not about the disk.
+    let base = FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+    path = base + "/davy-test-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit {
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
+  func file(_ name: String) -> String { path + "/" + name }
+}
+
+enum Fixture {
+  static var root: URL {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+  }
+
+  static let quiet: Logger = {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    return logger
+  }()
+
+  /// The site of the demonstration; as a live site it runs on the receive time.
+  static func catalog(isReplaySource: Bool = false) throws -> Catalog {
+    let site = root.appendingPathComponent("config/sites/methane-demo.yaml")
+    var text = try String(contentsOf: site, encoding: .utf8)
+    if !isReplaySource {
+      text = text.replacing("replay-source: true", with: "replay-source: false")
+    }
+    let scratch = try Scratch()
+    let file = scratch.file("site.yaml")
+    try text.write(toFile: file, atomically: true, encoding: .utf8)
+    let result = Catalog.load(
+      devices: root.appendingPathComponent("devices").path, site: [file])
+    return try #require(
+      result.catalog, "\(result.findings.filter { $0.severity == .error })")
+  }
+
+  static let topic = "davy/v1/metec/gw-1/readings"
+
+  static func message(_ payload: String, topic: String = Fixture.topic) -> JournalInput {
+    JournalInput(received: 0, topic: Array(topic.utf8), payload: Array(payload.utf8), qos: 1)
+  }
+
+  static func alarms(of ledger: any LedgerStore) throws -> [String] {
+    var alarms: [String] = []
+    var cursor: Int64 = 0
+    while true {
+      let entries = try ledger.entries(after: cursor, limit: 1_000)
+      guard let last = entries.last else { return alarms }
+      cursor = last.sequence
+      for entry in entries where entry.kind == .alarm {
+        let body = try AlarmBody(decoding: try #require(entry.body))
+        alarms.append("\(body.alarm) \(body.event.rawValue)")
+      }
+    }
+  }
+}

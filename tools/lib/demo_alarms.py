@@ -1,0 +1,114 @@
+"""Shows alarm messages beside the metered releases of the recording; for tools/demo.
+
+    watch RELEASES          alarm messages on standard input, a line each on standard output
+    wait URL ALARMS         until everything published is in the ledger and was announced
+    summary URL RELEASES ALARMS
+"""
+
+import csv
+import json
+import sys
+import time
+import urllib.request
+from datetime import datetime, timezone
+
+GRACE = 30 * 60_000  # a release counts as found, and an alarm as explained, this long after it ended
+
+
+def moment(text):
+    return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
+
+
+def clock(milliseconds):
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).strftime("%m-%d %H:%M")
+
+
+def releases(path):
+    with open(path, newline="") as file:
+        return [
+            {**row, "start": moment(row["start"]), "end": moment(row["end"])}
+            for row in csv.DictReader(file)
+        ]
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def alarms(lines):
+    seen = set()
+    for line in lines:
+        line = line.strip()
+        if not line:
+            continue
+        message = json.loads(line)
+        # At least once: a repeat has the sequence of the first.
+        if message.get("recorded") and message["sequence"] in seen:
+            continue
+        seen.add(message.get("sequence"))
+        yield message
+
+
+def watch(path):
+    known = releases(path)
+    for message in alarms(sys.stdin):
+        # An unrecorded step comes again, recorded, once its commit has returned.
+        if message["event"] not in ("raised", "returned") or not message["recorded"]:
+            continue
+        at = message["time"]
+        under_way = [r for r in known if r["start"] <= at < r["end"]]
+        beside = (
+            f"release {under_way[0]['id']} at {under_way[0]['equipment']}, "
+            f"{float(under_way[0]['rate_g_per_h']):.0f} g/h, for {(at - under_way[0]['start']) // 60_000} min"
+            if under_way
+            else "no release listed"
+        )
+        sign = "▲" if message["event"] == "raised" else "▽"
+        level = message["rule"].rsplit(".", 1)[-1]
+        sensor = message["point"].split("/")[-2]
+        print(
+            f"  {clock(at)}  {sign} {level:<2} {sensor:<7} {message.get('value', float('nan')):8.2f} "
+            f"{message.get('unit', '')}  | {beside}",
+            flush=True,
+        )
+
+
+def wait(url, path):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        status = get(f"{url}/api/v1/status")["status"]
+        newest = max((m["sequence"] for m in alarms(open(path)) if m.get("recorded")), default=0)
+        recorded = status["ledgerPosition"] >= status["journalSequence"]
+        if recorded and newest and announced(url, newest):
+            return
+        time.sleep(0.2)
+    sys.exit("the service did not come to the end of the recording within a minute")
+
+
+def announced(url, newest):
+    page = get(f"{url}/api/v1/entries?after={newest}&limit=500")
+    return not any(entry["kind"] == "alarm" for entry in page["entries"])
+
+
+def summary(url, path, alarms_path):
+    status = get(f"{url}/api/v1/status")["status"]
+    known = releases(path)
+    raised = sorted(
+        m["time"]
+        for m in alarms(open(alarms_path))
+        if m["recorded"] and m["event"] == "raised" and m["rule"].endswith("H")
+    )
+    found = [r for r in known if any(r["start"] <= at < r["end"] for at in raised)]
+    outside = [at for at in raised if not any(r["start"] <= at < r["end"] + GRACE for r in known)]
+    print(f"  messages in     {status['messages']}")
+    print(f"  readings in     {status['readings']}")
+    print(f"  refused         {status['rejects']}")
+    print(f"  alarms raised   {len(raised)} (H and HH), of which {len(outside)} away from any listed release")
+    print(f"  releases found  {len(found)} of {len(known)}")
+    print(f"  ledger entries  {status['ledgerHead']}")
+
+
+if __name__ == "__main__":
+    act, *rest = sys.argv[1:]
+    {"watch": watch, "wait": wait, "summary": summary}[act](*rest)
