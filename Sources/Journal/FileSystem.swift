@@ -91,6 +91,16 @@ extension FileSystem {
   }
 }
 
+/// A system call has failed.
+struct SystemFault: Error, CustomStringConvertible {
+  var code: Int32
+
+  var description: String { unsafe String(cString: strerror(code)) }
+
+  /// True when this process is short of something: says nothing of the file.
+  var isShortage: Bool { code == EMFILE || code == ENFILE || code == ENOMEM }
+}
+
 /// Keeps a second writer out of a directory, across processes and within one.
 final class DirectoryLock: Sendable {
   private let descriptor: Atomic<Int32>

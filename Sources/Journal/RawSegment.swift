@@ -29,7 +29,7 @@ final class RawSegment: Sendable {
   private let pages: SQLitePages
 
   /// Scans the file once; keeps a few words a block.
-  init(path: String, sequences: ClosedRange<UInt64>) throws(JournalError) {
+  init(path: String, sequences: ClosedRange<UInt64>) throws(SystemFault) {
     pages = try SQLitePages(path: path)
     (entries, traces) = Self.scan(pages, sequences)
     var head = [UInt8](repeating: 0, count: SQLitePages.size)

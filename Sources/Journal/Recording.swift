@@ -185,25 +185,14 @@ public final class Recording: Sendable {
       let index = (files.firstIndex { $0.first > sequence } ?? files.count) - 1
       let file = files[index]
       let limit = Self.limit(of: index, files, last)
-      do throws(JournalError) {
-        switch try file.find(sequence, limit: limit, decoder, into: &batch) {
-        case .block(let header):
-          return header
-        case .damage(let sequences, let cause):
-          report(JournalDamage(segment: file.path, sequences: sequences, cause: cause))
-          sequence = sequences.upperBound + 1
-        }
-      } catch {
-        // The file is gone or the system refuses it. If retention took it, the list says so by now.
+      switch try file.find(sequence, limit: limit, decoder, into: &batch) {
+      case .block(let header):
+        return header
+      case .damage(let sequences, let cause):
+        // Retention may have taken the file meanwhile, which is no damage; then the list is new.
         guard state.withLock({ $0.segments.contains { $0 === file } }) else { continue }
-        report(
-          JournalDamage(
-            segment: file.path,
-            sequences: sequence...limit,
-            cause: .unopenable("\(error)")
-          )
-        )
-        sequence = limit + 1
+        report(JournalDamage(segment: file.path, sequences: sequences, cause: cause))
+        sequence = sequences.upperBound + 1
       }
     }
   }

@@ -23,12 +23,12 @@ final class SQLitePages: Sendable {
   /// Where in the log the newest committed version of a page lies.
   private let logged: [Int: Int]
 
-  init(path: String) throws(JournalError) {
+  init(path: String) throws(SystemFault) {
     let database = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard database >= 0 else { throw .system(path) }
+    guard database >= 0 else { throw SystemFault(code: errno) }
     let bytes = lseek(database, 0, SEEK_END)
     guard bytes >= 0 else {
-      let error = JournalError.system(path)
+      let error = SystemFault(code: errno)
       close(database)
       throw error
     }

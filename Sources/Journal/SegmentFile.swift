@@ -87,7 +87,14 @@ final class SegmentFile: Sendable {
         if case .block = find { return find }
       }
       // Scan, or scan again: a live segment may have moved its pages out of the log since.
-      let raw = try RawSegment(path: path, sequences: first...limit)
+      let raw: RawSegment
+      do throws(SystemFault) {
+        raw = try RawSegment(path: path, sequences: first...limit)
+      } catch {
+        // Short of descriptors is no damage: to skip what is there would falsify a replay.
+        if error.isShortage { throw .io(path: path, message: "\(error)") }
+        return .damage(sequence...limit, .unopenable("\(error)"))
+      }
       (state.raw, state.rawLimit) = (raw, limit)
       return look(in: raw, sequence, limit, state.problem, decoder, into: &batch)
     }

@@ -266,12 +266,9 @@ struct SegmentWriter: ~Copyable {
         if let header { latestReceived = max(latestReceived, header.latestReceived) }
         contents.setLast(next - 1)
       }
-    } catch let error as DatabaseError where error.isCorruption {
-      try abandon("\(error)")
-    } catch let error as BlockFault {
-      try abandon("its newest block cannot be read: \(error)")
     } catch {
-      try JournalError.mapping(current.file.path) { throw error }
+      if error.isOfTheMoment { try JournalError.mapping(current.file.path) { throw error } }
+      try abandon("its newest block cannot be read: \(error)")
     }
     isUncertain = false
   }

@@ -278,6 +278,55 @@ struct SegmentJournalTests {
     #expect(journal.lastSequence == 130)
   }
 
+  @Test("reading while appending, rotating, checkpointing and deleting: never a wrong record")
+  func concurrentReading() async throws {
+    let scratch = Scratch()
+    var options = SegmentOptions()
+    options.segmentAge = 2000
+    options.retentionAge = 5000
+    options.checkpointPages = 10
+    let journal = try SegmentJournal(directory: scratch("j"), options: options)
+    let total: UInt64 = 4000
+    try await withThrowingTaskGroup(of: Int.self) { group in
+      group.addTask {
+        while journal.lastSequence < total {
+          try journal.fill(to: journal.lastSequence + 50, batch: 10, size: 200)
+          try journal.enforceRetention(
+            now: journal.latestReceived,
+            keepingAfter: journal.lastSequence
+          )
+        }
+        return 0
+      }
+      group.addTask {
+        var cursor = journal.contents.cursor(from: 1)
+        var batch = JournalBatch()
+        var seen = 0
+        while cursor.position <= total {
+          let known = journal.lastSequence
+          guard let first = try cursor.next(into: &batch) else {
+            #expect(cursor.position > known, "the end came before what was durable")
+            await Task.yield()
+            continue
+          }
+          for index in 0..<batch.count {
+            let sequence = first + UInt64(index)
+            guard batch.input(at: index) == message(sequence, size: 200) else {
+              Issue.record("a wrong record under \(sequence)")
+              return seen
+            }
+          }
+          seen += batch.count
+        }
+        return seen
+      }
+      let seen = try await group.reduce(0, +)
+      #expect(seen > 0)
+    }
+    #expect(journal.damage.isEmpty, "\(journal.damage)")
+    #expect(journal.faults.isEmpty)
+  }
+
   @Test("a recording of given inputs, also as a single file under another name")
   func recording() throws {
     let scratch = Scratch()
