@@ -10,8 +10,8 @@ public struct ConsoleOptions: Sendable {
   public var resources: String?
   /// Folder of the fetched chart library; pages do without charts' library where it is nil or empty.
   public var vendor: String?
-  /// The site's time zone by its IANA name, which the pages show times in.
-  public var timeZone: String
+  /// The time zone that the pages show times in, by its IANA name; nil takes that of the first enterprise.
+  public var timeZone: String?
   /// Most streams of alarms that may be open at once.
   public var maximumStreams: Int
   /// A stream that falls this many entries behind is given a fresh snapshot instead.
@@ -28,7 +28,7 @@ public struct ConsoleOptions: Sendable {
     allowedHosts: [String] = [],
     resources: String? = nil,
     vendor: String? = nil,
-    timeZone: String = "Asia/Shanghai",
+    timeZone: String? = nil,
     maximumStreams: Int = 4_096,
     maximumStreamLag: Int = 20_000,
     heartbeat: Duration = .seconds(10),

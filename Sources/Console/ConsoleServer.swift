@@ -1,3 +1,4 @@
+import DeviceCatalog
 import Foundation
 import HTTPTypes
 package import Hummingbird
@@ -43,8 +44,9 @@ public struct ConsoleServer: Service {
     var files = StaticFiles()
     try files.add(folder: resources + "/web", below: "/")
     try files.add(folder: resources + "/api", below: "/api/v1/")
-    if let vendor = options.vendor, FileManager.default.fileExists(atPath: vendor) {
-      try files.add(folder: vendor, below: "/vendor/")
+    let charts = (options.vendor ?? "") + "/uplot"
+    if options.vendor != nil, FileManager.default.fileExists(atPath: charts) {
+      try files.add(folder: charts, below: "/vendor/uplot/")
     }
     self.files = files
     counters = ConsoleCounters()
@@ -87,16 +89,19 @@ public struct ConsoleServer: Service {
     router.add(middleware: SecurityHeaders())
     router.add(middleware: ProblemMiddleware(counters: counters))
     router.add(middleware: OriginGuard(extra: options.allowedHosts))
-    let zone = TimeZone(identifier: options.timeZone) ?? .gmt
+    let zone =
+      [options.timeZone, station.catalog.enterprises.first?.timeZone, "Asia/Shanghai"]
+      .lazy.compactMap(\.self).compactMap(TimeZone.init(identifier:)).first ?? .gmt
     let alarms = AlarmRoutes(station: station, zone: zone)
     let acts = ActRoutes(station: station, options: options)
     let ledger = LedgerRoutes(station: station)
     let readings = ReadingRoutes(station: station)
     let catalog = CatalogRoutes(station: station)
+    let verifier = VerifyRoutes(station: station)
     let status = StatusRoutes(
       station: station,
       counters: counters,
-      options: options,
+      options: options, zone: zone,
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
     let stream = AlarmStream(station: station, tail: tail, counters: counters, options: options)
@@ -108,6 +113,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/alarms/{id}", in: router, get: alarms.one)
     route("/api/v1/alarms/{id}/acts", in: router, post: acts.respond)
     route("/api/v1/entries", in: router, get: ledger.entries)
+    route("/api/v1/verify", in: router, get: verifier.verify)
     route("/api/v1/rejects", in: router, get: ledger.rejects)
     route("/api/v1/catalog", in: router, get: catalog.catalog)
     route("/api/v1/points/{path}/trend", in: router, get: readings.trend)

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import HazardLedger
 import Hummingbird
@@ -9,6 +10,7 @@ struct StatusRoutes: Sendable {
   let station: any StationAccess
   let counters: ConsoleCounters
   let options: ConsoleOptions
+  let zone: TimeZone
   let hasCharts: Bool
 
   /// `GET /api/v1/status`.
@@ -56,7 +58,7 @@ struct StatusRoutes: Sendable {
     Response(
       json: JSONWriter.object { writer in
         writer.member("station", station.ledger.station)
-        writer.member("timeZone", options.timeZone)
+        writer.member("timeZone", zone.identifier)
         writer.member("charts", hasCharts)
         writer.member("maximumShelvingMinutes", options.maximumShelving.components.seconds / 60)
       }

@@ -23,7 +23,7 @@ function set(element, attributes) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else if (name === 'dataset') Object.assign(element.dataset, value);
-    else if (name in element && typeof value !== 'string') element[name] = value;
+    else if (value === true && name in element && element instanceof HTMLElement) element[name] = true;
     else element.setAttribute(name, value === true ? '' : value);
   }
 }

@@ -1,0 +1,146 @@
+// The standing alarms as this page knows them: a fold of the stream's snapshot and steps, the same as
+// the ledger's own view. Nothing here touches the document, so that it can be tested alone.
+
+/** Most urgent first: the ledger writes priority 4 for red, people say level 1. */
+export const level = (alarm) => 5 - (alarm.priority ?? 1);
+
+const UNACKNOWLEDGED = new Set(['unacknowledged', 'returnedUnacknowledged', 'latchedUnacknowledged']);
+const ASIDE = new Set(['shelved', 'suppressedByDesign', 'outOfService']);
+const ACTIVE = new Set(['unacknowledged', 'acknowledged']);
+
+/** Whether a person has still to acknowledge it. */
+export const isUnacknowledged = (alarm) => UNACKNOWLEDGED.has(alarm.state);
+/** Whether it is set aside: shelved, suppressed or out of service. */
+export const isAside = (alarm) => ASIDE.has(alarm.state);
+/** Whether its condition is true. */
+export const isActive = (alarm) => ACTIVE.has(alarm.state);
+
+/** A flood begins above this many alarms in ten minutes and ends below the second (ISA-18.2). */
+export const FLOOD_BEGINS = 10, FLOOD_ENDS = 5, WINDOW = 600_000;
+
+/** Order of the wall: unacknowledged first, then level, then newest. Set-aside alarms come last. */
+export function order(a, b) {
+  const rank = (alarm) => isAside(alarm) ? 2 : isUnacknowledged(alarm) ? 0 : 1;
+  return rank(a) - rank(b) || level(a) - level(b) || b.onset - a.onset || (a.alarm < b.alarm ? -1 : 1);
+}
+
+/** Adds a step to an alarm's row; `row` is undefined for the first step of an occurrence. */
+export function fold(row, entry) {
+  const body = entry.body;
+  const next = {
+    ...(row ?? { firstSequence: entry.sequence, acknowledgedBy: '', acknowledgedReason: '', steps: 0, revisions: 0,
+      value: null, limit: null, unit: '', catalog: '', raised: null, acknowledged: null, returned: null, reset: null }),
+    alarm: body.alarm, point: body.point, rule: body.rule, onset: body.onset,
+    state: body.state, priority: body.priority, sequence: entry.sequence, time: entry.time,
+    actor: entry.actor, reason: body.reason ?? '', until: body.state === 'shelved' ? body.until ?? null : null,
+    received: body.received, unrecorded: false,
+  };
+  next.steps += 1;
+  if (body.value !== undefined) next.value = body.value;
+  if (body.limit !== undefined) next.limit = body.limit;
+  if (body.unit) next.unit = body.unit;
+  if (body.catalog) next.catalog = body.catalog;
+  if (body.event === 'raised') next.raised = entry.time;
+  else if (body.event === 'returned') next.returned = entry.time;
+  else if (body.event === 'reset') next.reset = entry.time;
+  else if (body.event === 'revised') next.revisions += 1;
+  else if (body.event === 'acknowledged') {
+    next.acknowledged = entry.time;
+    next.acknowledgedBy = entry.actor;
+    next.acknowledgedReason = body.reason ?? '';
+  }
+  return next;
+}
+
+/** The standing alarms, with what the header counts. Tells of changes by 'change' and 'raised' events. */
+export class AlarmStore extends EventTarget {
+  constructor() {
+    super();
+    this.rows = new Map();
+    this.head = 0;
+    this.flooding = false;
+    this.firstOut = null;
+    /** Receive times of raisings in the last ten minutes, with their alarm. */
+    this.recent = [];
+    /** The newest receive time seen: the station's now, also when it replays the past. */
+    this.now = 0;
+  }
+
+  /** Takes the snapshot of a stream's beginning. */
+  snapshot(data) {
+    this.rows = new Map(data.alarms.map((alarm) => [alarm.alarm, { ...alarm, received: alarm.raised ?? alarm.onset }]));
+    this.head = data.head;
+    for (const row of this.rows.values()) this.now = Math.max(this.now, row.received, row.time);
+    this.recent = [...this.rows.values()].map((row) => ({ at: row.received, alarm: row.alarm, point: row.point }))
+      .filter((r) => r.at > this.now - WINDOW).sort((a, b) => a.at - b.at);
+    this.judgeFlood();
+    this.changed();
+  }
+
+  /** Takes a recorded step; one that the snapshot already shows is skipped. */
+  step(entry) {
+    if (!entry.body) return;
+    const row = this.rows.get(entry.body.alarm);
+    if (row && !row.unrecorded && entry.sequence <= row.sequence) return;
+    this.head = Math.max(this.head, entry.sequence);
+    this.apply(fold(row && !row.unrecordedOnly ? row : undefined, entry), entry.body, !(row?.unrecordedOnly));
+  }
+
+  /** Takes a step that is announced although the ledger has not taken it. */
+  unrecorded(announcement) {
+    const body = announcement.body;
+    const row = this.rows.get(body.alarm);
+    const entry = { sequence: row?.sequence ?? 0, time: body.received, actor: body.actor ?? 'engine', body };
+    const next = fold(row, entry);
+    next.unrecorded = true;
+    next.unrecordedOnly = !row || row.unrecordedOnly === true;
+    this.apply(next, body, true);
+  }
+
+  apply(row, body, isNew) {
+    this.now = Math.max(this.now, row.received ?? 0, row.time ?? 0);
+    if (row.state === 'normal') this.rows.delete(row.alarm);
+    else this.rows.set(row.alarm, row);
+    if (body.event === 'raised' && isNew) {
+      this.recent.push({ at: row.received, alarm: row.alarm, point: row.point });
+      this.judgeFlood();
+      this.dispatchEvent(new CustomEvent('raised', { detail: row }));
+    }
+    this.changed();
+  }
+
+  /** Moves the station's now on, from a heartbeat. */
+  advance(now) {
+    if (now > this.now) {
+      this.now = now;
+      this.judgeFlood();
+      this.changed();
+    }
+  }
+
+  judgeFlood() {
+    const begin = this.now - WINDOW;
+    if (this.recent.length && this.recent[0].at <= begin) this.recent = this.recent.filter((r) => r.at > begin);
+    if (!this.flooding && this.recent.length > FLOOD_BEGINS) {
+      this.flooding = true;
+      this.firstOut = this.recent[0];
+    } else if (this.flooding && this.recent.length < FLOOD_ENDS) {
+      this.flooding = false;
+      this.firstOut = null;
+    }
+  }
+
+  /** Counts by level and by state. */
+  counts() {
+    const counts = { levels: [0, 0, 0, 0, 0], unacknowledged: 0, aside: 0, unrecorded: 0, badData: 0, total: this.rows.size };
+    for (const row of this.rows.values()) {
+      if (row.unrecorded) counts.unrecorded += 1;
+      if (isAside(row)) { counts.aside += 1; continue; }
+      counts.levels[level(row)] += 1;
+      if (isUnacknowledged(row)) counts.unacknowledged += 1;
+    }
+    return counts;
+  }
+
+  changed() { this.dispatchEvent(new Event('change')); }
+}

@@ -1,0 +1,75 @@
+// The one live connection of a tab. It resumes where it broke off, and says at once when it is broken:
+// a wall that looks alive and is not is worse than none.
+
+/** Silence for longer than this is not live, ms; the server is asked for a heartbeat every 2 s. */
+export const SILENCE = 5000;
+
+/** Follows the alarm stream into a store. Tells of its state by 'state' and of heartbeats by 'heartbeat'. */
+export class LiveStream extends EventTarget {
+  constructor(store) {
+    super();
+    this.store = store;
+    this.cursor = null;
+    this.live = false;
+    this.since = Date.now();
+    this.heard = 0;
+    this.delay = 500;
+    this.drops = 0;
+    setInterval(() => this.watch(), 500);
+    addEventListener('offline', () => this.lost());
+    addEventListener('online', () => this.reconnect(0));
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.watch(); });
+  }
+
+  start() { this.connect(); }
+
+  connect() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    const since = this.cursor === null ? '' : `&since=${this.cursor}`;
+    const source = new EventSource(`/api/v1/alarms/stream?heartbeat=2${since}`);
+    this.source = source;
+    this.heard = Date.now();
+    const on = (name, take) => source.addEventListener(name, (event) => {
+      if (source !== this.source) return;
+      this.heard = Date.now();
+      take(JSON.parse(event.data), event);
+      if (event.lastEventId) this.cursor = event.lastEventId;
+    });
+    on('snapshot', (data) => this.store.snapshot(data));
+    on('alarm', (data) => this.store.step(data));
+    on('unrecorded', (data) => this.store.unrecorded(data));
+    on('reset', () => {});
+    on('heartbeat', (data) => {
+      this.delay = 500;
+      this.set(true);
+      this.dispatchEvent(new CustomEvent('heartbeat', { detail: data }));
+    });
+    source.onerror = () => { if (source === this.source) this.lost(); };
+  }
+
+  lost() {
+    if (this.live) this.drops += 1;
+    this.set(false);
+    this.reconnect(this.delay);
+    this.delay = Math.min(this.delay * 2, 5000);
+  }
+
+  reconnect(after) {
+    this.source?.close();
+    this.source = null;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.connect(), after);
+  }
+
+  watch() {
+    if (this.source && Date.now() - this.heard > SILENCE) this.lost();
+  }
+
+  set(live) {
+    if (live === this.live) return;
+    this.live = live;
+    this.since = Date.now();
+    this.dispatchEvent(new Event('state'));
+  }
+}
