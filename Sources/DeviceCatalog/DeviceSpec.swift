@@ -144,7 +144,7 @@ public struct ApprovedDeviation: Codable, Hashable, Sendable {
 struct PointOverride: Sendable {
   var name: String?
   var aliases: [String] = []
-  var unit: MeasurementUnit?
+  var unit: PointUnit?
   var scale: Double?
   var offset: Double?
   var molarVolume: Double?

@@ -186,8 +186,8 @@ public struct PointListImport: Sendable {
     case _ where key.hasPrefix("parameter:") || key.hasPrefix("limit:"):
       checkNumber(cell, at: place, log: log)
     case "unit":
-      if MeasurementUnit(cell) == nil {
-        let symbols = MeasurementUnit.all.map(\.symbol)
+      if PointUnit(cell) == nil {
+        let symbols = PointUnit.all.map(\.symbol)
         log.report(.unknownUnit(text: cell, suggestion: nearest(cell, among: symbols)), at: place)
       }
     case "site", "area", "device", "point", "gateway":
@@ -290,7 +290,7 @@ extension PointListImport {
     compare(
       "unit",
       channel.unit,
-      row.values["unit"].flatMap { MeasurementUnit($0)?.symbol }
+      row.values["unit"].flatMap { PointUnit($0)?.symbol }
     )
     let rules = catalog.rules.filter { $0.channel == channel.index }
     for level in [AlarmLevel.lowLow, .low, .high, .highHigh] {
@@ -388,7 +388,7 @@ extension PointListImport {
     let limits = rows.flatMap { self.limits($0, profile: profile, log: log) }
     if !limits.isEmpty { lines.append("            limits: {\(limits.joined(separator: ", "))}") }
     let units = rows.compactMap { row -> String? in
-      guard let text = row.values["unit"], let unit = MeasurementUnit(text),
+      guard let text = row.values["unit"], let unit = PointUnit(text),
         let point = profile.points.first(where: { $0.id == row.point }), point.unit != unit
       else { return nil }
       return "\(row.point): {unit: \(quoted(unit.symbol))}"

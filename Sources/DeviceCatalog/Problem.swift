@@ -179,7 +179,7 @@ enum Problem {
       } else {
         text(
           "使用单位表中的单位",
-          "use one of: " + MeasurementUnit.all.map(\.symbol).joined(separator: ", ")
+          "use one of: " + PointUnit.all.map(\.symbol).joined(separator: ", ")
         )
       }
     case .unknownReference(_, let zh, _, let suggestion):

@@ -59,7 +59,7 @@ public struct DeviceProfile: Sendable {
     /// Name.
     public var text: LocalizedText
     /// Unit.
-    public var unit: MeasurementUnit
+    public var unit: PointUnit
     /// Taken when the device gives none; nil when it must.
     public var fallback: Double?
   }
@@ -90,7 +90,7 @@ public struct PointProfile: Sendable {
   /// Kind of quantity.
   public var kind: Kind
   /// Unit of the channel.
-  public var unit: MeasurementUnit
+  public var unit: PointUnit
   /// Other names in payloads.
   public var aliases: [String]
   /// A device need not have it.

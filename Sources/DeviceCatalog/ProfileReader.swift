@@ -424,13 +424,13 @@ struct ProfileReader {
 
 extension YAMLValue {
   /// Reads a unit's symbol.
-  func unit() -> MeasurementUnit? {
+  func unit() -> PointUnit? {
     guard let text = scalarText else {
       report(.wrongType(expected: "a unit", expectedZh: "单位", found: kind))
       return nil
     }
-    guard let unit = MeasurementUnit(text) else {
-      let symbols = MeasurementUnit.all.map(\.symbol)
+    guard let unit = PointUnit(text) else {
+      let symbols = PointUnit.all.map(\.symbol)
       report(.unknownUnit(text: text, suggestion: nearest(text, among: symbols)))
       return nil
     }

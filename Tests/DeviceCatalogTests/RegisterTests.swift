@@ -97,8 +97,8 @@ struct MeasurementTests {
   )
   func molarVolume(formula: String, milligrams: Double, ppm: Double) throws {
     let mass = try #require(molarMass(formula: formula))
-    let from = try #require(MeasurementUnit("mg/m3"))
-    let to = try #require(MeasurementUnit("ppm"))
+    let from = try #require(PointUnit("mg/m3"))
+    let to = try #require(PointUnit("ppm"))
     let factors = try #require(from.conversion(to: to, molarMass: mass, molarVolume: 22.4))
     #expect(abs(milligrams * factors.scale - ppm) < 0.004 * ppm)
     #expect(from.conversion(to: to) == nil, "never without a gas and a molar volume")
@@ -112,8 +112,8 @@ struct MeasurementTests {
     ]
   )
   func linear(from: String, to: String, value: Double, expected: Double) throws {
-    let target = try #require(MeasurementUnit(to))
-    let factors = try #require(MeasurementUnit(from)?.conversion(to: target))
+    let target = try #require(PointUnit(to))
+    let factors = try #require(PointUnit(from)?.conversion(to: target))
     #expect(abs(value * factors.scale + factors.offset - expected) < 1e-9 * max(1, expected))
   }
 

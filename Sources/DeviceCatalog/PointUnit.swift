@@ -3,7 +3,7 @@
 /// Conversions are never silent: two units of one dimension convert by a fixed factor; ppm and mg/m³
 /// convert only with a molar mass and a *stated* molar volume, because Chinese ppm set-points were made
 /// with 22.4 L/mol (0 °C) and instruments often use 24.45 L/mol (25 °C).
-public struct MeasurementUnit: Hashable, Sendable {
+public struct PointUnit: Hashable, Sendable {
   /// What is measured.
   public enum Dimension: String, Sendable {
     /// Share of the lower explosive limit.
@@ -44,37 +44,37 @@ public struct MeasurementUnit: Hashable, Sendable {
   }
 
   /// Every unit that a profile may use.
-  public static let all: [MeasurementUnit] = [
-    MeasurementUnit("%LEL", .explosiveLimit), MeasurementUnit("LEL.m", .explosiveLimitPath),
-    MeasurementUnit("%VOL", .volumeFraction, 10_000), MeasurementUnit("ppm", .volumeFraction),
-    MeasurementUnit("ppb", .volumeFraction, 0.001),
-    MeasurementUnit("mg/m3", .massConcentration),
-    MeasurementUnit("ug/m3", .massConcentration, 0.001),
-    MeasurementUnit("g/m3", .massConcentration, 1000),
-    MeasurementUnit("m", .length), MeasurementUnit("cm", .length, 0.01),
-    MeasurementUnit("mm", .length, 0.001), MeasurementUnit("km", .length, 1000),
-    MeasurementUnit("degC", .temperature), MeasurementUnit("K", .temperature, 1, -273.15),
-    MeasurementUnit("degF", .temperature, 5.0 / 9, -160.0 / 9),
-    MeasurementUnit("Pa", .pressure), MeasurementUnit("kPa", .pressure, 1000),
-    MeasurementUnit("MPa", .pressure, 1_000_000), MeasurementUnit("bar", .pressure, 100_000),
-    MeasurementUnit("mbar", .pressure, 100),
-    MeasurementUnit("kg/h", .massFlow), MeasurementUnit("t/h", .massFlow, 1000),
-    MeasurementUnit("m3/h", .volumeFlow), MeasurementUnit("L/min", .volumeFlow, 0.06),
-    MeasurementUnit("m3/min", .volumeFlow, 60), MeasurementUnit("m3/s", .volumeFlow, 3600),
-    MeasurementUnit("m/s", .speed), MeasurementUnit("km/h", .speed, 1 / 3.6),
-    MeasurementUnit("A", .current), MeasurementUnit("mA", .current, 0.001),
-    MeasurementUnit("V", .voltage), MeasurementUnit("kV", .voltage, 1000),
-    MeasurementUnit("W", .power), MeasurementUnit("kW", .power, 1000),
-    MeasurementUnit("kWh", .energy), MeasurementUnit("s", .time), MeasurementUnit("min", .time, 60),
-    MeasurementUnit("h", .time, 3600), MeasurementUnit("deg", .angle),
-    MeasurementUnit("%", .ratio, 0.01), MeasurementUnit("1", .ratio),
-    MeasurementUnit("kg", .mass), MeasurementUnit("t", .mass, 1000),
-    MeasurementUnit("L", .volume), MeasurementUnit("m3", .volume, 1000),
-    MeasurementUnit("state", .state), MeasurementUnit("count", .count),
-    MeasurementUnit("%RH", .humidity), MeasurementUnit("mm/24h", .rainfall),
-    MeasurementUnit("mm/h", .rainfallRate), MeasurementUnit("mm/d", .displacementRate),
-    MeasurementUnit("Hz", .frequency), MeasurementUnit("rpm", .frequency, 1.0 / 60),
-    MeasurementUnit("m/s2", .acceleration), MeasurementUnit("pH", .acidity),
+  public static let all: [PointUnit] = [
+    PointUnit("%LEL", .explosiveLimit), PointUnit("LEL.m", .explosiveLimitPath),
+    PointUnit("%VOL", .volumeFraction, 10_000), PointUnit("ppm", .volumeFraction),
+    PointUnit("ppb", .volumeFraction, 0.001),
+    PointUnit("mg/m3", .massConcentration),
+    PointUnit("ug/m3", .massConcentration, 0.001),
+    PointUnit("g/m3", .massConcentration, 1000),
+    PointUnit("m", .length), PointUnit("cm", .length, 0.01),
+    PointUnit("mm", .length, 0.001), PointUnit("km", .length, 1000),
+    PointUnit("degC", .temperature), PointUnit("K", .temperature, 1, -273.15),
+    PointUnit("degF", .temperature, 5.0 / 9, -160.0 / 9),
+    PointUnit("Pa", .pressure), PointUnit("kPa", .pressure, 1000),
+    PointUnit("MPa", .pressure, 1_000_000), PointUnit("bar", .pressure, 100_000),
+    PointUnit("mbar", .pressure, 100),
+    PointUnit("kg/h", .massFlow), PointUnit("t/h", .massFlow, 1000),
+    PointUnit("m3/h", .volumeFlow), PointUnit("L/min", .volumeFlow, 0.06),
+    PointUnit("m3/min", .volumeFlow, 60), PointUnit("m3/s", .volumeFlow, 3600),
+    PointUnit("m/s", .speed), PointUnit("km/h", .speed, 1 / 3.6),
+    PointUnit("A", .current), PointUnit("mA", .current, 0.001),
+    PointUnit("V", .voltage), PointUnit("kV", .voltage, 1000),
+    PointUnit("W", .power), PointUnit("kW", .power, 1000),
+    PointUnit("kWh", .energy), PointUnit("s", .time), PointUnit("min", .time, 60),
+    PointUnit("h", .time, 3600), PointUnit("deg", .angle),
+    PointUnit("%", .ratio, 0.01), PointUnit("1", .ratio),
+    PointUnit("kg", .mass), PointUnit("t", .mass, 1000),
+    PointUnit("L", .volume), PointUnit("m3", .volume, 1000),
+    PointUnit("state", .state), PointUnit("count", .count),
+    PointUnit("%RH", .humidity), PointUnit("mm/24h", .rainfall),
+    PointUnit("mm/h", .rainfallRate), PointUnit("mm/d", .displacementRate),
+    PointUnit("Hz", .frequency), PointUnit("rpm", .frequency, 1.0 / 60),
+    PointUnit("m/s2", .acceleration), PointUnit("pH", .acidity),
   ]
 
   /// Other spellings seen in payloads and point lists.
@@ -91,7 +91,7 @@ public struct MeasurementUnit: Hashable, Sendable {
   ]
 
   /// How a value in this unit becomes one in `target`: scale and offset; nil when the dimensions differ.
-  public func conversion(to target: MeasurementUnit) -> (scale: Double, offset: Double)? {
+  public func conversion(to target: PointUnit) -> (scale: Double, offset: Double)? {
     guard dimension == target.dimension else { return nil }
     if self == target { return (1, 0) }
     return (factor / target.factor, (offset - target.offset) / target.factor)
@@ -105,7 +105,7 @@ public struct MeasurementUnit: Hashable, Sendable {
   ///   - molarVolume: The volume of a mole that was agreed on, in L/mol.
   /// - Returns: Scale and offset; nil when the dimensions differ otherwise.
   public func conversion(
-    to target: MeasurementUnit,
+    to target: PointUnit,
     molarMass: Double,
     molarVolume: Double
   ) -> (scale: Double, offset: Double)? {
