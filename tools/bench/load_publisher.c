@@ -83,15 +83,17 @@ static size_t put_length(char *to, size_t length) {
   return n;
 }
 
+static int has(const char *bytes, size_t size, const char *text) { return memmem(bytes, size, text, strlen(text)) != NULL; }
+
 static void alarm_message(const char *topic_and_payload, size_t size) {
+  static long oldest;
   static const char key[] = "\"onset\":";
   const char *found = memmem(topic_and_payload, size, key, sizeof key - 1);
-  if (!found || !memmem(topic_and_payload, size, "unacknowledged", 14)) return;
-  if (memmem(topic_and_payload, size, "returned", 8)) return;
+  if (!found || !has(topic_and_payload, size, "\"event\":\"raised\"") || !has(topic_and_payload, size, "\"recorded\":true")) return;
   int64_t t = strtoll(found + sizeof key - 1, NULL, 10);
   double when = now();
-  /* Alarms come nearly in order: look from the oldest that has not been seen. */
-  for (long i = 0; i < alarms_sent; i++)
+  while (oldest < alarms_sent && sent[oldest].t == 0) oldest++;
+  for (long i = oldest; i < alarms_sent; i++)
     if (sent[i].t == t) {
       latency[alarms_seen++] = when - sent[i].published;
       sent[i].t = 0;
