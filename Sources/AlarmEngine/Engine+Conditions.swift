@@ -10,6 +10,15 @@ struct Moment {
   var sequence: UInt64
   /// The deciding value; NaN for none.
   var value: Double
+  /// The limit that a detector of the bank named; NaN for those whose rule has it.
+  var limit = Double.nan
+}
+
+extension Verdict {
+  /// What a detector's finding means for a rule: the unknown neither begins nor ends a condition.
+  init(_ truth: Truth) {
+    self.init(on: truth == .yes, off: truth == .no)
+  }
 }
 
 extension Engine {
@@ -176,7 +185,9 @@ extension Engine {
     let delay = record.it.phase == .pendingOn ? parameters.it.onDelay : parameters.it.offDelay
     let time = record.it.since + delay
     let staleAfter = Int64(links[Int(parameters.it.channel)].staleAfter)
-    if parameters.it.kind != .stale && staleAfter > 0 && time > channel.it.newest + staleAfter {
+    if parameters.it.kind != .stale && parameters.it.kind != .group && staleAfter > 0
+      && time > channel.it.newest + staleAfter
+    {
       drop(slot)
       return
     }
@@ -202,8 +213,18 @@ extension Engine {
   ) {
     let parameters = parameters.row(Int(slot))
     let channel = Int(parameters.it.channel)
+    // A clock that has slowed can bring a reading with a time before the staleness: it ends it too.
+    channels.row(channel).it.key |= ChannelRecord.slow
     if parameters.it.staleAfter == Int64(links[channel].staleAfter) {
       dropPendingDelays(of: channel)
+      informDependents(
+        of: channel,
+        at: time,
+        nil,
+        channels.row(channel).it.sequence,
+        received: received,
+        &out
+      )
     }
     let moment = Moment(
       time: time,
@@ -218,7 +239,9 @@ extension Engine {
   mutating func dropPendingDelays(of channel: Int) {
     let link = links[channel]
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
-    where parameters.row(Int(slot)).it.kind != .stale {
+    where parameters.row(Int(slot)).it.kind != .stale
+      && parameters.row(Int(slot)).it.kind != .group
+    {
       drop(slot)
     }
   }
@@ -240,7 +263,7 @@ extension RuleParameters {
     case .limit: kind == .returned ? high : low
     case .physicalRange: value < low ? low : value > high ? high : .nan
     case .rate: low
-    case .stale, .ewma: .nan
+    case .stale, .ewma, .single, .group: .nan
     }
   }
 }

@@ -85,6 +85,15 @@ extension Engine {
       } else {
         becomeStale(slot, at: time, received: deadline.due, &out)
       }
+    case .detector:
+      let place = places[Int(parameters.it.number)]
+      guard let time = bank.nextDeadline(place) else { return }
+      let due = time + offset(of: parameters.it.channel)
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        advanceDetector(slot, to: time, received: deadline.due, &out)
+      }
     case .shelf:
       let cycle = record.it.lifeCycle
       guard cycle.shelving == .timed else { return }

@@ -174,6 +174,7 @@ extension Engine {
       record.it.key |= ChannelRecord.gap
       dropPendingDelays(of: channel)
       judgeArrival(channel, at: time, sequence, &out)
+      informDependents(of: channel, at: time, nil, sequence, &out)
       return false
     }
     let profile = profiles.row(Int(record.it.profile))
@@ -188,8 +189,10 @@ extension Engine {
       elapsed: gap
     )
     record.it.value = reading.value
-    record.it.key &= ~ChannelRecord.gap
+    record.it.key &= ~(ChannelRecord.gap | ChannelRecord.marked)
+    if reading.status != .normal { record.it.key |= ChannelRecord.marked }
     judge(channel, at: time, reading.value, sequence, now, &out)
+    informDependents(of: channel, at: time, reading.value, sequence, &out)
     return true
   }
 
@@ -230,10 +233,11 @@ extension Engine {
     let link = links[channel]
     let greatest = Double.greatestFiniteMagnitude
     var calm = (low: -greatest, high: greatest)
-    let moment = Moment(time: time, received: received, sequence: sequence, value: value)
+    var moment = Moment(time: time, received: received, sequence: sequence, value: value)
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
       let rule = parameters.row(Int(slot))
       let verdict: Verdict
+      moment.limit = .nan
       switch rule.it.kind {
       case .limit, .physicalRange:
         verdict = rule.it.verdict(value)
@@ -246,6 +250,19 @@ extension Engine {
       case .stale:
         verdict = Verdict(on: false, off: true)
         armStale(slot, channel)
+      case .single:
+        let place = places[Int(rule.it.number)]
+        let phase = rules.row(Int(slot)).it.phase
+        let finding = bank.step(
+          place,
+          time: time,
+          value: value,
+          isFrozen: phase == .active || phase == .pendingOff
+        )
+        verdict = Verdict(finding?.condition ?? .unknown)
+        moment.limit = finding?.limit ?? .nan
+      case .group:
+        continue
       }
       follow(slot, verdict, moment, &out)
       let span = rule.it.calm(value, phase: rules.row(Int(slot)).it.phase)

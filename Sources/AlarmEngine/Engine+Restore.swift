@@ -111,6 +111,12 @@ extension Engine {
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let kind = try reader.byte()
+      let state = try reader.bytes(try reader.count(in: counts))
+      if let row { restoreDetector(row, kind, state) }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
       let onset = try reader.integer()
       if let row { owed.insert(slot: UInt32(row), onset: onset) }
     }
@@ -121,6 +127,16 @@ extension Engine {
       guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
       arm(kind, UInt32(row), atEngineTime: due)
     }
+  }
+
+  /// Gives a detector its state back; with other parameters than it was saved with it begins afresh.
+  private mutating func restoreDetector(_ slot: Int, _ kind: UInt8, _ state: [UInt8]) {
+    let parameters = parameters[slot]
+    guard parameters.kind == .single || parameters.kind == .group else { return }
+    let place = places[Int(parameters.number)]
+    guard place.kind.rawValue == kind else { return }
+    var reader = StateReader(state)
+    do { try bank.restore(place, from: &reader) } catch { return }
   }
 
   /// Rules on staleness that the snapshot did not know begin to wait now.

@@ -56,6 +56,19 @@ extension Engine {
       bytes.appendState(identities.rules[slot].rawValue)
       rules[slot].append(to: &bytes)
     }
+    let single = (0..<rules.count).filter {
+      parameters.row($0).it.kind == .single || parameters.row($0).it.kind == .group
+    }
+    bytes.appendState(single.count)
+    for slot in single {
+      let place = places[Int(parameters.row(slot).it.number)]
+      var state: [UInt8] = []
+      bank.write(place, into: &state)
+      bytes.appendState(identities.rules[slot].rawValue)
+      bytes.append(place.kind.rawValue)
+      bytes.appendState(state.count)
+      bytes += state
+    }
     bytes.appendState(owed.entries.count)
     for entry in owed.entries {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)

@@ -38,6 +38,10 @@ public struct Engine: ~Copyable, Sendable {
   /// Row of each of the plan's rules among ``rules``, which are sorted by channel.
   let slotOfRule: [UInt32]
   let identities: Identities
+  /// Detectors outside the records, where each lies, and who reads which channel.
+  var bank: DetectorBank
+  let places: [DetectorBank.Place]
+  let dependents: [Dependent]
 
   var heap: DeadlineHeap
   var owed: OwedOccurrences
@@ -68,6 +72,9 @@ public struct Engine: ~Copyable, Sendable {
     parameters = Column(compiled.parameters)
     slotOfRule = compiled.slotOfRule
     identities = compiled.identities
+    bank = compiled.bank
+    places = compiled.places
+    dependents = compiled.dependents
     heap = DeadlineHeap()
     owed = OwedOccurrences()
     tally = EngineCounters()
@@ -80,6 +87,7 @@ public struct Engine: ~Copyable, Sendable {
       let record = channels.row(index)
       record.it.profile = compiled.profileOfChannel[index]
       record.it.ring = compiled.ringOfChannel[index]
+      if compiled.links[index].isGeneral { record.it.key |= ChannelRecord.general }
     }
     for slot in 0..<rules.count { rules.row(slot).it.priority = parameters[slot].priority }
   }

@@ -185,6 +185,38 @@ public enum Detector: Sendable {
   ///
   /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too. One at most per channel.
   case ewma(alpha: Double, deviations: Double, warmUp: Int)
+  /// The slope over a time span; see ``RateOfChange``.
+  case rateOfChange(RateOfChange.Parameters)
+  /// A value that does not move; see ``StuckDetector``.
+  case stuck(StuckDetector.Parameters)
+  /// An EWMA control chart; see ``EWMAChart``.
+  case ewmaChart(EWMAChart.Parameters)
+  /// A two-sided CUSUM; see ``TabularCUSUM``.
+  case cusum(TabularCUSUM.Parameters)
+  /// An EWMA z-score that can freeze in alarm; see ``EWMAZScore``.
+  case ewmaZScore(EWMAZScore.Parameters)
+  /// Distance from the median in MADs; see ``RobustZScore``.
+  case robustZScore(RobustZScore.Parameters)
+  /// Distance from the usual value of the hour of the week; see ``SeasonalBaseline``.
+  case seasonal(SeasonalBaseline.Parameters)
+  /// Values that keep just under a limit; see ``LimitHugging``.
+  case limitHugging(LimitHugging.Parameters)
+  /// A stretch that repeats; see ``ReplayedRun``.
+  case replayedRun(ReplayedRun.Parameters)
+  /// A gap at the moment of rise; see ``GapAtRise``.
+  case gapAtRise(GapAtRise.Parameters)
+  /// Distance from a set-point (no reference; the parameters' offset) or from another channel.
+  case deviation(Deviation.Parameters, from: ChannelIndex?)
+  /// A condition over several channels; `signals` in the order of the expression's.
+  case expression(CompiledExpression, signals: [ChannelIndex])
+  /// Cause, response and deadline of an interlock that the plant carries out.
+  case interlock(
+    InterlockVerification.Parameters,
+    cause: BoundExpression,
+    response: BoundExpression
+  )
+  /// T² and SPE of a group; a sample is complete when each of the signals has a new value.
+  case multivariate(MultivariateModel, signals: [ChannelIndex])
 }
 
 /// A set-point with its comparison and its way back.
@@ -217,5 +249,34 @@ public struct LimitParameters: Sendable {
     self.comparison = comparison
     self.setpoint = setpoint
     self.restore = restore
+  }
+}
+
+/// An expression with the channels that its signals are.
+public struct BoundExpression: Hashable, Sendable {
+  /// The expression.
+  public var expression: CompiledExpression
+  /// A channel for each of the expression's signals, in their order.
+  public var signals: [ChannelIndex]
+
+  /// Binds an expression.
+  public init(_ expression: CompiledExpression, signals: [ChannelIndex]) {
+    self.expression = expression
+    self.signals = signals
+  }
+}
+
+extension Detector {
+  /// The channels that a detector reads beside its rule's own.
+  package var signals: [ChannelIndex] {
+    switch self {
+    case .limit, .physicalRange, .stale, .successiveChange, .ewma, .rateOfChange, .stuck,
+      .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
+      .gapAtRise:
+      []
+    case .deviation(_, let reference): reference.map { [$0] } ?? []
+    case .expression(_, let signals), .multivariate(_, let signals): signals
+    case .interlock(_, let cause, let response): cause.signals + response.signals
+    }
   }
 }

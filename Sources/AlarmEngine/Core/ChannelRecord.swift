@@ -48,6 +48,11 @@ struct ChannelRecord: BitwiseCopyable {
   /// Readings of the device are held back to be put in order.
   static let held: UInt32 = 8
 
+  /// The newest reading had a status other than normal.
+  static let marked: UInt32 = 32
+  /// A rule of the channel, or one that reads it, has a detector outside the record.
+  static let general: UInt32 = 16
+
   /// Bit of the rate of change in `conditions`.
   static let rateBit: UInt8 = 1
   /// Bit of the EWMA in `conditions`.
@@ -92,6 +97,17 @@ struct ChannelLink: BitwiseCopyable {
   var ruleCount: UInt32 = 0
   /// Least time without a reading after which the channel is stale; 0 never.
   var staleAfter: UInt32 = 0
+  /// Rules of any channel that read this one as a signal.
+  var firstDependent: UInt32 = 0
+  var dependentCount: UInt32 = 0
+  /// Every reading takes the slow way.
+  var isGeneral = false
+}
+
+/// A rule that reads a channel as one of its detector's signals.
+struct Dependent: BitwiseCopyable {
+  var slot: UInt32
+  var signal: UInt32
 }
 
 /// What the engine knows of a device's clock.

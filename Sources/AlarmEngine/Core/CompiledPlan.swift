@@ -20,6 +20,11 @@ struct CompiledPlan {
   var ringLines = 0
   var parameters: [RuleParameters] = []
   var slotOfRule: [UInt32] = []
+  /// Detectors that keep more than a record can hold, and where each lies.
+  var bank = DetectorBank()
+  var places: [DetectorBank.Place] = []
+  /// The rules that read a channel beside its own, all channels' one after the other.
+  var dependents: [Dependent] = []
   /// Entries that the heap of deadlines can come to hold.
   var deadlineCount = 0
 
@@ -30,6 +35,7 @@ struct CompiledPlan {
     identities.channels = plan.channels.map(\.id)
     links = plan.channels.map { ChannelLink(device: $0.device) }
     layOutRules(plan)
+    try layOutDetectors(plan)
     layOutChannels(plan)
   }
 
@@ -61,6 +67,32 @@ struct CompiledPlan {
     }
   }
 
+  private mutating func layOutDetectors(_ plan: EnginePlan) throws(PlanError) {
+    var readers: [[Dependent]] = []
+    for (row, rule) in plan.rules.enumerated() {
+      let slot = slotOfRule[row]
+      let place: DetectorBank.Place?
+      do { place = try bank.add(rule.detector) } catch {
+        throw PlanError(problems: [PlanError.Problem(place: .rule(row), message: "\(error)")])
+      }
+      guard let place else { continue }
+      parameters[Int(slot)].number = UInt32(places.count)
+      places.append(place)
+      deadlineCount += 1
+      links[Int(rule.channel.rawValue)].isGeneral = true
+      for (signal, channel) in rule.detector.signals.enumerated() {
+        if readers.isEmpty { readers = [[Dependent]](repeating: [], count: links.count) }
+        readers[Int(channel.rawValue)].append(Dependent(slot: slot, signal: UInt32(signal)))
+        links[Int(channel.rawValue)].isGeneral = true
+      }
+    }
+    for (channel, list) in readers.enumerated() where !list.isEmpty {
+      links[channel].firstDependent = UInt32(dependents.count)
+      links[channel].dependentCount = UInt32(list.count)
+      dependents += list
+    }
+  }
+
   private mutating func layOutChannels(_ plan: EnginePlan) {
     var rowOfProfile: [Profile: UInt32] = [:]
     for (row, channel) in plan.channels.enumerated() {
@@ -80,8 +112,8 @@ struct CompiledPlan {
           profile.features |= Profile.ewma
           profile.alpha = rule.low
           profile.thresholdSquared = rule.high * rule.high
-          profile.warmUp = rule.warmUp
-        case .limit, .physicalRange, .stale:
+          profile.warmUp = rule.number
+        case .limit, .physicalRange, .stale, .single, .group:
           break
         }
       }
@@ -141,11 +173,16 @@ extension RuleParameters {
     case .successiveChange(let perSecond):
       kind = .rate
       low = perSecond
+    case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
+      .limitHugging, .replayedRun, .gapAtRise, .deviation:
+      kind = .single
+    case .expression, .interlock, .multivariate:
+      kind = .group
     case .ewma(let alpha, let deviations, let warmUp):
       kind = .ewma
       low = alpha
       high = deviations
-      self.warmUp = UInt32(warmUp)
+      number = UInt32(warmUp)
     }
   }
 }

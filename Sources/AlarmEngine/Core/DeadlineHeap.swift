@@ -12,7 +12,7 @@ struct Deadline: BitwiseCopyable {
 
   /// What is due.
   enum Kind: UInt8, CaseIterable {
-    case onDelay, offDelay, shelf, reAlarm, stale
+    case onDelay, offDelay, shelf, reAlarm, stale, detector
 
     var bit: UInt8 { 1 << rawValue }
   }

@@ -81,9 +81,33 @@ struct PlanCheck {
         if !single.insert([rule.channel.rawValue, 1]).inserted {
           report(.rule(row), "the channel has another EWMA rule")
         }
-      case .limit, .physicalRange, .stale:
-        break
+      default:
+        checkSignals(rule.detector, row, plan.channels.count)
       }
+    }
+  }
+
+  private mutating func checkSignals(_ detector: Detector, _ row: Int, _ channels: Int) {
+    for channel in detector.signals where Int(channel.rawValue) >= channels {
+      report(.rule(row), "there is no channel in row \(channel.rawValue) for a signal")
+    }
+    switch detector {
+    case .expression(let expression, let signals):
+      if expression.signals.count != signals.count {
+        report(.rule(row), "the expression has \(expression.signals.count) signals")
+      }
+    case .interlock(_, let cause, let response):
+      if cause.expression.signals.count != cause.signals.count
+        || response.expression.signals.count != response.signals.count
+      {
+        report(.rule(row), "cause or response has another number of signals than channels")
+      }
+    case .multivariate(let model, let signals):
+      if model.width != signals.count {
+        report(.rule(row), "the model has \(model.width) signals")
+      }
+    default:
+      break
     }
   }
 
@@ -126,6 +150,11 @@ struct PlanCheck {
       if !(1...1_000_000).contains(warmUp) {
         report(.rule(row), "the warm-up must be 1 to 1,000,000 readings")
       }
+    default:
+      do {
+        var bank = DetectorBank()
+        _ = try bank.add(detector)
+      } catch { report(.rule(row), "\(error)") }
     }
   }
 }

@@ -24,8 +24,7 @@ struct RuleRecord: BitwiseCopyable {
   var armed: UInt8 = 0
   /// An ``AlarmPriority``.
   var priority: UInt8 = 1
-  /// Row of the detector's own state within its kind.
-  var detector: UInt32 = 0
+  var padding: UInt32 = 0
 
   /// Where the condition stands between the detector and the alarm.
   enum Phase: UInt8 {
@@ -65,12 +64,16 @@ struct RuleParameters: BitwiseCopyable {
   var reAlarm: Int64 = 0
   /// Milliseconds without a reading; 0 for every other kind.
   var staleAfter: Int64 = 0
-  /// Readings before an EWMA judges.
-  var warmUp: UInt32 = 0
+  /// Readings before an EWMA judges; for detectors of the bank their number among the bank's.
+  var number: UInt32 = 0
 
   /// Which detector decides.
   enum Kind: UInt8 {
     case limit, physicalRange, stale, rate, ewma
+    /// A detector over one channel that lies in the bank.
+    case single
+    /// A detector over several signals that lies in the bank.
+    case group
   }
 }
 
@@ -95,7 +98,7 @@ extension RuleParameters {
       }
     case .physicalRange:
       Verdict(on: value < low || value > high, off: value >= low && value <= high)
-    case .stale, .rate, .ewma:
+    case .stale, .rate, .ewma, .single, .group:
       Verdict(on: false, off: false)
     }
   }
@@ -105,7 +108,7 @@ extension RuleParameters {
     let verdict = verdict(value)
     let greatest = Double.greatestFiniteMagnitude
     switch kind {
-    case .stale, .rate, .ewma:
+    case .stale, .rate, .ewma, .single, .group:
       return (-greatest, greatest)
     case .physicalRange:
       if verdict.off { return (low, high) }

@@ -1,0 +1,336 @@
+import Telemetry
+
+/// The detectors that keep more than a channel's record can hold: state by kind, a row for each rule.
+struct DetectorBank: Sendable {
+  /// Which column a rule's detector lies in.
+  enum Kind: UInt8 {
+    case rateOfChange, stuck, ewmaChart, cusum, ewmaZScore, robustZScore, seasonal, limitHugging
+    case replayedRun, gapAtRise, deviation
+    case expression, interlock, multivariate
+  }
+
+  /// Where a rule's detector lies.
+  struct Place: Hashable {
+    var kind: Kind
+    var row: Int
+  }
+
+  private var rates: [RateOfChange] = []
+  private var stuck: [StuckDetector] = []
+  private var charts: [EWMAChart] = []
+  private var sums: [TabularCUSUM] = []
+  private var scores: [EWMAZScore] = []
+  private var robust: [RobustZScore] = []
+  private var seasons: [SeasonalBaseline] = []
+  private var hugging: [LimitHugging] = []
+  private var replays: [ReplayedRun] = []
+  private var gaps: [GapAtRise] = []
+  private var deviations: [DeviationState] = []
+  private var expressions: [ExpressionEvaluator] = []
+  private var interlocks: [InterlockState] = []
+  private var models: [ModelState] = []
+
+  private struct DeviationState {
+    var detector: Deviation
+    var reference: (time: Int64, value: Double)?
+  }
+
+  private struct InterlockState {
+    var detector: InterlockVerification
+    var cause: ExpressionEvaluator
+    var response: ExpressionEvaluator
+  }
+
+  private struct ModelState {
+    var monitor: MultivariateMonitor
+    var values: [Double]
+    var isFresh: [Bool]
+  }
+
+  /// Adds a rule's detector; nil for the kinds that the engine's records hold themselves.
+  mutating func add(_ detector: Detector) throws(DetectorError) -> Place? {
+    switch detector {
+    case .limit, .physicalRange, .stale, .successiveChange, .ewma: return nil
+    case .rateOfChange(let parameters):
+      rates.append(try RateOfChange(parameters))
+      return Place(kind: .rateOfChange, row: rates.count - 1)
+    case .stuck(let parameters):
+      stuck.append(try StuckDetector(parameters))
+      return Place(kind: .stuck, row: stuck.count - 1)
+    case .ewmaChart(let parameters):
+      charts.append(try EWMAChart(parameters))
+      return Place(kind: .ewmaChart, row: charts.count - 1)
+    case .cusum(let parameters):
+      sums.append(try TabularCUSUM(parameters))
+      return Place(kind: .cusum, row: sums.count - 1)
+    case .ewmaZScore(let parameters):
+      scores.append(try EWMAZScore(parameters))
+      return Place(kind: .ewmaZScore, row: scores.count - 1)
+    case .robustZScore(let parameters):
+      robust.append(try RobustZScore(parameters))
+      return Place(kind: .robustZScore, row: robust.count - 1)
+    case .seasonal(let parameters):
+      seasons.append(try SeasonalBaseline(parameters))
+      return Place(kind: .seasonal, row: seasons.count - 1)
+    case .limitHugging(let parameters):
+      hugging.append(try LimitHugging(parameters))
+      return Place(kind: .limitHugging, row: hugging.count - 1)
+    case .replayedRun(let parameters):
+      replays.append(try ReplayedRun(parameters))
+      return Place(kind: .replayedRun, row: replays.count - 1)
+    case .gapAtRise(let parameters):
+      gaps.append(try GapAtRise(parameters))
+      return Place(kind: .gapAtRise, row: gaps.count - 1)
+    case .deviation(let parameters, _):
+      deviations.append(DeviationState(detector: try Deviation(parameters)))
+      return Place(kind: .deviation, row: deviations.count - 1)
+    case .expression(let expression, _):
+      expressions.append(ExpressionEvaluator(expression))
+      return Place(kind: .expression, row: expressions.count - 1)
+    case .interlock(let parameters, let cause, let response):
+      interlocks.append(
+        InterlockState(
+          detector: try InterlockVerification(parameters),
+          cause: ExpressionEvaluator(cause.expression),
+          response: ExpressionEvaluator(response.expression)
+        )
+      )
+      return Place(kind: .interlock, row: interlocks.count - 1)
+    case .multivariate(let model, let signals):
+      models.append(
+        ModelState(
+          monitor: MultivariateMonitor(model),
+          values: [Double](repeating: .nan, count: signals.count),
+          isFresh: [Bool](repeating: false, count: signals.count)
+        )
+      )
+      return Place(kind: .multivariate, row: models.count - 1)
+    }
+  }
+
+  /// Hands a detector over one channel its next value; nil for detectors over several signals.
+  mutating func step(
+    _ place: Place,
+    time: Int64,
+    value: Double,
+    isFrozen: Bool
+  ) -> DetectorFinding? {
+    let row = place.row
+    switch place.kind {
+    case .rateOfChange: return rates[row].step(time: time, value: value)
+    case .stuck: return stuck[row].step(time: time, value: value)
+    case .ewmaChart: return charts[row].step(time: time, value: value, isFrozen: isFrozen)
+    case .cusum: return sums[row].step(time: time, value: value, isFrozen: isFrozen)
+    case .ewmaZScore: return scores[row].step(time: time, value: value, isFrozen: isFrozen)
+    case .robustZScore: return robust[row].step(time: time, value: value, isFrozen: isFrozen)
+    case .seasonal: return seasons[row].step(time: time, value: value, isFrozen: isFrozen)
+    case .limitHugging: return hugging[row].step(time: time, value: value)
+    case .replayedRun: return replays[row].step(value: value)
+    case .gapAtRise: return gaps[row].step(time: time, value: value)
+    case .deviation:
+      let reference = deviations[row].reference
+      return deviations[row].detector.step(time: time, value: value, reference: reference)
+    case .expression, .interlock, .multivariate: return nil
+    }
+  }
+
+  /// Hands a detector the newest value of one of its signals, nil when that has none any more; the
+  /// condition after it, nil when it does not ask for one.
+  mutating func inform(
+    _ place: Place,
+    signal: Int,
+    time: Int64,
+    value: Double?
+  ) -> Truth? {
+    let row = place.row
+    switch place.kind {
+    case .deviation:
+      deviations[row].reference = value.map { (time, $0) }
+      return nil
+    case .expression:
+      if let value {
+        expressions[row].update(signal: signal, time: time, value: value)
+      } else {
+        expressions[row].invalidate(signal: signal)
+      }
+      return expressions[row].evaluate(at: time)
+    case .interlock:
+      let causes = interlocks[row].cause.expression.signals.count
+      let isCause = signal < causes
+      switch (isCause, value) {
+      case (true, .some(let value)):
+        interlocks[row].cause.update(signal: signal, time: time, value: value)
+      case (true, .none): interlocks[row].cause.invalidate(signal: signal)
+      case (false, .some(let value)):
+        interlocks[row].response.update(signal: signal - causes, time: time, value: value)
+      case (false, .none): interlocks[row].response.invalidate(signal: signal - causes)
+      }
+      return verify(row, at: time)
+    case .multivariate:
+      guard let value else {
+        models[row].isFresh[signal] = false
+        return nil
+      }
+      models[row].values[signal] = value
+      models[row].isFresh[signal] = true
+      // One sample is one value of every signal; the last to come in completes it.
+      guard models[row].isFresh.allSatisfy({ $0 }) else { return nil }
+      for index in models[row].isFresh.indices { models[row].isFresh[index] = false }
+      let values = models[row].values
+      return models[row].monitor.step(values).condition
+    case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
+      .limitHugging, .replayedRun, .gapAtRise:
+      return nil
+    }
+  }
+
+  private mutating func verify(_ row: Int, at time: Int64) -> Truth {
+    let cause = interlocks[row].cause.evaluate(at: time)
+    let response = interlocks[row].response.evaluate(at: time)
+    return interlocks[row].detector.step(time: time, cause: cause, response: response)
+  }
+
+  /// When a detector wants to be looked at without a reading, by event time; nil when it does not.
+  func nextDeadline(_ place: Place) -> Int64? {
+    switch place.kind {
+    case .expression:
+      return expressions[place.row].nextDeadline
+    case .interlock:
+      let state = interlocks[place.row]
+      return [state.detector.deadline, state.cause.nextDeadline, state.response.nextDeadline]
+        .compactMap { $0 }.min()
+    case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
+      .limitHugging, .replayedRun, .gapAtRise, .deviation, .multivariate:
+      return nil
+    }
+  }
+
+  /// Looks at a detector at its deadline.
+  mutating func advance(_ place: Place, to time: Int64) -> Truth? {
+    switch place.kind {
+    case .expression:
+      return expressions[place.row].evaluate(at: time)
+    case .interlock:
+      _ = verify(place.row, at: time)
+      return interlocks[place.row].detector.advance(to: time)
+    case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
+      .limitHugging, .replayedRun, .gapAtRise, .deviation, .multivariate:
+      return nil
+    }
+  }
+
+  // MARK: Snapshots
+
+  func write(_ place: Place, into bytes: inout [UInt8]) {
+    let row = place.row
+    switch place.kind {
+    case .rateOfChange: rates[row].write(into: &bytes)
+    case .stuck: stuck[row].write(into: &bytes)
+    case .ewmaChart: charts[row].write(into: &bytes)
+    case .cusum: sums[row].write(into: &bytes)
+    case .ewmaZScore: scores[row].write(into: &bytes)
+    case .robustZScore: robust[row].write(into: &bytes)
+    case .seasonal: seasons[row].write(into: &bytes)
+    case .limitHugging: hugging[row].write(into: &bytes)
+    case .replayedRun: replays[row].write(into: &bytes)
+    case .gapAtRise: gaps[row].write(into: &bytes)
+    case .deviation:
+      deviations[row].detector.write(into: &bytes)
+      bytes.appendState(deviations[row].reference != nil)
+      bytes.appendState(deviations[row].reference?.time ?? 0)
+      bytes.appendState(deviations[row].reference?.value ?? 0)
+    case .expression: expressions[row].write(into: &bytes)
+    case .interlock:
+      interlocks[row].detector.write(into: &bytes)
+      interlocks[row].cause.write(into: &bytes)
+      interlocks[row].response.write(into: &bytes)
+    case .multivariate:
+      models[row].monitor.write(into: &bytes)
+      bytes.appendState(models[row].values)
+      for isFresh in models[row].isFresh { bytes.appendState(isFresh) }
+    }
+  }
+
+  /// Reads a detector's state back; when that fails, it stays as it was.
+  mutating func restore(
+    _ place: Place,
+    from reader: inout StateReader
+  ) throws(StateReadError) {
+    let row = place.row
+    switch place.kind {
+    case .rateOfChange:
+      var copy = rates[row]
+      try copy.restore(from: &reader)
+      rates[row] = copy
+    case .stuck:
+      var copy = stuck[row]
+      try copy.restore(from: &reader)
+      stuck[row] = copy
+    case .ewmaChart:
+      var copy = charts[row]
+      try copy.restore(from: &reader)
+      charts[row] = copy
+    case .cusum:
+      var copy = sums[row]
+      try copy.restore(from: &reader)
+      sums[row] = copy
+    case .ewmaZScore:
+      var copy = scores[row]
+      try copy.restore(from: &reader)
+      scores[row] = copy
+    case .robustZScore:
+      var copy = robust[row]
+      try copy.restore(from: &reader)
+      robust[row] = copy
+    case .seasonal:
+      var copy = seasons[row]
+      try copy.restore(from: &reader)
+      seasons[row] = copy
+    case .limitHugging:
+      var copy = hugging[row]
+      try copy.restore(from: &reader)
+      hugging[row] = copy
+    case .replayedRun:
+      var copy = replays[row]
+      try copy.restore(from: &reader)
+      replays[row] = copy
+    case .gapAtRise:
+      var copy = gaps[row]
+      try copy.restore(from: &reader)
+      gaps[row] = copy
+    case .deviation:
+      var copy = deviations[row]
+      try copy.detector.restore(from: &reader)
+      let isKnown = try reader.flag()
+      let time = try reader.integer()
+      let value = try reader.double()
+      copy.reference = isKnown ? (time, value) : nil
+      deviations[row] = copy
+    case .expression:
+      var copy = expressions[row]
+      try copy.restore(from: &reader)
+      expressions[row] = copy
+    case .interlock:
+      var copy = interlocks[row]
+      try copy.detector.restore(from: &reader)
+      try copy.cause.restore(from: &reader)
+      try copy.response.restore(from: &reader)
+      interlocks[row] = copy
+    case .multivariate:
+      var copy = models[row]
+      try copy.monitor.restore(from: &reader)
+      copy.values = try reader.doubles(copy.values.count)
+      for index in copy.isFresh.indices { copy.isFresh[index] = try reader.flag() }
+      models[row] = copy
+    }
+  }
+}
+
+extension StateReader {
+  /// Reads bytes as they are.
+  mutating func bytes(_ count: Int) throws(StateReadError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for _ in 0..<count { bytes.append(try byte()) }
+    return bytes
+  }
+}

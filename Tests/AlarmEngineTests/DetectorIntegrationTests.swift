@@ -1,0 +1,223 @@
+import AlarmEngine
+import Telemetry
+import Testing
+
+/// Every kind of detector inside the engine, under everything that must not change a transition.
+@Suite("Detectors in the engine")
+struct DetectorIntegrationTests {
+  private static func expression(_ text: String) throws -> CompiledExpression {
+    try CompiledExpression(text) { name in
+      guard let row = Int(name.dropFirst()) else { return nil }
+      return SignalType(index: row, kind: .state)
+    }
+  }
+
+  private static func channels(_ expression: CompiledExpression) -> [ChannelIndex] {
+    expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+  }
+
+  private static func bound(_ text: String) throws -> BoundExpression {
+    let expression = try expression(text)
+    return BoundExpression(expression, signals: channels(expression))
+  }
+
+  /// The stream of the invariance tests with one rule of every further kind a channel.
+  static func stream(seed: UInt64, readings: Int) throws -> Stream {
+    var stream = Stream(seed: seed, readings: readings)
+    var random = SeededRandom(seed: seed &+ 1000)
+    let normal = (0..<60).map { _ in (0..<3).map { _ in Double(random.int(0...100)) / 10 } }
+    let model = try MultivariateModel.learn(rows: normal, parameters: .init(lags: 0))
+    for channel in UInt32(0)..<6 {
+      let detectors: [(String, Detector)] = [
+        ("slope", .rateOfChange(.init(span: 3000, limit: 1.5))),
+        ("stuck", .stuck(.init(duration: 4000))),
+        ("chart", .ewmaChart(.init(baseline: .learned(readings: 20)))),
+        ("cusum", .cusum(.init(baseline: .learned(readings: 20)))),
+        ("z", .ewmaZScore(.init(limit: 2, warmUp: 10, longestFreeze: 5000))),
+        ("robust", .robustZScore(.init(span: 20_000, limit: 2, minimumCount: 10))),
+        ("season", .seasonal(.init(limit: 2, minimumWeeks: 1, minimumReadings: 1))),
+        ("hug", .limitHugging(.init(span: 20_000, limit: 11, share: 0.3, minimumCount: 5))),
+        ("replay", .replayedRun(.init(length: 16, changes: 2, history: 64))),
+        ("gap", .gapAtRise(.init(limit: 11, gap: 2000, span: 10_000))),
+        ("set", .deviation(.init(limit: 3, gain: 0, offset: 8), from: nil)),
+        (
+          "peer",
+          .deviation(.init(limit: 4), from: ChannelIndex(rawValue: (channel + 1) % 6))
+        ),
+      ]
+      for (name, detector) in detectors {
+        stream.builder.add(
+          name,
+          detector,
+          channel: channel,
+          onDelay: name == "cusum" ? 700 : 0,
+          offDelay: name == "set" ? 600 : 0
+        )
+      }
+    }
+    let voting = try expression("2 of (c0, c2, c4) for 2s")
+    stream.builder.add("vote", .expression(voting, signals: channels(voting)), channel: 0)
+    let both = try expression("c1 and not c3")
+    stream.builder.add("both", .expression(both, signals: channels(both)), channel: 1, onDelay: 500)
+    stream.builder.add(
+      "interlock",
+      .interlock(.init(deadline: 1500), cause: try bound("c2"), response: try bound("not c5")),
+      channel: 2
+    )
+    stream.builder.add(
+      "group",
+      .multivariate(model, signals: [0, 2, 4].map { ChannelIndex(rawValue: $0) }),
+      channel: 4
+    )
+    return stream
+  }
+
+  @Test(
+    "batches, ticks, snapshots and an equal plan change nothing",
+    arguments: 1...6 as ClosedRange<UInt64>
+  )
+  func disturbances(seed: UInt64) throws {
+    let stream = try Self.stream(seed: seed, readings: 6000)
+    let plain = try InvarianceTests.run(stream)
+    let disturbances: [InvarianceTests.Disturbance] = [
+      .singleBatches, .ticks, .snapshots, [.singleBatches, .ticks, .snapshots, .samePlan],
+    ]
+    for disturbance in disturbances {
+      let disturbed = try InvarianceTests.run(stream, disturbance, seed: seed)
+      let difference = zip(plain.transitions, disturbed.transitions).first { $0 != $1 }
+      #expect(
+        plain.transitions == disturbed.transitions,
+        "SEED=\(seed) disturbance=\(disturbance.rawValue) first \(String(describing: difference))"
+      )
+    }
+  }
+
+  @Test("every kind raises and returns in the random streams")
+  func coverage() throws {
+    var raised: Set<Int> = []
+    var returned: Set<Int> = []
+    var count = 0
+    for seed in UInt64(1)...6 {
+      let stream = try Self.stream(seed: seed, readings: 6000)
+      count = stream.builder.plan.rules.count
+      for transition in try InvarianceTests.run(stream).transitions {
+        if transition.kind == .raised { raised.insert(Int(transition.rule.rawValue)) }
+        if transition.kind == .returned { returned.insert(Int(transition.rule.rawValue)) }
+      }
+    }
+    // 48 rules of the records, then twelve a channel, then four groups; a season needs weeks,
+    // and a random walk does not repeat itself.
+    let names = [
+      "slope", "stuck", "chart", "cusum", "z", "robust", "season", "hug", "replay", "gap", "set",
+      "peer",
+    ]
+    for (number, name) in names.enumerated()
+    where name != "season" && name != "replay" {
+      let rules = Set((0..<6).map { 48 + $0 * names.count + number })
+      #expect(!raised.isDisjoint(with: rules), "\(name) never raised")
+      #expect(!returned.isDisjoint(with: rules), "\(name) never returned")
+    }
+    for rule in count - 4..<count {
+      #expect(raised.contains(rule), "group rule \(rule) never raised")
+    }
+  }
+
+  @Test("a detector in the engine says what it says alone")
+  func sameAsAlone() throws {
+    var random = SeededRandom(seed: 3)
+    var builder = PlanBuilder()
+    builder.add("cusum", .cusum(.init(baseline: .given(mean: 0, standardDeviation: 1))))
+    builder.add("robust", .robustZScore(.init(span: 30_000, limit: 3, minimumCount: 10)))
+    var bench = try Bench(builder)
+    var cusum = try TabularCUSUM(.init(baseline: .given(mean: 0, standardDeviation: 1)))
+    var robust = try RobustZScore(.init(span: 30_000, limit: 3, minimumCount: 10))
+    var state = [false, false]
+    for index in 0..<Int64(20_000) {
+      let value = Double(random.int(-100...100)) / 50 + (index % 900 > 800 ? 3 : 0)
+      bench.read(index * 1000, value)
+      let truths = [
+        cusum.step(time: at(index * 1000).milliseconds, value: value, isFrozen: state[0]).condition,
+        robust.step(time: at(index * 1000).milliseconds, value: value, isFrozen: state[1])
+          .condition,
+      ]
+      var expected: [TransitionKind] = []
+      for (rule, truth) in truths.enumerated() {
+        if truth == .yes && !state[rule] { expected.append(.raised) }
+        if truth == .no && state[rule] { expected.append(.returned) }
+        if truth != .unknown { state[rule] = truth == .yes }
+      }
+      let kinds = bench.out.map(\.kind).filter { $0 == .raised || $0 == .returned }
+      #expect(kinds == expected, "reading \(index)")
+      bench.out.removeAll()
+    }
+  }
+
+  @Test("a stretch that repeats is found in the engine")
+  func replayedStretch() throws {
+    var builder = PlanBuilder()
+    builder.add("replay", .replayedRun(.init(length: 16, changes: 4, history: 64)))
+    var bench = try Bench(builder)
+    var random = SeededRandom(seed: 9)
+    let stretch = (0..<40).map { _ in Double(random.int(0...1000)) }
+    for index in 0..<120 { bench.read(Int64(index) * 1000, stretch[index % stretch.count]) }
+    #expect(bench.out.map(\.kind) == [.raised])
+  }
+
+  @Test("an interlock that does not follow in time is an alarm, one that does is not")
+  func interlock() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add(
+      "feed",
+      .interlock(
+        .init(deadline: 2000),
+        cause: try Self.bound("c0"),
+        response: try Self.bound("not c1")
+      )
+    )
+    var bench = try Bench(builder)
+    bench.read(0, 0)
+    bench.read(10, 1, channel: 1)
+    bench.read(1000, 1)
+    bench.read(2500, 0, channel: 1)
+    bench.tick(9000)
+    #expect(bench.take() == [])
+    bench.read(10_000, 0)
+    bench.read(10_010, 1, channel: 1)
+    bench.read(11_000, 1)
+    bench.tick(20_000)
+    #expect(bench.take() == ["raised r0 13000 unacknowledged"])
+    bench.read(21_000, 0)
+    #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
+  }
+
+  @Test("a stale signal makes an expression unknown, which neither raises nor clears")
+  func unknown() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    let both = try Self.expression("c0 and c1")
+    builder.add("both", .expression(both, signals: Self.channels(both)))
+    builder.add("stale", .stale(afterMilliseconds: 5000), channel: 1)
+    var bench = try Bench(builder)
+    bench.read(0, 1)
+    bench.read(100, 1, channel: 1)
+    #expect(bench.take() == ["raised r0 100 unacknowledged"])
+    bench.tick(10_000)
+    #expect(bench.take() == ["raised r1 5100 unacknowledged"])
+    bench.read(11_000, 1)
+    #expect(bench.take() == [])
+    bench.read(12_000, 0)
+    #expect(bench.take() == ["returned r0 12000 returnedUnacknowledged"])
+  }
+
+  @Test("parameters out of range and signals that do not exist are refused with the plan")
+  func refusal() throws {
+    var builder = PlanBuilder()
+    builder.add("a", .robustZScore(.init(span: -1)))
+    builder.add("b", .deviation(.init(limit: 1), from: ChannelIndex(rawValue: 7)))
+    builder.add("c", .expression(try Self.expression("c0 and c1"), signals: []))
+    var rows: [PlanError.Problem.Place] = []
+    do throws(PlanError) { _ = try Engine(plan: builder.plan) } catch {
+      rows = error.problems.map(\.place)
+    }
+    #expect(rows == [.rule(0), .rule(1), .rule(2)])
+  }
+}
