@@ -46,11 +46,8 @@ final class CompiledPlan: Sendable {
   let devices: [Device]
   let points: [Point]
   let scopes: NameTable
-  let deviceNames: NameTable
-  let pointNames: NameTable
-  /// Status codes of devices (scope: row) and routes (scope: from the top down).
-  let statusCodes: NameTable
-  let statusNames: NameTable
+  /// Points and names; status codes of devices (scope: row) and routes (scope: from the top down).
+  let hot: HotTables
 
   init(_ plan: DecodingPlan) {
     var limits = plan.limits
@@ -146,9 +143,6 @@ final class CompiledPlan: Sendable {
     self.devices = devices
     self.points = points
     self.scopes = scopes
-    self.deviceNames = deviceNames
-    self.pointNames = pointNames
-    self.statusCodes = statusCodes
 
     var statusNames = NameTable()
     for status in SourceStatus.allCases {
@@ -156,7 +150,18 @@ final class CompiledPlan: Sendable {
         statusNames.insert(name, scope: 0, value: UInt32(status.rawValue))
       }
     }
-    self.statusNames = statusNames
+    hot = HotTables(
+      points: points,
+      deviceNames: deviceNames,
+      pointNames: pointNames,
+      statusCodes: statusCodes,
+      statusNames: statusNames,
+      limits: limits
+    )
+  }
+
+  deinit {
+    hot.deallocate()
   }
 }
 
@@ -173,6 +178,9 @@ final class TopicMatch: Sendable {
   let sharedScope: UInt32
   let device: [UInt8]?
   let point: [UInt8]?
+  /// Status scope of the route.
+  let statusScope: UInt32
+  let isDavyJSON: Bool
 
   init?(_ topic: [UInt8], plan: CompiledPlan) {
     for (index, route) in plan.routes.enumerated() {
@@ -183,6 +191,8 @@ final class TopicMatch: Sendable {
       self.topic = topic
       self.route = index
       self.captures = captures
+      statusScope = route.statusScope
+      if case .davyJSON = route.format { isDavyJSON = true } else { isDavyJSON = false }
       enterprise =
         capture("enterprise").map { String(decoding: $0, as: UTF8.self) } ?? route.enterprise
       gateway = capture("gateway").map { String(decoding: $0, as: UTF8.self) } ?? route.gateway

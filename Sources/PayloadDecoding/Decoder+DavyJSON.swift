@@ -52,7 +52,8 @@ extension Decoder {
           &notes
         )
       } else {
-        record(document, fields, Path(), message, &batch, &notes)
+        var next = Int.max
+        record(document, fields, Path(), message, &next, &batch, &notes)
       }
     case .array:
       records(document, 0, "", Fields(), message, &batch, &notes)
@@ -71,6 +72,8 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) {
     var element = array + 1
+    // The point that the next record probably is for.
+    var next = Int.max
     for index in 0..<document[array].extra {
       let path = Path(list: list, index: index)
       if document[element].kind == .object {
@@ -79,7 +82,7 @@ extension Decoder {
         if fields.device < 0 { fields.device = envelope.device }
         if fields.time < 0 { fields.time = envelope.time }
         if fields.historical < 0 { fields.historical = envelope.historical }
-        record(document, fields, path, message, &batch, &notes)
+        record(document, fields, path, message, &next, &batch, &notes)
       } else {
         reject(
           message,
@@ -145,6 +148,7 @@ extension Decoder {
     _ fields: Fields,
     _ path: Path,
     _ message: Message,
+    _ next: inout Int,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
@@ -183,7 +187,7 @@ extension Decoder {
       }
     }
     guard fields.values >= 0 else {
-      davySingle(document, fields, draft, device, path, message, &batch, &notes)
+      davySingle(document, fields, draft, device, path, message, &next, &batch, &notes)
       return
     }
     guard document[fields.values].kind == .object, fields.value < 0 else {
@@ -200,7 +204,7 @@ extension Decoder {
     }
     var member = fields.values + 1
     for _ in 0..<document[fields.values].extra {
-      davyMember(document, member, fields, draft, device, path, message, &batch, &notes)
+      davyMember(document, member, fields, draft, device, path, message, &next, &batch, &notes)
       member = document.after(member + 1)
     }
   }
@@ -263,6 +267,24 @@ extension Decoder {
     }
   }
 
+  /// The point named at `field`, tried first at `next`, which moves behind it.
+  @inline(__always)
+  private func nextPoint(
+    _ document: JSONDocument,
+    _ field: Int,
+    _ device: Int,
+    _ next: inout Int
+  ) -> Int? {
+    let name = document[field]
+    if hot.isPoint(next, device: device, word: name.bits, length: name.extra) {
+      next &+= 1
+      return next &- 1
+    }
+    guard let found = findPoint(document.raw(field), device: device) else { return nil }
+    next = found &+ 1
+    return found
+  }
+
   @inline(__always)
   private func davySingle(
     _ document: JSONDocument,
@@ -271,6 +293,7 @@ extension Decoder {
     _ device: Int,
     _ path: Path,
     _ message: Message,
+    _ next: inout Int,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
@@ -278,7 +301,7 @@ extension Decoder {
     let found: Int?
     if fields.point >= 0 {
       switch document[fields.point].kind {
-      case .string: found = findPoint(document.raw(fields.point), device: device)
+      case .string: found = nextPoint(document, fields.point, device, &next)
       case .escaped:
         found = document.unescaped(fields.point).withView { findPoint($0, device: device) }
       default:
@@ -346,12 +369,13 @@ extension Decoder {
     _ device: Int,
     _ path: Path,
     _ message: Message,
+    _ next: inout Int,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
     let found =
       document[member].kind == .string
-      ? findPoint(document.raw(member), device: device)
+      ? nextPoint(document, member, device, &next)
       : document.unescaped(member).withView { findPoint($0, device: device) }
     let place = { (_: String) in
       path.pointer("values/" + Self.escapedToken(document.text(member)))

@@ -350,7 +350,7 @@ extension Decoder {
     }
     for item in items where text[item.suffix].equals("Flag") && item.value.count > 0 {
       let code = text[item.value]
-      if let known = findStatus(code, device: device, route: message.match.route, ownNames: false)
+      if let known = findStatus(code, device: device, message.match, ownNames: false)
         ?? Self.dataFlag(code, version: segment.version)
       {
         draft.status = known
@@ -401,7 +401,7 @@ extension Decoder {
       }
       draft.point = point
       let value = text[item.value]
-      if let number = JSONNumber.lenient(value.array) {
+      if let number = JSONNumber.decimal(value) {
         draft.value = number
       } else if value.count == 0 || value.namesNoNumber, draft.status.use == .noValue {
         draft.value = 0

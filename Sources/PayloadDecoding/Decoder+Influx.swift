@@ -140,7 +140,7 @@ extension Decoder {
     var status = SourceStatus.normal
     if let code = statusCode {
       if let known = code.withView({
-        findStatus($0, device: device, route: message.match.route, ownNames: true)
+        findStatus($0, device: device, message.match, ownNames: true)
       }) {
         status = known
       } else {

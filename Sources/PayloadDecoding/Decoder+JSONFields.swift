@@ -14,32 +14,31 @@ extension Decoder {
     _ message: Message,
     _ notes: inout [DecodingNote]
   ) -> SourceStatus? {
-    let row = plan.points[point]
-    let route = message.match.route
+    let device = Int(hot[point: point].device)
     let found: SourceStatus?
     switch document[field].kind {
     case .string, .integer:
       found = findStatus(
         document.raw(field),
-        device: row.device,
-        route: route,
+        device: device,
+        message.match,
         ownNames: ownNames
       )
     case .escaped:
       found = document.unescaped(field).withView {
-        findStatus($0, device: row.device, route: route, ownNames: ownNames)
+        findStatus($0, device: device, message.match, ownNames: ownNames)
       }
     case .double:
       // 3.0 means code 3.
       let value = Double(bitPattern: document[field].bits)
       let code = Int64(exactly: value).map { "\($0)" } ?? document.raw(field).text
       found = Array(code.utf8).withView {
-        findStatus($0, device: row.device, route: route, ownNames: ownNames)
+        findStatus($0, device: device, message.match, ownNames: ownNames)
       }
     case .true, .false:
       let code = document[field].kind == .true ? "true" : "false"
       found = Array(code.utf8).withView {
-        findStatus($0, device: row.device, route: route, ownNames: ownNames)
+        findStatus($0, device: device, message.match, ownNames: ownNames)
       }
     case .null:
       return .normal
@@ -47,8 +46,8 @@ extension Decoder {
       reject(
         message,
         .wrongType,
-        device: plan.devices[row.device].id,
-        point: row.name,
+        device: plan.devices[device].id,
+        point: plan.points[point].name,
         place: place("s"),
         detail: document.excerpt(field) + " where a status is needed",
         &notes
@@ -60,8 +59,8 @@ extension Decoder {
       message,
       DecodingEvent(
         kind: .unmappedStatus,
-        device: plan.devices[row.device].id,
-        point: row.name,
+        device: plan.devices[device].id,
+        point: plan.points[point].name,
         detail: document.excerpt(field)
       ),
       &notes

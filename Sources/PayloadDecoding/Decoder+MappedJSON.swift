@@ -235,7 +235,6 @@ extension Decoder {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    let route = message.match.route
     guard
       let deviceName = name(document, attribute(document, value.device, binding, message)),
       let pointName = name(document, attribute(document, value.point, binding, message))
@@ -321,11 +320,11 @@ extension Decoder {
       case .bytes(let code):
         draft.status =
           code.withView {
-            findStatus($0, device: device, route: route, ownNames: false)
+            findStatus($0, device: device, message.match, ownNames: false)
           } ?? .unknown
       }
     }
-    let text = place(document, value.text, binding)
+    var text: String { place(document, value.text, binding) }
     guard
       let number = valueOf(
         document,

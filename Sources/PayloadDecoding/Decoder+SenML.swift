@@ -52,8 +52,12 @@ extension Decoder {
     var member = index + 1
     for _ in 0..<document[index].extra {
       let value = member + 1
-      let label = document.unescaped(member)
-      if let field = label.withView({ SenML.Field(label: $0) }) {
+      let isPlain = document[member].kind == .string
+      let field =
+        isPlain
+        ? SenML.Field(label: document.raw(member))
+        : document.unescaped(member).withView { SenML.Field(label: $0) }
+      if let field {
         let content: SenML.Content
         switch document[value].kind {
         case .integer: content = .number(Double(Int64(bitPattern: document[value].bits)))
@@ -65,7 +69,7 @@ extension Decoder {
         case .null, .object, .array: content = .other
         }
         try SenML.set(field, content, in: &record)
-      } else if label.last == 0x5F {
+      } else if case let label = document.unescaped(member), label.last == 0x5F {
         // A label that ends with an underscore must be understood (section 4.4).
         throw SenML.PackError(
           reason: .unsupportedFormat,
@@ -347,9 +351,9 @@ extension Decoder {
       }
       var end = base.count
       if end > 0, end <= name.count {
-        if let found = attempt(end, end) { return found }
         while end > 0, SenML.isSeparator(name[end - 1]) { end -= 1 }
-        if end < base.count, let found = attempt(end, base.count) { return found }
+        if end > 0, let found = attempt(end, base.count) { return found }
+        if end < base.count, let found = attempt(base.count, base.count) { return found }
       }
       if let found = attempt(name.count, name.count) { return found }
       var index = name.count - 1

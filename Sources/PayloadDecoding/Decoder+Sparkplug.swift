@@ -522,7 +522,7 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) -> SourceStatus {
     let known = code.withView { code in
-      findStatus(code, device: device, route: message.match.route, ownNames: true)
+      findStatus(code, device: device, message.match, ownNames: true)
     }
     if let known { return known }
     switch String(decoding: code, as: UTF8.self) {

@@ -22,6 +22,8 @@ public struct Decoder: Sendable {
   }
 
   let plan: CompiledPlan
+  /// The plan's tables; the plan keeps their memory alive.
+  let hot: HotTables
   private var topics: [TopicSlot]
   private var nodes: [JSONNode] = []
   var sparkplug = SparkplugState()
@@ -32,6 +34,7 @@ public struct Decoder: Sendable {
   /// Makes a decoder.
   public init(plan: DecodingPlan) {
     self.plan = CompiledPlan(plan)
+    hot = self.plan.hot
     topics = Array(repeating: TopicSlot(), count: 4_096)
   }
 
@@ -109,11 +112,15 @@ public struct Decoder: Sendable {
       refuse(message, .oversize, "", "\(payload.count) bytes", &notes)
       return
     }
-    switch plan.routes[match.route].format {
-    case .davyJSON:
+    if match.isDavyJSON {
       withJSON(payload, message, &notes) { decoder, document, notes in
         decoder.decodeDavyJSON(document, message, &batch, &notes)
       }
+      return
+    }
+    switch plan.routes[match.route].format {
+    case .davyJSON:
+      return
     case .mappedJSON:
       withJSON(payload, message, &notes) { decoder, document, notes in
         decoder.decodeMappedJSON(document, message, &batch, &notes)
@@ -199,6 +206,29 @@ public struct Decoder: Sendable {
     }
   }
 
+  /// Parses JSON and does nothing with it: what the parser alone costs, for benchmarks.
+  ///
+  /// The number of values and member names, or nil when the text is refused.
+  package mutating func countJSON(_ payload: [UInt8]) -> Int? {
+    let capacity = JSONParser.capacity(for: payload.count, depth: plan.limits.depth)
+    if nodes.count < capacity {
+      nodes = Array(repeating: JSONNode(.null, offset: 0), count: capacity)
+    }
+    let depth = plan.limits.depth
+    return payload.withView { payload in
+      unsafe nodes.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return nil }
+        var parser = unsafe JSONParser(
+          payload,
+          nodes: base,
+          capacity: buffer.count,
+          depthLimit: depth
+        )
+        return try? parser.parse()
+      }
+    }
+  }
+
   // MARK: Refusing
 
   /// Refuses the whole message.
@@ -277,7 +307,7 @@ public struct Decoder: Sendable {
 
   @inline(__always)
   func findDevice(_ name: ByteView, _ match: TopicMatch) -> Found {
-    if let row = plan.deviceNames.find(name, scope: match.ownScope), row < CompiledPlan.ambiguous {
+    if let row = hot.deviceNames.find(name, scope: match.ownScope), row < CompiledPlan.ambiguous {
       return .row(Int(row))
     }
     return findDeviceElsewhere(name, match)
@@ -285,12 +315,12 @@ public struct Decoder: Sendable {
 
   @inline(never)
   private func findDeviceElsewhere(_ name: ByteView, _ match: TopicMatch) -> Found {
-    if let row = plan.deviceNames.find(name, scope: match.sharedScope),
+    if let row = hot.deviceNames.find(name, scope: match.sharedScope),
       row < CompiledPlan.ambiguous
     {
       return .row(Int(row))
     }
-    guard let row = plan.deviceNames.find(name, scope: CompiledPlan.everywhere) else {
+    guard let row = hot.deviceNames.find(name, scope: CompiledPlan.everywhere) else {
       return .refused(.unknownDevice)
     }
     guard row == CompiledPlan.ambiguous || match.enterprise != nil else { return .row(Int(row)) }
@@ -307,7 +337,7 @@ public struct Decoder: Sendable {
 
   @inline(__always)
   func findPoint(_ name: ByteView, device: Int) -> Int? {
-    plan.pointNames.find(name, scope: UInt32(truncatingIfNeeded: device)).map {
+    hot.pointNames.find(name, scope: UInt32(truncatingIfNeeded: device)).map {
       Int($0)
     }
   }
@@ -317,15 +347,15 @@ public struct Decoder: Sendable {
   func findStatus(
     _ code: ByteView,
     device: Int,
-    route: Int,
+    _ match: TopicMatch,
     ownNames: Bool
   ) -> SourceStatus? {
-    if let raw = plan.statusCodes.find(code, scope: UInt32(truncatingIfNeeded: device))
-      ?? plan.statusCodes.find(code, scope: plan.routes[route].statusScope)
+    if let raw = hot.statusCodes.find(code, scope: UInt32(truncatingIfNeeded: device))
+      ?? hot.statusCodes.find(code, scope: match.statusScope)
     {
       return SourceStatus(rawValue: UInt8(truncatingIfNeeded: raw))
     }
-    guard ownNames, let raw = plan.statusNames.find(code, scope: 0) else { return nil }
+    guard ownNames, let raw = hot.statusNames.find(code, scope: 0) else { return nil }
     return SourceStatus(rawValue: UInt8(truncatingIfNeeded: raw))
   }
 
@@ -349,13 +379,13 @@ public struct Decoder: Sendable {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    let point = plan.points[draft.point]
+    let point = hot[point: draft.point]
     let value = draft.value * point.scale + point.offset
     var flags = draft.flags
     var time = message.received.milliseconds
     if let sent = draft.time { time = sent } else { flags.insert(.receiveTimed) }
     guard value.isFinite, isSane(time, message.received),
-      batch.count &- message.firstReading < plan.limits.readingsPerMessage
+      batch.count &- message.firstReading < hot.readingsLimit
     else {
       refuseDraft(draft, value, message, place: place(), batch.count, &notes)
       return
@@ -375,8 +405,7 @@ public struct Decoder: Sendable {
 
   @inline(__always)
   func isSane(_ time: Int64, _ received: Timestamp) -> Bool {
-    time >= plan.limits.earliest.milliseconds
-      && time &- received.milliseconds <= plan.limits.aheadMilliseconds
+    time >= hot.earliest && time &- received.milliseconds <= hot.ahead
   }
 
   @inline(never)

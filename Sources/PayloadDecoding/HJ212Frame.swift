@@ -33,11 +33,15 @@ enum HJ212 {
   /// its values differ.
   static func checksum(_ bytes: ByteView) -> UInt16 {
     var register: UInt16 = 0xFFFF
-    for index in 0..<bytes.count {
-      register = (register >> 8) ^ UInt16(bytes[index])
-      for _ in 0..<8 { register = register & 1 == 0 ? register >> 1 : (register >> 1) ^ 0xA001 }
-    }
+    // After the shift the register has eight bits, so that one table entry does eight steps.
+    for index in 0..<bytes.count { register = table[Int((register >> 8) ^ UInt16(bytes[index]))] }
     return register
+  }
+
+  private static let table: [UInt16] = (0..<256).map { byte in
+    (0..<8).reduce(UInt16(byte)) { register, _ in
+      register & 1 == 0 ? register >> 1 : (register >> 1) ^ 0xA001
+    }
   }
 
   /// Modbus's CRC-16, which gateways send by mistake.

@@ -130,4 +130,16 @@ enum JSONNumber {
     else { return nil }
     return Double(String(decoding: bytes, as: UTF8.self))
   }
+
+  /// A decimal number in either form; nil if it is none.
+  static func decimal(_ bytes: ByteView) -> Double? {
+    if let node = parse(bytes) {
+      switch node.kind {
+      case .integer: return Double(Int64(bitPattern: node.bits))
+      case .double: return Double(bitPattern: node.bits)
+      default: break
+      }
+    }
+    return lenient(bytes.array)
+  }
 }

@@ -2,7 +2,7 @@
 ///
 /// Open addressing over one pool of bytes; written once while the plan is compiled.
 struct NameTable: Sendable {
-  private struct Slot: Sendable {
+  struct Slot: Sendable {
     var hash: UInt64 = 0
     var scope: UInt32 = 0
     var offset: UInt32 = 0
@@ -10,8 +10,8 @@ struct NameTable: Sendable {
     /// The value plus one; zero marks a free slot.
     var value: UInt32 = 0
   }
-  private var slots: [Slot]
-  private var pool: [UInt8] = []
+  private(set) var slots: [Slot]
+  private(set) var pool: [UInt8] = []
   private(set) var count = 0
 
   init() {

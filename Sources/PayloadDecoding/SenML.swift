@@ -170,11 +170,21 @@ enum SenML {
     }
 
     init?(label: ByteView) {
-      guard let field = Field.allCases.first(where: { label.equals($0.label) }) else {
-        return nil
-      }
+      guard label.count > 0, label.count <= 4 else { return nil }
+      let word = label.prefixWord(from: 0, length: label.count)
+      guard let field = Self.byWord.first(where: { $0.word == word })?.field else { return nil }
       self = field
     }
+
+    /// The labels as little-endian words, the most frequent first.
+    private static let byWord: [(word: UInt64, field: Field)] =
+      [
+        .name, .value, .unit, .time, .bool, .text, .data, .sum, .updateTime, .baseName, .baseTime,
+        .baseUnit, .baseValue, .baseSum, .baseVersion,
+      ].map { (field: Field) in
+        let bytes = Array("\(field.label)".utf8)
+        return (bytes.withView { $0.prefixWord(from: 0, length: $0.count) }, field)
+      }
   }
 
   /// A field's content, of whichever type the encoding gave it.
