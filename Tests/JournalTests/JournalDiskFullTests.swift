@@ -33,6 +33,41 @@ struct JournalDiskFullTests {
     #expect(try journal.verify().isSound && journal.faults.isEmpty)
   }
 
+  @Test("a commit that reached the disk although it was reported as failed is found, not repeated")
+  func uncertainCommit() throws {
+    let scratch = Scratch()
+    let journal = try SegmentJournal(directory: scratch("j"))
+    try journal.fill(to: 100, batch: 10)
+    let batch = messages(101...150, size: 1000)
+    let pages = try #require(try journal.execute("PRAGMA page_count"))
+    _ = try journal.execute("PRAGMA max_page_count = \(pages)")
+    #expect(throws: JournalError.self) { try journal.append(batch, firstSequence: 101) }
+    _ = try journal.execute("PRAGMA max_page_count = 1073741823")
+    // What is on disk when the error came after the write: the block, unknown to the writer.
+    var encoder = BlockEncoder()
+    let sql = unsafe encoder.encode(JournalBatch(batch), first: 101) { header, bytes in
+      let hex = unsafe bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+      return """
+        INSERT INTO block VALUES (\(header.first), \(header.count), \(header.earliestReceived), \
+        \(header.latestReceived), \(header.codec), \(header.rawSize), \(header.checksum), \
+        x'\(hex.joined())')
+        """
+    }
+    _ = try journal.execute(sql)
+    #expect(journal.lastSequence == 100)
+    var other = batch
+    other[7].payload = []
+    #expect(throws: JournalError.conflict(sequence: 108)) {
+      try journal.append(other, firstSequence: 101)
+    }
+    try journal.append(batch, firstSequence: 101)
+    #expect(journal.lastSequence == 150)
+    try journal.fill(to: 200, batch: 10)
+    #expect(try journal.read(from: 101, limit: 50).map(\.input) == batch)
+    #expect(try journal.contents.everything().map(\.sequence) == Array(1...200))
+    #expect(try journal.verify().isSound && journal.faults.isEmpty)
+  }
+
   @Test(
     "a full file system: every append throws diskFull until there is room, then all goes on",
     .enabled(if: SmallDisk.isPossible, "needs root and the right to mount a tmpfs"),

@@ -116,6 +116,22 @@ struct SegmentJournalTests {
     }
   }
 
+  @Test("no segment reaches as far as 16,777,216 sequences, however small its records are")
+  func rotationBySpan() throws {
+    let scratch = Scratch()
+    let journal = try SegmentJournal(directory: scratch("j"))
+    let ticks = JournalBatch(
+      Array(repeating: JournalInput(kind: .tick, received: 1), count: 200_000)
+    )
+    while journal.lastSequence <= 1 << 24 {
+      try journal.append(ticks, firstSequence: journal.lastSequence + 1)
+    }
+    let segments = journal.segments
+    #expect(segments.map(\.firstSequence) == [1, 83 * 200_000 + 1])
+    #expect(segments.map(\.records) == [83 * 200_000, 200_000])
+    #expect(try journal.read(from: 83 * 200_000, limit: 2).count == 2)
+  }
+
   @Test("the oldest segments go by age and by size, but never what somebody still needs")
   func retention() throws {
     let scratch = Scratch()
