@@ -83,6 +83,11 @@ struct EntryWriter {
     hash = next
   }
 
+  /// Takes alarms whose bodies are pruned out of the views.
+  mutating func forget(alarms: [String], events: [String: Int64]) throws {
+    try views.forget(alarms: alarms, events: events)
+  }
+
   /// Writes the views and the station's row; answers the sequences given.
   @discardableResult
   mutating func finish(position: UInt64) throws -> ClosedRange<Int64>? {

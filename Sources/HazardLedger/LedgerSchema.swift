@@ -112,6 +112,30 @@ enum LedgerSchema {
       value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
+    CREATE TABLE hazard (
+      first_seq INTEGER PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      enterprise TEXT NOT NULL,
+      place TEXT NOT NULL,
+      source TEXT NOT NULL,
+      title TEXT NOT NULL,
+      state TEXT NOT NULL,
+      grade TEXT,
+      deadline INTEGER,
+      listed TEXT,
+      rung TEXT,
+      last_time INTEGER NOT NULL,
+      last_seq INTEGER NOT NULL,
+      steps INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX hazard_enterprise ON hazard(enterprise, first_seq);
+
+    CREATE TABLE hazard_alarm (
+      alarm TEXT NOT NULL,
+      hazard TEXT NOT NULL,
+      PRIMARY KEY (alarm, hazard)
+    ) STRICT, WITHOUT ROWID;
+
     CREATE TABLE checkpoint (
       size INTEGER PRIMARY KEY,
       time INTEGER NOT NULL,

@@ -67,6 +67,7 @@ struct CheckedBody: Decodable {
   var station: String?
   var count: Int64?
   var digest: String?
+  var events: [String: Int64]?
 }
 
 /// An alarm's row as the verifier derives it from the entries, apart from the writer's code.

@@ -231,9 +231,9 @@ private struct VerificationPass {
       counts["alarm.\(event)", default: 0] += 1
       alarms[id, default: CheckedAlarm()].add(body, event: event, fields, sequence: sequence)
     case "redaction":
-      if let detail = redactions.check(fields.decoded, sequence: sequence) {
-        find(sequence, detail)
-      }
+      let body = fields.decoded
+      if let detail = redactions.check(body, sequence: sequence) { find(sequence, detail) }
+      for (event, count) in body?.events ?? [:] { counts["alarm.\(event)", default: 0] += count }
     default: break
     }
   }

@@ -87,11 +87,21 @@ public final class SQLiteLedger: LedgerStore {
     }
   }
 
-  /// Closes the file.
+  /// Moves the log into the file and closes it.
   ///
-  /// Further calls throw. Without it the file closes with the last reference.
+  /// Further calls throw. Without it the file closes with the last reference, and the log is moved
+  /// at the next opening.
   public func close() throws(LedgerError) {
-    try translating { try pool.close() }
+    try translating {
+      try pool.writeWithoutTransaction { db in
+        do {
+          _ = try db.checkpoint(.truncate)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+          // A reader is still at it; what stays in the log is as durable there.
+        }
+      }
+      try pool.close()
+    }
     lock.release()
   }
 

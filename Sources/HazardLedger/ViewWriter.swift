@@ -11,6 +11,7 @@ struct ViewWriter {
   private var alarms: [String: AlarmView] = [:]
   private var known: Set<String> = []
   private var order: [String] = []
+  private var hazards: [String: HazardRow] = [:]
   private var counts: [String: Int64] = [:]
 
   /// Rows held at most before they are written: the memory that a rebuild may take.
@@ -22,7 +23,9 @@ struct ViewWriter {
 
   /// Empties all views.
   mutating func clear() throws {
-    try db.execute(sql: "DELETE FROM alarm; DELETE FROM counter")
+    try db.execute(
+      sql: "DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm"
+    )
   }
 
   /// Adds one entry.
@@ -33,8 +36,14 @@ struct ViewWriter {
     case .alarm:
       try apply(Self.decoded(bytes, of: entry), of: entry)
       if order.count >= Self.capacity { try flush() }
-    case .genesis, .hazard, .callout, .clock, .silence, .register, .catalog, .system, .redaction:
-      break
+    case .redaction:
+      // What the pruned bodies counted is kept by the entry that pruned them.
+      let events = try Self.value(bytes, of: entry)["events"]?.members ?? [:]
+      for (event, count) in events {
+        counts["alarm.\(event)", default: 0] += count.wholeNumber ?? 0
+      }
+    case .hazard: try applyHazard(entry)
+    case .genesis, .callout, .clock, .silence, .register, .catalog, .system: break
     }
   }
 
@@ -55,6 +64,10 @@ struct ViewWriter {
         try AlarmRow.insert(view, into: db)
       }
     }
+    for row in hazards.values.sorted(by: { $0.firstSequence < $1.firstSequence }) {
+      try row.store(in: db)
+    }
+    hazards.removeAll(keepingCapacity: true)
     alarms.removeAll(keepingCapacity: true)
     known.removeAll(keepingCapacity: true)
     order.removeAll(keepingCapacity: true)
@@ -68,6 +81,40 @@ struct ViewWriter {
       try count.execute(arguments: [name, value])
     }
     counts.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func applyHazard(_ entry: LedgerEntry) throws {
+    let id = entry.subject
+    let known = try hazards[id] ?? HazardRow.replay(db, id: id, through: entry.sequence - 1)
+    var hazard = known?.hazard
+    try HazardRow.add(entry, to: &hazard)
+    hazards[id] = hazard.map {
+      HazardRow(
+        hazard: $0,
+        firstSequence: known?.firstSequence ?? entry.sequence,
+        lastSequence: entry.sequence
+      )
+    }
+  }
+
+  /// Takes alarms whose bodies are pruned out of the views; their counts stay.
+  mutating func forget(alarms ids: [String], events: [String: Int64]) throws {
+    for (event, count) in events { counts["alarm.\(event)", default: 0] -= count }
+    let delete = try HotStatement(db, sql: "DELETE FROM alarm WHERE id = ?")
+    for id in ids {
+      delete.bind(1, id)
+      try delete.run()
+    }
+  }
+
+  private static func value(_ bytes: [UInt8], of entry: LedgerEntry) throws(LedgerError)
+    -> JSONValue
+  {
+    do throws(JSONSyntaxError) {
+      return try JSONValue(parsing: bytes)
+    } catch {
+      throw .refused(reason: "entry \(entry.sequence): \(error)")
+    }
   }
 
   private static func decoded(

@@ -46,7 +46,10 @@ struct AlarmStory {
   private var standing: [AlarmBody] = []
   private(set) var position: UInt64 = 0
 
-  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+  init(seed: UInt64, after shift: Int64 = 0) {
+    random = SplitMix64(seed: seed)
+    clock += shift
+  }
 
   mutating func step() -> LedgerDraft {
     clock += Int64.random(in: 0...2_000, using: &random)
@@ -109,11 +112,11 @@ struct AlarmStory {
 }
 
 extension SQLiteLedger {
-  /// Fills the ledger with a story, `batch` entries at a time.
-  func fill(seed: UInt64, entries: Int, batch: Int = 50) throws {
-    var story = AlarmStory(seed: seed)
+  /// Fills the ledger with a story, `batch` entries at a time; `after` shifts it in time.
+  func fill(seed: UInt64, entries: Int, batch: Int = 50, after shift: Int64 = 0) throws {
+    var story = AlarmStory(seed: seed, after: shift)
     var left = entries
-    var position: UInt64 = 0
+    var position = try self.position
     while left > 0 {
       let drafts = story.steps(min(batch, left))
       position = max(story.position, position + 1)

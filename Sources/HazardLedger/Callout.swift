@@ -1,0 +1,352 @@
+public import Telemetry
+
+/// Whom to call in a situation, level by level, until somebody named confirms (叫应).
+public struct CalloutPlan: Hashable, Sendable {
+  /// One level of the chain.
+  public struct Level: Hashable, Sendable {
+    /// Name of the level, for example 县级值班.
+    public var name: String
+    /// Persons on duty, called at the same time.
+    public var persons: [String]
+    /// How often they are called before the next level is.
+    public var attempts: Int
+    /// Time from one attempt to the next, and from the last to the next level.
+    public var intervalMilliseconds: Int64
+
+    /// Makes a level; at least one attempt and one second between attempts.
+    public init(name: String, persons: [String], attempts: Int, intervalMilliseconds: Int64) {
+      self.name = name
+      self.persons = persons
+      self.attempts = max(1, attempts)
+      self.intervalMilliseconds = max(1_000, intervalMilliseconds)
+    }
+  }
+
+  /// The levels, lowest first.
+  public var levels: [Level]
+  /// How long after the confirmation to ask what was done; 0 never asks.
+  public var feedbackAfterMilliseconds: Int64
+
+  /// Makes a plan.
+  ///
+  /// - Precondition: there is a level, and somebody in each.
+  public init(levels: [Level], feedbackAfterMilliseconds: Int64 = 0) {
+    precondition(!levels.isEmpty && levels.allSatisfy { !$0.persons.isEmpty }, "nobody to call")
+    self.levels = levels
+    self.feedbackAfterMilliseconds = feedbackAfterMilliseconds
+  }
+}
+
+/// One step of a call-out: what is stored before anybody acts on it.
+public struct CalloutStep: Hashable, Sendable {
+  /// What happened.
+  public enum Event: String, CaseIterable, Hashable, Sendable {
+    /// The call-out began.
+    case started
+    /// A person is about to be called.
+    case dispatching
+    /// The channel has taken the call.
+    case delivered
+    /// The channel has refused the call.
+    case failed
+    /// The next level is called.
+    case escalated
+    /// 叫而不应: the last level did not confirm in its attempts; it goes on being called.
+    case unanswered
+    /// A named person has confirmed.
+    case confirmed
+    /// Ended without a confirmation, by a person.
+    case cancelled
+    /// It is time to ask what was done.
+    case feedbackDue
+    /// What was done.
+    case feedback
+  }
+
+  /// What happened.
+  public var event: Event
+  /// When: a deadline's own time, not the tick's.
+  public var time: Timestamp
+  /// Level, from 0.
+  public var level = 0
+  /// Attempt within the level, from 1.
+  public var attempt = 0
+  /// Number of the call within the call-out, from 1; 0 where no call is meant.
+  public var dispatch = 0
+  /// Who is called, has confirmed, cancelled or reported.
+  public var person = ""
+  /// True for a call that may have been made before: its outcome was lost in a restart.
+  public var inDoubt = false
+  /// Why, or what was done.
+  public var text = ""
+}
+
+/// Why an input to a call-out was refused.
+public enum CalloutRefusal: Error, Hashable, Sendable {
+  /// It has ended.
+  case ended
+  /// The person is on none of the levels called so far.
+  case notNamed
+  /// There is no such call, or its outcome is known.
+  case unknownDispatch
+  /// Nobody has been asked for feedback.
+  case noFeedbackAsked
+}
+
+/// A call-out: a plain value that inputs and deadlines drive and stored steps rebuild.
+///
+/// A step is stored before it is acted on. After a restart ``resume(at:)`` repeats each call whose
+/// outcome is not known, marked in doubt: such a person may be called twice, and never not at all.
+public struct Callout: Hashable, Sendable {
+  /// Where a call-out stands.
+  public enum Status: String, Hashable, Sendable {
+    /// Not begun.
+    case idle
+    /// Calling.
+    case calling
+    /// Confirmed; feedback may still come.
+    case confirmed
+    /// Ended without a confirmation.
+    case cancelled
+  }
+
+  /// Identity; the ledger's subject.
+  public let id: String
+  /// Whom to call.
+  public let plan: CalloutPlan
+  /// Where it stands.
+  public private(set) var status = Status.idle
+  /// Level being called.
+  public private(set) var level = 0
+  /// Attempt within the level.
+  public private(set) var attempt = 0
+  /// True once 叫而不应 has been recorded.
+  public private(set) var isUnanswered = false
+  /// When it began.
+  public private(set) var started: Timestamp?
+  /// When it was confirmed.
+  public private(set) var confirmed: Timestamp?
+  /// Who confirmed.
+  public private(set) var confirmedBy = ""
+  /// What was done, as reported.
+  public private(set) var feedback = ""
+  /// Calls whose outcome is not known yet.
+  public private(set) var outstanding: [CalloutStep] = []
+  private var dispatches = 0
+  private var due: Timestamp?
+
+  /// Makes a call-out that has not begun.
+  public init(id: String, plan: CalloutPlan) {
+    self.id = id
+    self.plan = plan
+  }
+
+  /// When ``advance(to:)`` has something to do next.
+  public var nextDeadline: Timestamp? { due }
+
+  /// Milliseconds from start to confirmation.
+  public var answerMilliseconds: Int64? {
+    guard let started, let confirmed else { return nil }
+    return confirmed.milliseconds(since: started)
+  }
+
+  /// Begins calling.
+  public mutating func start(at time: Timestamp) throws(CalloutRefusal) -> [CalloutStep] {
+    guard status == .idle else { throw .ended }
+    var steps: [CalloutStep] = []
+    take(CalloutStep(event: .started, time: time), into: &steps)
+    return steps + advance(to: time)
+  }
+
+  /// Does all that is due, in order, each at its own time.
+  public mutating func advance(to now: Timestamp) -> [CalloutStep] {
+    var steps: [CalloutStep] = []
+    while let time = due, time <= now {
+      if status == .confirmed {
+        take(CalloutStep(event: .feedbackDue, time: time, person: confirmedBy), into: &steps)
+        continue
+      }
+      if attempt >= plan.levels[level].attempts {
+        if level + 1 < plan.levels.count {
+          take(CalloutStep(event: .escalated, time: time, level: level + 1), into: &steps)
+        } else if !isUnanswered {
+          take(CalloutStep(event: .unanswered, time: time, level: level), into: &steps)
+        }
+      }
+      let next = attempt + 1
+      for person in plan.levels[level].persons {
+        take(
+          CalloutStep(
+            event: .dispatching,
+            time: time,
+            level: level,
+            attempt: next,
+            dispatch: dispatches + 1,
+            person: person
+          ),
+          into: &steps
+        )
+      }
+    }
+    return steps
+  }
+
+  /// After a restart: repeats the calls whose outcome was lost, marked in doubt, and goes on.
+  public mutating func resume(at now: Timestamp) -> [CalloutStep] {
+    var steps: [CalloutStep] = []
+    if status == .calling {
+      for lost in outstanding {
+        var again = lost
+        again.time = now
+        again.dispatch = dispatches + 1
+        again.inDoubt = true
+        outstanding.removeAll { $0.dispatch == lost.dispatch }
+        take(again, into: &steps)
+      }
+      // A batch that was cut short is completed: whoever of this attempt has not been called is.
+      steps += completeAttempt(at: now)
+    }
+    return steps + advance(to: now)
+  }
+
+  private var calledInAttempt: [String] = []
+
+  private mutating func completeAttempt(at now: Timestamp) -> [CalloutStep] {
+    var steps: [CalloutStep] = []
+    guard attempt > 0 else { return steps }
+    for person in plan.levels[level].persons where !calledInAttempt.contains(person) {
+      take(
+        CalloutStep(
+          event: .dispatching,
+          time: now,
+          level: level,
+          attempt: attempt,
+          dispatch: dispatches + 1,
+          person: person
+        ),
+        into: &steps
+      )
+    }
+    return steps
+  }
+
+  /// The channel's word on a call.
+  public mutating func report(
+    dispatch: Int,
+    delivered: Bool,
+    detail: String = "",
+    at time: Timestamp
+  ) throws(CalloutRefusal) -> [CalloutStep] {
+    guard let call = outstanding.first(where: { $0.dispatch == dispatch }) else {
+      throw .unknownDispatch
+    }
+    var steps: [CalloutStep] = []
+    take(
+      CalloutStep(
+        event: delivered ? .delivered : .failed,
+        time: time,
+        level: call.level,
+        attempt: call.attempt,
+        dispatch: dispatch,
+        person: call.person,
+        text: detail
+      ),
+      into: &steps
+    )
+    return steps
+  }
+
+  /// A named person confirms: calling stops at once.
+  public mutating func confirm(
+    by person: String,
+    at time: Timestamp
+  ) throws(CalloutRefusal) -> [CalloutStep] {
+    guard status == .calling else { throw .ended }
+    guard plan.levels[...level].contains(where: { $0.persons.contains(person) }) else {
+      throw .notNamed
+    }
+    var steps: [CalloutStep] = []
+    take(CalloutStep(event: .confirmed, time: time, level: level, person: person), into: &steps)
+    return steps
+  }
+
+  /// Ends it without a confirmation; who and why are on record.
+  public mutating func cancel(
+    by person: String,
+    reason: String,
+    at time: Timestamp
+  ) throws(CalloutRefusal) -> [CalloutStep] {
+    guard status == .calling else { throw .ended }
+    var steps: [CalloutStep] = []
+    take(
+      CalloutStep(event: .cancelled, time: time, level: level, person: person, text: reason),
+      into: &steps
+    )
+    return steps
+  }
+
+  /// Reports what was done.
+  public mutating func report(
+    feedback text: String,
+    by person: String,
+    at time: Timestamp
+  ) throws(CalloutRefusal) -> [CalloutStep] {
+    guard status == .confirmed else { throw .noFeedbackAsked }
+    var steps: [CalloutStep] = []
+    take(CalloutStep(event: .feedback, time: time, person: person, text: text), into: &steps)
+    return steps
+  }
+
+  private mutating func take(_ step: CalloutStep, into steps: inout [CalloutStep]) {
+    replay(step)
+    steps.append(step)
+  }
+
+  /// Takes a step that was decided before: the only place where state changes.
+  public mutating func replay(_ step: CalloutStep) {
+    switch step.event {
+    case .started:
+      status = .calling
+      started = step.time
+      due = step.time
+    case .dispatching:
+      if step.level != level || step.attempt != attempt {
+        level = step.level
+        attempt = step.attempt
+        calledInAttempt = []
+      }
+      dispatches = max(dispatches, step.dispatch)
+      if step.inDoubt {
+        outstanding.removeAll {
+          $0.level == step.level && $0.attempt == step.attempt && $0.person == step.person
+        }
+      } else if calledInAttempt.isEmpty {
+        due = step.time.advanced(byMilliseconds: plan.levels[level].intervalMilliseconds)
+      }
+      calledInAttempt.append(step.person)
+      outstanding.append(step)
+    case .delivered, .failed: outstanding.removeAll { $0.dispatch == step.dispatch }
+    case .escalated:
+      level = step.level
+      attempt = 0
+      calledInAttempt = []
+    case .unanswered: isUnanswered = true
+    case .confirmed:
+      status = .confirmed
+      confirmed = step.time
+      confirmedBy = step.person
+      outstanding = []
+      due =
+        plan.feedbackAfterMilliseconds > 0
+        ? step.time.advanced(byMilliseconds: plan.feedbackAfterMilliseconds) : nil
+    case .cancelled:
+      status = .cancelled
+      outstanding = []
+      due = nil
+    case .feedbackDue: due = nil
+    case .feedback:
+      feedback = step.text
+      due = nil
+    }
+  }
+}

@@ -1,0 +1,223 @@
+public import Telemetry
+
+/// What a clock of the ledger measures.
+public enum ClockKind: String, CaseIterable, Hashable, Sendable {
+  /// The unit's report within one hour (国务院令493, article 9).
+  case oneHourReport
+  /// Passing a report on to the level above, two hours each (article 11).
+  case upperReport
+  /// A supplement to a report (article 13).
+  case supplement
+  /// Rectification deadline of a hazard.
+  case rectification
+  /// End of a permit to work.
+  case permitEnd
+  /// Expiry of a certificate.
+  case certificateExpiry
+}
+
+/// A deadline that survives restarts, with warnings ahead of it.
+public struct LedgerClock: Hashable, Sendable {
+  /// Identity; the ledger's subject.
+  public var id: String
+  /// What it measures.
+  public var kind: ClockKind
+  /// What it is about: an alarm, hazard, permit or certificate.
+  public var about: String
+  /// When it comes due.
+  public var due: Timestamp
+  /// How long before that to warn.
+  public var warningsMilliseconds: [Int64]
+
+  /// Makes a clock.
+  public init(
+    id: String,
+    kind: ClockKind,
+    about: String,
+    due: Timestamp,
+    warningsMilliseconds: [Int64] = []
+  ) {
+    self.id = id
+    self.kind = kind
+    self.about = about
+    self.due = due
+    self.warningsMilliseconds = warningsMilliseconds
+  }
+}
+
+/// One step of a clock's life.
+public struct ClockStep: Hashable, Sendable {
+  /// What happened.
+  public enum Event: String, CaseIterable, Hashable, Sendable {
+    /// It began to run, or was set anew.
+    case started
+    /// It will come due in the time that the step says.
+    case warned
+    /// It came due.
+    case expired
+    /// What it waited for was done in time, or after it had come due.
+    case stopped
+  }
+
+  /// What happened.
+  public var event: Event
+  /// When: the deadline's own time, not the tick's.
+  public var time: Timestamp
+  /// The clock.
+  public var clock: LedgerClock
+  /// Milliseconds to the deadline; negative after it.
+  public var remainingMilliseconds: Int64
+}
+
+/// All clocks of a station: a plain value that inputs and deadlines drive.
+public struct ClockBoard: Hashable, Sendable {
+  private struct Mark: Hashable, Sendable, Comparable {
+    var time: Timestamp
+    var id: String
+    var isWarning: Bool
+
+    /// Time first; a warning before the deadline of the same moment; then by name.
+    static func < (left: Mark, right: Mark) -> Bool {
+      (left.time, left.isWarning ? 0 : 1, left.id) < (right.time, right.isWarning ? 0 : 1, right.id)
+    }
+  }
+
+  private var clocks: [String: LedgerClock] = [:]
+  private var expired: Set<String> = []
+  /// Sorted, soonest last, so that taking the next is cheap.
+  private var marks: [Mark] = []
+  private var now = Timestamp.distantPast
+
+  /// Makes an empty board.
+  public init() {}
+
+  /// Clocks that run or have come due and are not stopped, by id.
+  public var running: [LedgerClock] { clocks.values.sorted { $0.id < $1.id } }
+
+  /// True when the clock has come due and is not stopped.
+  public func isExpired(_ id: String) -> Bool { expired.contains(id) }
+
+  /// When ``advance(to:)`` has something to do next.
+  public var nextDeadline: Timestamp? { marks.last?.time }
+
+  /// Starts a clock, or sets it anew (an extension); warnings that are past already are left out.
+  public mutating func start(_ clock: LedgerClock, at time: Timestamp) -> [ClockStep] {
+    var steps = advance(to: time)
+    let step = ClockStep(
+      event: .started,
+      time: time,
+      clock: clock,
+      remainingMilliseconds: clock.due.milliseconds(since: time)
+    )
+    replay(step)
+    steps.append(step)
+    return steps + advance(to: time)
+  }
+
+  /// Stops a clock; nil when there is none of that id.
+  public mutating func stop(_ id: String, at time: Timestamp) -> [ClockStep]? {
+    guard let clock = clocks[id] else { return nil }
+    var steps = advance(to: time)
+    let step = ClockStep(
+      event: .stopped,
+      time: time,
+      clock: clock,
+      remainingMilliseconds: clock.due.milliseconds(since: time)
+    )
+    replay(step)
+    steps.append(step)
+    return steps
+  }
+
+  /// Does all that is due, in order of time.
+  public mutating func advance(to time: Timestamp) -> [ClockStep] {
+    now = max(now, time)
+    var steps: [ClockStep] = []
+    while let mark = marks.last, mark.time <= now, let clock = clocks[mark.id] {
+      let step = ClockStep(
+        event: mark.isWarning ? .warned : .expired,
+        time: mark.time,
+        clock: clock,
+        remainingMilliseconds: clock.due.milliseconds(since: mark.time)
+      )
+      replay(step)
+      steps.append(step)
+    }
+    return steps
+  }
+
+  /// Takes a step that was decided before: the only place where clocks change.
+  public mutating func replay(_ step: ClockStep) {
+    let id = step.clock.id
+    switch step.event {
+    case .started:
+      marks.removeAll { $0.id == id }
+      expired.remove(id)
+      clocks[id] = step.clock
+      insert(Mark(time: step.clock.due, id: id, isWarning: false))
+      for ahead in Set(step.clock.warningsMilliseconds) where ahead > 0 {
+        let time = step.clock.due.advanced(byMilliseconds: -ahead)
+        if time > step.time { insert(Mark(time: time, id: id, isWarning: true)) }
+      }
+    case .warned: marks.removeAll { $0.id == id && $0.isWarning && $0.time <= step.time }
+    case .expired:
+      marks.removeAll { $0.id == id }
+      expired.insert(id)
+    case .stopped:
+      marks.removeAll { $0.id == id }
+      expired.remove(id)
+      clocks[id] = nil
+    }
+  }
+
+  private mutating func insert(_ mark: Mark) {
+    var low = 0
+    var high = marks.count
+    while low < high {
+      let middle = (low + high) / 2
+      if mark < marks[middle] { low = middle + 1 } else { high = middle }
+    }
+    marks.insert(mark, at: low)
+  }
+}
+
+extension ClockStep {
+  /// The step's entry.
+  public func draft(actor: String = "engine", origin: UInt64) -> LedgerDraft {
+    LedgerDraft(
+      time: time,
+      kind: .clock,
+      subject: clock.id,
+      actor: actor,
+      body: JSONValue.object([
+        "event": .string(event.rawValue), "kind": .string(clock.kind.rawValue),
+        "about": .string(clock.about), "due": .integer(clock.due.milliseconds),
+        "warnings": .array(clock.warningsMilliseconds.map { .integer($0) }),
+      ]).canonicalBytes(),
+      origin: origin
+    )
+  }
+
+  /// Reads a step back from its entry.
+  public init(decoding entry: LedgerEntry) throws(BodyError) {
+    let json: JSONValue
+    do throws(JSONSyntaxError) {
+      json = try JSONValue(parsing: entry.body ?? [])
+    } catch {
+      throw BodyError(what: "clock body", detail: error.description)
+    }
+    let clock = LedgerClock(
+      id: entry.subject,
+      kind: try json.name("kind"),
+      about: try json.text("about"),
+      due: Timestamp(milliseconds: try json.whole("due")),
+      warningsMilliseconds: (json["warnings"]?.elements ?? []).compactMap(\.wholeNumber)
+    )
+    self.init(
+      event: try json.name("event"),
+      time: entry.time,
+      clock: clock,
+      remainingMilliseconds: clock.due.milliseconds(since: entry.time)
+    )
+  }
+}

@@ -1,0 +1,153 @@
+import Foundation
+internal import GRDB
+public import Telemetry
+
+extension SQLiteLedger {
+  /// Signs the ledger as it stands; a second call without new entries answers the same checkpoint.
+  ///
+  /// Checkpoints stand beside the chain, not in it, because when one is signed depends on the clock
+  /// and a replay must write the same chain.
+  @discardableResult
+  public func signCheckpoint(
+    with key: CheckpointKey,
+    at time: Timestamp
+  ) throws(LedgerError) -> Checkpoint {
+    try translating {
+      try pool.write { db in
+        let size = try Int64.fetchOne(db, sql: "SELECT head_seq FROM station") ?? 0
+        if let known = try self.checkpoint(db, "WHERE size = ?", [size]) { return known }
+        let tree = MerkleTree(db)
+        try tree.extend(to: size)
+        let checkpoint = try key.sign(
+          station: self.station,
+          size: size,
+          root: tree.root(size: size),
+          time: time
+        )
+        try db.execute(
+          sql: "INSERT INTO checkpoint (size, time, root, key, signature) VALUES (?, ?, ?, ?, ?)",
+          arguments: [
+            size, time.milliseconds, Data(checkpoint.root), Data(checkpoint.key),
+            Data(checkpoint.signature),
+          ]
+        )
+        return checkpoint
+      }
+    }
+  }
+
+  /// The newest checkpoint.
+  public func newestCheckpoint() throws(LedgerError) -> Checkpoint? {
+    try reading { try checkpoint($0, "ORDER BY size DESC LIMIT 1", []) }
+  }
+
+  /// The hashes that prove an entry under the root over the first `size` entries (RFC 6962).
+  public func inclusionPath(
+    of sequence: Int64,
+    size: Int64
+  ) throws(LedgerError) -> [[UInt8]] {
+    guard sequence >= 1, sequence <= size else {
+      throw .refused(reason: "entry \(sequence) is not among the first \(size)")
+    }
+    return try reading { try MerkleTree($0).path(to: sequence - 1, size: size) }
+  }
+
+  private func checkpoint(
+    _ db: Database,
+    _ clauses: String,
+    _ arguments: StatementArguments
+  ) throws -> Checkpoint? {
+    let sql = "SELECT size, time, root, key, signature FROM checkpoint \(clauses)"
+    return try Row.fetchOne(db, sql: sql, arguments: arguments).map { row in
+      Checkpoint(
+        station: station,
+        size: row[0],
+        root: [UInt8](row[2] as Data),
+        time: Timestamp(milliseconds: row[1]),
+        key: [UInt8](row[3] as Data),
+        signature: [UInt8](row[4] as Data)
+      )
+    }
+  }
+
+  /// Everything the ledger holds of some subjects, each entry with its proof, as one JSON text.
+  ///
+  /// The text verifies alone and offline, see ``LedgerVerifier/verifyExport(_:trusting:)``. It shows
+  /// that each entry was in the ledger when the checkpoint was signed; that none was left out of the
+  /// export, only the ledger itself can show.
+  ///
+  /// - Parameter subjects: ids of alarms, hazards and other things that belong together.
+  /// - Returns: canonical JSON.
+  /// - Throws: ``LedgerError/refused(reason:)`` when there is nothing to export, or no checkpoint
+  ///   covers it yet.
+  public func export(subjects: [String]) throws(LedgerError) -> [UInt8] {
+    try reading { db in
+      let marks = repeatElement("?", count: subjects.count).joined(separator: ", ")
+      var entries: [LedgerEntry] = []
+      try EntryRow.forEach(
+        db,
+        "WHERE subject IN (\(marks)) ORDER BY seq",
+        arguments: StatementArguments(subjects)
+      ) { entries.append($0) }
+      guard let last = entries.last else {
+        throw LedgerError.refused(reason: "the ledger holds nothing of \(subjects)")
+      }
+      guard let checkpoint = try checkpoint(db, "ORDER BY size DESC LIMIT 1", []),
+        checkpoint.size >= last.sequence
+      else {
+        throw LedgerError.refused(
+          reason: "no checkpoint covers entry \(last.sequence) yet; sign one first"
+        )
+      }
+      let tree = MerkleTree(db)
+      return JSONValue.object([
+        "format": "davy-export/1",
+        "station": .string(station),
+        "subjects": .array(subjects.map { .string($0) }),
+        "checkpoint": checkpoint.json,
+        "entries": .array(
+          try entries.map { entry in
+            var members = entry.json
+            members["path"] = .array(
+              try tree.path(to: entry.sequence - 1, size: checkpoint.size).map { .string($0.hex) }
+            )
+            if entry.body == nil {
+              let listed = try Row.fetchOne(
+                db,
+                sql: "SELECT length, digest FROM redacted WHERE seq = ?",
+                arguments: [entry.sequence]
+              )
+              members["bodyLength"] = .integer(listed?[0] ?? 0)
+              members["bodyDigest"] = .string([UInt8](listed?[1] as Data? ?? Data()).hex)
+            }
+            return .object(members)
+          }
+        ),
+      ]).canonicalBytes()
+    }
+  }
+}
+
+extension Checkpoint {
+  /// The checkpoint as it is published and exported.
+  public var json: JSONValue {
+    .object([
+      "station": .string(station), "size": .integer(size), "root": .string(root.hex),
+      "time": .integer(time.milliseconds), "key": .string(key.hex),
+      "signature": .string(signature.hex),
+    ])
+  }
+}
+
+extension LedgerEntry {
+  /// The entry's members as they are published and exported; the body as text, exactly as hashed.
+  public var json: [String: JSONValue] {
+    [
+      "sequence": .integer(sequence), "time": .integer(time.milliseconds),
+      "kind": .string(kind.rawValue), "subject": .string(subject), "actor": .string(actor),
+      "body": body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
+      "origin": .integer(Int64(clamping: origin)), "previousHash": .string(previousHash.hex),
+      "hash": .string(hash.hex),
+    ]
+  }
+}

@@ -1,0 +1,182 @@
+import Foundation
+import HazardLedger
+import Telemetry
+
+/// Measures the ledger: `ledgerbench [--json] [--entries N] [--folder PATH]`.
+///
+/// Wall time says what this machine does now; processor time says what an entry costs, also when
+/// the machine is shared. "Durable" is with `synchronous=FULL`.
+@main
+struct LedgerBench {
+  static func main() throws {
+    let arguments = CommandLine.arguments.dropFirst()
+    let entries = Int(value(of: "--entries", in: arguments) ?? "") ?? 200_000
+    let parent =
+      value(of: "--folder", in: arguments) ?? FileManager.default.temporaryDirectory.path
+    let folder = parent + "/ledgerbench-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer {
+      do {
+        try FileManager.default.removeItem(atPath: folder)
+      } catch {
+        print("could not remove \(folder): \(error)")
+      }
+    }
+    let figures = try measure(entries: max(1_000, entries), path: folder + "/ledger.sqlite")
+    if arguments.contains("--json") {
+      let members = Dictionary(
+        uniqueKeysWithValues: figures.map { ($0.name, JSONValue.number($0.value)) }
+      )
+      print(String(decoding: JSONValue.object(members).canonicalBytes(), as: UTF8.self))
+    } else {
+      for figure in figures {
+        let name = figure.name.padding(toLength: 40, withPad: " ", startingAt: 0)
+        print(name, String(format: "%.1f", figure.value), figure.unit)
+      }
+    }
+  }
+
+  struct Figure {
+    var name: String
+    var value: Double
+    var unit: String
+  }
+
+  static func value(of option: String, in arguments: ArraySlice<String>) -> String? {
+    guard let index = arguments.firstIndex(of: option) else { return nil }
+    return arguments.dropFirst(index - arguments.startIndex + 1).first
+  }
+
+  static func measure(entries: Int, path: String) throws -> [Figure] {
+    let ledger = try SQLiteLedger(path: path, station: "bench")
+    var figures: [Figure] = []
+    let batch = 1_000
+    let batches = (0..<entries / batch).map { drafts(batch: $0, size: batch) }
+    var waits: [Double] = []
+    let append = try Cost {
+      for (index, drafts) in batches.enumerated() {
+        let one = try Cost { try ledger.append(drafts, position: UInt64((index + 1) * batch)) }
+        waits.append(one.wall * 1_000)
+      }
+    }
+    waits.sort()
+    let count = Double(batches.count * batch)
+    figures.append(
+      Figure(name: "append_entries_per_second", value: count / append.wall, unit: "/s")
+    )
+    figures.append(
+      Figure(
+        name: "append_processor_us_per_entry",
+        value: append.processor / count * 1e6,
+        unit: "µs"
+      )
+    )
+    figures.append(
+      Figure(name: "append_batch_ms_p50", value: waits[waits.count / 2], unit: "ms")
+    )
+    figures.append(
+      Figure(name: "append_batch_ms_p99", value: waits[waits.count * 99 / 100], unit: "ms")
+    )
+
+    let key = CheckpointKey()
+    var size: Int64 = 0
+    let sign = try Cost {
+      size = try ledger.signCheckpoint(with: key, at: Timestamp(milliseconds: 1)).size
+    }
+    figures.append(Figure(name: "checkpoint_first_ms", value: sign.wall * 1_000, unit: "ms"))
+    var hashes = 0
+    let proofs = 1_000
+    let prove = try Cost {
+      for index in 0..<proofs {
+        let sequence = 1 + Int64(index) * 7_919 % size
+        hashes += try ledger.inclusionPath(of: sequence, size: size).count
+      }
+    }
+    figures.append(
+      Figure(name: "proof_us", value: prove.wall / Double(proofs) * 1e6, unit: "µs")
+    )
+    figures.append(
+      Figure(name: "proof_bytes", value: Double(hashes * 32) / Double(proofs), unit: "bytes")
+    )
+
+    var intact = false
+    let verify = try Cost { intact = try LedgerVerifier(path: path).verify().isIntact }
+    guard intact else {
+      throw LedgerError.damaged(path: path, detail: "the benchmark's own ledger")
+    }
+    figures.append(
+      Figure(name: "verify_entries_per_second", value: count / verify.wall, unit: "/s")
+    )
+    figures.append(
+      Figure(
+        name: "verify_processor_us_per_entry",
+        value: verify.processor / count * 1e6,
+        unit: "µs"
+      )
+    )
+    let rebuild = try Cost { try ledger.rebuildViews() }
+    figures.append(
+      Figure(name: "rebuild_views_entries_per_second", value: count / rebuild.wall, unit: "/s")
+    )
+    figures.append(
+      Figure(
+        name: "rebuild_processor_us_per_entry",
+        value: rebuild.processor / count * 1e6,
+        unit: "µs"
+      )
+    )
+    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+    let bytes = (attributes[.size] as? NSNumber)?.doubleValue ?? 0
+    figures.append(Figure(name: "file_bytes_per_entry", value: bytes / count, unit: "bytes"))
+    return figures
+  }
+
+  /// Wall and processor time of some work, in seconds.
+  struct Cost {
+    var wall = 0.0
+    var processor = 0.0
+
+    init(_ work: () throws -> Void) throws {
+      let before = Self.processorSeconds
+      let elapsed = try ContinuousClock().measure(work)
+      processor = Self.processorSeconds - before
+      wall = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
+    }
+
+    static var processorSeconds: Double {
+      var time = timespec()
+      unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+  }
+
+  /// Alarms in their four usual steps, as a plant's day would bring them.
+  static func drafts(batch: Int, size: Int) -> [LedgerDraft] {
+    let steps: [(AlarmBody.Event, AlarmBody.State, AlarmBody.State)] = [
+      (.raised, .unacknowledged, .normal), (.acknowledged, .acknowledged, .unacknowledged),
+      (.reAlarmed, .acknowledged, .acknowledged), (.returned, .normal, .acknowledged),
+    ]
+    return (0..<size).map { index in
+      let number = batch * size + index
+      let occurrence = number / 4
+      let step = steps[number % 4]
+      let time = Timestamp(milliseconds: 1_795_000_000_000 + Int64(number))
+      let body = AlarmBody(
+        point: "ent-\(occurrence % 40)/site-1/area-3/GD-\(occurrence % 9_973)/ch1",
+        rule: "highhigh",
+        onset: Timestamp(milliseconds: 1_795_000_000_000 + Int64(occurrence)),
+        event: step.0,
+        state: step.1,
+        previous: step.2,
+        priority: 3,
+        value: 51.25 + Double(index) / 7,
+        limit: 50,
+        unit: "%LEL",
+        received: time,
+        cause: UInt64(number + 1),
+        catalog: String(repeating: "ab", count: 32)
+      )
+      return LedgerDraft(alarm: body, time: time, origin: UInt64(number + 1))
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import HazardLedger
+import Telemetry
+import Testing
+
+@Suite("Call-out")
+struct CalloutTests {
+  /// Six levels, as many as there are from a team's duty to the province.
+  static let plan = CalloutPlan(
+    levels: (0..<6).map { level in
+      CalloutPlan.Level(
+        name: "L\(level)",
+        persons: (0...(level % 2)).map { "p\(level)\($0)" },
+        attempts: 1 + level % 3,
+        intervalMilliseconds: 60_000
+      )
+    },
+    feedbackAfterMilliseconds: 600_000
+  )
+
+  /// The world outside: who was really called, and how often.
+  struct Telephone {
+    var calls: [String: [CalloutStep]] = [:]
+
+    mutating func call(_ step: CalloutStep) {
+      calls["\(step.level)/\(step.attempt)/\(step.person)", default: []].append(step)
+    }
+  }
+
+  static func at(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
+
+  /// Runs until 叫而不应 and one attempt more, crashing at the `crash`-th chance (nil: never).
+  ///
+  /// Chances are: before steps are stored, after they are stored and before a call is made, after
+  /// the call and before its outcome is stored.
+  static func run(crashAt crash: Int?, tick: Int64) throws -> (Telephone, [CalloutStep], Int) {
+    var chances = 0
+    var stored: [CalloutStep] = []
+    var telephone = Telephone()
+    var callout = Callout(id: "c", plan: plan)
+    var now: Int64 = 0
+
+    func crashes() -> Bool {
+      chances += 1
+      return chances == crash
+    }
+    func restart() -> [CalloutStep] {
+      callout = Callout(id: "c", plan: plan)
+      for step in stored { callout.replay(step) }
+      now += 500
+      guard callout.status != .idle else {
+        do { return try callout.start(at: at(0)) } catch { return [] }
+      }
+      return callout.resume(at: at(now))
+    }
+    /// Stores steps and makes their calls; answers false after a crash.
+    func carryOut(_ steps: [CalloutStep]) throws -> Bool {
+      if crashes() { return false }
+      stored += steps
+      for step in steps where step.event == .dispatching {
+        if crashes() { return false }
+        telephone.call(step)
+        if crashes() { return false }
+        stored += try callout.report(dispatch: step.dispatch, delivered: true, at: step.time)
+      }
+      return true
+    }
+
+    var steps = try callout.start(at: at(0))
+    while now < 2_000_000 {
+      while !(try carryOut(steps)) { steps = restart() }
+      now += tick
+      steps = callout.advance(to: at(now))
+    }
+    return (telephone, stored, chances)
+  }
+
+  @Test("undisturbed, every level is called as planned, then 叫而不应, and the last goes on")
+  func undisturbed() throws {
+    let (telephone, steps, _) = try Self.run(crashAt: nil, tick: 1_000)
+    let escalations = steps.filter { $0.event == .escalated }.map(\.time.milliseconds)
+    #expect(escalations == [60_000, 180_000, 360_000, 420_000, 540_000])
+    #expect(steps.filter { $0.event == .unanswered }.map(\.time.milliseconds) == [720_000])
+    let odd = telephone.calls.values.filter { $0.count != 1 || $0[0].inDoubt }
+    #expect(odd.isEmpty)
+    #expect(telephone.calls["5/1/p51"] != nil)
+    #expect(telephone.calls.keys.contains("5/20/p50"))
+  }
+
+  @Test("tick spacing changes nothing", arguments: [1, 7, 60, 400])
+  func ticks(seconds: Int64) throws {
+    let slow = try Self.run(crashAt: nil, tick: seconds * 1_000).1
+    let fast = try Self.run(crashAt: nil, tick: 500).1
+    let limit = min(slow.last?.time ?? Self.at(0), fast.last?.time ?? Self.at(0))
+    // When a channel's answer is stored depends on the tick; what is decided does not.
+    func decided(_ steps: [CalloutStep]) -> [CalloutStep] {
+      steps.filter { $0.time < limit && $0.event != .delivered }
+    }
+    #expect(decided(slow) == decided(fast))
+  }
+
+  @Test("a restart at every step loses no call; repeats only where marked")
+  func restarts() throws {
+    let (undisturbed, _, chances) = try Self.run(crashAt: nil, tick: 5_000)
+    #expect(chances > 150)
+    var repeats = 0
+    for crash in 1...chances {
+      let (telephone, _, _) = try Self.run(crashAt: crash, tick: 5_000)
+      for (call, made) in undisturbed.calls {
+        // The last attempt may lie beyond the end of the run, shifted by the restart.
+        guard let now = telephone.calls[call] else {
+          #expect(made[0].time.milliseconds > 1_930_000, "crash \(crash): \(call) was never made")
+          continue
+        }
+        let unmarked = now.dropFirst().filter { !$0.inDoubt }
+        #expect(unmarked.isEmpty, "crash \(crash): \(call)")
+        #expect(now.count <= 2, "crash \(crash): \(call)")
+        repeats += now.count - 1
+      }
+      for (call, made) in telephone.calls where undisturbed.calls[call] == nil {
+        #expect(made[0].time.milliseconds > 1_930_000, "crash \(crash): \(call) is made up")
+      }
+    }
+    #expect(repeats > 50)
+  }
+
+  @Test("a named person's confirmation stops it at once; feedback is asked for later")
+  func confirm() throws {
+    var callout = Callout(id: "c", plan: Self.plan)
+    _ = try callout.start(at: Self.at(0))
+    #expect(throws: CalloutRefusal.notNamed) { try callout.confirm(by: "p50", at: Self.at(1)) }
+    #expect(throws: CalloutRefusal.notNamed) { try callout.confirm(by: "nobody", at: Self.at(1)) }
+    _ = callout.advance(to: Self.at(200_000))
+    #expect(callout.level == 2)
+    // Somebody of a lower level, called before, may still answer.
+    let steps = try callout.confirm(by: "p10", at: Self.at(200_500))
+    #expect(steps.map(\.event) == [.confirmed])
+    #expect(callout.answerMilliseconds == 200_500)
+    #expect(callout.outstanding.isEmpty)
+    #expect(callout.advance(to: Self.at(800_499)) == [])
+    #expect(callout.advance(to: Self.at(9_000_000)).map(\.event) == [.feedbackDue])
+    #expect(throws: CalloutRefusal.ended) { try callout.confirm(by: "p10", at: Self.at(9_000_001)) }
+    _ = try callout.report(feedback: "阀门已关", by: "p10", at: Self.at(9_000_002))
+    #expect(callout.feedback == "阀门已关")
+    #expect(callout.nextDeadline == nil)
+  }
+
+  @Test("cancelling needs somebody and is final; a lost call's outcome is refused once known")
+  func cancel() throws {
+    var callout = Callout(id: "c", plan: Self.plan)
+    _ = try callout.start(at: Self.at(0))
+    _ = try callout.report(dispatch: 1, delivered: false, detail: "busy", at: Self.at(5))
+    #expect(throws: CalloutRefusal.unknownDispatch) {
+      try callout.report(dispatch: 1, delivered: true, at: Self.at(6))
+    }
+    _ = try callout.cancel(by: "dispatcher", reason: "test call", at: Self.at(10))
+    #expect(callout.advance(to: Self.at(9_000_000)) == [])
+    #expect(callout.resume(at: Self.at(9_000_000)) == [])
+    #expect(throws: CalloutRefusal.ended) { try callout.start(at: Self.at(11)) }
+  }
+
+  @Test("rebuilt from the ledger at every step, a call-out is equal and goes on alike")
+  func replay() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    var callout = Callout(id: "c", plan: Self.plan)
+    var position: UInt64 = 0
+    func store(_ steps: [CalloutStep]) throws {
+      for draft in callout.drafts(of: steps, origin: position + 1) {
+        position += 1
+        try ledger.append([draft], position: position)
+      }
+      let entries = try ledger.entries(of: "c", limit: 10_000)
+      #expect(try Callout(replaying: entries) == callout)
+    }
+    try store(try callout.start(at: Self.at(0)))
+    for tick in 1...40 {
+      try store(callout.advance(to: Self.at(Int64(tick) * 20_000)))
+      if tick == 20 {
+        let open = try #require(callout.outstanding.first)
+        try store(
+          try callout.report(dispatch: open.dispatch, delivered: true, at: Self.at(400_001))
+        )
+        try store(callout.resume(at: Self.at(400_002)))
+      }
+    }
+    try store(try callout.confirm(by: "p51", at: Self.at(801_000)))
+    try store(callout.advance(to: Self.at(1_500_000)))
+    #expect(callout.isUnanswered)
+    #expect(try ledger.entries(of: "c", limit: 1).first?.actor == "engine")
+  }
+}
