@@ -239,6 +239,25 @@ final class DeviceResolver {
       place: override?.place ?? rule.place
     )
     switch rule.detector {
+    case .physicalRange, .stale:
+      // These have no set-point to be set: range and staleness are said at the point.
+      if let override,
+        override.setpoint != nil || override.restore != nil || override.deadband != nil
+      {
+        log.report(
+          .other(
+            code: "limit-not-settable",
+            zh: "规则“\(name)”没有可设定的限值",
+            en: "rule \"\(name)\" has no figure to set",
+            remedyZh: "量程用 parameters，失联时间用 points.\(point.profile.id).stale",
+            remedyEn: "set the range by parameters, silence by points.\(point.profile.id).stale"
+          ),
+          at: override.place
+        )
+      }
+    case .limit: break
+    }
+    switch rule.detector {
     case .physicalRange:
       guard let low = point.low, let high = point.high else { return nil }
       resolved.detector = .physicalRange(low: low, high: high)

@@ -85,14 +85,17 @@ public struct ServiceConfiguration: Sendable {
     } catch {
       log.report(
         .unreadable(reason: error.localizedDescription),
-        at: Place(file: path, line: 0, column: 0, key: ""))
+        at: Place(file: path, line: 0, column: 0, key: "")
+      )
       return (nil, log.findings)
     }
     return load(text: text, path: path, log: log)
   }
 
   static func load(
-    text: String, path: String, log: FindingLog
+    text: String,
+    path: String,
+    log: FindingLog
   ) -> (configuration: ServiceConfiguration?, findings: [Finding]) {
     guard let map = parseYAML(text, file: path, log: log) else { return (nil, log.findings) }
     let base = URL(fileURLWithPath: path).deletingLastPathComponent()
@@ -149,8 +152,11 @@ extension ServiceConfiguration.Broker {
     passwordEnvironment = map["passwordEnvironment"]?.string()
     if let section = map["tls"]?.map() {
       tls = ServiceConfiguration.TLS(
-        ca: file(section.required("ca")) ?? "", certificate: file(section["certificate"]),
-        key: file(section["key"]), serverName: section["serverName"]?.string())
+        ca: file(section.required("ca")) ?? "",
+        certificate: file(section["certificate"]),
+        key: file(section["key"]),
+        serverName: section["serverName"]?.string()
+      )
       section.finish()
     }
     if let value = map["sessionExpiry"]?.milliseconds() { sessionExpiryMilliseconds = value }
@@ -168,7 +174,10 @@ extension YAMLValue {
       report(
         .wrongType(
           expected: "a whole number from \(range.lowerBound) to \(range.upperBound)",
-          expectedZh: "\(range.lowerBound) 到 \(range.upperBound) 之间的整数", found: "\(value)"))
+          expectedZh: "\(range.lowerBound) 到 \(range.upperBound) 之间的整数",
+          found: "\(value)"
+        )
+      )
       return nil
     }
     return value
@@ -180,8 +189,12 @@ extension YAMLValue {
     guard ["127.0.0.1", "::1", "localhost"].contains(host) else {
       report(
         .wrongType(
-          expected: "127.0.0.1, ::1 or localhost (the server has no sign-in; put a proxy before it)",
-          expectedZh: "127.0.0.1、::1 或 localhost（服务尚无登录功能，请在其前部署代理）", found: host))
+          expected:
+            "127.0.0.1, ::1 or localhost (the server has no sign-in; put a proxy before it)",
+          expectedZh: "127.0.0.1、::1 或 localhost（服务尚无登录功能，请在其前部署代理）",
+          found: host
+        )
+      )
       return nil
     }
     return host

@@ -196,6 +196,20 @@ struct ErrorCase: Sendable, CustomTestStringConvertible {
       line: 20,
       key: "sites.s.areas.a.devices.D1.limits.gas.level-1"
     ),
+    ErrorCase(
+      old: "limits: {gas.level-2: 50}",
+      new: "limits: {gas.level-2: 50, gas.stale: 300}",
+      code: "limit-not-settable",
+      line: 20,
+      key: "sites.s.areas.a.devices.D1.limits.gas.stale"
+    ),
+    ErrorCase(
+      old: "choose: {place: floor}",
+      new: "choose: {place: floor}\n            feedback: {gas.level-2: D3/valve}",
+      code: "unknown-channel",
+      line: 24,
+      key: "sites.s.areas.a.devices.D2.feedback.gas.level-2"
+    ),
     ErrorCase(old: "D2:", new: "D1:", code: "duplicate-key", line: 17, key: ""),
     ErrorCase(
       old: "D2:",
