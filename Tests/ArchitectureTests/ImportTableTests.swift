@@ -31,7 +31,7 @@ struct ImportTableTests {
     "PayloadDecoding": [],
   ]
 
-  static let own = Set(table.keys).union(["CMosquitto", "CZstd""])
+  static let own = Set(table.keys).union(["CMosquitto", "CZstd", "CPrefetch"])
 
   /// Words that would bring a clock, randomness or I/O into the deterministic modules.
   static let banned = [
