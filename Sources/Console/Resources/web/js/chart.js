@@ -76,7 +76,7 @@ function drawLibrary(uPlot, box, time, value, options) {
     legend: { show: false }, cursor: { y: false, points: { size: 6 } },
     scales: { x: { time: true, range: () => [options.from / 1000, options.to / 1000] }, y: { range: () => [low, high] } },
     axes: [
-      { stroke: '#444', grid: { stroke: '#ccc', width: 1 }, values: (_, ticks) => ticks.map((v) => axisTime(v * 1000, options)), font: '11px sans-serif', space: 70 },
+      { stroke: '#444', grid: { stroke: '#ccc', width: 1 }, values: (_, ticks) => ticks.map((v) => axisTime(v * 1000, options)), font: '11px sans-serif', space: 70, size: 28 },
       { stroke: '#444', grid: { stroke: '#ddd', width: 1 }, size: 52, font: '11px sans-serif', values: (_, ticks) => ticks.map(number) },
     ],
     series: [{}, { stroke: '#111', width: 1.5, spanGaps: false, points: { show: time.length < 80 } }],

@@ -6,7 +6,7 @@ import { areaName, nameAt, pointName, pointOf, ruleOf, ruleText } from './catalo
 import { drawTrend } from './chart.js';
 import { askAct } from './dialog.js';
 import { fill, h, symbol, text } from './dom.js';
-import { clock, dateTime, duration, number } from './format.js';
+import { clock, dateTime, duration, number, unit } from './format.js';
 import { pick, t } from './i18n.js';
 import { isAside, isUnacknowledged, level } from './store.js';
 
@@ -74,7 +74,7 @@ export class AlarmDetail {
         h('h2', null, `${pointName(alarm.point)} ${ruleText(alarm)}`),
         h('p', { class: 'where' }, `${nameAt(alarm.point, 1)} · ${areaName(alarm.point)}`),
         h('p', { class: 'state-line' }, h('span', { class: `badge state-${alarm.state}` }, t(`state.${alarm.state}`)), ' ',
-          h('b', null, `${number(alarm.value)} ${alarm.unit ?? ''}`), alarm.limit === null || alarm.limit === undefined ? '' : ` / ${t('detail.limit')} ${number(alarm.limit)}`,
+          h('b', null, `${number(alarm.value)} ${unit(alarm.unit)}`), alarm.limit === null || alarm.limit === undefined ? '' : ` / ${t('detail.limit')} ${number(alarm.limit)}`,
           ` · ${t('detail.since', { time: dateTime(alarm.onset) })}`, alarm.unrecorded ? h('strong', { class: 'error' }, ` ${t('unrecorded')}`) : null)));
     const can = { acknowledge: isUnacknowledged(alarm) && !isAside(alarm), reset: alarm.state.startsWith('latched'), shelve: ['unacknowledged', 'acknowledged', 'returnedUnacknowledged'].includes(alarm.state),
       unshelve: alarm.state === 'shelved', removeFromService: alarm.state !== 'outOfService', returnToService: alarm.state === 'outOfService' };
@@ -98,7 +98,7 @@ export class AlarmDetail {
     fill(this.rule,
       h('h3', null, t('rule.response')), h('ol', { class: 'response' }, response.map((line) => h('li', null, line.replace(/^\d+[.、)]\s*/, '')))),
       h('h3', null, t('rule.title')),
-      h('p', { class: 'condition' }, `${pick(point?.name, alarm.point)} ${rule.condition}`),
+      h('p', { class: 'condition' }, `${pick(point?.name, alarm.point)} ${unit(rule.condition).replace('; returns', t('rule.returns'))}`),
       h('dl', { class: 'facts' },
         h('dt', null, t('rule.source')), h('dd', null, source.origin === 'standard' ? `${source.standard} ${source.clause ?? ''}` : t(`origin.${source.origin}`),
           source.edition && source.origin === 'standard' ? ` (${source.edition})` : '', ' ', h('span', { class: `mark mark-${source.mark}` }, t(`mark.${source.mark}`))),
@@ -114,7 +114,7 @@ export class AlarmDetail {
         h('time', null, dateTime(entry.time)),
         h('b', null, t(`event.${entry.body?.event ?? 'redacted'}`)),
         h('span', null, entry.actor === 'engine' ? '' : entry.actor, entry.body?.reason ? `：${entry.body.reason}` : '',
-          entry.body?.value === undefined ? '' : ` ${number(entry.body.value)} ${entry.body.unit ?? ''}`),
+          entry.body?.value === undefined ? '' : ` ${number(entry.body.value)} ${unit(entry.body.unit)}`),
         h('a', { class: 'ledger-link', href: `/ledger?view=entries&after=${entry.sequence - 1}`, title: `${t('steps.hash')} ${entry.hash}` }, `#${entry.sequence}`),
         h('small', { class: 'mono', title: t('steps.origin') }, ` ← ${entry.body?.cause ?? entry.origin}`)))));
   }
@@ -126,7 +126,7 @@ export class AlarmDetail {
       fill(this.others, h('h3', null, t('others.title', { n: others.length })),
         others.length ? h('ul', null, others.slice(0, this.compact ? 5 : 30).map((a) => h('li', null, symbol(level(a), { size: 14 }),
           h('a', { href: `/alarm?id=${encodeURIComponent(a.alarm)}` }, `${dateTime(a.onset)} ${ruleText(a)}`),
-          ` ${number(a.value)} ${a.unit} · ${t(`state.${a.state}`)} ${a.returned ? duration(a.returned - a.onset) : ''}`))) : null);
+          ` ${number(a.value)} ${unit(a.unit)} · ${t(`state.${a.state}`)} ${a.returned ? duration(a.returned - a.onset) : ''}`))) : null);
     } catch (problem) {
       if (problem.name !== 'AbortError') fill(this.others, h('p', { class: 'error' }, problem.message));
     }
@@ -144,7 +144,7 @@ export class AlarmDetail {
       const peak = trend.buckets.reduce((m, b) => Math.max(m, b.maximum), -Infinity);
       const low = trend.buckets.reduce((m, b) => Math.min(m, b.minimum), Infinity);
       const n = trend.buckets.reduce((sum, b) => sum + b.count, 0);
-      text(this.chartNote, n ? t('trend.note', { n, low: number(low), high: number(peak), unit: point?.unit ?? '' }) : t('trend.none'));
+      text(this.chartNote, n ? t('trend.note', { n, low: number(low), high: number(peak), unit: unit(point?.unit) }) : t('trend.none'));
       this.redraw();
     } catch (problem) {
       if (problem.name !== 'AbortError') { this.buckets = []; fill(this.chart); text(this.chartNote, problem.message); }
@@ -160,7 +160,7 @@ export class AlarmDetail {
     const point = pointOf(this.alarm);
     const colours = { raised: '#b3001b', acknowledged: '#1f5fbf', returned: '#2b7a2b' };
     drawTrend(this.chart, this.buckets, {
-      from: this.range[0], to: this.range[1], unit: point?.unit, height: this.compact ? 190 : 280, charts: this.app.settings.charts, marked: this.alarm.limit,
+      from: this.range[0], to: this.range[1], unit: unit(point?.unit), height: this.compact ? 190 : 280, charts: this.app.settings.charts, marked: this.alarm.limit,
       limits: (point?.rules ?? []).filter((r) => r.setpoint !== null && r.unit === point.unit).map((r) => ({ value: r.setpoint, priority: r.priority, label: `${pick(r.text, r.id)} ${number(r.setpoint)}` })),
       events: (this.full?.entries ?? []).filter((e) => e.body).map((e) => ({ time: e.time, label: `${t(`event.${e.body.event}`)} ${clock(e.time)}`, colour: colours[e.body.event] })),
     });

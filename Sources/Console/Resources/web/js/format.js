@@ -85,6 +85,11 @@ export function number(value) {
   return text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text;
 }
 
+/** A unit as people write it; the catalog's symbols are plain ASCII. */
+export function unit(symbol) {
+  return symbol === 'state' ? '' : (symbol ?? '').replace('degC', '℃').replace(/m3\b/g, 'm³').replace(/m2\b/g, 'm²');
+}
+
 /** A count with thousands separated. */
 export function count(value) {
   return Number.isFinite(value) ? new Intl.NumberFormat('en-US').format(value) : '–';

@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { areaName, nameAt, pointName, pointOf, ruleText } from './catalog.js';
 import { drawTrend } from './chart.js';
 import { fill, h, symbol } from './dom.js';
-import { clock, duration, number } from './format.js';
+import { clock, duration, number, unit } from './format.js';
 import { t } from './i18n.js';
 import { isAside, isUnacknowledged, level, order } from './store.js';
 
@@ -34,7 +34,7 @@ export class Kiosk extends HTMLElement {
     fill(this.list, rows.slice(0, 12).map((row) => h('li', { class: isUnacknowledged(row) ? `unacknowledged level-${level(row)}` : `level-${level(row)}` },
       symbol(level(row), { size: 34 }), h('div', null, h('strong', null, `${pointName(row.point)} ${ruleText(row)}`),
         h('small', null, `${nameAt(row.point, 1)} · ${areaName(row.point)} · ${t(`state.${row.state}`)}`)),
-      h('div', { class: 'kiosk-value' }, `${number(row.value)} ${row.unit}`, h('small', null, `${clock(row.onset)} · ${duration(this.app.store.now - row.onset)}`)))),
+      h('div', { class: 'kiosk-value' }, `${number(row.value)} ${unit(row.unit)}`, h('small', null, `${clock(row.onset)} · ${duration(this.app.store.now - row.onset)}`)))),
       rows.length === 0 ? h('li', { class: 'none' }, t('wall.empty')) : null);
     this.worst = [...new Set(rows.map((row) => row.point))].slice(0, 4);
     this.drawTrends(false);
@@ -51,7 +51,7 @@ export class Kiosk extends HTMLElement {
       const box = h('div', { class: 'chart' });
       boxes.push(h('figure', null, h('figcaption', null, pointName(path)), box));
       get(`points/${encodeURIComponent(path)}/trend`, { from, to, buckets: 200 }).then((trend) => drawTrend(box, trend.buckets, {
-        from, to, unit: point?.unit, height: 130, charts: this.app.settings.charts,
+        from, to, unit: point?.unit, height: Math.max(90, (this.trends.clientHeight - 18) / 4 - 30), charts: this.app.settings.charts,
         limits: (point?.rules ?? []).filter((r) => r.setpoint !== null).map((r) => ({ value: r.setpoint, priority: r.priority, label: `${r.level} ${number(r.setpoint)}` })),
       }), () => fill(box, h('p', { class: 'hint' }, t('trend.none'))));
     }

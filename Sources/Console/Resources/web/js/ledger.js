@@ -3,7 +3,7 @@
 import { address, get } from './api.js';
 import { areaName, catalog, nameAt, pointName, ruleText } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
-import { count, dateTime, number, parseLocal } from './format.js';
+import { count, dateTime, number, parseLocal, unit } from './format.js';
 import { pick, t } from './i18n.js';
 import { level } from './store.js';
 
@@ -73,7 +73,7 @@ export class LedgerPage extends HTMLElement {
       h('td', { class: 'num' }, h('a', { href: `/alarm?id=${encodeURIComponent(a.alarm)}` }, a.firstSequence)),
       h('td', null, symbol(level(a), { size: 17, label: t(`level.${level(a)}`) }), ' ', t(`level.${level(a)}`)), h('td', null, t(`state.${a.state}`)), h('td', { class: 'time' }, dateTime(a.onset)),
       h('td', null, `${nameAt(a.point, 1)} · ${areaName(a.point)}`), h('td', null, pointName(a.point)), h('td', null, ruleText(a)),
-      h('td', { class: 'num' }, `${number(a.value)}${a.limit === null ? '' : ` / ${number(a.limit)}`} ${a.unit}`),
+      h('td', { class: 'num' }, `${number(a.value)}${a.limit === null ? '' : ` / ${number(a.limit)}`} ${unit(a.unit)}`),
       h('td', { class: 'time' }, a.acknowledged ? dateTime(a.acknowledged) : ''), h('td', null, a.acknowledgedBy), h('td', null, a.acknowledgedReason), h('td', { class: 'time' }, a.returned ? dateTime(a.returned) : ''))));
     this.more.hidden = page.next === null;
     text(this.note, this.shown ? t('ledger.shown', { n: count(this.shown) }) : t('ledger.none'));
@@ -85,7 +85,7 @@ export class LedgerPage extends HTMLElement {
     this.shown += page.entries.length;
     this.rows.append(...page.entries.map((e) => h('tr', null, h('td', { class: 'num' }, e.sequence), h('td', { class: 'time' }, dateTime(e.time)), h('td', null, t(`entry.${e.kind}`)),
       h('td', null, e.kind === 'alarm' ? h('a', { href: `/alarm?id=${encodeURIComponent(e.subject)}` }, e.body ? `${pointName(e.body.point)} ${ruleText(e.body)}` : e.subject) : e.subject),
-      h('td', null, e.body?.event ? t(`event.${e.body.event}`) : '', e.body?.value === undefined ? '' : ` ${number(e.body.value)} ${e.body.unit ?? ''}`),
+      h('td', null, e.body?.event ? t(`event.${e.body.event}`) : '', e.body?.value === undefined ? '' : ` ${number(e.body.value)} ${unit(e.body.unit)}`),
       h('td', null, e.actor), h('td', { class: 'num' }, e.origin), h('td', { class: 'mono', title: e.hash }, e.hash.slice(0, 12)))));
     this.more.hidden = page.next === null;
     text(this.note, t('ledger.head', { n: count(this.shown), head: count(page.head) }));

@@ -3,7 +3,7 @@
 import { get } from './api.js';
 import { catalog } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
-import { dateTime, duration, number } from './format.js';
+import { dateTime, duration, number, unit } from './format.js';
 import { pick, t } from './i18n.js';
 import { isAside, level } from './store.js';
 
@@ -65,13 +65,13 @@ export class TreePage extends HTMLElement {
         const reading = this.readings[node.channel];
         const state = node.states?.[String(reading?.value)];
         rows.push(h('tr', { class: `quality-${quality}`, dataset: { point: node.path } },
-          h('td', { class: `indent-${depth}`, title: node.path }, pick(node.name, node.id)),
+          h('td', { class: `indent-${depth}`, title: node.path }, pick(node.name, node.id).replace(`${pick(node.parent.name)} `, '')),
           h('td', null, worst.has(node.path) ? symbol(worst.get(node.path), { size: 16, label: t(`level.${worst.get(node.path)}`) }) : ''),
-          h('td', { class: 'num' }, reading ? (state ? pick(state) : `${number(reading.value)} ${node.unit}`) : '–'),
+          h('td', { class: 'num' }, reading ? (state ? pick(state) : `${number(reading.value)} ${unit(node.unit)}`) : '–'),
           h('td', null, h('span', { class: `dot ${quality}` }), quality === 'none' || quality === 'stale' ? t(`quality.${quality}`) : t(`status.${reading.status}`)),
           h('td', { class: 'num', title: reading ? dateTime(reading.time) : '' }, reading ? duration(this.now - reading.received) : ''),
           h('td', { class: 'num' }, reading ? duration(Math.max(0, reading.received - reading.time)) : ''),
-          h('td', { class: 'limits' }, node.rules.filter((r) => r.setpoint !== null).map((r) => h('span', { class: `limit ${r.priority}`, title: `${pick(r.text, r.id)} — ${r.source.citation}` }, `${r.condition.split(';')[0]}`)))));
+          h('td', { class: 'limits' }, node.rules.filter((r) => r.setpoint !== null).map((r) => h('span', { class: `limit ${r.priority}`, title: `${pick(r.text, r.id)} — ${r.source.citation}` }, unit(r.condition.split(';')[0]))))));
         return 1;
       }
       const at = rows.length;

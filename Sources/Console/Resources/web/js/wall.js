@@ -5,7 +5,7 @@ import { catalog, areaName, nameAt, pointName, pointOf, ruleText } from './catal
 import { AlarmDetail } from './detail.js';
 import { askAct } from './dialog.js';
 import { fill, h, symbol, text } from './dom.js';
-import { clock, count, dateTime, duration, moment, number } from './format.js';
+import { clock, count, dateTime, duration, moment, number, unit } from './format.js';
 import { pick, t } from './i18n.js';
 import { isAside, isUnacknowledged, level, order } from './store.js';
 import { Kiosk } from './kiosk.js';
@@ -221,13 +221,13 @@ export class WallPage extends HTMLElement {
     text(cells[1], `${t(`state.${row.state}`)}${until}${row.unrecorded ? ` · ${t('unrecorded')}` : ''}`);
     text(cells[2], moment(row.onset, now));
     cells[2].title = `${t('raised.title')} ${dateTime(row.onset)}`;
-    text(cells[3], `${nameAt(row.point, 1)} · ${areaName(row.point)}`);
+    text(cells[3], `${areaName(row.point)} · ${nameAt(row.point, 1)}`);
     cells[3].title = row.point;
     text(cells[4], pointName(row.point));
     cells[4].title = row.point;
     text(cells[5], ruleText(row));
     cells[5].title = ruleText(row);
-    text(cells[6], row.value === null && row.limit === null ? '' : `${number(row.value)}${row.limit === null ? '' : ` / ${number(row.limit)}`} ${row.unit ?? ''}`);
+    text(cells[6], row.value === null && row.limit === null ? '' : `${number(row.value)}${row.limit === null ? '' : ` / ${number(row.limit)}`} ${unit(row.unit)}`);
     text(cells[7], lasting);
     text(cells[8], row.acknowledgedBy || (isAside(row) ? row.actor : ''));
     return tr;

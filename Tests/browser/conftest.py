@@ -1,0 +1,198 @@
+"""A real service for the pages: mosquitto, `davy serve`, and a gateway that tests speak through.
+
+DAVY_BIN names the program. Everything listens on free ports of the loopback and is stopped by its own id.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ARTEFACTS = ROOT / "artefacts"
+# Where devices/ and config/ are taken from; an older program may need an older set.
+CONFIG = pathlib.Path(os.environ.get("DAVY_CONFIG", ROOT))
+POINT = "metec/metec/fence/ch4_n/ch4"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, check, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            value = check()
+            if value:
+                return value
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} within {seconds} s")
+
+
+class Station:
+    """A broker and a service, each of which a test may stop and start."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.mqtt = free_port()
+        self.http = free_port()
+        self.url = f"http://127.0.0.1:{self.http}"
+        self.clock = int(time.time() * 1000)
+        (folder / "mosquitto.conf").write_text(
+            f"listener {self.mqtt} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+        (folder / "service.yaml").write_text(
+            f"station: browser-test\ndata: station\ndevices: {CONFIG}/devices\n"
+            f"sites: [{CONFIG}/config/sites/methane-demo.yaml]\n"
+            f"broker: {{host: 127.0.0.1, port: {self.mqtt}}}\nhttp: {{host: 127.0.0.1, port: {self.http}}}\n")
+        self.broker = self.service = None
+        self.start_broker()
+        self.start_service()
+
+    def start_broker(self):
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self.broker = subprocess.Popen([program, "-c", self.folder / "mosquitto.conf"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("broker", lambda: socket.create_connection(("127.0.0.1", self.mqtt), 1).close() or True)
+
+    def start_service(self):
+        command = [os.environ["DAVY_BIN"], "serve", self.folder / "service.yaml"]
+        if (ROOT / ".vendor/uplot").exists():
+            command += ["--vendor", ROOT / ".vendor"]
+        self.log = open(self.folder / "davy.log", "ab")
+        self.service = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        wait_for("service", lambda: self.get("status")["status"]["link"] == "connected")
+
+    def stop(self, process):
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def stop_broker(self):
+        self.stop(self.broker)
+
+    def stop_service(self):
+        self.stop(self.service)
+
+    def close(self):
+        self.stop_service()
+        self.stop_broker()
+        self.log.close()
+
+    def get(self, path, **query):
+        text = urllib.parse.urlencode(query)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}{'?' + text if text else ''}", timeout=5) as answer:
+            return json.load(answer)
+
+    def publish(self, sensor, value):
+        """One reading of a sensor, at QoS 1; each is a second after the one before."""
+        self.clock = max(self.clock + 1000, int(time.time() * 1000) - 500)
+        payload = json.dumps({"device": sensor, "point": "ch4", "t": self.clock, "v": value})
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.mqtt), "-q", "1",
+                        "-t", "davy/v1/metec/gw-1/readings", "-m", payload], check=True)
+
+    def calm(self):
+        """Brings every sensor back below its limits and acknowledges what is left."""
+        for sensor in ("n", "ne", "e", "se", "s", "sw", "w", "nw"):
+            self.publish(f"ch4_{sensor}", 2.0)
+        def settled():
+            standing = self.get("alarms/standing")["alarms"]
+            for alarm in standing:
+                if alarm["state"] in ("unacknowledged", "returnedUnacknowledged"):
+                    self.act(alarm["alarm"], {"act": "acknowledge", "actor": "test"})
+                elif alarm["state"] == "shelved":
+                    self.act(alarm["alarm"], {"act": "unshelve", "actor": "test"})
+            return not self.get("alarms/standing")["alarms"]
+        wait_for("calm", settled)
+
+    def act(self, alarm, body):
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/alarms/{urllib.parse.quote(alarm, safe='')}/acts",
+            json.dumps(body).encode(), {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code not in (404, 409):
+                raise
+            return None
+
+
+@pytest.fixture(scope="session")
+def station(tmp_path_factory):
+    station = Station(tmp_path_factory.mktemp("station"))
+    yield station
+    station.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    ARTEFACTS.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """Pages whose errors, policy violations and foreign requests fail the test."""
+
+    def __init__(self, browser, station):
+        self.browser, self.station = browser, station
+        self.contexts, self.errors = [], []
+
+    def open(self, path, locale="zh-CN", width=1366, height=768, expect_loss=False):
+        context = self.browser.new_context(locale=locale, timezone_id="Asia/Shanghai",
+                                           viewport={"width": width, "height": height})
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
+
+        def console(message):
+            if message.type not in ("error", "warning"):
+                return
+            # A browser itself reports the lost connection that a test brings about.
+            if expect_loss and "net::ERR_" in message.text:
+                return
+            self.errors.append(f"console {message.type}: {message.text}")
+
+        page.on("console", console)
+
+        def request(request):
+            if not request.url.startswith((self.station.url, "blob:", "data:")):
+                self.errors.append(f"request off the machine: {request.url}")
+
+        page.on("request", request)
+        page.goto(self.station.url + path)
+        return page
+
+
+@pytest.fixture
+def watched(browser, station):
+    watched = Watched(browser, station)
+    yield watched
+    for context in watched.contexts:
+        context.close()
+    assert watched.errors == []
+
+
+@pytest.fixture
+def calm(station):
+    station.calm()
+    return station

@@ -1,0 +1,171 @@
+"""What a duty officer sees and does, in a real browser on the real service."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from conftest import ARTEFACTS, wait_for
+
+LIVE = {"zh-CN": "实时", "en-US": "Live"}
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("path, heading", [
+    ("/wall", {"zh-CN": "当前报警", "en-US": "Current alarms"}),
+    ("/ledger", {"zh-CN": "台账", "en-US": "Ledger"}),
+    ("/ledger?view=entries", {"zh-CN": "台账", "en-US": "Ledger"}),
+    ("/tree", {"zh-CN": "测点与健康", "en-US": "Points & health"}),
+    ("/rejects", {"zh-CN": "拒收数据", "en-US": "Rejects"}),
+    ("/status", {"zh-CN": "系统状态", "en-US": "System"}),
+])
+def test_each_page_opens_in_both_languages(watched, path, heading, locale):
+    page = watched.open(path, locale)
+    expect(page.locator("#link")).to_have_text(LIVE[locale])
+    expect(page.locator("h1")).to_contain_text(heading[locale])
+    # A word without a translation would show as its key.
+    text = page.locator("body").inner_text()
+    assert not re.search(r"\b(nav|column|state|status|event|keys|count)\.[a-zA-Z]+\b", text), text
+    page.screenshot(path=ARTEFACTS / f"{path.strip('/').replace('?', '-').replace('=', '-')}-{locale}.png")
+
+
+def test_an_alarm_is_on_the_wall_within_a_second_of_its_message(watched, calm):
+    page = watched.open("/wall")
+    expect(page.locator("#link")).to_have_text("实时")
+    row = page.locator("#rows tr.row", has_text="北侧甲烷")
+    expect(row).to_have_count(0)
+    begin = time.monotonic()
+    calm.publish("ch4_n", 8.0)
+    row.first.wait_for(timeout=5000)
+    took = time.monotonic() - begin
+    assert took < 1.0, f"{took:.3f} s"
+    expect(row.first).to_contain_text("未确认")
+    expect(page.locator("#count-3 b")).to_have_text("1")
+    print(f"message to wall: {took * 1000:.0f} ms, mosquitto_pub's start included")
+
+
+def test_acknowledging_by_keyboard_reaches_the_ledger_and_the_other_officer(watched, calm):
+    calm.publish("ch4_e", 8.0)
+    first, second = watched.open("/wall"), watched.open("/wall", "en-US")
+    expect(first.locator("#rows tr.row", has_text="东侧甲烷").first).to_contain_text("未确认")
+    other = second.locator("#rows tr.row", has_text="East sensor").first
+    expect(other).to_contain_text("Unacknowledged")
+    first.keyboard.press("j")
+    expect(first.locator(".wall-detail h2")).to_contain_text("东侧甲烷")
+    first.keyboard.press("a")
+    first.keyboard.type("王伟")
+    first.locator("#act-reason").fill("现场已确认")
+    first.keyboard.press("Enter")
+    expect(first.locator("dialog")).to_have_count(0)
+    expect(first.locator("#rows tr.row").first).to_contain_text("已确认")
+    expect(other).to_contain_text("Acknowledged")
+    alarm = calm.get("alarms/standing")["alarms"][0]
+    assert (alarm["state"], alarm["acknowledgedBy"], alarm["acknowledgedReason"]) == ("acknowledged", "王伟", "现场已确认")
+    steps = [entry["body"]["event"] for entry in calm.get("alarms/" + quote(alarm["alarm"]))["entries"]]
+    assert steps == ["raised", "acknowledged"]
+
+
+def test_shelving_asks_for_a_reason_and_shows_its_end(watched, calm):
+    calm.publish("ch4_s", 8.0)
+    page = watched.open("/wall")
+    row = page.locator("#rows tr.row", has_text="南侧甲烷").first
+    row.click()
+    page.keyboard.press("s")
+    page.locator("#act-actor").fill("李工")
+    page.locator("#act-submit").click()
+    expect(page.locator("dialog")).to_be_visible()
+    page.locator("#act-reason").fill("标校")
+    page.locator("#act-submit").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(row).to_contain_text(re.compile("已搁置 → \\d\\d:\\d\\d"))
+    expect(page.locator("#count-aside")).to_have_text("搁置 1")
+
+
+def test_the_detail_shows_the_evidence(watched, calm):
+    for value in (2.0, 3.0, 8.0):
+        calm.publish("ch4_w", value)
+    page = watched.open("/wall")
+    page.locator("#rows tr.row", has_text="西侧甲烷").first.click()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/alarm\\?id="))
+    expect(page.locator(".history li")).to_have_count(1)
+    expect(page.locator(".condition")).to_contain_text("5 ppm")
+    expect(page.locator(".response li").first).not_to_be_empty()
+    expect(page.locator("#trend canvas")).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "alarm.png")
+
+
+def test_a_restart_shows_as_such_and_heals_without_a_gap(watched, calm):
+    page = watched.open("/wall", expect_loss=True)
+    expect(page.locator("#link")).to_have_text("实时")
+    calm.stop_service()
+    expect(page.locator("#frozen")).to_be_visible(timeout=2000)
+    expect(page.locator("#link")).to_contain_text("中断于")
+    page.screenshot(path=ARTEFACTS / "frozen.png")
+    # The broker holds what comes meanwhile; the service takes it in when it is back.
+    calm.publish("ch4_se", 8.0)
+    calm.start_service()
+    expect(page.locator("#link")).to_have_text("实时", timeout=15000)
+    expect(page.locator("#frozen")).to_be_hidden()
+    row = page.locator("#rows tr.row", has_text="东南侧甲烷")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("未确认")
+
+
+def test_a_broker_that_goes_away_shows_as_such_and_heals(watched, calm):
+    page = watched.open("/wall")
+    expect(page.locator("#data")).to_contain_text("最近数据")
+    calm.stop_broker()
+    expect(page.locator("#faults")).to_contain_text("数据源断开", timeout=15000)
+    calm.start_broker()
+    wait_for("broker link", lambda: calm.get("status")["status"]["link"] == "connected", 60)
+    expect(page.locator("#faults")).to_be_hidden(timeout=15000)
+
+
+def test_the_ledger_filters_and_exports(watched, calm):
+    calm.publish("ch4_nw", 30.0)
+    wait_for("alarm", lambda: calm.get("alarms/standing")["alarms"])
+    page = watched.open("/ledger")
+    rows = page.locator("#ledger-rows tr")
+    expect(rows.filter(has_text="西北侧甲烷").first).to_be_visible()
+    page.locator("select").filter(has_text="未恢复正常").select_option("standing")
+    page.locator(".filters button").click()
+    standing = len(calm.get("alarms/standing")["alarms"])
+    expect(rows).to_have_count(standing)
+    with page.expect_download() as download:
+        page.locator("a.button", has_text="CSV").click()
+    content = open(download.value.path(), "rb").read()
+    assert content.startswith(b"\xef\xbb\xbf")
+    assert content.decode("utf-8-sig").count("\r\n") == standing + 1
+
+
+def test_the_status_page_verifies_the_chain(watched, calm):
+    page = watched.open("/status")
+    page.locator("button.primary").click()
+    expect(page.locator("#verify-result")).to_contain_text("完整", timeout=15000)
+
+
+def test_a_phone_can_acknowledge(watched, calm):
+    calm.publish("ch4_sw", 8.0)
+    page = watched.open("/wall", width=390, height=844)
+    page.locator("#rows tr.row", has_text="西南侧甲烷").first.click()
+    page.locator("button[data-act=acknowledge]").click()
+    page.locator("#act-actor").fill("陈矿长")
+    page.locator("#act-submit").click()
+    expect(page.locator(".badge")).to_have_text("已确认")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, f"the page is {width} px wide"
+    page.screenshot(path=ARTEFACTS / "phone.png")
+
+
+def test_the_kiosk_needs_no_hand(watched, calm):
+    calm.publish("ch4_ne", 30.0)
+    page = watched.open("/wall?kiosk=1", width=1920, height=1080)
+    expect(page.locator(".kiosk-list li").first).to_contain_text("东北侧甲烷")
+    page.screenshot(path=ARTEFACTS / "kiosk.png")
+
+
+def quote(text):
+    from urllib.parse import quote as escape
+    return escape(text, safe="")
