@@ -101,7 +101,8 @@ public struct ConsoleServer: Service {
     let status = StatusRoutes(
       station: station,
       counters: counters,
-      options: options, zone: zone,
+      options: options,
+      zone: zone,
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
     let stream = AlarmStream(station: station, tail: tail, counters: counters, options: options)

@@ -18,7 +18,10 @@ final class VerifyRoutes: Sendable {
     try request.refuseOtherParameters(than: [])
     guard let ledger = station.ledger as? SQLiteLedger else {
       throw Problem(
-        .notImplemented, "no-verifier", "this store of the ledger has no verifier of its own")
+        .notImplemented,
+        "no-verifier",
+        "this store of the ledger has no verifier of its own"
+      )
     }
     let begins = isRunning.withLock { running in
       defer { running = true }
@@ -26,7 +29,11 @@ final class VerifyRoutes: Sendable {
     }
     guard begins else {
       throw Problem(
-        .serviceUnavailable, "verifying", "a verification is running already", retryAfter: 5)
+        .serviceUnavailable,
+        "verifying",
+        "a verification is running already",
+        retryAfter: 5
+      )
     }
     defer { isRunning.withLock { $0 = false } }
     let report = try await BlockingWork.run {
@@ -44,6 +51,7 @@ final class VerifyRoutes: Sendable {
         writer.member("firstBadEntry", report.firstBadEntry)
         writer.key("findings")
         writer.array(report.findings) { writer, finding in writer.string(finding.description) }
-      })
+      }
+    )
   }
 }
