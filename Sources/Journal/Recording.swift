@@ -253,7 +253,7 @@ public final class Recording: Sendable {
       return state.segments.remove(at: index)
     }
     try file?.withoutReader { () throws(JournalError) in
-      for suffix in ["", "-wal", "-shm"] { try FileSystem.remove(path + suffix) }
+      for suffix in ["", "-wal", "-shm", "-journal"] { try FileSystem.remove(path + suffix) }
     }
   }
 

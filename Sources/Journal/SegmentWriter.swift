@@ -44,7 +44,11 @@ struct SegmentWriter: ~Copyable {
     next = 1
     let files = contents.files
     for file in files.dropLast() {
-      if FileSystem.exists(file.path + "-wal") { leftOpen.append(file) }
+      // A log, or a rollback journal when the crash came while the segment was being sealed: a
+      // reading connection cannot roll that back.
+      if ["-wal", "-journal"].contains(where: { FileSystem.exists(file.path + $0) }) {
+        leftOpen.append(file)
+      }
     }
     if let newest = files.last { resume(newest) }
     if next <= options.sequenceFloor {
@@ -316,7 +320,7 @@ struct SegmentWriter: ~Copyable {
     // One without a block has the name that its successor needs.
     guard file.first == next else { return }
     contents.remove(file)
-    for suffix in ["-wal", "-shm"] { try FileSystem.remove(file.path + suffix) }
+    for suffix in ["-wal", "-shm", "-journal"] { try FileSystem.remove(file.path + suffix) }
     try FileSystem.move(file.path, to: file.path + ".damaged")
   }
 
