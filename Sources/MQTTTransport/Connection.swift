@@ -88,11 +88,16 @@ import Glibc
       )
     }
     if let credentials {
-      unsafe mosquitto_username_pw_set(handle, credentials.userName, credentials.password)
+      let code = unsafe mosquitto_username_pw_set(
+        handle,
+        credentials.userName,
+        credentials.password
+      )
+      try unsafe Self.check(code, "user name", handle)
     }
     if let will = options.will {
-      unsafe will.payload.withUnsafeBufferPointer { payload in
-        _ = unsafe mosquitto_will_set(
+      let code = unsafe will.payload.withUnsafeBufferPointer { payload in
+        unsafe mosquitto_will_set(
           handle,
           will.topic,
           Int32(payload.count),
@@ -101,6 +106,7 @@ import Glibc
           will.retain
         )
       }
+      try unsafe Self.check(code, "will topic '\(will.topic)'", handle)
     }
     let opening = unsafe Opening(
       handle: handle,
@@ -116,6 +122,21 @@ import Glibc
   }
 
   deinit { close() }
+
+  /// Throws, and frees the handle, when the library refuses an option.
+  private static func check(
+    _ code: Int32,
+    _ place: String,
+    _ handle: OpaquePointer
+  ) throws(MQTTOptionProblem) {
+    guard code != MOSQ_ERR_SUCCESS.rawValue else { return }
+    unsafe mosquitto_destroy(handle)
+    throw MQTTOptionProblem(
+      place: place,
+      message: "is refused: \(unsafe String(cString: mosquitto_strerror(code)))",
+      remedy: "correct it"
+    )
+  }
 
   /// Whether the broker has accepted the connection and it stands.
   var isActive: Bool { if case .active = stage { true } else { false } }

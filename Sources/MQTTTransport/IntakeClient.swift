@@ -31,6 +31,9 @@ public struct IntakeCounters: Sendable, Equatable {
 /// the connection survives while that one waits for a disk. `@unchecked`: `gate` guards all state.
 public final class IntakeClient: @unchecked Sendable {
   private let gate = Mutex(())
+  private let published = Mutex(
+    (state: LinkState.connecting(attempt: 1), counters: IntakeCounters())
+  )
   private let link: Link
   private var counted = IntakeCounters()
   private var counting: Connection?
@@ -50,15 +53,17 @@ public final class IntakeClient: @unchecked Sendable {
     link = Link(options: options, cleanStart: false, logger: logger, observer: onStateChange)
   }
 
-  /// The state of the link.
-  public var state: LinkState { gate.withLock { _ in link.state } }
+  /// The state of the link, from any thread; never waits for a running `poll`.
+  public var state: LinkState { published.withLock { $0.state } }
 
-  /// The counters.
-  public var counters: IntakeCounters {
-    gate.withLock { _ in
-      var counters = counted
-      counters.reconnects = UInt64(link.reconnects)
-      return counters
+  /// The counters, from any thread; never waits for a running `poll`.
+  public var counters: IntakeCounters { published.withLock { $0.counters } }
+
+  private func publish() {
+    counted.reconnects = UInt64(link.reconnects)
+    published.withLock { published in
+      published.counters = counted
+      if published.state != link.state { published.state = link.state }
     }
   }
 
@@ -73,6 +78,7 @@ public final class IntakeClient: @unchecked Sendable {
     maximumBytes: Int = 8 << 20
   ) -> LinkState {
     gate.withLock { _ in
+      defer { publish() }
       let deadline = monotonicMilliseconds() + timeout.milliseconds
       while true {
         guard let connection = link.established(deadline: deadline) else { break }
@@ -118,6 +124,7 @@ public final class IntakeClient: @unchecked Sendable {
   /// Returns when they are with the operating system, or the connection is lost.
   public func acknowledge() {
     gate.withLock { _ in
+      defer { publish() }
       guard let connection = link.connection, connection.isActive else { return }
       let count = connection.inbox.unacknowledged
       guard count > 0 else { return }
@@ -140,6 +147,7 @@ public final class IntakeClient: @unchecked Sendable {
   /// or `acknowledge` runs.
   public func keepAlive() {
     _ = gate.withLockIfAvailable { _ in
+      defer { publish() }
       guard let connection = link.connection else { return }
       let now = monotonicMilliseconds()
       do throws(LinkFailure) { try connection.ping(now: now) } catch {
@@ -152,6 +160,7 @@ public final class IntakeClient: @unchecked Sendable {
   /// Ends the connection and keeps the session; what is not acknowledged comes again to the next client.
   public func stop() {
     gate.withLock { _ in
+      defer { publish() }
       if let connection = link.connection { forget(connection) }
       link.stop()
     }
