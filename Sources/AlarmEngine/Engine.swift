@@ -100,12 +100,19 @@ public struct Engine: ~Copyable, Sendable {
     heap.first.map { Timestamp(milliseconds: $0.due + 1) }
   }
 
-  /// Bytes of state and plan per channel, without the window's samples.
+  /// Bytes of state per channel, without the window's samples and what the bank's detectors keep.
   public var stateBytesPerChannel: Double {
     let bytes =
-      channels.byteCount + links.byteCount + profiles.byteCount + devices.byteCount
-      + rules.byteCount + parameters.byteCount + slotOfRule.count * 4
-      + heap.entries.count * MemoryLayout<Deadline>.stride + identities.byteCount
+      channels.byteCount + devices.byteCount + rules.byteCount
+      + heap.entries.count * MemoryLayout<Deadline>.stride
+    return Double(bytes) / Double(max(channels.count, 1))
+  }
+
+  /// Bytes of the compiled plan per channel: parameters, identities, links.
+  public var planBytesPerChannel: Double {
+    let bytes =
+      links.byteCount + profiles.byteCount + parameters.byteCount + slotOfRule.count * 4
+      + dependents.count * MemoryLayout<Dependent>.stride + identities.byteCount
     return Double(bytes) / Double(max(channels.count, 1))
   }
 

@@ -1,4 +1,4 @@
-// The engine on the benchmark's workload; `tools/bench engine` runs it beside the C yardstick.
+// The engine on the benchmark's workload; `tools/bench-engine` runs it beside the C yardstick.
 //
 // usage: corebench DIR [REPEAT]
 
@@ -54,6 +54,7 @@ func run(_ workload: Workload) throws {
     """
     {"program":"davy","readings":\(workload.count),"wall_s":\(wallTime),"cpu_s":\(cpuTime),\
     "state_bytes":\(rounded(engine.stateBytesPerChannel)),\
+    "plan_bytes":\(rounded(engine.planBytesPerChannel)),\
     "sum_count":\(windows.count),"sum_mean":\(rounded(windows.mean)),\
     "sum_deviation":\(rounded(windows.deviation)),"sum_minimum":\(rounded(windows.minimum)),\
     "sum_maximum":\(rounded(windows.maximum)),"events":{\(counts)}}
