@@ -138,7 +138,7 @@ struct StationCoreTests {
       }
       inputs.append(JournalInput(kind: .tick, received: back + 1_000))
       let output = core.process(JournalBatch(inputs), firstSequence: 1)
-      return try Self.bodies(output).filter { $0.point.contains("ch4_n") && $0.event == .raised }
+      return try Self.bodies(output).filter { $0.point.contains("/ch4_n/") && $0.event == .raised }
     }
     #expect(try run(catchesUp: true).isEmpty)
     #expect(try !run(catchesUp: false).isEmpty, "without it the channel goes stale for a moment")
