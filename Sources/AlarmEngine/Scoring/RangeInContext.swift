@@ -6,11 +6,13 @@
 /// - of the mean of the last `smoothing` readings beyond all such means before, which finds a change of
 ///   level that no single reading betrays.
 ///
-/// The latter two weigh `weight` as much as the first: ordinary noise leaves the range of an hour ten
-/// times as easily as the range of all time. Scaling by the range, and not by the noise, lets one
-/// threshold serve a temperature and a message count. The excess e becomes the score e / (e + scale),
-/// so that 0.5 is the natural threshold. A score is given only where it is above the last one given
-/// within `refractory` readings: one excursion is one report.
+/// The latter two weigh `weight` as much as the first: ordinary noise leaves the range of an hour far
+/// more easily than the range of all time. Scaling by the range, and not by the noise, lets one
+/// threshold serve a temperature and a message count. A series that has been reported often raises its
+/// own bar: the excess is divided by 1 + `wariness` · k, k being the reports so far, each counting half
+/// after `forgetting` readings. The excess e becomes the score e / (e + scale), so that 0.5 is the
+/// natural threshold. A score is given only where it is above the last one given within `refractory`
+/// readings: one excursion is one report.
 ///
 /// - Warm-up: the first reading scores 0; an hour counts from `minimumCount` readings on.
 /// - Constant signals: a range of 0 gives no score; the second value of a stream cannot be judged.
@@ -31,6 +33,10 @@ public struct RangeInContext: Sendable {
     public var scale: Double
     /// Readings for which a lower score is held back.
     public var refractory: Int
+    /// How much each earlier report raises the bar, 0 … 10.
+    public var wariness: Double
+    /// Readings after which an earlier report counts half, 1 … 1,000,000.
+    public var forgetting: Int
     /// Minutes east of UTC for the time of day; 0 when time stamps are local already.
     public var zoneOffset: Int
 
@@ -40,8 +46,10 @@ public struct RangeInContext: Sendable {
       minimumCount: Int = 20,
       smoothing: Int = 12,
       weight: Double = 0.05,
-      scale: Double = 0.0045,
-      refractory: Int = 100,
+      scale: Double = 0.0026,
+      refractory: Int = 150,
+      wariness: Double = 0.3,
+      forgetting: Int = 2000,
       zoneOffset: Int = 0
     ) {
       self.reach = reach
@@ -50,6 +58,8 @@ public struct RangeInContext: Sendable {
       self.weight = weight
       self.scale = scale
       self.refractory = refractory
+      self.wariness = wariness
+      self.forgetting = forgetting
       self.zoneOffset = zoneOffset
     }
   }
@@ -64,6 +74,9 @@ public struct RangeInContext: Sendable {
   private var seen = 0
   private var newest = Int64.min
   private var refractory: Refractory
+  /// Reports so far, older ones counting less.
+  private var reports = 0.0
+  private let fading: Double
 
   /// Makes a scorer without history.
   public init(_ parameters: Parameters = Parameters()) throws(DetectorError) {
@@ -75,6 +88,11 @@ public struct RangeInContext: Sendable {
     try DetectorError.check("refractory", Double(parameters.refractory), 0...1e9)
     try DetectorError.check("zoneOffset", Double(parameters.zoneOffset), -1440...1440)
     self.parameters = parameters
+    try DetectorError.check("wariness", parameters.wariness, 0...10)
+    try DetectorError.check("forgetting", Double(parameters.forgetting), 1...1e6)
+    // ½^(1/n) to second order in 1/n, which is within 1e-4 of it for n above 100.
+    let rate = 0.693147180559945 / Double(parameters.forgetting)
+    fading = 1 - rate + rate * rate / 2
     recent = [Double](repeating: 0, count: parameters.smoothing)
     refractory = Refractory(span: parameters.refractory)
   }
@@ -104,7 +122,11 @@ public struct RangeInContext: Sendable {
       excess = max(excess, parameters.weight * means.excess(mean))
       means.take(mean)
     }
-    return refractory.pass(excess.isFinite ? excess / (excess + parameters.scale) : 1)
+    reports *= fading
+    excess /= 1 + parameters.wariness * reports
+    let score = refractory.pass(excess.isFinite ? excess / (excess + parameters.scale) : 1)
+    if score >= Score.threshold { reports += 1 }
+    return score
   }
 }
 

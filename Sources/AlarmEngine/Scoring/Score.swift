@@ -37,7 +37,11 @@ public enum Score {
       case "range-in-context":
         return StreamScorer(.rangeInContext(try RangeInContext(.init(zoneOffset: zoneOffset))))
       case "range":
-        return StreamScorer(.rangeInContext(try RangeInContext(.init(weight: 0, scale: 0.0047))))
+        return StreamScorer(
+          .rangeInContext(
+            try RangeInContext(.init(weight: 0, scale: 0.0047, refractory: 100, wariness: 0))
+          )
+        )
       case "ewma":
         return StreamScorer(
           .ewma(try EWMAZScore(.init(alpha: 0.02, warmUp: 50, learnsInAlarm: true)))
