@@ -205,6 +205,8 @@ public enum Detector: Sendable {
   case replayedRun(ReplayedRun.Parameters)
   /// A gap at the moment of rise; see ``GapAtRise``.
   case gapAtRise(GapAtRise.Parameters)
+  /// Rise over the channel's own drifting background; see ``BackgroundExcess``.
+  case backgroundExcess(BackgroundExcess.Parameters)
   /// Distance from a set-point (no reference; the parameters' offset) or from another channel.
   case deviation(Deviation.Parameters, from: ChannelIndex?)
   /// A condition over several channels; `signals` in the order of the expression's.
@@ -272,7 +274,7 @@ extension Detector {
     switch self {
     case .limit, .physicalRange, .stale, .successiveChange, .ewma, .rateOfChange, .stuck,
       .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
-      .gapAtRise:
+      .gapAtRise, .backgroundExcess:
       []
     case .deviation(_, let reference): reference.map { [$0] } ?? []
     case .expression(_, let signals), .multivariate(_, let signals): signals

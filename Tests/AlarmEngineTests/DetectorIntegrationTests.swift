@@ -39,6 +39,7 @@ struct DetectorIntegrationTests {
         ("hug", .limitHugging(.init(span: 20_000, limit: 11, share: 0.3, minimumCount: 5))),
         ("replay", .replayedRun(.init(length: 16, changes: 2, history: 64))),
         ("gap", .gapAtRise(.init(limit: 11, gap: 2000, span: 10_000))),
+        ("background", .backgroundExcess(.init(limit: 2, span: 20_000))),
         ("set", .deviation(.init(limit: 3, gain: 0, offset: 8), from: nil)),
         (
           "peer",
@@ -105,10 +106,12 @@ struct DetectorIntegrationTests {
         if transition.kind == .returned { returned.insert(Int(transition.rule.rawValue)) }
       }
     }
-    // 48 rules of the records, then twelve a channel, then four groups; a season needs weeks,
+    // 48 rules of the records, then thirteen a channel, then four groups; a season needs weeks,
     // and a random walk does not repeat itself.
     let names = [
-      "slope", "stuck", "chart", "cusum", "z", "robust", "season", "hug", "replay", "gap", "set",
+      "slope", "stuck", "chart", "cusum", "z", "robust", "season", "hug", "replay", "gap",
+      "background",
+      "set",
       "peer",
     ]
     for (number, name) in names.enumerated()

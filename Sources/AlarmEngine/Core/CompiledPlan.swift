@@ -174,7 +174,7 @@ extension RuleParameters {
       kind = .rate
       low = perSecond
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
-      .limitHugging, .replayedRun, .gapAtRise, .deviation:
+      .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation:
       kind = .single
     case .expression, .interlock, .multivariate:
       kind = .group

@@ -5,7 +5,7 @@ struct DetectorBank: Sendable {
   /// Which column a rule's detector lies in.
   enum Kind: UInt8 {
     case rateOfChange, stuck, ewmaChart, cusum, ewmaZScore, robustZScore, seasonal, limitHugging
-    case replayedRun, gapAtRise, deviation
+    case replayedRun, gapAtRise, deviation, backgroundExcess
     case expression, interlock, multivariate
   }
 
@@ -25,6 +25,7 @@ struct DetectorBank: Sendable {
   private var hugging: [LimitHugging] = []
   private var replays: [ReplayedRun] = []
   private var gaps: [GapAtRise] = []
+  private var backgrounds: [BackgroundExcess] = []
   private var deviations: [DeviationState] = []
   private var expressions: [ExpressionEvaluator] = []
   private var interlocks: [InterlockState] = []
@@ -81,6 +82,9 @@ struct DetectorBank: Sendable {
     case .gapAtRise(let parameters):
       gaps.append(try GapAtRise(parameters))
       return Place(kind: .gapAtRise, row: gaps.count - 1)
+    case .backgroundExcess(let parameters):
+      backgrounds.append(try BackgroundExcess(parameters))
+      return Place(kind: .backgroundExcess, row: backgrounds.count - 1)
     case .deviation(let parameters, _):
       deviations.append(DeviationState(detector: try Deviation(parameters)))
       return Place(kind: .deviation, row: deviations.count - 1)
@@ -127,6 +131,7 @@ struct DetectorBank: Sendable {
     case .limitHugging: return hugging[row].step(time: time, value: value)
     case .replayedRun: return replays[row].step(value: value)
     case .gapAtRise: return gaps[row].step(time: time, value: value)
+    case .backgroundExcess: return backgrounds[row].step(time: time, value: value)
     case .deviation:
       let reference = deviations[row].reference
       return deviations[row].detector.step(time: time, value: value, reference: reference)
@@ -179,7 +184,7 @@ struct DetectorBank: Sendable {
       let values = models[row].values
       return models[row].monitor.step(values).condition
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
-      .limitHugging, .replayedRun, .gapAtRise:
+      .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess:
       return nil
     }
   }
@@ -200,7 +205,8 @@ struct DetectorBank: Sendable {
       return [state.detector.deadline, state.cause.nextDeadline, state.response.nextDeadline]
         .compactMap { $0 }.min()
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
-      .limitHugging, .replayedRun, .gapAtRise, .deviation, .multivariate:
+      .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation,
+      .multivariate:
       return nil
     }
   }
@@ -214,7 +220,8 @@ struct DetectorBank: Sendable {
       _ = verify(place.row, at: time)
       return interlocks[place.row].detector.advance(to: time)
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
-      .limitHugging, .replayedRun, .gapAtRise, .deviation, .multivariate:
+      .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation,
+      .multivariate:
       return nil
     }
   }
@@ -234,6 +241,7 @@ struct DetectorBank: Sendable {
     case .limitHugging: hugging[row].write(into: &bytes)
     case .replayedRun: replays[row].write(into: &bytes)
     case .gapAtRise: gaps[row].write(into: &bytes)
+    case .backgroundExcess: backgrounds[row].write(into: &bytes)
     case .deviation:
       deviations[row].detector.write(into: &bytes)
       bytes.appendState(deviations[row].reference != nil)
@@ -298,6 +306,10 @@ struct DetectorBank: Sendable {
       var copy = gaps[row]
       try copy.restore(from: &reader)
       gaps[row] = copy
+    case .backgroundExcess:
+      var copy = backgrounds[row]
+      try copy.restore(from: &reader)
+      backgrounds[row] = copy
     case .deviation:
       var copy = deviations[row]
       try copy.detector.restore(from: &reader)
