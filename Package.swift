@@ -29,36 +29,49 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
-      name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
+      name: "CMosquitto",
+      pkgConfig: "libmosquitto",
+      providers: [.apt(["libmosquitto-dev", "libssl-dev"])]
+    ),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
     .systemLibrary(name: "CPrefetch"),
     .target(name: "AlarmEngine", dependencies: ["Telemetry", "CPrefetch"]),
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
+    .executableTarget(name: "decodebench", dependencies: ["PayloadDecoding", "Telemetry"]),
+    .executableTarget(name: "detectbench", dependencies: ["AlarmEngine"]),
+    .executableTarget(name: "ledgerbench", dependencies: ["HazardLedger", "Telemetry"]),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
       name: "DeviceCatalog",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
-      ]),
+      ]
+    ),
     .target(
-      name: "Journal", dependencies: ["CZstd", .product(name: "GRDB", package: "GRDB.swift")]),
+      name: "Journal",
+      dependencies: ["CZstd", .product(name: "GRDB", package: "GRDB.swift")]
+    ),
     .target(
       name: "HazardLedger",
       dependencies: [
         "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Crypto", package: "swift-crypto"),
-      ]),
+      ]
+    ),
     .target(
       name: "MQTTTransport",
-      dependencies: ["CMosquitto", .product(name: "Logging", package: "swift-log")]),
+      dependencies: ["CMosquitto", .product(name: "Logging", package: "swift-log")]
+    ),
     .target(
       name: "Station",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
         "MQTTTransport", .product(name: "Logging", package: "swift-log"),
-      ]),
+      ]
+    ),
     .target(
       name: "Console",
       dependencies: [
@@ -71,13 +84,15 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      resources: [.copy("Resources")]),
+      resources: [.copy("Resources")]
+    ),
     .target(
       name: "Simulation",
       dependencies: [
         "Station", "DeviceCatalog", "Journal", "HazardLedger",
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ]
+    ),
     .executableTarget(
       name: "davy",
       dependencies: [
@@ -88,26 +103,30 @@ let package = Package(
         .product(name: "SwiftCSV", package: "SwiftCSV"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ]),
+      ]
+    ),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(
       name: "StationTests",
       dependencies: [
         "Station", "Simulation", "DeviceCatalog", "Journal", "HazardLedger", "Telemetry",
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ]
+    ),
     .testTarget(name: "AlarmEngineTests", dependencies: ["AlarmEngine", "Telemetry"]),
     .testTarget(name: "PayloadDecodingTests", dependencies: ["PayloadDecoding", "Telemetry"]),
     .testTarget(
       name: "DeviceCatalogTests",
-      dependencies: ["DeviceCatalog", "Telemetry", "AlarmEngine", "PayloadDecoding"]),
+      dependencies: ["DeviceCatalog", "Telemetry", "AlarmEngine", "PayloadDecoding"]
+    ),
     .testTarget(name: "JournalTests", dependencies: ["Journal"]),
     .testTarget(
       name: "HazardLedgerTests",
       dependencies: [
         "HazardLedger", "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Crypto", package: "swift-crypto"),
-      ]),
+      ]
+    ),
     .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),
     .testTarget(
       name: "ConsoleTests",
@@ -119,7 +138,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ]),
+      ]
+    ),
   ]
 )
 

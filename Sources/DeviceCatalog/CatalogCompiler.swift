@@ -177,6 +177,7 @@ struct CatalogCompiler {
       points: [],
       statusCodes: statusCodes(spec, gateway)
     )
+    var deferred: [(ResolvedRule, Int)] = []
     for point in resolver.points() {
       let channel = ChannelDescription(
         index: UInt32(channels.count),
@@ -214,21 +215,31 @@ struct CatalogCompiler {
             (rule: rules.count, channel: "\(enterprise.id)/\(wanted.value)", place: wanted.place)
           )
         }
-        add(rule, to: channel)
+        switch rule.profile.detector {
+        // A condition over several points waits until all of them have their rows.
+        case .expression, .interlock: deferred.append((rule, channels.count - 1))
+        case .limit, .physicalRange, .stale, .rate, .stuck: add(rule, to: channel, signals: [])
+        }
       }
     }
+    for (rule, row) in deferred { add(rule, to: channels[row], signals: entry.points) }
     decodingPlan.devices.append(entry)
     resolver.reportUnused()
   }
 
-  private mutating func add(_ rule: ResolvedRule, to channel: ChannelDescription) {
+  private mutating func add(
+    _ rule: ResolvedRule,
+    to channel: ChannelDescription,
+    signals: [PointEntry]
+  ) {
+    guard let detector = detector(of: rule, signals: signals) else { return }
     let fullName = "\(channel.path)#\(rule.profile.id)"
     guard claim(fullName, at: rule.place) else { return }
     enginePlan.rules.append(
       RulePlan(
         id: StableID(name: fullName),
         channel: ChannelIndex(rawValue: channel.index),
-        detector: rule.detector,
+        detector: detector,
         priority: rule.profile.priority,
         onDelayMilliseconds: rule.onDelay,
         offDelayMilliseconds: rule.offDelay,
@@ -262,6 +273,49 @@ struct CatalogCompiler {
         place: rule.place
       )
     )
+  }
+
+  // MARK: conditions over several points
+
+  /// The engine's detector of a rule; nil, with a finding, when its expression is refused.
+  private func detector(of rule: ResolvedRule, signals: [PointEntry]) -> Detector? {
+    switch rule.profile.detector {
+    case .limit, .physicalRange, .stale, .rate, .stuck: return rule.detector
+    case .expression(let text):
+      return bind(text, signals, at: rule.profile.place).map {
+        .expression($0.expression, signals: $0.signals)
+      }
+    case .interlock(let cause, let response, let within):
+      guard let cause = bind(cause, signals, at: rule.profile.place),
+        let response = bind(response, signals, at: rule.profile.place)
+      else { return nil }
+      return .interlock(
+        InterlockVerification.Parameters(deadline: within),
+        cause: cause,
+        response: response
+      )
+    }
+  }
+
+  /// Reads an expression whose names are points of the device.
+  private func bind(_ text: String, _ points: [PointEntry], at place: Place) -> BoundExpression? {
+    do throws(ExpressionError) {
+      let expression = try CompiledExpression(text) { name in
+        guard let point = points.first(where: { $0.name == name }) else { return nil }
+        let row = Int(point.channel.rawValue)
+        if channels[row].kind == .state { return SignalType(index: row, kind: .state) }
+        let symbol = ["%VOL": "%vol", "degC": "°C", "1": ""][point.unit] ?? point.unit
+        return SignalType(index: row, kind: .quantity(MeasurementUnit(symbol) ?? .number))
+      }
+      let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+      return BoundExpression(expression, signals: signals)
+    } catch {
+      log.report(
+        .badExpression(text: text, reason: error.description, reasonZh: error.message),
+        at: place
+      )
+      return nil
+    }
   }
 
   // MARK: names

@@ -255,7 +255,7 @@ final class DeviceResolver {
           at: override.place
         )
       }
-    case .limit: break
+    case .limit, .rate, .stuck, .expression, .interlock: break
     }
     switch rule.detector {
     case .physicalRange:
@@ -267,6 +267,31 @@ final class DeviceResolver {
       guard let after = point.stale else { return nil }
       resolved.detector = .stale(afterMilliseconds: after)
       resolved.condition = "no reading for \(plain(Double(after) / 1000)) s"
+    case .rate(let over, let figureOfRate, let per, let side):
+      guard let rate = override?.setpoint ?? figure(figureOfRate) else {
+        if figureOfRate.base == .site, !rule.isOptional {
+          log.report(.siteValueMissing(name: "limits.\(name)", zh: rule.text.zh), at: spec.place)
+        }
+        return nil
+      }
+      resolved.detector = .rateOfChange(
+        RateOfChange.Parameters(
+          span: over,
+          limit: rate / (Double(per) / 1000),
+          side: side
+        )
+      )
+      resolved.setpoint = rate
+      resolved.condition =
+        "changes by more than \(plain(rate)) \(point.profile.unit.symbol) "
+        + "per \(plain(Double(per) / 1000)) s"
+    case .stuck(let duration, let tolerance):
+      resolved.detector = .stuck(StuckDetector.Parameters(duration: duration, tolerance: tolerance))
+      resolved.condition = "does not move for \(plain(Double(duration) / 1000)) s"
+    case .expression(let text):
+      resolved.condition = text
+    case .interlock(let cause, let response, let within):
+      resolved.condition = "\(cause): \(response) within \(plain(Double(within) / 1000)) s"
     case .limit(let when, let until, let deadband):
       guard
         let limit = limit(

@@ -173,6 +173,14 @@ enum DetectorProfile: Sendable {
   case limit(when: Comparison, until: Comparison?, deadband: Deadband?)
   case physicalRange
   case stale(after: Int64)
+  /// Change over a span, per `per` milliseconds.
+  case rate(over: Int64, limit: Quantity, per: Int64, side: DeviationSide)
+  /// A value that does not move.
+  case stuck(duration: Int64, tolerance: Double)
+  /// A condition over points of the device.
+  case expression(String)
+  /// A cause that must have its response in time; conditions over points of the device.
+  case interlock(cause: String, response: String, within: Int64)
 }
 
 /// A deadband as a figure in the point's unit, or as a share of its range.

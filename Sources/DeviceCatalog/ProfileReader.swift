@@ -353,6 +353,7 @@ struct ProfileReader {
   }
 
   private func detector(_ map: YAMLMap) -> DetectorProfile? {
+    if let special = specialDetector(map) { return special }
     guard let whenValue = map.required("when") else { return nil }
     let when = whenValue.comparison()
     let untilValue = map["until"]
@@ -374,6 +375,48 @@ struct ProfileReader {
       return nil
     }
     return .limit(when: when, until: until, deadband: deadband)
+  }
+
+  /// The detectors that are no comparison with one figure; nil when the rule has none of them.
+  private func specialDetector(_ map: YAMLMap) -> DetectorProfile? {
+    if let value = map["rate"]?.map() {
+      defer { value.finish() }
+      let over = value.required("over")?.milliseconds()
+      let limit = value.required("limit")?.quantity()
+      let per = value.required("per")?.milliseconds()
+      let side = value.required("side")?.choice(RateSide.self)
+      guard let over, let limit, let per, per > 0, let side else { return nil }
+      return .rate(over: over, limit: limit, per: per, side: side.side)
+    }
+    if let value = map["stuck"]?.map() {
+      defer { value.finish() }
+      let duration = value.required("for")?.milliseconds()
+      let tolerance = value.required("tolerance")?.number()
+      guard let duration, let tolerance else { return nil }
+      return .stuck(duration: duration, tolerance: tolerance)
+    }
+    if let text = map["expression"]?.string() { return .expression(text) }
+    if let value = map["interlock"]?.map() {
+      defer { value.finish() }
+      let cause = value.required("cause")?.string()
+      let response = value.required("response")?.string()
+      let within = value.required("within")?.milliseconds()
+      guard let cause, let response, let within else { return nil }
+      return .interlock(cause: cause, response: response, within: within)
+    }
+    return nil
+  }
+
+  private enum RateSide: String, CaseIterable {
+    case rise, fall, both
+
+    var side: DeviationSide {
+      switch self {
+      case .rise: .high
+      case .fall: .low
+      case .both: .both
+      }
+    }
   }
 
   /// Reports every name in a figure that neither a column, a parameter nor a value explains.

@@ -68,6 +68,47 @@ struct CheckedBody: Decodable {
   var count: Int64?
   var digest: String?
   var events: [String: Int64]?
+  var act: String?
+  var enterprise: String?
+  var place: String?
+  var source: String?
+  var title: String?
+}
+
+/// A hazard's row as the verifier derives it from the entries; guards and facts are the fold's.
+struct CheckedHazard {
+  private(set) var firstSequence: Int64
+  private(set) var lastSequence: Int64 = 0
+  private let registration: CheckedBody
+  private var state: String?
+  private var lastTime: Int64 = 0
+  private var steps: Int64 = 0
+
+  init(_ registration: CheckedBody, sequence: Int64) {
+    self.registration = registration
+    firstSequence = sequence
+  }
+
+  mutating func add(_ body: CheckedBody, _ fields: EntryFields, sequence: Int64) {
+    state = body.state
+    lastTime = fields.time
+    lastSequence = sequence
+    steps += 1
+  }
+
+  /// The columns in which a stored row is not what the entries give.
+  func differences(from row: Row) -> [String] {
+    let mine: [(String, DatabaseValue)] = [
+      ("first_seq", firstSequence.databaseValue), ("last_seq", lastSequence.databaseValue),
+      ("last_time", lastTime.databaseValue), ("steps", steps.databaseValue),
+      ("state", state?.databaseValue ?? .null),
+      ("enterprise", registration.enterprise?.databaseValue ?? .null),
+      ("place", registration.place?.databaseValue ?? .null),
+      ("source", registration.source?.databaseValue ?? .null),
+      ("title", registration.title?.databaseValue ?? .null),
+    ]
+    return mine.filter { row[$0.0] as DatabaseValue != $0.1 }.map(\.0)
+  }
 }
 
 /// An alarm's row as the verifier derives it from the entries, apart from the writer's code.

@@ -112,6 +112,7 @@ private struct VerificationPass {
   private var link = [UInt8](repeating: 0, count: 32)
   private var newestOrigin: Int64 = 0
   private var alarms: [String: CheckedAlarm] = [:]
+  private var hazards: [String: CheckedHazard] = [:]
   private var counts: [String: Int64] = [:]
   private var redactions = CheckedRedactions()
   private var tree = CheckedTree()
@@ -230,6 +231,12 @@ private struct VerificationPass {
       else { return find(sequence, "not the body of an alarm") }
       counts["alarm.\(event)", default: 0] += 1
       alarms[id, default: CheckedAlarm()].add(body, event: event, fields, sequence: sequence)
+    case "hazard":
+      guard let body = fields.decoded, let act = body.act,
+        (act == "register") == (hazards[fields.subject] == nil)
+      else { return find(sequence, "not the body of a hazard's next step") }
+      hazards[fields.subject, default: CheckedHazard(body, sequence: sequence)]
+        .add(body, fields, sequence: sequence)
     case "redaction":
       let body = fields.decoded
       if let detail = redactions.check(body, sequence: sequence) { find(sequence, detail) }
@@ -304,5 +311,16 @@ private struct VerificationPass {
       }
     }
     for (id, alarm) in alarms { find(alarm.firstSequence, "view alarm: \(id) is missing") }
+    for row in try Row.fetchAll(db, sql: "SELECT * FROM hazard ORDER BY first_seq") {
+      let id: String = row["id"]
+      guard let hazard = hazards.removeValue(forKey: id) else {
+        find(row["first_seq"], "view hazard: \(id) is in no entry")
+        continue
+      }
+      for column in hazard.differences(from: row) {
+        find(hazard.lastSequence, "view hazard: \(column) of \(id) is not what the entries give")
+      }
+    }
+    for (id, hazard) in hazards { find(hazard.firstSequence, "view hazard: \(id) is missing") }
   }
 }

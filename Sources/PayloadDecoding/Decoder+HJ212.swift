@@ -43,12 +43,13 @@ extension Decoder {
   }
 
   mutating func advanceHJ212(to now: Timestamp, _ notes: inout [DecodingNote]) {
+    guard hj212.dueHint <= now.milliseconds else { return }
     hj212.completed.removeAll { $0.until <= now }
-    guard let deadline = hj212.nextDeadline, deadline <= now else { return }
     for assembly in hj212.assemblies where assembly.deadline <= now {
       notes.append(Self.incomplete(assembly))
     }
     hj212.assemblies.removeAll { $0.deadline <= now }
+    hj212.findDue()
   }
 
   private static func incomplete(_ assembly: HJ212State.Assembly) -> DecodingNote {
@@ -199,6 +200,7 @@ extension Decoder {
     }
     if index == nil {
       let deadline = message.received.advanced(byMilliseconds: options.assemblyTimeoutMilliseconds)
+      hj212.dueHint = min(hj212.dueHint, deadline.milliseconds)
       hj212.assemblies.append(
         HJ212State.Assembly(
           key: key,
@@ -216,11 +218,9 @@ extension Decoder {
     guard hj212.assemblies[index].isComplete else { return nil }
     let complete = hj212.assemblies.remove(at: index)
     if hj212.completed.count >= plan.limits.openAssemblies { hj212.completed.removeFirst() }
-    hj212.completed.append(
-      (
-        key, message.received.advanced(byMilliseconds: options.assemblyTimeoutMilliseconds)
-      )
-    )
+    let until = message.received.advanced(byMilliseconds: options.assemblyTimeoutMilliseconds)
+    hj212.completed.append((key, until))
+    hj212.dueHint = min(hj212.dueHint, until.milliseconds)
     return HJ212State.join(complete.parts.compactMap { $0 })
   }
 

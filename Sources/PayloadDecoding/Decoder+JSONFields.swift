@@ -238,7 +238,7 @@ extension Decoder {
     // A point without a declared unit takes what it is sent.
     if wanted.isEmpty { return value }
     if let (scale, offset) = SourceUnit.conversion(from: unit, to: wanted) {
-      return value * scale + offset
+      return converted(value, scale: scale, offset: offset)
     }
     reject(
       message,

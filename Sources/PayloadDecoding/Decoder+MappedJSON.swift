@@ -337,7 +337,7 @@ extension Decoder {
         &notes
       )
     else { return }
-    draft.value = number * value.scale + value.offset
+    draft.value = converted(number, scale: value.scale, offset: value.offset)
     if let source = value.unit,
       case .some(let unit) = name(document, attribute(document, source, binding, message)),
       unit != plan.points[point].sourceUnit

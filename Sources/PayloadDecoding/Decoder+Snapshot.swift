@@ -107,6 +107,8 @@ extension Decoder {
       hj212.completed.append((key, Timestamp(milliseconds: try reader.integer())))
     }
     guard reader.isAtEnd else { throw .damaged(offset: reader.position) }
+    sparkplug.dueHint = sparkplug.nextDeadline?.milliseconds ?? .max
+    hj212.findDue()
     self.sparkplug = sparkplug
     self.hj212 = hj212
   }

@@ -303,9 +303,11 @@ extension Decoder {
     }
     let expected = sparkplug.nodes[row].nextSequence
     if case .early(true) = sparkplug.nodes[row].take(UInt8(sequence)) {
-      sparkplug.nodes[row].gapDeadline = message.received.advanced(
+      let deadline = message.received.advanced(
         byMilliseconds: options.reorderTimeoutMilliseconds
       )
+      sparkplug.nodes[row].gapDeadline = deadline
+      sparkplug.dueHint = min(sparkplug.dueHint, deadline.milliseconds)
       event(
         message,
         DecodingEvent(
@@ -342,19 +344,20 @@ extension Decoder {
   }
 
   mutating func advanceSparkplug(to now: Timestamp, _ notes: inout [DecodingNote]) {
+    guard sparkplug.dueHint <= now.milliseconds else { return }
+    defer { sparkplug.dueHint = sparkplug.nextDeadline?.milliseconds ?? .max }
     for row in sparkplug.nodes.indices {
       guard let deadline = sparkplug.nodes[row].gapDeadline, deadline <= now else { continue }
+      // Not too soon after the last request, and at a time that does not depend on ticks.
       let node = sparkplug.nodes[row]
-      if let last = node.lastRebirth {
-        // Too soon after the last request: wait for the rest of the interval.
-        let next = last.advanced(byMilliseconds: node.rebirthInterval)
-        if next > now {
-          sparkplug.nodes[row].gapDeadline = next
-          continue
-        }
+      let earliest = node.lastRebirth?.advanced(byMilliseconds: node.rebirthInterval)
+      let due = max(deadline, earliest ?? deadline)
+      guard due <= now else {
+        sparkplug.nodes[row].gapDeadline = due
+        continue
       }
       sparkplug.nodes[row].abandonGap()
-      requestRebirth(row, now, &notes)
+      requestRebirth(row, due, &notes)
     }
   }
 

@@ -92,7 +92,9 @@ public struct Decoder: Sendable {
     into batch: inout ReadingBatch,
     notes: inout [DecodingNote]
   ) {
-    if let due = nextDeadline, due <= received { advance(to: received, notes: &notes) }
+    if min(sparkplug.dueHint, hj212.dueHint) <= received.milliseconds {
+      advance(to: received, notes: &notes)
+    }
     guard let match = match(topic) else {
       notes.append(
         .reject(
@@ -159,7 +161,9 @@ public struct Decoder: Sendable {
   private mutating func match(_ topic: ByteView) -> TopicMatch? {
     let hash = topic.hash(seed: 0)
     let index = Int(truncatingIfNeeded: hash) & (topics.count &- 1)
-    if topics[index].hash == hash, let match = topics[index].match, topic.equals(match.topic) {
+    if topics[index].hash == hash, let match = topics[index].match,
+      match.topic.withView({ $0.count == topic.count && $0.equalsByWords(topic) })
+    {
       return match
     }
     guard let match = TopicMatch(topic.array, plan: plan) else { return nil }
@@ -380,7 +384,7 @@ public struct Decoder: Sendable {
     _ notes: inout [DecodingNote]
   ) {
     let point = hot[point: draft.point]
-    let value = draft.value * point.scale + point.offset
+    let value = converted(draft.value, scale: point.scale, offset: point.offset)
     var flags = draft.flags
     var time = message.received.milliseconds
     if let sent = draft.time { time = sent } else { flags.insert(.receiveTimed) }

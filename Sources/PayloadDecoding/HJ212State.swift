@@ -22,12 +22,20 @@ struct HJ212State: Sendable {
 
   /// In the order in which they were opened, which is the order of their deadlines' routes.
   var assemblies: [Assembly] = []
+  /// No deadline is before this time, ms.
+  var dueHint = Int64.max
   /// Messages lately completed, so that a part sent again does not open a new one.
   var completed: [(key: [UInt8], until: Timestamp)] = []
 
   var bytes: Int { assemblies.reduce(0) { $0 + $1.bytes } }
 
   var nextDeadline: Timestamp? { assemblies.map(\.deadline).min() }
+
+  /// Sets ``dueHint`` to the earliest time at which something can be given up or forgotten.
+  mutating func findDue() {
+    let times = assemblies.map(\.deadline.milliseconds) + completed.map(\.until.milliseconds)
+    dueHint = times.min() ?? .max
+  }
 
   /// Command parameters put together, in order.
   ///

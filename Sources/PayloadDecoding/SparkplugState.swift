@@ -73,6 +73,8 @@ struct SparkplugState: Sendable {
   }
 
   var nodes: [Node] = []
+  /// No deadline is before this time, ms; so that a message need not look at every node.
+  var dueHint = Int64.max
   /// Row of a node by its key; looked up, never iterated.
   var rows: [[UInt8]: Int] = [:]
 

@@ -81,8 +81,13 @@ public final class FakeLink: IntakeLink {
       for copy in 0..<copies {
         batch.append(
           JournalInput(
-            received: received, topic: delivery.message.topic, payload: delivery.message.payload,
-            qos: 1, duplicate: delivery.isRepeat || copy > 0))
+            received: received,
+            topic: delivery.message.topic,
+            payload: delivery.message.payload,
+            qos: 1,
+            duplicate: delivery.isRepeat || copy > 0
+          )
+        )
       }
     }
     taken += held.count

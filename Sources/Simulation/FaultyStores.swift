@@ -78,14 +78,17 @@ public final class MemoryJournal: JournalStore {
     var added: [JournalRecord] = []
     for index in 0..<batch.count {
       added.append(
-        JournalRecord(sequence: firstSequence + UInt64(index), input: batch.input(at: index)))
+        JournalRecord(sequence: firstSequence + UInt64(index), input: batch.input(at: index))
+      )
     }
     records.withLock { records in
       precondition(firstSequence <= UInt64(records.count) + 1, "a gap in the journal")
       for record in added {
         if record.sequence <= UInt64(records.count) {
           precondition(
-            records[Int(record.sequence) - 1] == record, "another record under a used sequence")
+            records[Int(record.sequence) - 1] == record,
+            "another record under a used sequence"
+          )
         } else {
           records.append(record)
         }
@@ -116,7 +119,9 @@ public final class FaultyLedger: LedgerStore {
 
   /// Appends, or fails as the disk says.
   public func append(
-    _ drafts: [LedgerDraft], rejects: [RejectTally], position: UInt64
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally],
+    position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
     switch disk.nextFault() {
     case .refused:
@@ -139,7 +144,9 @@ public final class FaultyLedger: LedgerStore {
   }
   /// As the store's.
   public func entries(
-    of subject: String, after sequence: Int64, limit: Int
+    of subject: String,
+    after sequence: Int64,
+    limit: Int
   ) throws(LedgerError) -> [LedgerEntry] {
     try store.entries(of: subject, after: sequence, limit: limit)
   }
@@ -147,7 +154,9 @@ public final class FaultyLedger: LedgerStore {
   public func standingAlarms() throws(LedgerError) -> [AlarmView] { try store.standingAlarms() }
   /// As the store's.
   public func alarms(
-    _ filter: AlarmFilter, before cursor: Int64?, limit: Int
+    _ filter: AlarmFilter,
+    before cursor: Int64?,
+    limit: Int
   ) throws(LedgerError) -> AlarmPage {
     try store.alarms(filter, before: cursor, limit: limit)
   }

@@ -21,7 +21,10 @@ struct SimulatedPlant {
   let seconds: [[FakeBroker.Message]]
 
   /// - Parameters:
+  ///   - devices: who publishes.
+  ///   - count: how many seconds.
   ///   - start: event time of the first second, milliseconds since the Unix epoch.
+  ///   - seed: decides the values.
   init(devices: [SimulatedDevice], seconds count: Int, start: Int64, seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     var levels = [Double](repeating: 2, count: devices.count)
@@ -40,7 +43,9 @@ struct SimulatedPlant {
         let payload =
           #"{"device":"\#(devices[row].device)","point":"\#(devices[row].point)","t":\#(time),"v":\#(value)}"#
         return FakeBroker.Message(
-          topic: Array(devices[row].topic.utf8), payload: Array(payload.utf8))
+          topic: Array(devices[row].topic.utf8),
+          payload: Array(payload.utf8)
+        )
       }
     }
   }

@@ -12,7 +12,8 @@ public final class ActTicket: Sendable {
 
   /// Settles the outcome; later calls change nothing.
   func resolve(_ result: Result<ActReceipt, ActError>) {
-    let waiter = state.withLock { state -> CheckedContinuation<Result<ActReceipt, ActError>, Never>? in
+    let waiter = state.withLock {
+      state -> CheckedContinuation<Result<ActReceipt, ActError>, Never>? in
       switch state {
       case .open:
         state = .resolved(result)
@@ -27,7 +28,9 @@ public final class ActTicket: Sendable {
     waiter?.resume(returning: result)
   }
 
-  /// The outcome, once it is settled. Called once.
+  /// The outcome, once it is settled.
+  ///
+  /// Called once.
   func outcome() async -> Result<ActReceipt, ActError> {
     await withCheckedContinuation { waiter in
       let settled = state.withLock { state -> Result<ActReceipt, ActError>? in

@@ -5,9 +5,13 @@ import Telemetry
 
 /// What the announcer needs of an MQTT publisher.
 public protocol AlarmPublishing: AnyObject, Sendable {
-  /// Queues a message at QoS 1; false when the queue is full, and then nothing was queued.
+  /// Queues a message at QoS 1.
   ///
-  /// - Parameter token: what ``takeConfirmed()`` names it by; 0 for messages nobody asks after.
+  /// - Parameters:
+  ///   - topic: its topic name.
+  ///   - payload: its payload.
+  ///   - token: what ``takeConfirmed()`` names it by; 0 for messages nobody asks after.
+  /// - Returns: false when the queue is full, and then nothing was queued.
   func publish(topic: String, payload: [UInt8], token: Int64) -> Bool
   /// Tokens of the messages that the broker has acknowledged since the last call.
   func takeConfirmed() -> [Int64]
@@ -54,7 +58,9 @@ public final class Announcer: Sendable {
 
   /// Does what there is to do and returns how many messages it handed over.
   func work(
-    unrecorded: [UnrecordedAnnouncement], exchange: Exchange, ledger: any LedgerStore
+    unrecorded: [UnrecordedAnnouncement],
+    exchange: Exchange,
+    ledger: any LedgerStore
   ) -> Int {
     var handed = 0
     for announcement in unrecorded {
@@ -69,7 +75,10 @@ public final class Announcer: Sendable {
       if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
         guard
           publisher.publish(
-            topic: message.topic, payload: message.payload, token: entry.sequence)
+            topic: message.topic,
+            payload: message.payload,
+            token: entry.sequence
+          )
         else { break }
         state.inFlight.append(entry.sequence)
         handed += 1
@@ -91,7 +100,9 @@ public final class Announcer: Sendable {
       state.inFlight.removeAll { confirmed.contains($0) }
     }
     state.confirmed = state.inFlight.first.map { $0 - 1 } ?? state.sent
-    if state.confirmed >= state.saved + 256 || (state.inFlight.isEmpty && state.confirmed > state.saved) {
+    if state.confirmed >= state.saved + 256
+      || (state.inFlight.isEmpty && state.confirmed > state.saved)
+    {
       save()
     }
   }
@@ -100,7 +111,9 @@ public final class Announcer: Sendable {
   private func save() {
     guard state.confirmed != state.saved else { return }
     let temporary = cursorFile + ".part"
-    guard (try? "\(state.confirmed)\n".write(toFile: temporary, atomically: false, encoding: .utf8)) != nil,
+    guard
+      (try? "\(state.confirmed)\n".write(toFile: temporary, atomically: false, encoding: .utf8))
+        != nil,
       unsafe rename(temporary, cursorFile) == 0
     else { return }
     state.saved = state.confirmed
@@ -122,7 +135,8 @@ public struct AlarmMessage: Sendable {
       adding: [
         "recorded": .bool(true), "sequence": .integer(entry.sequence),
         "hash": .string(entry.hash.hexText), "time": .integer(entry.time.milliseconds),
-      ])
+      ]
+    )
   }
 
   /// The message for a step whose commit has not returned.

@@ -12,7 +12,9 @@ public struct CoreOutput: Sendable {
   public var rejects: [RejectTally] = []
   /// Operator acts among the records and what became of them.
   public var acts: [ActOutcome] = []
-  /// Messages that the formats ask the host to send: rebirth requests, HJ 212 replies. A replay sends none.
+  /// Messages that the formats ask the host to send: rebirth requests, HJ 212 replies.
+  ///
+  /// A replay sends none.
   public var replies: [OutgoingMessage] = []
   /// The newest reading of each channel that had one.
   public var latest: [ChannelReading] = []

@@ -8,7 +8,10 @@ import Telemetry
 /// Turns engine transitions into the alarm entries of the ledger.
 enum AlarmDraft {
   static func make(
-    _ transition: Transition, record: JournalRecord, act: OperatorAct?, catalog: Catalog
+    _ transition: Transition,
+    record: JournalRecord,
+    act: OperatorAct?,
+    catalog: Catalog
   ) -> LedgerDraft {
     let channel = catalog.channels[Int(transition.channel.rawValue)]
     let rule = catalog.rules[Int(transition.rule.rawValue)]
@@ -28,10 +31,16 @@ enum AlarmDraft {
       catalog: catalog.version,
       actor: act?.actor ?? "",
       reason: act?.reason ?? "",
-      until: act?.until)
+      until: act?.until
+    )
     return LedgerDraft(
-      time: transition.time, kind: .alarm, subject: body.alarm, actor: act?.actor ?? "engine",
-      body: body.encoded(), origin: record.sequence)
+      time: transition.time,
+      kind: .alarm,
+      subject: body.alarm,
+      actor: act?.actor ?? "engine",
+      body: body.encoded(),
+      origin: record.sequence
+    )
   }
 
   // Two vocabularies on purpose: what the ledger has written must stay readable when the engine's changes.
@@ -75,31 +84,50 @@ enum AlarmDraft {
 enum EventDraft {
   static func decoding(_ event: DecodingEvent, record: JournalRecord) -> LedgerDraft {
     system(
-      "source.\(event.kind.rawValue)", subject: event.device, record: record,
+      "source.\(event.kind.rawValue)",
+      subject: event.device,
+      record: record,
       [
-        "detail": .string(event.detail), "device": .string(event.device), "point": .string(event.point),
+        "detail": .string(event.detail), "device": .string(event.device),
+        "point": .string(event.point),
         "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
-      ])
+      ]
+    )
   }
 
   static func sourceDeath(
-    channels: [ChannelIndex], at: Timestamp, record: JournalRecord, catalog: Catalog?
+    channels: [ChannelIndex],
+    at: Timestamp,
+    record: JournalRecord,
+    catalog: Catalog?
   ) -> LedgerDraft {
     let paths = channels.compactMap { catalog?.channels[Int($0.rawValue)].path }
     return system(
-      "source.death", subject: paths.first ?? "", record: record,
-      ["points": .array(paths.map(HazardLedger.JSONValue.string)), "time": .integer(at.milliseconds)])
+      "source.death",
+      subject: paths.first ?? "",
+      record: record,
+      [
+        "points": .array(paths.map(HazardLedger.JSONValue.string)),
+        "time": .integer(at.milliseconds),
+      ]
+    )
   }
 
   static func refusedAct(
-    _ act: OperatorAct, refusal: ActError, record: JournalRecord
+    _ act: OperatorAct,
+    refusal: ActError,
+    record: JournalRecord
   ) -> LedgerDraft {
     var refused = system(
-      "act.refused", subject: act.alarm, record: record,
+      "act.refused",
+      subject: act.alarm,
+      record: record,
       [
-        "act": .string(act.kind.rawValue), "alarm": .string(act.alarm), "reason": .string(act.reason),
+        "act": .string(act.kind.rawValue), "alarm": .string(act.alarm),
+        "reason": .string(act.reason),
         "refusal": .string(refusal.text),
-      ])
+      ]
+    )
     refused.actor = act.actor
     return refused
   }
@@ -110,28 +138,54 @@ enum EventDraft {
 
   static func catalog(_ catalog: Catalog, record: JournalRecord) -> LedgerDraft {
     draft(
-      .catalog, subject: catalog.version, record: record,
+      .catalog,
+      subject: catalog.version,
+      record: record,
       [
         "channels": .integer(Int64(catalog.channels.count)),
         "rules": .integer(Int64(catalog.rules.count)), "version": .string(catalog.version),
-      ])
+      ]
+    )
   }
 
   static func refusedCatalog(record: JournalRecord, error: any Error) -> LedgerDraft {
     system("catalog.refused", subject: "", record: record, ["error": .string("\(error)")])
   }
 
+  static func journalGap(
+    after: UInt64,
+    through sequence: UInt64,
+    received: Int64
+  ) -> LedgerDraft {
+    let record = JournalRecord(
+      sequence: sequence,
+      input: JournalInput(kind: .tick, received: max(received, 0))
+    )
+    return system(
+      "journal.gap",
+      subject: "",
+      record: record,
+      ["after": .integer(Int64(after)), "through": .integer(Int64(sequence))]
+    )
+  }
+
   static func unexpectedInput(record: JournalRecord) -> LedgerDraft {
     system(
-      "input.unexpected", subject: "", record: record,
+      "input.unexpected",
+      subject: "",
+      record: record,
       [
         "kind": .integer(Int64(record.input.kind.rawValue)),
         "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
-      ])
+      ]
+    )
   }
 
   private static func system(
-    _ event: String, subject: String, record: JournalRecord, _ members: [String: HazardLedger.JSONValue]
+    _ event: String,
+    subject: String,
+    record: JournalRecord,
+    _ members: [String: HazardLedger.JSONValue]
   ) -> LedgerDraft {
     var members = members
     members["event"] = .string(event)
@@ -139,12 +193,19 @@ enum EventDraft {
   }
 
   private static func draft(
-    _ kind: EntryKind, subject: String, record: JournalRecord, _ members: [String: HazardLedger.JSONValue]
+    _ kind: EntryKind,
+    subject: String,
+    record: JournalRecord,
+    _ members: [String: HazardLedger.JSONValue]
   ) -> LedgerDraft {
     LedgerDraft(
-      time: Timestamp(milliseconds: record.input.received), kind: kind,
-      subject: subject.filter { $0 != "\0" }, actor: "engine",
-      body: HazardLedger.JSONValue.object(members).canonicalBytes(), origin: record.sequence)
+      time: Timestamp(milliseconds: record.input.received),
+      kind: kind,
+      subject: subject.filter { $0 != "\0" },
+      actor: "engine",
+      body: HazardLedger.JSONValue.object(members).canonicalBytes(),
+      origin: record.sequence
+    )
   }
 }
 
@@ -155,7 +216,8 @@ extension ActError {
     case .unknownAlarm(let alarm): "no such alarm stands: \(alarm)"
     case .notApplicable(let alarm): "the act does not apply to \(alarm) as it stands"
     case .incomplete(let what): what
-    case .notYetRecorded(let sequence): "not recorded in time (input \(sequence)); it may still take effect"
+    case .notYetRecorded(let sequence):
+      "not recorded in time (input \(sequence)); it may still take effect"
     case .busy: "too many acts wait"
     }
   }

@@ -86,7 +86,8 @@ public final class Exchange: Sendable {
   var hasReadyDrafts: Bool {
     state.withLock { state in
       state.waiting.contains {
-        $0.output.position <= state.durable && !($0.output.drafts.isEmpty && $0.output.rejects.isEmpty)
+        $0.output.position <= state.durable
+          && !($0.output.drafts.isEmpty && $0.output.rejects.isEmpty)
       }
     }
   }
@@ -135,7 +136,9 @@ public final class Exchange: Sendable {
           switch act.refusal {
           case .none:
             let receipt = ActReceipt(
-              journalSequence: act.sequence, ledgerSequence: sequence + Int64(act.draftIndex))
+              journalSequence: act.sequence,
+              ledgerSequence: sequence + Int64(act.draftIndex)
+            )
             answers.append((ticket, .success(receipt)))
           case .some(let refusal):
             answers.append((ticket, .failure(refusal)))
@@ -182,7 +185,8 @@ public final class Exchange: Sendable {
         for draft in state.waiting[index].output.drafts where draft.kind == .alarm {
           state.lastUnrecorded += 1
           announced.append(
-            UnrecordedAnnouncement(number: state.lastUnrecorded, body: draft.body))
+            UnrecordedAnnouncement(number: state.lastUnrecorded, body: draft.body)
+          )
         }
       }
       guard !announced.isEmpty else { return announced }
@@ -243,7 +247,8 @@ public final class Exchange: Sendable {
     guard state.head > cursor.ledger || state.lastUnrecorded > cursor.unrecorded else { return nil }
     return News(
       ledgerHead: state.head,
-      unrecorded: state.unrecorded.filter { $0.number > cursor.unrecorded })
+      unrecorded: state.unrecorded.filter { $0.number > cursor.unrecorded }
+    )
   }
 
   private static func takeWoken(_ state: inout State) -> [CheckedContinuation<Void, Never>] {

@@ -21,7 +21,7 @@ public protocol IntakeLink: AnyObject {
 
 /// How a link stands.
 public struct LinkReport: Hashable, Sendable {
-  /// `connected`, `connecting`, `refused`, …
+  /// `connected`, `degraded` (some subscriptions refused) or `disconnected`.
   public var state: String
   /// Why; empty when connected.
   public var reason: String

@@ -58,21 +58,32 @@ extension OperatorAct {
     return Array(
       try encoder.encode(
         ActPayload(
-          act: kind.rawValue, alarm: alarm, actor: actor, reason: reason,
-          until: until?.milliseconds)))
+          act: kind.rawValue,
+          alarm: alarm,
+          actor: actor,
+          reason: reason,
+          until: until?.milliseconds
+        )
+      )
+    )
   }
 
   /// Reads the payload of a command record.
   init(journalPayload: [UInt8]) throws(ActError) {
-    guard let payload = try? JSONDecoder().decode(ActPayload.self, from: Data(journalPayload)) else {
+    guard let payload = try? JSONDecoder().decode(ActPayload.self, from: Data(journalPayload))
+    else {
       throw .incomplete("the command record is not readable")
     }
     guard let kind = Kind(rawValue: payload.act) else {
       throw .incomplete("unknown act '\(payload.act)'")
     }
     self.init(
-      kind: kind, alarm: payload.alarm, actor: payload.actor, reason: payload.reason,
-      until: payload.until.map(Timestamp.init(milliseconds:)))
+      kind: kind,
+      alarm: payload.alarm,
+      actor: payload.actor,
+      reason: payload.reason,
+      until: payload.until.map(Timestamp.init(milliseconds:))
+    )
   }
 
   /// The engine's form of the act; nil when something it needs is missing.
@@ -114,7 +125,8 @@ struct CatalogRecord {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let payload = Payload(
-      sources: sources.map { Payload.Source(path: $0.path, text: $0.text) })
+      sources: sources.map { Payload.Source(path: $0.path, text: $0.text) }
+    )
     return Array(try encoder.encode(payload))
   }
 

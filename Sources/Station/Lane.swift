@@ -55,7 +55,11 @@ final class Lane {
 
   /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`.
   func perform(
-    _ act: Command.Act, rule: UInt32, onset: Timestamp?, sequence: UInt64, now: Timestamp?,
+    _ act: Command.Act,
+    rule: UInt32,
+    onset: Timestamp?,
+    sequence: UInt64,
+    now: Timestamp?,
     into transitions: inout [Transition]
   ) -> CommandRefusal? {
     guard let row = laneRule[rule] else { return .unknownRule }
@@ -63,17 +67,36 @@ final class Lane {
     let start = transitions.count
     let refusal = engine.perform(
       Command(act: act, rule: RuleIndex(rawValue: row), onset: onset, sequence: sequence),
-      at: time, into: &transitions)
+      at: time,
+      into: &transitions
+    )
     renumber(&transitions, from: start)
     return refusal
   }
 
-  func replacePlan(_ plan: LanePlan, into transitions: inout [Transition]) throws {
-    let start = transitions.count
-    try engine.replacePlan(plan.plan, at: time, into: &transitions)
+  /// Puts another plan in force.
+  ///
+  /// - Parameters:
+  ///   - plan: the lane's part of the new catalog.
+  ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
+  ///   - transitions: takes all other steps; their rows are the new catalog's.
+  /// - Throws: `PlanError` when the engine refuses the plan; nothing has changed then.
+  func replacePlan(
+    _ plan: LanePlan,
+    closed: inout [Transition],
+    into transitions: inout [Transition]
+  ) throws {
+    var steps: [Transition] = []
+    let old = try engine.replacePlan(plan.plan, at: time, into: &steps)
+    for index in old {
+      steps[index].rule = RuleIndex(rawValue: catalogRule[Int(steps[index].rule.rawValue)])
+    }
+    closed.append(contentsOf: steps[old])
+    steps.removeSubrange(old)
     catalogRule = plan.catalogRule
     laneRule = plan.laneRule
-    renumber(&transitions, from: start)
+    renumber(&steps, from: 0)
+    transitions.append(contentsOf: steps)
   }
 
   private func renumber(_ transitions: inout [Transition], from start: Int) {

@@ -29,8 +29,8 @@ public final class LiveStation: StationAccess {
     self.logger = logger
     ledger = stages.ledger
     started = Timestamp(milliseconds: clocks.wall())
-    toEngine = BatchQueue(limit: stages.limits.waitingBatches)
-    toJournal = BatchQueue(limit: stages.limits.waitingBatches)
+    toEngine = BatchQueue(limits: stages.limits)
+    toJournal = BatchQueue(limits: stages.limits)
   }
 
   /// Starts the threads.
@@ -46,7 +46,9 @@ public final class LiveStation: StationAccess {
     threads.run("davy-announce") { self.announce(announcer) }
   }
 
-  /// Stops the threads and waits for them. What was polled and not yet committed stays with the broker.
+  /// Stops the threads and waits for them.
+  ///
+  /// What was polled and not yet committed stays with the broker.
   public func stop() {
     stages.exchange.stop()
     toEngine.close()
@@ -58,29 +60,48 @@ public final class LiveStation: StationAccess {
   // MARK: - Threads
 
   private func intake(_ link: any IntakeLink) {
+    defer { link.stop() }
     let exchange = stages.exchange
+    var taken = exchange.durable
+    var acknowledged = taken
     while !exchange.isStopping {
-      guard toEngine.hasRoom, exchange.waitingDrafts < stages.limits.waitingDrafts else {
+      if taken > acknowledged {
+        let newest = taken
+        exchange.wait(milliseconds: Self.commitPatience) {
+          exchange.durable < newest && !exchange.isStopping
+        }
+        if exchange.durable >= taken {
+          link.acknowledge()
+          acknowledged = taken
+        } else {
+          // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
+          link.keepAlive()
+        }
+      }
+      guard toEngine.hasRoom, toJournal.hasRoom,
+        exchange.waitingDrafts < stages.limits.waitingDrafts
+      else {
         // Back-pressure ends here: nothing is read, so nothing more is acknowledged.
         link.keepAlive()
-        exchange.wait(milliseconds: 20) { !toEngine.hasRoom && !exchange.isStopping }
+        exchange.wait(milliseconds: 20) { !exchange.isStopping }
         continue
       }
       let collected = stages.collect(
-        from: link, timeoutMilliseconds: pollTimeout(), clock: clocks.wall)
+        from: link,
+        timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),
+        clock: clocks.wall
+      )
       guard let batch = collected else { continue }
       toEngine.push(batch)
       toJournal.push(batch)
-      while exchange.durable < batch.lastSequence, !exchange.isStopping {
-        exchange.wait(milliseconds: 20) {
-          exchange.durable < batch.lastSequence && !exchange.isStopping
-        }
-        if exchange.durable < batch.lastSequence { link.keepAlive() }
-      }
-      guard exchange.durable >= batch.lastSequence else { return }
-      link.acknowledge()
+      taken = batch.lastSequence
     }
+    // What has become durable meanwhile need not come again.
+    if taken > acknowledged, exchange.durable >= taken { link.acknowledge() }
   }
+
+  /// How long a commit may take, in milliseconds, before reading goes on without it.
+  private static let commitPatience = 50
 
   private func pollTimeout() -> Int {
     guard let deadline = stages.counters.deadline else { return 20 }
@@ -96,7 +117,8 @@ public final class LiveStation: StationAccess {
         } catch {
           logger.error(
             "journal does not take the commit; acknowledgements are withheld",
-            metadata: ["error": "\(error)"])
+            metadata: ["error": "\(error)"]
+          )
           pause()
         }
       }
@@ -133,12 +155,15 @@ public final class LiveStation: StationAccess {
     let exchange = stages.exchange
     while !exchange.isStopping {
       let overdue = exchange.announceOverdue(
-        at: clocks.monotonic(), limit: stages.limits.unrecordedAfter)
+        at: clocks.monotonic(),
+        limit: stages.limits.unrecordedAfter
+      )
       stages.counters.unrecorded.add(UInt64(overdue.count), ordering: .relaxed)
       if !overdue.isEmpty {
         logger.critical(
           "alarms announced unrecorded: their commit has not returned",
-          metadata: ["count": "\(overdue.count)"])
+          metadata: ["count": "\(overdue.count)"]
+        )
       }
       let sent = announcer?.work(unrecorded: overdue, exchange: exchange, ledger: ledger) ?? 0
       stages.counters.published.add(UInt64(sent), ordering: .relaxed)
@@ -176,7 +201,8 @@ public final class LiveStation: StationAccess {
       readings: counters.readingCount,
       rejects: counters.rejectCount,
       started: started,
-      catalogVersion: catalog.version)
+      catalogVersion: catalog.version
+    )
   }
 
   /// Every counter and gauge in the Prometheus text format.
@@ -207,10 +233,17 @@ public final class LiveStation: StationAccess {
 
   /// Recent readings of a point, reduced to at most `buckets` buckets.
   public func trend(
-    point: String, from: Timestamp, to: Timestamp, buckets: Int
+    point: String,
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
   ) async throws(TrendError) -> [TrendBucket] {
     guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
     return TrendBucket.reduce(
-      stages.recentReadings(channel: channel), from: from, to: to, buckets: buckets)
+      stages.recentReadings(channel: channel),
+      from: from,
+      to: to,
+      buckets: buckets
+    )
   }
 }

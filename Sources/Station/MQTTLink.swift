@@ -15,10 +15,16 @@ public final class MQTTLink: IntakeLink {
   public func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport {
     batch.removeAll()
     let state = client.poll(
-      into: &batch, timeout: .milliseconds(timeoutMilliseconds), maximumMessages: limit)
-    return state.isConnected
-      ? LinkReport(state: "connected")
-      : LinkReport(state: "disconnected", reason: "\(state)")
+      into: &batch,
+      timeout: .milliseconds(timeoutMilliseconds),
+      maximumMessages: limit
+    )
+    return switch state {
+    case .connected: LinkReport(state: "connected")
+    // Some topics do come in, but nobody may think that all is well.
+    case .subscriptionRefused: LinkReport(state: "degraded", reason: "\(state)")
+    case .connecting, .waiting, .stopped: LinkReport(state: "disconnected", reason: "\(state)")
+    }
   }
 
   /// Moves the polled messages into the journal's batch; one that was cut because it exceeds the size limit
@@ -30,13 +36,18 @@ public final class MQTTLink: IntakeLink {
       if batch.originalPayloadLength(at: index) > payload.count {
         properties.removeAll { $0.0 == StationCore.cutProperty }
         properties.append(
-          (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))"))
+          (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))")
+        )
       }
       let bytes = batch.bytes.span
       inputs.append(
-        received: received, topic: bytes.extracting(batch.topicRange(at: index)),
-        payload: bytes.extracting(payload), qos: batch.qos(at: index),
-        retain: batch.retain(at: index), properties: properties)
+        received: received,
+        topic: bytes.extracting(batch.topicRange(at: index)),
+        payload: bytes.extracting(payload),
+        qos: batch.qos(at: index),
+        retain: batch.retain(at: index),
+        properties: properties
+      )
     }
     batch.removeAll()
   }

@@ -24,7 +24,8 @@ public final class MQTTPublisher: AlarmPublishing {
         // The broker will never take it; holding the cursor back would only stop all that follow.
         logger.error(
           "the broker refuses an alarm message; it stays in the ledger",
-          metadata: ["sequence": "\(token)", "refusal": "\(refusal)"])
+          metadata: ["sequence": "\(token)", "refusal": "\(refusal)"]
+        )
         settled.tokens.withLock { $0.append(Int64(bitPattern: token)) }
       }
     }
@@ -33,7 +34,11 @@ public final class MQTTPublisher: AlarmPublishing {
   /// Queues a message at QoS 1; false when the queue is full.
   public func publish(topic: String, payload: [UInt8], token: Int64) -> Bool {
     let publication = Publication(
-      token: UInt64(bitPattern: token), topic: topic, payload: payload, qos: .atLeastOnce)
+      token: UInt64(bitPattern: token),
+      topic: topic,
+      payload: payload,
+      qos: .atLeastOnce
+    )
     return client.publish(publication) == .queued
   }
 

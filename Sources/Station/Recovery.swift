@@ -29,7 +29,8 @@ struct Recovery {
       } catch {
         logger.warning(
           "snapshot not usable, taking an older one",
-          metadata: ["position": "\(position)", "error": "\(error)"])
+          metadata: ["position": "\(position)", "error": "\(error)"]
+        )
       }
     }
     core = StationCore()
@@ -41,30 +42,65 @@ struct Recovery {
     let ledgerPosition = try ledger.position
     guard journal.lastSequence >= ledgerPosition else {
       throw RecoveryFault.journalBehindLedger(
-        journal: journal.lastSequence, ledger: ledgerPosition)
+        journal: journal.lastSequence,
+        ledger: ledgerPosition
+      )
     }
     if snapshotPosition > 0, let last = try journal.read(from: snapshotPosition, limit: 1).first {
       lastReceived = last.input.received
     }
     while core.position < journal.lastSequence {
       let records = try journal.read(from: core.position + 1, limit: Self.page)
-      guard let first = records.first, let last = records.last else {
-        throw RecoveryFault.journalGap(after: core.position, next: nil)
+      let next = records.first?.sequence ?? journal.lastSequence + 1
+      if next > core.position + 1 {
+        try passGap(before: next, upTo: ledgerPosition, into: ledger)
       }
-      guard first.sequence == core.position + 1 else {
-        throw RecoveryFault.journalGap(after: core.position, next: first.sequence)
+      for run in Self.denseRuns(records) {
+        if run[run.startIndex].sequence > core.position + 1 {
+          try passGap(before: run[run.startIndex].sequence, upTo: ledgerPosition, into: ledger)
+        }
+        try commit(Array(run), upTo: ledgerPosition, into: ledger)
       }
-      try commit(records, upTo: ledgerPosition, into: ledger)
-      lastReceived = max(lastReceived, last.input.received)
+      if let last = records.last { lastReceived = max(lastReceived, last.input.received) }
     }
     logger.info(
       "recovered",
-      metadata: ["from": "\(snapshotPosition)", "to": "\(core.position)"])
+      metadata: ["from": "\(snapshotPosition)", "to": "\(core.position)"]
+    )
+  }
+
+  /// Goes on behind records that the journal cannot give back; the loss is an entry of the ledger.
+  private func passGap(
+    before next: UInt64,
+    upTo ledgerPosition: UInt64,
+    into ledger: any LedgerStore
+  ) throws {
+    logger.critical(
+      "journal records lost: a segment is missing or damaged; `davy verify` names it",
+      metadata: ["after": "\(core.position)", "next": "\(next)"]
+    )
+    let output = core.passGap(through: next - 1, received: lastReceived)
+    guard output.position > ledgerPosition else { return }
+    _ = try ledger.append(output.drafts, rejects: [], position: output.position)
+  }
+
+  /// The records cut where sequences are missing.
+  private static func denseRuns(_ records: [JournalRecord]) -> [ArraySlice<JournalRecord>] {
+    var runs: [ArraySlice<JournalRecord>] = []
+    var start = 0
+    for index in records.indices
+    where index + 1 == records.count || records[index + 1].sequence != records[index].sequence + 1 {
+      runs.append(records[start...index])
+      start = index + 1
+    }
+    return runs
   }
 
   /// Processes a page in two parts, so that what the ledger has is told from what it lacks.
   private func commit(
-    _ records: [JournalRecord], upTo ledgerPosition: UInt64, into ledger: any LedgerStore
+    _ records: [JournalRecord],
+    upTo ledgerPosition: UInt64,
+    into ledger: any LedgerStore
   ) throws {
     let known = records.prefix { $0.sequence <= ledgerPosition }
     if let first = known.first {
@@ -73,7 +109,9 @@ struct Recovery {
     let missing = records.dropFirst(known.count)
     guard let first = missing.first else { return }
     let output = core.process(
-      JournalBatch(missing.map(\.input)), firstSequence: first.sequence)
+      JournalBatch(missing.map(\.input)),
+      firstSequence: first.sequence
+    )
     _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
   }
 }
@@ -82,9 +120,6 @@ struct Recovery {
 public enum RecoveryFault: Error, Hashable, Sendable, CustomStringConvertible {
   /// The ledger was committed with inputs that the journal no longer has.
   case journalBehindLedger(journal: UInt64, ledger: UInt64)
-  /// Records that the engine needs are missing.
-  case journalGap(after: UInt64, next: UInt64?)
-
   /// What is wrong and what to do.
   public var description: String {
     switch self {
@@ -92,11 +127,6 @@ public enum RecoveryFault: Error, Hashable, Sendable, CustomStringConvertible {
       """
       the journal ends at \(journal) but the ledger stands at \(ledger): journal files are missing; restore them, \
       or move the ledger away to begin a new one
-      """
-    case .journalGap(let after, let next):
-      """
-      the journal has no record \(after + 1)\(next.map { " (next is \($0))" } ?? ""): a segment is missing or \
-      damaged (`davy verify` names it); restore it, or start with a snapshot taken after the gap
       """
     }
   }

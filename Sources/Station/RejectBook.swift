@@ -27,17 +27,27 @@ struct RejectBook {
     if !reject.place.isEmpty { detail = "\(reject.place): \(detail)" }
     if !reject.point.isEmpty { detail = "\(reject.point) \(detail)" }
     add(
-      reason: reject.reason.rawValue, device: reject.device, detail: detail, count: reject.count,
-      record: record)
+      reason: reject.reason.rawValue,
+      device: reject.device,
+      detail: detail,
+      count: reject.count,
+      record: record
+    )
   }
 
   /// Counts a refusal.
   mutating func add(
-    reason: String, device: String, detail: String, count: Int, record: JournalRecord
+    reason: String,
+    device: String,
+    detail: String,
+    count: Int,
+    record: JournalRecord
   ) {
     var key = Key(
-      reason: reason, topic: Self.cut(String(decoding: record.input.topic, as: UTF8.self)),
-      device: Self.cut(device))
+      reason: reason,
+      topic: Self.cut(String(decoding: record.input.topic, as: UTF8.self)),
+      device: Self.cut(device)
+    )
     if tallies[key] == nil, order.count >= Self.lineLimit {
       key = Key(reason: reason, topic: "…", device: "…")
     }
@@ -52,10 +62,17 @@ struct RejectBook {
     }
     order.append(key)
     tallies[key] = RejectTally(
-      reason: key.reason, topic: key.topic, device: key.device, count: Int64(count),
-      firstSequence: record.sequence, lastSequence: record.sequence, firstTime: received,
-      lastTime: received, detail: Self.cut(detail),
-      sample: Array(record.input.payload.prefix(Self.sampleLimit)))
+      reason: key.reason,
+      topic: key.topic,
+      device: key.device,
+      count: Int64(count),
+      firstSequence: record.sequence,
+      lastSequence: record.sequence,
+      firstTime: received,
+      lastTime: received,
+      detail: Self.cut(detail),
+      sample: Array(record.input.payload.prefix(Self.sampleLimit))
+    )
   }
 
   /// The tallies since the last call, in order of first appearance.

@@ -25,6 +25,7 @@ public struct Replay {
   private let catalog: Catalog?
   private let core: StationCore
   private var summary = Summary()
+  private var lastReceived: Int64 = 0
 
   /// Prepares a replay.
   ///
@@ -42,20 +43,31 @@ public struct Replay {
   /// - Parameters:
   ///   - recording: what to replay; damaged blocks are passed over, see ``Recording/damage``.
   ///   - progress: called after each block with the records processed so far and the receive time reached.
+  /// - Returns: what came of it.
+  /// - Throws: what recording and ledger throw.
   public mutating func run(
     _ recording: Recording,
     progress: (_ records: UInt64, _ received: Int64) -> Void = { _, _ in }
   ) throws -> Summary {
     var cursor = recording.cursor(from: max(1, recording.firstSequence))
     var batch = JournalBatch()
-    while try cursor.next(into: &batch) != nil {
+    while let first = try cursor.next(into: &batch) {
+      if catalog == nil, core.position > 0, first > core.position + 1 {
+        let output = core.passGap(through: first - 1, received: lastReceived)
+        _ = try ledger.append(output.drafts, rejects: [], position: output.position)
+      }
+      lastReceived = batch.latestReceived
       if core.position == 0, let catalog {
         try process(
           JournalBatch([
             JournalInput(
-              kind: .catalog, received: batch.earliestReceived, topic: Array("catalog".utf8),
-              payload: try CatalogRecord(sources: catalog.sources).journalPayload())
-          ]))
+              kind: .catalog,
+              received: batch.earliestReceived,
+              topic: Array("catalog".utf8),
+              payload: try CatalogRecord(sources: catalog.sources).journalPayload()
+            )
+          ])
+        )
       }
       // With rules of its own, a replay takes the recording's inputs but not its catalogs.
       try process(catalog == nil ? batch : batch.withoutCatalogs)

@@ -12,8 +12,10 @@ public struct StationLimits: Sendable {
   public var unrecordedAfter: Int64 = 200
   /// Messages polled before they are committed together.
   public var batchMessages = 4_096
-  /// Batches that may wait for the engine before intake stops reading.
-  public var waitingBatches = 64
+  /// Inputs that may wait for the engine or the journal before intake stops reading.
+  public var waitingInputs = 100_000
+  /// Bytes that these inputs may have.
+  public var waitingBytes = 256 << 20
   /// Drafts that may wait for the ledger before intake stops reading.
   public var waitingDrafts = 200_000
   /// Drafts in one ledger transaction.
@@ -47,8 +49,10 @@ public struct StationLimits: Sendable {
 /// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `lastSnapshot` and `attempted` are touched by one stage each, as said above;
 /// the rest is behind locks.
 public final class Stages: @unchecked Sendable {
-  /// Deletes journal segments as far as age and size allow; called after a snapshot with the clock and the sequence
-  /// after which everything is still needed. Set before the stages run.
+  /// Deletes journal segments as far as age and size allow.
+  ///
+  /// Called after a snapshot with the newest receive time and the sequence after which everything is still needed. Set
+  /// before the stages run.
   public var prune: (@Sendable (_ now: Int64, _ floor: UInt64) throws -> Int)?
   /// Where the stages meet.
   public let exchange: Exchange
@@ -86,14 +90,22 @@ public final class Stages: @unchecked Sendable {
   /// then `catalog`, where it differs from the one in force.
   ///
   /// - Parameters:
+  ///   - catalog: the catalog to run with.
   ///   - journal: the inputs so far and to come.
   ///   - ledger: the entries so far and to come.
   ///   - snapshots: where engine state is kept; nil keeps none.
+  ///   - limits: queues, delays, sizes.
+  ///   - logger: takes what is worth telling.
   ///   - now: the clock, milliseconds since the Unix epoch.
   /// - Throws: what the stores throw; their errors name place and remedy.
   public init(
-    catalog: Catalog, journal: any JournalStore, ledger: any LedgerStore,
-    snapshots: SnapshotFolder?, limits: StationLimits, logger: Logger, now: Int64
+    catalog: Catalog,
+    journal: any JournalStore,
+    ledger: any LedgerStore,
+    snapshots: SnapshotFolder?,
+    limits: StationLimits,
+    logger: Logger,
+    now: Int64
   ) throws {
     self.journal = journal
     self.ledger = ledger
@@ -109,8 +121,11 @@ public final class Stages: @unchecked Sendable {
     if core.catalog?.version != catalog.version {
       let inputs = JournalBatch([
         JournalInput(
-          kind: .catalog, received: sequencer.stamp(now), topic: Array("catalog".utf8),
-          payload: try CatalogRecord(sources: catalog.sources).journalPayload())
+          kind: .catalog,
+          received: sequencer.stamp(now),
+          topic: Array("catalog".utf8),
+          payload: try CatalogRecord(sources: catalog.sources).journalPayload()
+        )
       ])
       let sequence = sequencer.reserve(1)
       try journal.append(inputs, firstSequence: sequence)
@@ -121,31 +136,43 @@ public final class Stages: @unchecked Sendable {
         metadata: [
           "version": "\(catalog.version.prefix(12))", "channels": "\(catalog.channels.count)",
           "rules": "\(catalog.rules.count)",
-        ])
+        ]
+      )
     }
     exchange = Exchange(
-      durable: core.position, position: try ledger.position, head: try ledger.head.sequence)
+      durable: core.position,
+      position: try ledger.position,
+      head: try ledger.head.sequence
+    )
     shown = Mutex(
       Shown(
         catalog: catalog,
-        recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes)))
+        recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes)
+      )
+    )
     counters.setDeadline(core.nextDeadline)
   }
 
   // MARK: - Stage 1: collect
 
-  /// Polls the link, takes in what waits in the inbox and, where something falls due, a tick; nil when there
-  /// was nothing. The batch still has to go to ``commit(_:)`` and ``evaluate(_:at:)``.
+  /// Polls the link, takes in what waits in the inbox and, where something falls due, a tick.
+  ///
+  /// The batch still has to go to ``commit(_:)`` and ``evaluate(_:at:)``.
   ///
   /// - Parameters:
   ///   - link: the broker's link.
   ///   - timeoutMilliseconds: how long to wait for a first message.
   ///   - clock: reads the wall clock, milliseconds since the Unix epoch; called once, after the wait.
+  /// - Returns: the batch; nil when there was nothing.
   public func collect(
-    from link: any IntakeLink, timeoutMilliseconds: Int, clock: () -> Int64
+    from link: any IntakeLink,
+    timeoutMilliseconds: Int,
+    clock: () -> Int64
   ) -> InputBatch? {
     let report = link.poll(
-      timeoutMilliseconds: timeoutMilliseconds, limit: limits.batchMessages)
+      timeoutMilliseconds: timeoutMilliseconds,
+      limit: limits.batchMessages
+    )
     counters.set(report)
     let now = clock()
     let deadline = counters.deadline
@@ -155,13 +182,19 @@ public final class Stages: @unchecked Sendable {
     let marksCatchUp = pace.begin(report, at: now)
     if marksCatchUp {
       inputs.append(
-        JournalInput(kind: .tick, received: received, topic: StationCore.catchUpTopic))
+        JournalInput(kind: .tick, received: received, topic: StationCore.catchUpTopic)
+      )
     }
     link.take(received: received, into: &inputs)
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
     let isFull = messages >= limits.batchMessages
     let isTickDue = pace.allowsTick(
-      report, isDrained: !isFull, deadline: deadline, isLater: isLater, at: now)
+      report,
+      isDrained: !isFull,
+      deadline: deadline,
+      isLater: isLater,
+      at: now
+    )
     let waiting = inbox.withLock { inbox in
       defer { inbox.removeAll(keepingCapacity: true) }
       return inbox
@@ -194,7 +227,11 @@ public final class Stages: @unchecked Sendable {
     }
     let ticket = ActTicket()
     let input = JournalInput(
-      kind: .command, received: 0, topic: Array("act".utf8), payload: payload)
+      kind: .command,
+      received: 0,
+      topic: Array("act".utf8),
+      payload: payload
+    )
     let isFull = inbox.withLock { inbox in
       guard inbox.count < limits.waitingActs else { return true }
       inbox.append(Inboxed(input: input, ticket: ticket))
@@ -208,7 +245,11 @@ public final class Stages: @unchecked Sendable {
   public func enqueue(_ catalog: Catalog) throws {
     let payload = try CatalogRecord(sources: catalog.sources).journalPayload()
     let input = JournalInput(
-      kind: .catalog, received: 0, topic: Array("catalog".utf8), payload: payload)
+      kind: .catalog,
+      received: 0,
+      topic: Array("catalog".utf8),
+      payload: payload
+    )
     inbox.withLock { $0.append(Inboxed(input: input, ticket: nil)) }
   }
 
@@ -251,7 +292,9 @@ public final class Stages: @unchecked Sendable {
       if let catalog = core.catalog, catalog.version != shown.catalog.version {
         shown.catalog = catalog
         shown.recent = RecentReadings(
-          channels: catalog.channels.count, bytes: limits.trendBytes)
+          channels: catalog.channels.count,
+          bytes: limits.trendBytes
+        )
       }
       for entry in output.latest { shown.recent.add(entry.reading, channel: entry.channel) }
     }
@@ -270,9 +313,10 @@ public final class Stages: @unchecked Sendable {
 
   // MARK: - Stage 4: record
 
-  /// Commits what the journal covers to the ledger, in one transaction; false when there was nothing to do.
+  /// Commits what the journal covers to the ledger, in one transaction.
   ///
   /// - Parameter isUrgent: commit the position although no entry or reject goes with it.
+  /// - Returns: false when there was nothing to do.
   /// - Throws: what the ledger throws; the same outputs are then tried again.
   public func record(isUrgent: Bool) throws -> Bool {
     // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
@@ -298,7 +342,9 @@ public final class Stages: @unchecked Sendable {
   }
 
   private func append(
-    _ drafts: [LedgerDraft], _ rejects: [RejectTally], position: UInt64
+    _ drafts: [LedgerDraft],
+    _ rejects: [RejectTally],
+    position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
     do {
       return try ledger.append(drafts, rejects: rejects, position: position)
@@ -329,7 +375,8 @@ public final class Stages: @unchecked Sendable {
       counters.snapshotFailures.add(1, ordering: .relaxed)
       logger.error(
         "snapshot not written; the next start replays more of the journal",
-        metadata: ["folder": "\(snapshots.path)", "error": "\(error)"])
+        metadata: ["folder": "\(snapshots.path)", "error": "\(error)"]
+      )
     }
   }
 

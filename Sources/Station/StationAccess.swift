@@ -27,7 +27,10 @@ public protocol StationAccess: AnyObject, Sendable {
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
   /// first and last: never an average, which would hide the peak that raised an alarm.
   func trend(
-    point: String, from: Timestamp, to: Timestamp, buckets: Int
+    point: String,
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
   ) async throws(TrendError) -> [TrendBucket]
 }
 
@@ -106,7 +109,11 @@ public struct OperatorAct: Sendable {
 
   /// Makes an act.
   public init(
-    kind: Kind, alarm: String, actor: String, reason: String, until: Timestamp? = nil
+    kind: Kind,
+    alarm: String,
+    actor: String,
+    reason: String,
+    until: Timestamp? = nil
   ) {
     self.kind = kind
     self.alarm = alarm
@@ -241,9 +248,18 @@ public struct StationStatus: Sendable {
 
   /// Makes a status.
   public init(
-    link: String, linkReason: String, journalSequence: UInt64, ledgerPosition: UInt64,
-    ledgerHead: Int64, journalFault: String?, ledgerFault: String?, lastMessage: Timestamp?,
-    messages: UInt64, readings: UInt64, rejects: UInt64, started: Timestamp,
+    link: String,
+    linkReason: String,
+    journalSequence: UInt64,
+    ledgerPosition: UInt64,
+    ledgerHead: Int64,
+    journalFault: String?,
+    ledgerFault: String?,
+    lastMessage: Timestamp?,
+    messages: UInt64,
+    readings: UInt64,
+    rejects: UInt64,
+    started: Timestamp,
     catalogVersion: String
   ) {
     self.link = link

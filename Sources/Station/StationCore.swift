@@ -55,7 +55,12 @@ public final class StationCore {
   public init() {}
 
   /// Engine time at which something falls due on the live lane without any further message.
-  public var nextDeadline: Timestamp? { live?.nextDeadline }
+  public var nextDeadline: Timestamp? {
+    switch (live?.nextDeadline, decoder.nextDeadline) {
+    case (let engine?, let decoder?): min(engine, decoder)
+    case (let engine, let decoder): engine ?? decoder
+    }
+  }
 
   /// Counters of each engine lane, live first, with the lane's name.
   public var engineCounters: [(lane: String, counters: EngineCounters)] {
@@ -83,6 +88,22 @@ public final class StationCore {
     return output
   }
 
+  /// Passes over inputs that the journal has lost, up to `sequence`, and says so in the ledger.
+  ///
+  /// - Parameters:
+  ///   - sequence: the last one lost.
+  ///   - received: receive time of the newest input before the gap, milliseconds since the Unix epoch.
+  /// - Returns: the entry that tells of it.
+  public func passGap(through sequence: UInt64, received: Int64) -> CoreOutput {
+    precondition(sequence > position, "a gap lies ahead")
+    var output = CoreOutput(position: sequence)
+    output.drafts.append(
+      EventDraft.journalGap(after: position, through: sequence, received: received)
+    )
+    position = sequence
+    return output
+  }
+
   /// The input at `index`, which is the one at ``position``, as a value of its own.
   private func record(_ inputs: borrowing JournalBatch, _ index: Int) -> JournalRecord {
     JournalRecord(sequence: position, input: inputs.input(at: index))
@@ -93,7 +114,9 @@ public final class StationCore {
   // MARK: - Messages
 
   private func processMessage(
-    _ inputs: JournalBatch, _ index: Int, into output: inout CoreOutput
+    _ inputs: JournalBatch,
+    _ index: Int,
+    into output: inout CoreOutput
   ) {
     messageCount += 1
     let header = inputs.records[index]
@@ -101,9 +124,12 @@ public final class StationCore {
     let properties = header.encodedProperties.isEmpty ? [] : inputs.properties(at: index)
     if let cut = properties.first(where: { $0.0 == Self.cutProperty }) {
       rejects.add(
-        reason: RejectReason.oversize.rawValue, device: "",
-        detail: "\(cut.1) bytes, of which \(header.payload.count) were kept", count: 1,
-        record: record(inputs, index))
+        reason: RejectReason.oversize.rawValue,
+        device: "",
+        detail: "\(cut.1) bytes, of which \(header.payload.count) were kept",
+        count: 1,
+        record: record(inputs, index)
+      )
       return
     }
     let evaluated =
@@ -112,8 +138,13 @@ public final class StationCore {
     batch.reset(received: evaluated, baseSequence: position)
     notes.removeAll(keepingCapacity: true)
     decoder.decode(
-      topic: bytes.extracting(header.topic), payload: bytes.extracting(header.payload),
-      sequence: position, received: evaluated, into: &batch, notes: &notes)
+      topic: bytes.extracting(header.topic),
+      payload: bytes.extracting(header.payload),
+      sequence: position,
+      received: evaluated,
+      into: &batch,
+      notes: &notes
+    )
     if !notes.isEmpty {
       let record = record(inputs, index)
       for note in notes { take(note, of: record, into: &output) }
@@ -126,8 +157,13 @@ public final class StationCore {
         CoreOutput.ChannelReading(
           channel: Int(reading.channel.rawValue),
           reading: LatestReading(
-            time: reading.time, received: evaluated, value: reading.value,
-            status: reading.status)))
+            time: reading.time,
+            received: evaluated,
+            value: reading.value,
+            status: reading.status
+          )
+        )
+      )
     }
     transitions.removeAll(keepingCapacity: true)
     evaluate()
@@ -163,7 +199,8 @@ public final class StationCore {
   /// The receive time recorded with a message of a replay source; nil for every other message, so that a live
   /// gateway cannot set the time by sending the property.
   private func recordedReceiveTime(
-    topic: Span<UInt8>, _ properties: [(String, String)]
+    topic: Span<UInt8>,
+    _ properties: [(String, String)]
   ) -> Timestamp? {
     guard !replays.isEmpty,
       let text = properties.first(where: { $0.0 == Self.receivedProperty })?.1,
@@ -180,7 +217,9 @@ public final class StationCore {
   }
 
   private func take(
-    _ note: DecodingNote, of record: JournalRecord, into output: inout CoreOutput
+    _ note: DecodingNote,
+    of record: JournalRecord,
+    into output: inout CoreOutput
   ) {
     switch note {
     case .reject(let reject):
@@ -192,7 +231,12 @@ public final class StationCore {
     case .stale(let channels, let at):
       output.drafts.append(
         EventDraft.sourceDeath(
-          channels: channels, at: at, record: record, catalog: catalog))
+          channels: channels,
+          at: at,
+          record: record,
+          catalog: catalog
+        )
+      )
     }
   }
 
@@ -201,8 +245,12 @@ public final class StationCore {
   private func processTick(_ record: JournalRecord, into output: inout CoreOutput) {
     isCatchingUp = record.input.topic == Self.catchUpTopic
     guard !isCatchingUp else { return }
+    let now = Timestamp(milliseconds: record.input.received)
+    notes.removeAll(keepingCapacity: true)
+    decoder.advance(to: now, notes: &notes)
+    for note in notes { take(note, of: record, into: &output) }
     transitions.removeAll(keepingCapacity: true)
-    live?.advance(to: Timestamp(milliseconds: record.input.received), into: &transitions)
+    live?.advance(to: now, into: &transitions)
     appendDrafts(of: record, to: &output)
   }
 
@@ -222,7 +270,8 @@ public final class StationCore {
       output.drafts.append(EventDraft.unreadableAct(record: record, error: error))
     }
     output.acts.append(
-      CoreOutput.ActOutcome(sequence: record.sequence, draftIndex: draftIndex, refusal: refusal))
+      CoreOutput.ActOutcome(sequence: record.sequence, draftIndex: draftIndex, refusal: refusal)
+    )
   }
 
   private func perform(_ act: OperatorAct, record: JournalRecord) -> ActError? {
@@ -237,12 +286,22 @@ public final class StationCore {
     let refusal: CommandRefusal? =
       if lane >= 0 {
         replays[Int(lane)].perform(
-          command, rule: UInt32(rule), onset: name.onset, sequence: record.sequence, now: nil,
-          into: &transitions)
+          command,
+          rule: UInt32(rule),
+          onset: name.onset,
+          sequence: record.sequence,
+          now: nil,
+          into: &transitions
+        )
       } else {
         live?.perform(
-          command, rule: UInt32(rule), onset: name.onset, sequence: record.sequence, now: now,
-          into: &transitions)
+          command,
+          rule: UInt32(rule),
+          onset: name.onset,
+          sequence: record.sequence,
+          now: now,
+          into: &transitions
+        )
       }
     return switch refusal {
     case .none: nil
@@ -255,8 +314,15 @@ public final class StationCore {
     transitions.removeAll(keepingCapacity: true)
     do {
       let next = try CatalogRecord(journalPayload: record.input.payload).load()
-      try adopt(next, at: Timestamp(milliseconds: record.input.received))
+      var closed: [Transition] = []
+      let former = catalog
+      try adopt(next, at: Timestamp(milliseconds: record.input.received), closed: &closed)
       output.drafts.append(EventDraft.catalog(next, record: record))
+      if let former {
+        output.drafts += closed.map {
+          AlarmDraft.make($0, record: record, act: nil, catalog: former)
+        }
+      }
       appendDrafts(of: record, to: &output)
     } catch {
       // The service journals only catalogs that it has loaded, so this is another version's catalog. The old one
@@ -270,13 +336,17 @@ public final class StationCore {
   }
 
   /// Puts `next` in force: every lane keeps the state of what is the same in both.
-  private func adopt(_ next: Catalog, at now: Timestamp) throws {
+  private func adopt(
+    _ next: Catalog,
+    at now: Timestamp,
+    closed: inout [Transition]
+  ) throws {
     let sources = next.replaySources
     let laneOf = next.laneOfChannels
     let plan = next.enginePlan
     let livePlan = LanePlan(of: plan) { laneOf[$0] < 0 }
     if let live {
-      try live.replacePlan(livePlan, into: &transitions)
+      try live.replacePlan(livePlan, closed: &closed, into: &transitions)
     } else {
       live = try Lane(name: "live", plan: livePlan, time: now)
     }
@@ -284,7 +354,7 @@ public final class StationCore {
     for (row, source) in sources.enumerated() {
       let lanePlan = LanePlan(of: plan) { laneOf[$0] == Int32(row) }
       if let lane = replays.first(where: { $0.name == source }) {
-        try lane.replacePlan(lanePlan, into: &transitions)
+        try lane.replacePlan(lanePlan, closed: &closed, into: &transitions)
         lanes.append(lane)
       } else {
         lanes.append(try Lane(name: source, plan: lanePlan, time: .distantPast))
@@ -300,12 +370,15 @@ public final class StationCore {
   // MARK: - Drafts
 
   private func appendDrafts(
-    of record: JournalRecord, by act: OperatorAct? = nil, to output: inout CoreOutput
+    of record: JournalRecord,
+    by act: OperatorAct? = nil,
+    to output: inout CoreOutput
   ) {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
       output.drafts.append(
-        AlarmDraft.make(transition, record: record, act: act, catalog: catalog))
+        AlarmDraft.make(transition, record: record, act: act, catalog: catalog)
+      )
     }
   }
 
@@ -352,7 +425,8 @@ public final class StationCore {
   }
 
   private func restore(
-    _ catalog: Catalog, lanes saved: [String: (time: Timestamp, bytes: [UInt8])]
+    _ catalog: Catalog,
+    lanes saved: [String: (time: Timestamp, bytes: [UInt8])]
   ) throws {
     laneOfChannel = catalog.laneOfChannels
     func lane(_ name: String, _ row: Int32) throws -> Lane {

@@ -16,7 +16,7 @@ public final class StationCounters: Sendable {
   private let lastMessage = Atomic<Int64>(.min)
   private let deadlineMilliseconds = Atomic<Int64>(.max)
   private let rejectsByReason: Mutex<[String: UInt64]> = Mutex([:])
-  private let link = Mutex(LinkReport(state: "connecting"))
+  private let link = Mutex(LinkReport(state: "disconnected", reason: "starting"))
 
   /// When something falls due in the engine, milliseconds since the Unix epoch; nil when nothing does.
   var deadline: Int64? {

@@ -12,30 +12,68 @@ struct StationMetrics {
     for (reason, count) in counters.rejectCountsByReason.sorted(by: { $0.key < $1.key }) {
       text += "davy_ingest_rejects_total{reason=\"\(reason)\"} \(count)\n"
     }
-    gauge("davy_link_connected", "1 while the broker link stands.", status.link == "connected" ? 1 : 0)
-    gauge("davy_journal_sequence", "Newest durable journal sequence.", Int64(status.journalSequence))
-    gauge("davy_journal_fault", "1 while the journal does not take commits.", status.journalFault == nil ? 0 : 1)
+    gauge(
+      "davy_link_connected",
+      "1 while the broker link stands.",
+      status.link == "connected" ? 1 : 0
+    )
+    gauge(
+      "davy_journal_sequence",
+      "Newest durable journal sequence.",
+      Int64(status.journalSequence)
+    )
+    gauge(
+      "davy_journal_fault",
+      "1 while the journal does not take commits.",
+      status.journalFault == nil ? 0 : 1
+    )
     counter(
-      "davy_journal_commit_failures_total", "Journal commits that failed.",
-      counters.journalFailures.load(ordering: .relaxed))
-    gauge("davy_ledger_position", "Journal sequence that the ledger stands at.", Int64(status.ledgerPosition))
+      "davy_journal_commit_failures_total",
+      "Journal commits that failed.",
+      counters.journalFailures.load(ordering: .relaxed)
+    )
+    gauge(
+      "davy_ledger_position",
+      "Journal sequence that the ledger stands at.",
+      Int64(status.ledgerPosition)
+    )
     gauge("davy_ledger_sequence", "The ledger's head.", status.ledgerHead)
-    gauge("davy_ledger_fault", "1 while the ledger does not take commits.", status.ledgerFault == nil ? 0 : 1)
+    gauge(
+      "davy_ledger_fault",
+      "1 while the ledger does not take commits.",
+      status.ledgerFault == nil ? 0 : 1
+    )
     counter(
-      "davy_ledger_commit_failures_total", "Ledger commits that failed.",
-      counters.ledgerFailures.load(ordering: .relaxed))
-    gauge("davy_ledger_waiting_entries", "Entries that wait for their commit.", Int64(exchange.waitingDrafts))
+      "davy_ledger_commit_failures_total",
+      "Ledger commits that failed.",
+      counters.ledgerFailures.load(ordering: .relaxed)
+    )
+    gauge(
+      "davy_ledger_waiting_entries",
+      "Entries that wait for their commit.",
+      Int64(exchange.waitingDrafts)
+    )
     counter(
-      "davy_snapshot_failures_total", "Engine snapshots that could not be written.",
-      counters.snapshotFailures.load(ordering: .relaxed))
+      "davy_snapshot_failures_total",
+      "Engine snapshots that could not be written.",
+      counters.snapshotFailures.load(ordering: .relaxed)
+    )
     counter(
-      "davy_alarm_published_total", "Alarm messages handed to the MQTT publisher.",
-      counters.published.load(ordering: .relaxed))
+      "davy_alarm_published_total",
+      "Alarm messages handed to the MQTT publisher.",
+      counters.published.load(ordering: .relaxed)
+    )
     counter(
-      "davy_alarm_unrecorded_total", "Alarm steps announced before they could be recorded.",
-      counters.unrecorded.load(ordering: .relaxed))
+      "davy_alarm_unrecorded_total",
+      "Alarm steps announced before they could be recorded.",
+      counters.unrecorded.load(ordering: .relaxed)
+    )
     if let last = status.lastMessage {
-      head("davy_ingest_last_message_timestamp_seconds", "Receive time of the newest message.", "gauge")
+      head(
+        "davy_ingest_last_message_timestamp_seconds",
+        "Receive time of the newest message.",
+        "gauge"
+      )
       text += "davy_ingest_last_message_timestamp_seconds \(Double(last.milliseconds) / 1000)\n"
     }
   }

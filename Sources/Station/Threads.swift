@@ -1,4 +1,5 @@
 import Foundation
+import Journal
 import Synchronization
 
 /// The clocks of a station: the only place where time enters.
@@ -28,26 +29,34 @@ public struct SystemClocks: StationClocks {
   }
 }
 
-/// Batches on their way from one thread to another, at most `limit` of them.
+/// Batches on their way from one thread to another, bounded by their inputs and bytes.
 final class BatchQueue: Sendable {
   private struct State {
     var batches: [InputBatch] = []
+    var inputs = 0
+    var bytes = 0
     var isClosed = false
   }
 
   private let state = Mutex(State())
   private let filled = DispatchSemaphore(value: 0)
-  private let limit: Int
+  private let limits: StationLimits
 
-  init(limit: Int) {
-    self.limit = limit
+  init(limits: StationLimits) {
+    self.limits = limits
   }
 
   /// Whether another batch may be pushed; only the pushing thread can make it false.
-  var hasRoom: Bool { state.withLock { $0.batches.count < limit } }
+  var hasRoom: Bool {
+    state.withLock { $0.inputs < limits.waitingInputs && $0.bytes < limits.waitingBytes }
+  }
 
   func push(_ batch: InputBatch) {
-    state.withLock { $0.batches.append(batch) }
+    state.withLock {
+      $0.batches.append(batch)
+      $0.inputs += batch.inputs.count
+      $0.bytes += batch.inputs.byteCount
+    }
     filled.signal()
   }
 
@@ -56,7 +65,10 @@ final class BatchQueue: Sendable {
     filled.wait()
     return state.withLock { state in
       guard !state.isClosed, !state.batches.isEmpty else { return nil }
-      return state.batches.removeFirst()
+      let batch = state.batches.removeFirst()
+      state.inputs -= batch.inputs.count
+      state.bytes -= batch.inputs.byteCount
+      return batch
     }
   }
 

@@ -25,7 +25,7 @@ struct TickPace: Sendable {
 
   /// Notes how the link stands; true when a catch-up begins, whose mark must precede the messages.
   mutating func begin(_ report: LinkReport, at now: Int64) -> Bool {
-    let isUp = report.state == "connected"
+    let isUp = report.state != "disconnected"
     switch (state, isUp) {
     case (nil, true), (.down, true):
       state = .catchingUp(quietSince: now)
@@ -40,7 +40,11 @@ struct TickPace: Sendable {
 
   /// Whether a tick goes behind the messages of this turn.
   mutating func allowsTick(
-    _ report: LinkReport, isDrained: Bool, deadline: Int64?, isLater: Bool, at now: Int64
+    _ report: LinkReport,
+    isDrained: Bool,
+    deadline: Int64?,
+    isLater: Bool,
+    at now: Int64
   ) -> Bool {
     let isDue = (deadline.map { $0 < now } ?? false) && isLater
     switch state {

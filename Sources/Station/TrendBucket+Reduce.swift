@@ -5,7 +5,10 @@ extension TrendBucket {
   ///
   /// Empty buckets are left out, so that a gap stays a gap.
   static func reduce(
-    _ readings: [LatestReading], from: Timestamp, to: Timestamp, buckets: Int
+    _ readings: [LatestReading],
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
   ) -> [TrendBucket] {
     guard from < to, buckets > 0 else { return [] }
     let width = max(1, (to.milliseconds(since: from) + Int64(buckets) - 1) / Int64(buckets))

@@ -5,19 +5,27 @@ import Foundation
 /// `davy check`.
 struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say everything that is wrong or doubtful in a service file, its profiles and its sites.",
+    abstract:
+      "Say everything that is wrong or doubtful in a service file, its profiles and its sites.",
     discussion: """
       Every finding names file, line, key, what is wrong and what to do, and the standard's clause where one is \
       concerned. Ends with 1 when there is an error (a station would not start), with 0 otherwise.
-      """)
+      """
+  )
 
   @Argument(help: "The service file.", completion: .file())
   var serviceFile: String
+
+  @Option(
+    help: "The day on which editions of standards are judged, YYYY-MM-DD; today when left out."
+  )
+  var date: String?
 
   @Flag(help: "Findings as JSON, one object a line, on standard output.")
   var json = false
 
   func run() throws {
+    let today = try judgedDay()
     let (service, serviceFindings) = ServiceConfiguration.load(path: serviceFile)
     var findings = serviceFindings
     var catalog: Catalog?
@@ -25,6 +33,8 @@ struct Check: ParsableCommand {
       let result = Catalog.load(devices: service.devicesFolder, site: service.sites)
       findings += result.findings
       catalog = result.catalog
+      if let catalog { findings += catalog.lint(on: today) }
+      findings += Catalog.runSamples(devices: service.devicesFolder).findings
     }
     if json {
       let encoder = JSONEncoder()
@@ -39,11 +49,20 @@ struct Check: ParsableCommand {
       if let catalog {
         Terminal.line(
           "\(catalog.devices.count) devices, \(catalog.channels.count) points, \(catalog.rules.count) rules; "
-            + "\(warnings) warnings, \(errors) errors; catalog \(catalog.version.prefix(12))")
+            + "\(warnings) warnings, \(errors) errors; catalog \(catalog.version.prefix(12))"
+        )
       } else {
         Terminal.line("\(errors) errors, \(warnings) warnings: no station starts with this")
       }
     }
-    if catalog == nil { throw ExitCode(1) }
+    if catalog == nil || findings.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+  }
+
+  private func judgedDay() throws -> CalendarDate {
+    let text = date ?? String(TimeText.utc(Int64(Date().timeIntervalSince1970 * 1000)).prefix(10))
+    guard let day = CalendarDate(text) else {
+      throw ValidationError("'\(text)' is not a day, YYYY-MM-DD")
+    }
+    return day
   }
 }

@@ -11,7 +11,10 @@ struct LoadedConfiguration {
 
   /// Loads both; prints every finding and ends the command when there is an error among them.
   ///
-  /// - Parameter isQuiet: print errors only.
+  /// - Parameters:
+  ///   - serviceFile: path of the service file.
+  ///   - isQuiet: print errors only.
+  /// - Throws: an exit code, once everything has been printed.
   init(serviceFile: String, isQuiet: Bool = true) throws {
     let (service, findings) = ServiceConfiguration.load(path: serviceFile)
     guard let service else {
@@ -36,7 +39,8 @@ struct LoadedConfiguration {
             \(finding.message.zh)
             key: \(place.key)
             remedy: \(finding.remedy.en) / \(finding.remedy.zh)
-        """)
+        """
+      )
     }
   }
 
@@ -44,8 +48,10 @@ struct LoadedConfiguration {
   func mqttOptions(role: String) -> MQTTOptions {
     let broker = service.broker
     var options = MQTTOptions(
-      host: broker.host, port: UInt16(broker.port),
-      clientID: role.isEmpty ? broker.clientID : "\(broker.clientID)-\(role)")
+      host: broker.host,
+      port: UInt16(broker.port),
+      clientID: role.isEmpty ? broker.clientID : "\(broker.clientID)-\(role)"
+    )
     if role.isEmpty {
       options.subscriptions = subscriptions
       options.sessionExpiry = .milliseconds(broker.sessionExpiryMilliseconds)
@@ -60,8 +66,11 @@ struct LoadedConfiguration {
     }
     if let tls = broker.tls {
       options.tls = TLSOptions(
-        caFile: tls.ca, certificateFile: tls.certificate, keyFile: tls.key,
-        serverName: tls.serverName)
+        caFile: tls.ca,
+        certificateFile: tls.certificate,
+        keyFile: tls.key,
+        serverName: tls.serverName
+      )
     }
     return options
   }

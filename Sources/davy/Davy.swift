@@ -20,5 +20,7 @@ struct Davy: AsyncParsableCommand {
     version: "davy 0.1.0",
     subcommands: [
       Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-    ])
+      ScoreCommand.self,
+    ]
+  )
 }

@@ -8,13 +8,15 @@ import Telemetry
 /// `davy decode`.
 struct Decode: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a payload becomes: each field, each reading, each refusal with its remedy.",
+    abstract:
+      "Show what a payload becomes: each field, each reading, each refusal with its remedy.",
     discussion: """
       Example:
         davy decode config/service.yaml --topic davy/v1/acme/gw-1/readings \\
           --payload '{"device":"GD-07","point":"ch4","v":1.03}'
       Nothing is sent and nothing is stored.
-      """)
+      """
+  )
 
   @Argument(help: "The service file.", completion: .file())
   var serviceFile: String
@@ -42,23 +44,32 @@ struct Decode: ParsableCommand {
     var batch = ReadingBatch(received: received, baseSequence: 1)
     var notes: [DecodingNote] = []
     decoder.decode(
-      topic: Array(topic.utf8), payload: bytes, sequence: 1, received: received, into: &batch,
-      notes: &notes)
+      topic: Array(topic.utf8),
+      payload: bytes,
+      sequence: 1,
+      received: received,
+      into: &batch,
+      notes: &notes
+    )
     for index in 0..<batch.count {
       let reading = batch.reading(at: index)
       let channel = loaded.catalog.channels[Int(reading.channel.rawValue)]
       Terminal.line(
         "reading  \(channel.path)  \(reading.value) \(channel.unit)  \(reading.status)  "
-          + TimeText.utc(reading.time.milliseconds))
+          + TimeText.utc(reading.time.milliseconds)
+      )
     }
     for note in notes {
       switch note {
       case .reject(let reject):
         Terminal.line(
           "refused  \(reject.reason.rawValue)  \(reject.device) \(reject.point) \(reject.place)  \(reject.detail)\n"
-            + "         remedy: \(reject.remedy) / \(reject.remedyChinese)")
+            + "         remedy: \(reject.remedy) / \(reject.remedyChinese)"
+        )
       case .event(let event):
-        Terminal.line("event    \(event.kind.rawValue)  \(event.device) \(event.point)  \(event.detail)")
+        Terminal.line(
+          "event    \(event.kind.rawValue)  \(event.device) \(event.point)  \(event.detail)"
+        )
       case .publish(let message):
         Terminal.line("reply    \(String(decoding: message.topic, as: UTF8.self))")
       case .stale(let channels, _):

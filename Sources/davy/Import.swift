@@ -8,7 +8,8 @@ import SwiftCSV
 struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Bring in what people keep in tables.",
-    subcommands: [ImportReadings.self])
+    subcommands: [ImportReadings.self]
+  )
 }
 
 /// `davy import readings`.
@@ -22,7 +23,8 @@ struct ImportReadings: ParsableCommand {
 
         davy import readings ch4.csv --into recording --topic davy/v1/metec/gw-1/readings \\
           --column ch4_n=ch4_n/ch4 --column ch4_e=ch4_e/ch4
-      """)
+      """
+  )
 
   @Argument(help: "The CSV file, UTF-8, with a header row.", completion: .file(extensions: ["csv"]))
   var csv: String
@@ -33,7 +35,10 @@ struct ImportReadings: ParsableCommand {
   @Option(help: "Topic of the messages: davy/v1/ENTERPRISE/GATEWAY/readings.")
   var topic: String
 
-  @Option(name: .customLong("time"), help: "Name of the time column; ISO 8601 with zone, or milliseconds since the Unix epoch.")
+  @Option(
+    name: .customLong("time"),
+    help: "Name of the time column; ISO 8601 with zone, or milliseconds since the Unix epoch."
+  )
   var timeColumn: String = "time"
 
   @Option(name: .customLong("column"), help: "COLUMN=DEVICE/POINT, once for each column to take.")
@@ -44,7 +49,9 @@ struct ImportReadings: ParsableCommand {
     let table = try CSV<Named>(url: URL(fileURLWithPath: csv), loadColumns: false)
     let header = table.header.map { $0.trimmingCharacters(in: ["\u{FEFF}"]) }
     for name in [timeColumn] + wanted.map(\.name) where !header.contains(name) {
-      throw ValidationError("\(csv) has no column '\(name)'; it has \(header.joined(separator: ", "))")
+      throw ValidationError(
+        "\(csv) has no column '\(name)'; it has \(header.joined(separator: ", "))"
+      )
     }
     guard try FileManager.default.contentsOfDirectoryIfThere(into).isEmpty else {
       throw ValidationError("\(into) is not empty; give a new folder")
@@ -54,7 +61,8 @@ struct ImportReadings: ParsableCommand {
     var newest = Int64.min
     for (row, cells) in table.rows.enumerated() {
       let line = row + 2
-      guard let text = cells[timeColumn] ?? cells["\u{FEFF}" + timeColumn], let time = Self.time(text)
+      guard let text = cells[timeColumn] ?? cells["\u{FEFF}" + timeColumn],
+        let time = Self.time(text)
       else {
         throw ValidationError("\(csv):\(line): column '\(timeColumn)' holds no time")
       }
@@ -63,21 +71,29 @@ struct ImportReadings: ParsableCommand {
         guard let cell = cells[column.name]?.trimmingCharacters(in: .whitespaces), !cell.isEmpty
         else { continue }
         guard let value = Double(cell), value.isFinite else {
-          throw ValidationError("\(csv):\(line): column '\(column.name)' holds '\(cell)', not a number")
+          throw ValidationError(
+            "\(csv):\(line): column '\(column.name)' holds '\(cell)', not a number"
+          )
         }
         message.append(
           .object([
             "device": .string(column.device), "point": .string(column.point),
             "t": .integer(time), "v": .number(value),
-          ]))
+          ])
+        )
       }
       guard !message.isEmpty else { continue }
       readings += message.count
       newest = max(newest, time)
       try writer.append(
         JournalInput(
-          kind: .message, received: newest, topic: Array(topic.utf8),
-          payload: JSONValue.array(message).canonicalBytes(), qos: 1))
+          kind: .message,
+          received: newest,
+          topic: Array(topic.utf8),
+          payload: JSONValue.array(message).canonicalBytes(),
+          qos: 1
+        )
+      )
     }
     try writer.finish()
     Terminal.line("\(writer.lastSequence) messages, \(readings) readings in \(into)")
@@ -89,7 +105,9 @@ struct ImportReadings: ParsableCommand {
     let style = Date.ISO8601FormatStyle()
     guard
       let date = (try? style.parse(text))
-        ?? (try? style.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .colon).parse(text))
+        ?? (try? style.year().month().day().time(includingFractionalSeconds: true).timeZone(
+          separator: .colon
+        ).parse(text))
     else { return nil }
     return Int64((date.timeIntervalSince1970 * 1000).rounded())
   }

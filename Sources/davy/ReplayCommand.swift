@@ -12,7 +12,8 @@ import Telemetry
 struct ReplayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "replay",
-    abstract: "Run a recording through the same pipeline into a scratch ledger, or publish it to a broker.",
+    abstract:
+      "Run a recording through the same pipeline into a scratch ledger, or publish it to a broker.",
     discussion: """
       A recording is a journal folder (what `davy serve` wrote under DATA/journal) or one of its segment files, or \
       what `davy import readings` made of a CSV file.
@@ -23,12 +24,16 @@ struct ReplayCommand: AsyncParsableCommand {
 
       Published messages carry their recorded receive time; a site file must name the gateway a replay source for \
       Davy to believe it, so that old data trip neither clock guard nor staleness.
-      """)
+      """
+  )
 
   @Argument(help: "The recording.", completion: .directory)
   var recording: String
 
-  @Option(help: "A service file whose devices and sites take the place of the recorded catalog.", completion: .file())
+  @Option(
+    help: "A service file whose devices and sites take the place of the recorded catalog.",
+    completion: .file()
+  )
   var rules: String?
 
   @Option(help: "Write the ledger to this new file and keep it.", completion: .file())
@@ -83,10 +88,13 @@ struct ReplayCommand: AsyncParsableCommand {
     Terminal.line("messages   \(summary.messages)")
     Terminal.line("readings   \(summary.readings)")
     Terminal.line("refused    \(summary.rejects)")
-    Terminal.line("alarms     \(counters["alarm.raised"] ?? 0) raised, \(counters["alarm.returned"] ?? 0) returned")
+    Terminal.line(
+      "alarms     \(counters["alarm.raised"] ?? 0) raised, \(counters["alarm.returned"] ?? 0) returned"
+    )
     if let span = summary.span {
       Terminal.line(
-        "event time \(TimeText.utc(span.lowerBound.milliseconds)) to \(TimeText.utc(span.upperBound.milliseconds))")
+        "event time \(TimeText.utc(span.lowerBound.milliseconds)) to \(TimeText.utc(span.upperBound.milliseconds))"
+      )
     }
     Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hexText)")
   }
@@ -102,7 +110,8 @@ struct ReplayPublisher {
 
   init(recording: Recording, broker: String, speed: String) throws {
     self.recording = recording
-    guard let colon = broker.lastIndex(of: ":"), let port = UInt16(broker[broker.index(after: colon)...])
+    guard let colon = broker.lastIndex(of: ":"),
+      let port = UInt16(broker[broker.index(after: colon)...])
     else { throw ValidationError("'\(broker)' is not HOST:PORT") }
     if speed == "max" {
       self.speed = nil
@@ -115,8 +124,10 @@ struct ReplayPublisher {
     let settled = settled
     client = try PublishClient(
       options: MQTTOptions(
-        host: String(broker[..<colon]), port: port,
-        clientID: "davy-replay-\(ProcessInfo.processInfo.processIdentifier)"),
+        host: String(broker[..<colon]),
+        port: port,
+        clientID: "davy-replay-\(ProcessInfo.processInfo.processIdentifier)"
+      ),
       queueLimit: 2 * Self.window
     ) { outcome in settled.add(outcome) }
   }
@@ -138,7 +149,9 @@ struct ReplayPublisher {
         }
         try await send(input)
         sent += 1
-        if sent % 100 == 0 { Terminal.progress("\(sent) messages  \(TimeText.utc(input.received))") }
+        if sent % 100 == 0 {
+          Terminal.progress("\(sent) messages  \(TimeText.utc(input.received))")
+        }
       }
     }
     while settled.count < sent { try await Task.sleep(for: .milliseconds(5)) }
@@ -150,9 +163,11 @@ struct ReplayPublisher {
 
   private func send(_ input: JournalInput) async throws {
     let publication = Publication(
-      topic: String(decoding: input.topic, as: UTF8.self), payload: input.payload,
+      topic: String(decoding: input.topic, as: UTF8.self),
+      payload: input.payload,
       qos: .atLeastOnce,
-      userProperties: [(StationCore.receivedProperty, "\(input.received)")])
+      userProperties: [(StationCore.receivedProperty, "\(input.received)")]
+    )
     while true {
       switch client.publish(publication) {
       case .queued: return

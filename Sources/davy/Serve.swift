@@ -20,7 +20,8 @@ struct Serve: AsyncParsableCommand {
 
       Starting again after a crash, a kill or a clean stop is the same thing: the newest engine snapshot, then the \
       journal after it.
-      """)
+      """
+  )
 
   @Argument(help: "The service file, see config/service.yaml.", completion: .file())
   var serviceFile: String
@@ -28,7 +29,10 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: String = "info"
 
-  @Option(help: "Folder of fetched browser libraries (uPlot); without it the console draws simpler charts.")
+  @Option(
+    help:
+      "Folder of fetched browser libraries (uPlot); without it the console draws simpler charts."
+  )
   var vendor: String?
 
   func run() async throws {
@@ -60,45 +64,69 @@ struct Serve: AsyncParsableCommand {
     ) { port in
       logger.info(
         "console and API are up",
-        metadata: ["address": "http://\(service.httpHost):\(port)/"])
+        metadata: ["address": "http://\(service.httpHost):\(port)/"]
+      )
     }
     let group = ServiceGroup(
-      services: [console], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+      services: [console],
+      gracefulShutdownSignals: [.sigterm, .sigint],
+      logger: logger
+    )
     defer { station.stop() }
     try await group.run()
   }
 
   private static func openStages(
-    _ loaded: LoadedConfiguration, logger: Logger
+    _ loaded: LoadedConfiguration,
+    logger: Logger
   ) throws -> Stages {
     let service = loaded.service
     try FileManager.default.createDirectory(
-      atPath: service.dataFolder, withIntermediateDirectories: true)
+      atPath: service.dataFolder,
+      withIntermediateDirectories: true
+    )
     let folder = URL(fileURLWithPath: service.dataFolder)
+    let ledger = try SQLiteLedger(
+      path: folder.appendingPathComponent("ledger.sqlite").path,
+      station: service.station
+    )
     var options = SegmentOptions()
+    options.sequenceFloor = try ledger.position
     options.segmentBytes = service.journal.segmentBytes
     options.retentionAge = service.journal.maximumAgeMilliseconds
     options.retentionBytes = service.journal.maximumBytes
     let journal = try SegmentJournal(
-      directory: folder.appendingPathComponent("journal").path, options: options)
+      directory: folder.appendingPathComponent("journal").path,
+      options: options
+    )
     for fault in journal.faults {
       logger.error(
         "journal segment damaged; what can be read is read",
-        metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"])
+        metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"]
+      )
     }
-    let ledger = try SQLiteLedger(
-      path: folder.appendingPathComponent("ledger.sqlite").path, station: service.station)
     let snapshots = try SnapshotFolder(
-      path: folder.appendingPathComponent("snapshots").path)
+      path: folder.appendingPathComponent("snapshots").path
+    )
     let stages = try Stages(
-      catalog: loaded.catalog, journal: journal, ledger: ledger, snapshots: snapshots,
-      limits: StationLimits(), logger: logger, now: SystemClocks().wall())
-    stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count }
+      catalog: loaded.catalog,
+      journal: journal,
+      ledger: ledger,
+      snapshots: snapshots,
+      limits: StationLimits(),
+      logger: logger,
+      now: SystemClocks().wall()
+    )
+    stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count
+    }
     return stages
   }
 
   private static func start(
-    _ station: LiveStation, _ stages: Stages, _ loaded: LoadedConfiguration, logger: Logger
+    _ station: LiveStation,
+    _ stages: Stages,
+    _ loaded: LoadedConfiguration,
+    logger: Logger
   ) throws {
     let service = loaded.service
     let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { state in
@@ -109,15 +137,19 @@ struct Serve: AsyncParsableCommand {
       let publisher = try MQTTPublisher(
         options: loaded.mqttOptions(role: "alarms"),
         status: StatusTopic(
-          topic: "davy/v1/status/\(service.station)", online: Array(#"{"state":"online"}"#.utf8),
+          topic: "davy/v1/status/\(service.station)",
+          online: Array(#"{"state":"online"}"#.utf8),
           offline: Array(#"{"state":"offline"}"#.utf8),
-          stopped: Array(#"{"state":"stopped"}"#.utf8)),
-        logger: logger)
+          stopped: Array(#"{"state":"stopped"}"#.utf8)
+        ),
+        logger: logger
+      )
       announcer = Announcer(
         publisher: publisher,
         cursorFile: URL(fileURLWithPath: service.dataFolder)
           .appendingPathComponent("announced.cursor").path,
-        start: 0)
+        start: 0
+      )
     }
     station.start(makeLink: { MQTTLink(client: client) }, announcer: announcer)
   }

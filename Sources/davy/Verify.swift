@@ -7,11 +7,13 @@ import Station
 /// `davy verify`.
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Prove that a station's journal and ledger are whole; name the first bad entry where they are not.",
+    abstract:
+      "Prove that a station's journal and ledger are whole; name the first bad entry where they are not.",
     discussion: """
       Reads only, shares no code with what wrote the ledger, and may run beside a running service. Ends with 0 when \
       everything holds, with 1 when not.
-      """)
+      """
+  )
 
   @Argument(help: "The station's data folder.", completion: .directory)
   var data: String
@@ -21,7 +23,8 @@ struct Verify: ParsableCommand {
 
   func run() throws {
     let folder = URL(fileURLWithPath: data)
-    let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path).verify()
+    let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path)
+      .verify()
     let journal = try Recording(path: folder.appendingPathComponent("journal").path).verify()
     let isWhole = report.isIntact && journal.isSound
     if json {
@@ -46,12 +49,14 @@ struct Verify: ParsableCommand {
     } else {
       Terminal.line(
         "ledger  \(report.station): \(report.entries) entries, \(report.redacted) redacted, position \(report.position), "
-          + (report.isIntact ? "chain intact" : "NOT INTACT"))
+          + (report.isIntact ? "chain intact" : "NOT INTACT")
+      )
       Terminal.line("        head \(report.headHash.hexText)")
       for finding in report.findings { Terminal.line("        \(finding)") }
       Terminal.line(
         "journal \(journal.segments) segments, \(journal.blocks) blocks, \(journal.records) records, "
-          + (journal.isSound ? "sound" : "DAMAGED"))
+          + (journal.isSound ? "sound" : "DAMAGED")
+      )
       for damage in journal.damage { Terminal.line("        \(damage)") }
       for fault in journal.faults { Terminal.line("        \(fault.segment): \(fault.message)") }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import HazardLedger
 import Telemetry
 import Testing
@@ -432,7 +433,17 @@ struct HazardWorkflowTests {
     #expect(try ledger.hazards(ofAlarm: "ent/site/area/GD-1/ch#hh@1").count == 20)
     try ledger.rebuildViews()
     #expect(try ledger.hazards(limit: 100) == views)
-    #expect(try LedgerVerifier(path: scratch.path).verify().isIntact)
+    #expect(try LedgerVerifier(path: scratch.path).verify().findings == [])
+    for sql in [
+      "UPDATE hazard SET state = 'closed'",
+      "UPDATE hazard SET enterprise = 'x' WHERE first_seq = 3",
+      "DELETE FROM hazard WHERE first_seq = 5",
+    ] {
+      try LedgerVerifierTests.attack(scratch.path).write { try $0.execute(sql: sql) }
+      #expect(try !LedgerVerifier(path: scratch.path).verify().isIntact, "\(sql)")
+      try ledger.rebuildViews()
+      #expect(try LedgerVerifier(path: scratch.path).verify().isIntact)
+    }
   }
 
   @Test("the picture and table in docs/ledger.md are those of the rows")

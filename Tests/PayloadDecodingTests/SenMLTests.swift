@@ -142,7 +142,7 @@ import Testing
     Case(
       name: "unit converted and refused",
       payload: #"[{"n":"box:temp","u":"K","v":300},{"n":"box:temp","u":"V","v":300}]"#,
-      expected: "8=26.850000000000023 !unitMismatch /1/u"
+      expected: "8=26.85 !unitMismatch /1/u"
     ),
     Case(
       name: "unknown and foreign devices",

@@ -30,8 +30,11 @@ struct SimulationTests {
     let path = scratch.file("ledger.sqlite")
     var holder: SQLiteLedger?
     var run = try SimulationRun(
-      SimulationRun.Plan(seed: seed, hasFaults: hasFaults), catalog: catalog, devices: devices,
-      snapshots: try SnapshotFolder(path: scratch.file("snapshots")), logger: Fixture.quiet
+      SimulationRun.Plan(seed: seed, hasFaults: hasFaults),
+      catalog: catalog,
+      devices: devices,
+      snapshots: try SnapshotFolder(path: scratch.file("snapshots")),
+      logger: Fixture.quiet
     ) {
       // The crashed process's connection goes before the next one's comes.
       try holder?.close()
@@ -55,16 +58,24 @@ struct SimulationTests {
       """
       SEED=\(seed): only clean \(Set(clean.alarms).subtracting(outcome.alarms).sorted().prefix(5)), \
       only faulted \(Set(outcome.alarms).subtracting(clean.alarms).sorted().prefix(5))
-      """)
+      """
+    )
     #expect(
-      Set(outcome.alarms).count == outcome.alarms.count, "SEED=\(seed): an alarm step twice")
+      Set(outcome.alarms).count == outcome.alarms.count,
+      "SEED=\(seed): an alarm step twice"
+    )
     #expect(
       Set(outcome.acknowledged).isSubset(of: Set(outcome.journalled)),
-      "SEED=\(seed): acknowledged but not in the journal")
+      "SEED=\(seed): acknowledged but not in the journal"
+    )
     #expect(
-      outcome.acknowledged.count == outcome.published, "SEED=\(seed): not everything acknowledged")
+      outcome.acknowledged.count == outcome.published,
+      "SEED=\(seed): not everything acknowledged"
+    )
     #expect(
-      faulted.verification.isIntact, "SEED=\(seed): \(faulted.verification.findings)")
+      faulted.verification.isIntact,
+      "SEED=\(seed): \(faulted.verification.findings)"
+    )
   }
 
   @Test("the faulted run's journal replays to a byte-identical ledger", arguments: seeds.prefix(40))

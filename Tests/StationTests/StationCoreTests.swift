@@ -21,28 +21,43 @@ struct StationCoreTests {
       var sources: [Source]
     }
     let payload = Payload(
-      sources: catalog.sources.map { Payload.Source(path: $0.path, text: $0.text) })
+      sources: catalog.sources.map { Payload.Source(path: $0.path, text: $0.text) }
+    )
     return JournalInput(
-      kind: .catalog, received: received, topic: Array("catalog".utf8),
-      payload: Array(try JSONEncoder().encode(payload)))
+      kind: .catalog,
+      received: received,
+      topic: Array("catalog".utf8),
+      payload: Array(try JSONEncoder().encode(payload))
+    )
   }
 
   static func reading(
-    _ value: Double, at time: Int64, device: String = "ch4_n", received: Int64? = nil,
+    _ value: Double,
+    at time: Int64,
+    device: String = "ch4_n",
+    received: Int64? = nil,
     properties: [(String, String)] = []
   ) -> JournalInput {
     JournalInput(
-      received: received ?? time, topic: Array(Fixture.topic.utf8),
+      received: received ?? time,
+      topic: Array(Fixture.topic.utf8),
       payload: Array(
-        #"{"device":"\#(device)","point":"ch4","t":\#(time),"v":\#(value)}"#.utf8),
-      qos: 1, properties: properties)
+        #"{"device":"\#(device)","point":"ch4","t":\#(time),"v":\#(value)}"#.utf8
+      ),
+      qos: 1,
+      properties: properties
+    )
   }
 
   static func act(_ kind: String, alarm: String, at received: Int64) -> JournalInput {
     let payload =
       #"{"act":"\#(kind)","actor":"wang","alarm":"\#(alarm)","reason":"seen"}"#
     return JournalInput(
-      kind: .command, received: received, topic: Array("act".utf8), payload: Array(payload.utf8))
+      kind: .command,
+      received: received,
+      topic: Array("act".utf8),
+      payload: Array(payload.utf8)
+    )
   }
 
   static func bodies(_ output: CoreOutput) throws -> [AlarmBody] {
@@ -60,7 +75,9 @@ struct StationCoreTests {
       inputs.append(Self.reading(value, at: time, received: time + 40))
       if second % 17 == 0 { inputs.append(JournalInput(kind: .tick, received: time + 500)) }
       if second % 31 == 0 {
-        inputs.append(JournalInput(received: time + 600, topic: Array("nowhere".utf8), payload: [1]))
+        inputs.append(
+          JournalInput(received: time + 600, topic: Array("nowhere".utf8), payload: [1])
+        )
       }
     }
     let whole = StationCore()
@@ -72,7 +89,9 @@ struct StationCoreTests {
       let after = try StationCore(snapshot: before.snapshot())
       #expect(after.position == UInt64(cut))
       let second = after.process(
-        JournalBatch(Array(inputs[cut...])), firstSequence: UInt64(cut) + 1)
+        JournalBatch(Array(inputs[cut...])),
+        firstSequence: UInt64(cut) + 1
+      )
       #expect(first.drafts + second.drafts == expected.drafts, "cut at \(cut)")
     }
   }
@@ -83,7 +102,9 @@ struct StationCoreTests {
     _ = core.process(
       JournalBatch([
         try Self.catalogInput(Fixture.catalog()), Self.reading(9, at: Self.start),
-      ]), firstSequence: 1)
+      ]),
+      firstSequence: 1
+    )
     let bytes = core.snapshot()
     for at in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 200)) {
       var damaged = bytes
@@ -104,13 +125,19 @@ struct StationCoreTests {
         JournalBatch([
           try Self.catalogInput(catalog),
           Self.reading(
-            9, at: old, received: Self.start,
-            properties: [(StationCore.receivedProperty, "\(old + 30)")]),
-        ]), firstSequence: 1)
+            9,
+            at: old,
+            received: Self.start,
+            properties: [(StationCore.receivedProperty, "\(old + 30)")]
+          ),
+        ]),
+        firstSequence: 1
+      )
       let raised = try #require(try Self.bodies(output).first { $0.event == .raised })
       #expect(
         raised.received.milliseconds == (isReplaySource ? old + 30 : Self.start),
-        "replay source: \(isReplaySource)")
+        "replay source: \(isReplaySource)"
+      )
     }
   }
 
@@ -130,7 +157,8 @@ struct StationCoreTests {
       let back = Self.start + outage
       if catchesUp {
         inputs.append(
-          JournalInput(kind: .tick, received: back, topic: Array("catch-up".utf8)))
+          JournalInput(kind: .tick, received: back, topic: Array("catch-up".utf8))
+        )
       }
       for second in 10..<Int(outage / 1_000) {
         let time = Self.start + Int64(second) * 1_000
@@ -151,7 +179,10 @@ struct StationCoreTests {
       core.process(
         JournalBatch([
           try Self.catalogInput(Fixture.catalog()), Self.reading(9, at: Self.start),
-        ]), firstSequence: 1))
+        ]),
+        firstSequence: 1
+      )
+    )
     let alarm = try #require(raised.first { $0.event == .raised }).alarm
     let output = core.process(
       JournalBatch([
@@ -159,7 +190,9 @@ struct StationCoreTests {
         Self.act("acknowledge", alarm: alarm, at: Self.start + 2_000),
         Self.act("acknowledge", alarm: "no/such#H@1", at: Self.start + 3_000),
         Self.act("dance", alarm: alarm, at: Self.start + 4_000),
-      ]), firstSequence: 3)
+      ]),
+      firstSequence: 3
+    )
     let acknowledged = try #require(try Self.bodies(output).first)
     #expect(acknowledged.event == .acknowledged)
     #expect(acknowledged.state == .acknowledged)
@@ -179,7 +212,9 @@ struct StationCoreTests {
     for second in 0..<500 {
       inputs.append(Self.reading(1, at: Self.start + Int64(second), device: "ghost"))
     }
-    inputs.append(JournalInput(received: Self.start, topic: Array(Fixture.topic.utf8), payload: [0xff]))
+    inputs.append(
+      JournalInput(received: Self.start, topic: Array(Fixture.topic.utf8), payload: [0xff])
+    )
     inputs.append(Self.reading(2, at: Self.start + 1_000))
     let output = core.process(JournalBatch(inputs), firstSequence: 1)
     let ghost = try #require(output.rejects.first { $0.reason == "unknownDevice" })

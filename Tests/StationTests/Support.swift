@@ -12,7 +12,8 @@ final class Scratch {
 
   init() throws {
     // Memory where there is a memory file system: these tests are about order, not about the disk.
-    let base = FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+    let base =
+      FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
     path = base + "/davy-test-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
@@ -47,9 +48,13 @@ enum Fixture {
     let file = scratch.file("site.yaml")
     try text.write(toFile: file, atomically: true, encoding: .utf8)
     let result = Catalog.load(
-      devices: root.appendingPathComponent("devices").path, site: [file])
+      devices: root.appendingPathComponent("devices").path,
+      site: [file]
+    )
     return try #require(
-      result.catalog, "\(result.findings.filter { $0.severity == .error })")
+      result.catalog,
+      "\(result.findings.filter { $0.severity == .error })"
+    )
   }
 
   static let topic = "davy/v1/metec/gw-1/readings"

@@ -9,7 +9,7 @@ import Telemetry
 // notes within their limit, the same bytes decoded twice give the same, and the state survives a
 // snapshot.
 
-nonisolated(unsafe) private let format =
+private let format =
   getenv("DAVY_FUZZ_FORMAT").map { String(cString: $0) } ?? "davy"
 
 private let points = ["v", "ch4", "current", "a21026", "a34013-Avg", "load", "温度"]

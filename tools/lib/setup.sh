@@ -35,7 +35,7 @@ need_swift() {
     fail "no Swift toolchain on the PATH: install Swift 6.2 or newer, see https://www.swift.org/install/linux/"
 }
 
-build_packages=(libmosquitto-dev libzstd-dev libsqlite3-dev pkg-config)
+build_packages=(libmosquitto-dev libssl-dev libzstd-dev libsqlite3-dev pkg-config)
 run_packages=(mosquitto mosquitto-clients python3)
 
 # A TCP port on loopback that nobody uses at this moment.

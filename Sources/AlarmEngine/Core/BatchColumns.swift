@@ -24,35 +24,28 @@ struct BatchColumns {
         && flags.count == count && origins.count == count,
       "a batch has columns of unequal length"
     )
-    unsafe channels.withUnsafeBufferPointer { channels in
-      unsafe times.withUnsafeBufferPointer { times in
-        unsafe values.withUnsafeBufferPointer { values in
-          unsafe statuses.withUnsafeBufferPointer { statuses in
-            unsafe flags.withUnsafeBufferPointer { flags in
-              unsafe origins.withUnsafeBufferPointer { origins in
-                guard let channels = channels.baseAddress,
-                  let times = times.baseAddress,
-                  let values = values.baseAddress,
-                  let statuses = statuses.baseAddress,
-                  let flags = flags.baseAddress, let origins = origins.baseAddress
-                else { return }
-                unsafe body(
-                  BatchColumns(
-                    count: count,
-                    channels: channels,
-                    times: times,
-                    values: values,
-                    statuses: statuses,
-                    flags: flags,
-                    origins: origins,
-                    baseSequence: baseSequence
-                  )
-                )
-              }
-            }
-          }
-        }
-      }
+    // The arrays are not touched and outlive the call, so their storage may be looked at without the
+    // six nested closures, each with a context to allocate, that would say the same.
+    withExtendedLifetime((channels, times, values, statuses, flags, origins)) {
+      guard let channels = unsafe channels.withUnsafeBufferPointer({ $0.baseAddress }),
+        let times = unsafe times.withUnsafeBufferPointer({ $0.baseAddress }),
+        let values = unsafe values.withUnsafeBufferPointer({ $0.baseAddress }),
+        let statuses = unsafe statuses.withUnsafeBufferPointer({ $0.baseAddress }),
+        let flags = unsafe flags.withUnsafeBufferPointer({ $0.baseAddress }),
+        let origins = unsafe origins.withUnsafeBufferPointer({ $0.baseAddress })
+      else { return }
+      unsafe body(
+        BatchColumns(
+          count: count,
+          channels: channels,
+          times: times,
+          values: values,
+          statuses: statuses,
+          flags: flags,
+          origins: origins,
+          baseSequence: baseSequence
+        )
+      )
     }
   }
 
