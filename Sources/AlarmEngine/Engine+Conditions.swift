@@ -133,6 +133,12 @@ extension Engine {
     guard let told = step.told else { return }
     let hasOccurrence = before.base != .normal || step.next.base != .normal
     let onset = hasOccurrence ? record.it.onset : noTime
+    let first = out.count
+    defer {
+      if before.base != .normal, step.next.base == .normal, first < out.count {
+        out[out.count - 1].endsOccurrence = true
+      }
+    }
     guard let also = step.toldAlso else {
       emit(told, slot, onset, moment, from: before.state, to: step.next.state, &out)
       return

@@ -81,6 +81,10 @@ public struct Transition: Hashable, Sendable {
   public var state: AlarmState
   /// Priority after.
   public var priority: AlarmPriority
+  /// The occurrence ends with this step, although the rule stays shelved, suppressed or out of service.
+  ///
+  /// ``state`` is the rule's; whoever keeps a record of the occurrence closes it.
+  public var endsOccurrence = false
 
   /// Makes a transition.
   public init(

@@ -20,7 +20,7 @@ enum AlarmDraft {
       rule: rule.id,
       onset: transition.onset,
       event: event(transition.kind),
-      state: state(transition.state),
+      state: transition.endsOccurrence ? .normal : state(transition.state),
       previous: state(transition.previous),
       priority: Int(transition.priority.rawValue),
       value: transition.value,

@@ -205,6 +205,41 @@ struct StationCoreTests {
     }
   }
 
+  @Test("an alarm that returns while it is shelved has ended; unshelving leaves nothing behind")
+  func returnWhileShelved() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    let core = StationCore()
+    func feed(_ inputs: [JournalInput]) throws -> CoreOutput {
+      let output = core.process(JournalBatch(inputs), firstSequence: core.position + 1)
+      _ = try ledger.append(
+        output.drafts,
+        rejects: output.rejects,
+        position: output.position
+      )
+      return output
+    }
+    let raised = try Self.bodies(
+      try feed([try Self.catalogInput(Fixture.catalog()), Self.reading(9, at: Self.start)])
+    )
+    let alarm = try #require(raised.first { $0.event == .raised }).alarm
+    let shelve =
+      #"{"act":"shelve","actor":"wang","alarm":"\#(alarm)","reason":"test","until":\#(Self.start + 600_000)}"#
+    let shelved = try feed([
+      JournalInput(
+        kind: .command,
+        received: Self.start + 1_000,
+        topic: Array("act".utf8),
+        payload: Array(shelve.utf8)
+      )
+    ])
+    #expect(shelved.acts.first?.refusal == nil)
+    let returned = try Self.bodies(try feed([Self.reading(2, at: Self.start + 2_000)]))
+    #expect(returned.first { $0.alarm == alarm && $0.event == .returned }?.state == .normal)
+    _ = try feed([Self.act("unshelve", alarm: alarm, at: Self.start + 3_000)])
+    #expect(try ledger.standingAlarms().map(\.id) == [])
+  }
+
   @Test("refusals are tallied by reason, topic and device; a flood costs one row")
   func rejects() throws {
     let core = StationCore()

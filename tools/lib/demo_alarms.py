@@ -1,12 +1,14 @@
 """Shows alarm messages beside the metered releases of the recording; for tools/demo.
 
-    watch RELEASES          alarm messages on standard input, a line each on standard output
+    watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
     wait URL ALARMS         until everything published is in the ledger and was announced
     summary URL RELEASES ALARMS
 """
 
 import csv
 import json
+import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -50,9 +52,26 @@ def alarms(lines):
         yield message
 
 
-def watch(path):
+def watch(port, path, kept):
     known = releases(path)
-    for message in alarms(sys.stdin):
+    listener = subprocess.Popen(
+        ["mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t", "davy/v1/alarms/#"],
+        stdout=subprocess.PIPE, text=True,
+    )
+
+    def end(number, frame):
+        listener.terminate()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+    def copied():
+        with open(kept, "w", buffering=1) as file:
+            for line in listener.stdout:
+                file.write(line)
+                yield line
+
+    for message in alarms(copied()):
         # An unrecorded step comes again, recorded, once its commit has returned.
         if message["event"] not in ("raised", "returned") or not message["recorded"]:
             continue
