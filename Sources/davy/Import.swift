@@ -8,7 +8,7 @@ import SwiftCSV
 struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Bring in what people keep in tables.",
-    subcommands: [ImportReadings.self]
+    subcommands: [ImportPoints.self, ImportReadings.self]
   )
 }
 

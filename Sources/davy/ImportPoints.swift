@@ -1,0 +1,76 @@
+import ArgumentParser
+import DeviceCatalog
+import Foundation
+
+/// `davy import points`.
+struct ImportPoints: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "points",
+    abstract:
+      "Compare a point list (点表) out of a spreadsheet with the catalog; write it as a site file's text.",
+    discussion: """
+      UTF-8 (with or without byte order mark) and GB18030 are recognised; headers may be Chinese or English, in any \
+      order. This is a dry run: it prints what would be new, missing or changed and changes nothing. With --out the \
+      listed devices are written as the `sites` part of a site file, to be reviewed and put in place by hand.
+
+        davy import points list.csv --service config/service.yaml --enterprise acme --out new-sites.yaml
+      """
+  )
+
+  @Argument(help: "The point list, CSV.", completion: .file(extensions: ["csv"]))
+  var csv: String
+
+  @Option(help: "The service file whose catalog it is compared with.", completion: .file())
+  var service: String
+
+  @Option(help: "Id of the enterprise whose points these are.")
+  var enterprise: String
+
+  @Option(help: "Write the site file's text to this new file.", completion: .file())
+  var out: String?
+
+  @Flag(help: "The difference as one JSON object on standard output.")
+  var json = false
+
+  func run() throws {
+    let catalog = try LoadedConfiguration(serviceFile: service).catalog
+    guard catalog.enterprises.contains(where: { $0.id == enterprise }) else {
+      let known = catalog.enterprises.map(\.id).joined(separator: ", ")
+      throw ValidationError("no enterprise '\(enterprise)' in the catalog; there are \(known)")
+    }
+    let list = PointListImport(
+      bytes: [UInt8](try Data(contentsOf: URL(fileURLWithPath: csv))),
+      file: csv
+    )
+    let site = list.siteText(profiles: catalog.profiles)
+    let findings = list.findings + site.findings
+    LoadedConfiguration.print(findings)
+    let difference = list.difference(to: catalog, enterprise: enterprise)
+    try show(difference, rows: list.rows.count, encoding: list.encoding)
+    if findings.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+    guard let out else { return }
+    guard !FileManager.default.fileExists(atPath: out) else {
+      throw ValidationError("\(out) exists; give a new file")
+    }
+    try site.text.write(toFile: out, atomically: true, encoding: .utf8)
+    Terminal.line("written to \(out); review it, then name it in the service file")
+  }
+
+  private func show(_ difference: PointListDifference, rows: Int, encoding: String) throws {
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      Terminal.line(String(decoding: try encoder.encode(difference), as: UTF8.self))
+      return
+    }
+    Terminal.line("\(rows) rows, \(encoding)")
+    for point in difference.added { Terminal.line("new      \(point)") }
+    for point in difference.missing { Terminal.line("missing  \(point)") }
+    for change in difference.changed {
+      Terminal.line(
+        "changed  \(change.point) \(change.field): '\(change.before)' → '\(change.after)' (line \(change.line))"
+      )
+    }
+    if difference.isEmpty { Terminal.line("the list says what the catalog has") }
+  }
+}
