@@ -2,7 +2,7 @@
 
     watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
     wait URL ALARMS         until everything published is in the ledger and was announced
-    summary URL RELEASES ALARMS
+    summary URL RELEASES    what the ledger holds, against the releases
 """
 
 import csv
@@ -110,13 +110,24 @@ def announced(url, newest):
     return not any(entry["kind"] == "alarm" for entry in page["entries"])
 
 
-def summary(url, path, alarms_path):
+def recorded(url):
+    """Every alarm step of the ledger."""
+    cursor = 0
+    while True:
+        page = get(f"{url}/api/v1/entries?after={cursor}&limit=1000")["entries"]
+        if not page:
+            return
+        cursor = page[-1]["sequence"]
+        for entry in page:
+            if entry["kind"] == "alarm":
+                yield {**entry["body"], "time": entry["time"]}
+
+
+def summary(url, path):
     status = get(f"{url}/api/v1/status")["status"]
     known = releases(path)
     raised = sorted(
-        m["time"]
-        for m in alarms(open(alarms_path))
-        if m["recorded"] and m["event"] == "raised" and m["rule"].endswith("H")
+        m["time"] for m in recorded(url) if m["event"] == "raised" and m["rule"].endswith("H")
     )
     found = [r for r in known if any(r["start"] <= at < r["end"] for at in raised)]
     outside = [at for at in raised if not any(r["start"] <= at < r["end"] + GRACE for r in known)]
