@@ -163,6 +163,7 @@ struct ActRoutes: Sendable {
       )
     case .busy:
       Problem(.serviceUnavailable, "busy", "too many acts are waiting", retryAfter: 1)
+    case .refused(let detail, let code): Problem(.conflict, "refused-" + code, detail)
     }
   }
 

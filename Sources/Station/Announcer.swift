@@ -1,6 +1,8 @@
 import Foundation
 import Glibc
 public import HazardLedger
+public import Logging
+import Synchronization
 import Telemetry
 
 /// What the announcer needs of an MQTT publisher.
@@ -24,9 +26,25 @@ public protocol AlarmPublishing: AnyObject, Sendable {
 /// nothing; what was sent but not confirmed is sent again with the same ledger sequence, by
 /// which receivers tell a repeat.
 public final class Announcer: Sendable {
+  /// What has kept the announcer from its work since the start.
+  public struct Faults: Hashable, Sendable {
+    /// Reads of the ledger that failed; they are tried again.
+    public var ledgerReads: UInt64 = 0
+    /// Times the cursor could not be kept; until it is, a restart sends more again.
+    public var cursorWrites: UInt64 = 0
+    /// Unrecorded steps that were never sent, because more than ``Announcer/pendingLimit`` waited for the broker; each
+    /// is sent when it is recorded.
+    public var unrecordedDropped: UInt64 = 0
+  }
+
+  /// How many unrecorded steps may wait for room in the publisher's queue.
+  public static let pendingLimit = 10_000
+
   private let publisher: any AlarmPublishing
   private let cursorFile: String
+  private let logger: Logger
   private let state: Guarded
+  private let counted = Mutex(Faults())
 
   /// The state, used by the announcing thread alone.
   private final class Guarded: @unchecked Sendable {
@@ -37,6 +55,11 @@ public final class Announcer: Sendable {
     /// Handed over and not confirmed, ascending.
     var inFlight: [Int64] = []
     var saved: Int64
+    /// Unrecorded steps for which the publisher had no room yet, oldest first.
+    var pending: [UnrecordedAnnouncement] = []
+    /// The last read or write failed, and that has been told.
+    var isReadFailing = false
+    var isWriteFailing = false
 
     init(confirmed: Int64) {
       self.confirmed = confirmed
@@ -48,12 +71,37 @@ public final class Announcer: Sendable {
   private static let page = 512
 
   /// Goes on after the cursor in `cursorFile`, or, where there is none, after `start`.
-  public init(publisher: any AlarmPublishing, cursorFile: String, start: Int64) {
+  public init(
+    publisher: any AlarmPublishing,
+    cursorFile: String,
+    start: Int64,
+    logger: Logger
+  ) {
     self.publisher = publisher
     self.cursorFile = cursorFile
-    let text = try? String(contentsOfFile: cursorFile, encoding: .utf8)
-    let saved = text.flatMap { Int64($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
-    state = Guarded(confirmed: saved ?? start)
+    self.logger = logger
+    state = Guarded(confirmed: Self.cursor(in: cursorFile, logger: logger) ?? start)
+  }
+
+  /// What has kept it from its work since the start.
+  public var faults: Faults { counted.withLock { $0 } }
+
+  private static func cursor(in file: String, logger: Logger) -> Int64? {
+    guard FileManager.default.fileExists(atPath: file) else { return nil }
+    do {
+      let text = try String(contentsOfFile: file, encoding: .utf8)
+      if let saved = Int64(text.trimmingCharacters(in: .whitespacesAndNewlines)) { return saved }
+      logger.error(
+        "announcement cursor is not a number; every alarm step of the ledger is sent again",
+        metadata: ["file": "\(file)", "found": "\(text.prefix(40))"]
+      )
+    } catch {
+      logger.error(
+        "announcement cursor unreadable; every alarm step of the ledger is sent again",
+        metadata: ["file": "\(file)", "error": "\(error)"]
+      )
+    }
+    return nil
   }
 
   /// Does what there is to do and returns how many messages it handed over.
@@ -62,15 +110,9 @@ public final class Announcer: Sendable {
     exchange: Exchange,
     ledger: any LedgerStore
   ) -> Int {
-    var handed = 0
-    for announcement in unrecorded {
-      guard let message = AlarmMessage(unrecorded: announcement.body) else { continue }
-      if publisher.publish(topic: message.topic, payload: message.payload, token: 0) { handed += 1 }
-    }
+    var handed = sendUnrecorded(unrecorded)
     settle()
-    guard exchange.head > state.sent,
-      let entries = try? ledger.entries(after: state.sent, limit: Self.page)
-    else { return handed }
+    guard exchange.head > state.sent, let entries = read(ledger) else { return handed }
     for entry in entries {
       if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
         guard
@@ -86,6 +128,48 @@ public final class Announcer: Sendable {
       state.sent = entry.sequence
     }
     return handed
+  }
+
+  private func sendUnrecorded(_ announcements: [UnrecordedAnnouncement]) -> Int {
+    state.pending += announcements
+    let excess = state.pending.count - Self.pendingLimit
+    if excess > 0 {
+      state.pending.removeFirst(excess)
+      counted.withLock { $0.unrecordedDropped += UInt64(excess) }
+    }
+    var handed = 0
+    for announcement in state.pending {
+      // Every unrecorded body is an alarm's own encoding; one that is not would have no topic to go to.
+      guard let message = AlarmMessage(unrecorded: announcement.body) else {
+        handed += 1
+        continue
+      }
+      guard publisher.publish(topic: message.topic, payload: message.payload, token: 0) else {
+        break
+      }
+      handed += 1
+    }
+    state.pending.removeFirst(handed)
+    return handed
+  }
+
+  private func read(_ ledger: any LedgerStore) -> [LedgerEntry]? {
+    do {
+      let entries = try ledger.entries(after: state.sent, limit: Self.page)
+      if state.isReadFailing { logger.notice("ledger readable again; announcing goes on") }
+      state.isReadFailing = false
+      return entries
+    } catch {
+      counted.withLock { $0.ledgerReads += 1 }
+      if !state.isReadFailing {
+        logger.error(
+          "ledger unreadable; recorded alarm steps wait to be announced",
+          metadata: ["after": "\(state.sent)", "error": "\(error)"]
+        )
+      }
+      state.isReadFailing = true
+      return nil
+    }
   }
 
   /// Takes in confirmations once more and keeps the cursor.
@@ -111,12 +195,24 @@ public final class Announcer: Sendable {
   private func save() {
     guard state.confirmed != state.saved else { return }
     let temporary = cursorFile + ".part"
-    guard
-      (try? "\(state.confirmed)\n".write(toFile: temporary, atomically: false, encoding: .utf8))
-        != nil,
-      unsafe rename(temporary, cursorFile) == 0
-    else { return }
-    state.saved = state.confirmed
+    do {
+      try "\(state.confirmed)\n".write(toFile: temporary, atomically: false, encoding: .utf8)
+      guard unsafe rename(temporary, cursorFile) == 0 else {
+        throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: cursorFile])
+      }
+      if state.isWriteFailing { logger.notice("announcement cursor kept again") }
+      state.isWriteFailing = false
+      state.saved = state.confirmed
+    } catch {
+      counted.withLock { $0.cursorWrites += 1 }
+      if !state.isWriteFailing {
+        logger.error(
+          "announcement cursor not kept; a restart sends more alarm steps again",
+          metadata: ["file": "\(cursorFile)", "error": "\(error)"]
+        )
+      }
+      state.isWriteFailing = true
+    }
   }
 }
 

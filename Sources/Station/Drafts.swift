@@ -8,14 +8,24 @@ import Telemetry
 /// Turns engine transitions into the alarm entries of the ledger.
 enum AlarmDraft {
   static func make(
+    _ body: AlarmBody,
     _ transition: Transition,
-    record: JournalRecord,
-    act: OperatorAct?,
-    catalog: Catalog
+    record: JournalRecord
   ) -> LedgerDraft {
+    LedgerDraft(
+      time: transition.time,
+      kind: .alarm,
+      subject: body.alarm,
+      actor: body.actor.isEmpty ? "engine" : body.actor,
+      body: body.encoded(),
+      origin: record.sequence
+    )
+  }
+
+  static func body(_ transition: Transition, act: OperatorAct?, catalog: Catalog) -> AlarmBody {
     let channel = catalog.channels[Int(transition.channel.rawValue)]
     let rule = catalog.rules[Int(transition.rule.rawValue)]
-    let body = AlarmBody(
+    return AlarmBody(
       point: channel.path,
       rule: rule.id,
       onset: transition.onset,
@@ -32,14 +42,6 @@ enum AlarmDraft {
       actor: act?.actor ?? "",
       reason: act?.reason ?? "",
       until: act?.until
-    )
-    return LedgerDraft(
-      time: transition.time,
-      kind: .alarm,
-      subject: body.alarm,
-      actor: act?.actor ?? "engine",
-      body: body.encoded(),
-      origin: record.sequence
     )
   }
 
@@ -132,6 +134,19 @@ enum EventDraft {
     return refused
   }
 
+  /// An input of a desk that left nothing else behind: that it came, and what became of it.
+  static func deskInput(record: JournalRecord, refusal: ActError?) -> LedgerDraft {
+    system(
+      refusal == nil ? "desk.taken" : "desk.refused",
+      subject: "",
+      record: record,
+      [
+        "refusal": .string(refusal?.text ?? ""),
+        "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
+      ]
+    )
+  }
+
   static func unreadableAct(record: JournalRecord, error: ActError) -> LedgerDraft {
     system("act.unreadable", subject: "", record: record, ["refusal": .string(error.text)])
   }
@@ -219,6 +234,7 @@ extension ActError {
     case .notYetRecorded(let sequence):
       "not recorded in time (input \(sequence)); it may still take effect"
     case .busy: "too many acts wait"
+    case .refused(let why, _): why
     }
   }
 }

@@ -167,6 +167,7 @@ public final class LiveStation: StationAccess {
       }
       let sent = announcer?.work(unrecorded: overdue, exchange: exchange, ledger: ledger) ?? 0
       stages.counters.published.add(UInt64(sent), ordering: .relaxed)
+      if let faults = announcer?.faults { stages.counters.announcer.withLock { $0 = faults } }
       if sent == 0 {
         let head = exchange.head
         exchange.wait(milliseconds: 20) { exchange.head == head && !exchange.isStopping }
@@ -217,7 +218,15 @@ public final class LiveStation: StationAccess {
 
   /// Puts an act into the inputs; returns when its outcome is in the ledger.
   public func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
-    let ticket = try stages.enqueue(act)
+    try await outcome(of: try stages.enqueue(act))
+  }
+
+  /// Puts an input of a desk into the inputs; returns when its outcome is in the ledger.
+  public func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
+    try await outcome(of: try stages.enqueue(input))
+  }
+
+  private func outcome(of ticket: ActTicket) async throws(ActError) -> ActReceipt {
     let timeout = stages.limits.actTimeout
     let exchange = stages.exchange
     let alarm = Task {

@@ -10,11 +10,13 @@ public enum SnapshotFault: Error, Hashable, Sendable {
   case truncated
   /// The engine state of this lane is missing.
   case missingLane(String)
+  /// The state of this desk is missing.
+  case missingDesk(String)
 }
 
 /// Writes a station snapshot: magic and version, fields, CRC-32C of all before it; integers little endian.
 struct SnapshotWriter {
-  static let magic: [UInt8] = Array("DAVYST01".utf8)
+  static let magic: [UInt8] = Array("DAVYST02".utf8)
   private var bytes = magic
 
   mutating func put<Value: FixedWidthInteger>(_ value: Value) {

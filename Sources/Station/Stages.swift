@@ -225,13 +225,18 @@ public final class Stages: @unchecked Sendable {
     } catch {
       throw .incomplete("the act cannot be written down: \(error)")
     }
-    let ticket = ActTicket()
-    let input = JournalInput(
-      kind: .command,
-      received: 0,
-      topic: Array("act".utf8),
-      payload: payload
+    return try enqueue(
+      JournalInput(kind: .command, received: 0, topic: Array("act".utf8), payload: payload)
     )
+  }
+
+  /// Puts an input of a desk into the inbox; the ticket is settled when its outcome is in the ledger.
+  public func enqueue(_ input: DeskInput) throws(ActError) -> ActTicket {
+    try enqueue(input.journalInput)
+  }
+
+  private func enqueue(_ input: JournalInput) throws(ActError) -> ActTicket {
+    let ticket = ActTicket()
     let isFull = inbox.withLock { inbox in
       guard inbox.count < limits.waitingActs else { return true }
       inbox.append(Inboxed(input: input, ticket: ticket))

@@ -22,6 +22,11 @@ public protocol StationAccess: AnyObject, Sendable {
   ///
   /// - Throws: ``ActError`` when it was refused or could not be recorded in time.
   func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt
+  /// Puts an act, a register change or a report from outside into the inputs of a desk; returns when its outcome is in
+  /// the ledger.
+  ///
+  /// - Throws: ``ActError`` when it was refused or could not be recorded in time.
+  func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -149,6 +154,8 @@ public enum ActError: Error, Hashable, Sendable {
   case notYetRecorded(journalSequence: UInt64)
   /// Too many acts wait.
   case busy
+  /// A desk's rules forbid it: why in words, and a code that programs can tell apart (`role`, `state`, `guard.…`).
+  case refused(String, code: String)
 }
 
 /// Why there is no trend.

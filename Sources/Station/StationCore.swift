@@ -50,16 +50,16 @@ public final class StationCore {
   private var batch = ReadingBatch()
   private var notes: [DecodingNote] = []
   private var transitions: [Transition] = []
+  /// What lives on the same inputs beside the engine.
+  private let desks: [any Desk] = []
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
 
   /// Engine time at which something falls due on the live lane without any further message.
   public var nextDeadline: Timestamp? {
-    switch (live?.nextDeadline, decoder.nextDeadline) {
-    case (let engine?, let decoder?): min(engine, decoder)
-    case (let engine, let decoder): engine ?? decoder
-    }
+    ([live?.nextDeadline, decoder.nextDeadline] + desks.map(\.nextDeadline))
+      .compactMap { $0 }.min()
   }
 
   /// Counters of each engine lane, live first, with the lane's name.
@@ -78,9 +78,8 @@ public final class StationCore {
       switch inputs.records[index].kind {
       case .message: processMessage(inputs, index, into: &output)
       case .tick: processTick(record(inputs, index), into: &output)
-      case .command: processCommand(record(inputs, index), into: &output)
+      case .command, .register, .external: processAct(record(inputs, index), into: &output)
       case .catalog: processCatalog(record(inputs, index), into: &output)
-      case .register, .external: refuseUnexpected(record(inputs, index), into: &output)
       }
     }
     output.position = position
@@ -132,6 +131,10 @@ public final class StationCore {
       )
       return
     }
+    if let desk = desks.first(where: { $0.claims(topic: bytes.extracting(header.topic)) }) {
+      desk.receive(record(inputs, index), into: &output)
+      return
+    }
     let evaluated =
       recordedReceiveTime(topic: bytes.extracting(header.topic), properties)
       ?? Timestamp(milliseconds: header.received)
@@ -167,8 +170,11 @@ public final class StationCore {
     }
     transitions.removeAll(keepingCapacity: true)
     evaluate()
-    guard !transitions.isEmpty else { return }
-    appendDrafts(of: record(inputs, index), to: &output)
+    if !transitions.isEmpty { appendDrafts(of: record(inputs, index), to: &output) }
+    let received = Timestamp(milliseconds: header.received)
+    for desk in desks {
+      desk.observe(batch, sequence: position, received: received, into: &output)
+    }
   }
 
   /// Hands the batch to its lane; a message whose readings belong to several lanes is split.
@@ -252,6 +258,25 @@ public final class StationCore {
     transitions.removeAll(keepingCapacity: true)
     live?.advance(to: now, into: &transitions)
     appendDrafts(of: record, to: &output)
+    for desk in desks { desk.advance(record, into: &output) }
+  }
+
+  private func processAct(_ record: JournalRecord, into output: inout CoreOutput) {
+    let topic = String(decoding: record.input.topic, as: UTF8.self)
+    guard let slash = topic.firstIndex(of: "/"),
+      let desk = desks.first(where: { $0.name == topic[..<slash] })
+    else {
+      return record.input.kind == .command && topic == "act"
+        ? processCommand(record, into: &output) : refuseUnexpected(record, into: &output)
+    }
+    let draftIndex = output.drafts.count
+    let refusal = desk.take(record, verb: topic[topic.index(after: slash)...], into: &output)
+    if output.drafts.count == draftIndex {
+      output.drafts.append(EventDraft.deskInput(record: record, refusal: refusal))
+    }
+    output.acts.append(
+      CoreOutput.ActOutcome(sequence: record.sequence, draftIndex: draftIndex, refusal: refusal)
+    )
   }
 
   private func processCommand(_ record: JournalRecord, into output: inout CoreOutput) {
@@ -318,9 +343,12 @@ public final class StationCore {
       let former = catalog
       try adopt(next, at: Timestamp(milliseconds: record.input.received), closed: &closed)
       output.drafts.append(EventDraft.catalog(next, record: record))
+      for desk in desks { desk.adopt(next, by: record, into: &output) }
       if let former {
-        output.drafts += closed.map {
-          AlarmDraft.make($0, record: record, act: nil, catalog: former)
+        for transition in closed {
+          let body = AlarmDraft.body(transition, act: nil, catalog: former)
+          output.drafts.append(AlarmDraft.make(body, transition, record: record))
+          for desk in desks { desk.follow(body, of: record, into: &output) }
         }
       }
       appendDrafts(of: record, to: &output)
@@ -376,9 +404,9 @@ public final class StationCore {
   ) {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
-      output.drafts.append(
-        AlarmDraft.make(transition, record: record, act: act, catalog: catalog)
-      )
+      let body = AlarmDraft.body(transition, act: act, catalog: catalog)
+      output.drafts.append(AlarmDraft.make(body, transition, record: record))
+      for desk in desks { desk.follow(body, of: record, into: &output) }
     }
   }
 
@@ -396,6 +424,11 @@ public final class StationCore {
       writer.put(lane.name)
       writer.put(lane.time.milliseconds)
       writer.put(lane.snapshot())
+    }
+    writer.put(UInt32(desks.count))
+    for desk in desks {
+      writer.put(desk.name)
+      writer.put(desk.snapshot())
     }
     return writer.finish()
   }
@@ -418,10 +451,21 @@ public final class StationCore {
       let time = Timestamp(milliseconds: try reader.integer())
       saved[name] = (time, try reader.block())
     }
+    var deskStates: [String: [UInt8]] = [:]
+    for _ in 0..<(try reader.integer() as UInt32) {
+      let name = try reader.text()
+      deskStates[name] = try reader.block()
+    }
     guard !sources.isEmpty else { return }
     let catalog = try CatalogRecord(sources: sources).load()
     try restore(catalog, lanes: saved)
     try decoder.restore(decoderState)
+    var output = CoreOutput(position: position)
+    for desk in desks {
+      desk.adopt(catalog, by: nil, into: &output)
+      guard let state = deskStates[desk.name] else { throw SnapshotFault.missingDesk(desk.name) }
+      try desk.restore(state)
+    }
   }
 
   private func restore(

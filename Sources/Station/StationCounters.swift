@@ -12,6 +12,7 @@ public final class StationCounters: Sendable {
   let drafts = Atomic<UInt64>(0)
   let published = Atomic<UInt64>(0)
   let unrecorded = Atomic<UInt64>(0)
+  let announcer = Mutex(Announcer.Faults())
   private let messages = Atomic<UInt64>(0)
   private let lastMessage = Atomic<Int64>(.min)
   private let deadlineMilliseconds = Atomic<Int64>(.max)

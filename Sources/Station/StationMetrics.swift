@@ -68,6 +68,22 @@ struct StationMetrics {
       "Alarm steps announced before they could be recorded.",
       counters.unrecorded.load(ordering: .relaxed)
     )
+    let announcer = counters.announcer.withLock { $0 }
+    counter(
+      "davy_alarm_unrecorded_dropped_total",
+      "Unrecorded alarm steps for which the MQTT publisher had no room; they go out when recorded.",
+      announcer.unrecordedDropped
+    )
+    counter(
+      "davy_alarm_announce_read_failures_total",
+      "Reads of the ledger by the announcer that failed.",
+      announcer.ledgerReads
+    )
+    counter(
+      "davy_alarm_cursor_failures_total",
+      "Times the announcement cursor could not be kept.",
+      announcer.cursorWrites
+    )
     if let last = status.lastMessage {
       head(
         "davy_ingest_last_message_timestamp_seconds",

@@ -148,7 +148,8 @@ struct Serve: AsyncParsableCommand {
         publisher: publisher,
         cursorFile: URL(fileURLWithPath: service.dataFolder)
           .appendingPathComponent("announced.cursor").path,
-        start: 0
+        start: 0,
+        logger: logger
       )
     }
     station.start(makeLink: { MQTTLink(client: client) }, announcer: announcer)

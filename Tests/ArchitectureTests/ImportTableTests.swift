@@ -13,6 +13,7 @@ struct ImportTableTests {
     "Journal": ["CZstd"],
     "HazardLedger": ["Telemetry"],
     "MQTTTransport": ["CMosquitto"],
+    "Callout": ["HazardLedger"],
     "Station": [
       "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
       "MQTTTransport",

@@ -65,6 +65,10 @@ final class FakeStation: StationAccess {
     }
   }
 
+  func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
+    throw .refused("this station has no desks", code: "desk")
+  }
+
   func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
     let error = state.withLock { state in
       state.acts.append(act)
