@@ -65,6 +65,15 @@ let package = Package(
       ]
     ),
     .target(
+      name: "Accounts",
+      dependencies: [
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
+        .product(name: "JWTKit", package: "jwt-kit"),
+      ]
+    ),
+    .target(
       name: "MQTTTransport",
       dependencies: ["CMosquitto", .product(name: "Logging", package: "swift-log")]
     ),
@@ -89,7 +98,7 @@ let package = Package(
     .target(
       name: "Console",
       dependencies: [
-        "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        "Accounts", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -115,7 +124,7 @@ let package = Package(
       name: "davy",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
-        "MQTTTransport", "Callout", "Station", "Console", "Simulation",
+        "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftCSV", package: "SwiftCSV"),
@@ -149,7 +158,7 @@ let package = Package(
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,3 +1,4 @@
+import Accounts
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -16,13 +17,17 @@ struct ActRoutes: Sendable {
 
   private struct Body: Decodable {
     var act: String
-    var actor: String
+    var actor: String?
     var reason: String?
     var until: Int64?
   }
 
   func respond(to request: Request, context: ConsoleContext) async throws -> Response {
     let alarm = try context.pathParameter("id")
+    try context.requireInScope(
+      path: alarm,
+      else: Problem(.notFound, "unknown-alarm", "the ledger has no alarm \(alarm)")
+    )
     let mediaType = request.headers[.contentType] ?? ""
     guard mediaType.lowercased().split(separator: ";").first == "application/json" else {
       throw Problem(
@@ -31,14 +36,16 @@ struct ActRoutes: Sendable {
         "send the act as application/json"
       )
     }
-    let key = request.headers[.named("Idempotency-Key")]
-    if let key, key.isEmpty || key.count > 255 {
+    let given = request.headers[.named("Idempotency-Key")]
+    if let given, given.isEmpty || given.count > 255 {
       throw Problem.parameter("Idempotency-Key", "must have 1 to 255 characters")
     }
     let buffer = try await request.body.collect(upTo: context.maxUploadSize)
     let bytes = Array(buffer.readableBytesView)
-    let act = try parse(bytes, alarm: alarm)
-    guard let key else { return try await answer(submit(act)) }
+    let act = try parse(bytes, alarm: alarm, context: context)
+    guard let given else { return try await answer(submit(act)) }
+    // A key is its caller's own: another's must neither meet it nor be told its answer.
+    let key = try context.principal.subject + " " + given
     switch answers.claim(key, fingerprint: Array(alarm.utf8) + [0] + bytes) {
     case .answered(let body): return answer(body)
     case .inProgress:
@@ -84,7 +91,11 @@ struct ActRoutes: Sendable {
     }
   }
 
-  private func parse(_ bytes: [UInt8], alarm: String) throws -> OperatorAct {
+  private func parse(
+    _ bytes: [UInt8],
+    alarm: String,
+    context: ConsoleContext
+  ) throws -> OperatorAct {
     let body: Body
     do {
       body = try JSONDecoder().decode(Body.self, from: Data(bytes))
@@ -99,7 +110,13 @@ struct ActRoutes: Sendable {
       let kinds = OperatorAct.Kind.allCases.map(\.rawValue).joined(separator: ", ")
       throw Problem(.unprocessableContent, "unknown-act", "act must be one of \(kinds)")
     }
-    let actor = try text(body.actor, "actor", atMost: Self.maximumActor)
+    try context.require(kind.roles)
+    let named = try body.actor.map { try text($0, "actor", atMost: Self.maximumActor) }
+    // An open console knows nobody: there a name is needed.
+    if context.isOpen, named == nil {
+      throw Problem(.badRequest, "malformed", "the body is not an act: actor is missing")
+    }
+    let actor = named == "" ? "" : try context.actor(named: named)
     let reason = try text(body.reason ?? "", "reason", atMost: Self.maximumReason)
     guard !actor.isEmpty else {
       throw Problem(.unprocessableContent, "incomplete", "actor: who acts must be named")
@@ -178,6 +195,15 @@ struct ActRoutes: Sendable {
 }
 
 extension OperatorAct.Kind {
+  /// Who may do it. What silences an alarm is not for the enterprise that it warns of, unless by its operators.
+  var roles: Set<Role> {
+    switch self {
+    case .acknowledge, .reset: [.operator, .dutyOfficer, .enterprise, .county, .sector, .city]
+    case .shelve, .shelveOnce, .unshelve, .removeFromService, .returnToService:
+      [.operator, .dutyOfficer, .county, .sector, .city]
+    }
+  }
+
   /// Acknowledging needs only a name; whatever silences an alarm needs a reason as well.
   var needsReason: Bool {
     switch self {

@@ -13,14 +13,15 @@ struct AlarmRoutes: Sendable {
   /// `GET /api/v1/alarms/standing`.
   func standing(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
-    let standing = try await BlockingWork.run { [station] in try StandingAlarms(station: station) }
+    let ledger = ScopedLedger(station.ledger, scope: try context.scope)
+    let standing = try await BlockingWork.run { try StandingAlarms(ledger) }
     return Response(json: standing.json)
   }
 
   /// `GET /api/v1/alarms`.
   func list(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     let query = try AlarmQuery(request)
-    let page = try await query.page(of: station)
+    let page = try await query.page(of: ScopedLedger(station.ledger, scope: try context.scope))
     return Response(
       json: JSONWriter.object { writer in
         writer.key("alarms")
@@ -34,10 +35,10 @@ struct AlarmRoutes: Sendable {
   func one(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
     let id = try context.pathParameter("id")
-    let (alarm, entries) = try await BlockingWork.run { [station] in
+    let ledger = ScopedLedger(station.ledger, scope: try context.scope)
+    let (alarm, entries) = try await BlockingWork.run {
       (
-        try station.ledger.alarm(id: id),
-        try station.ledger.entries(of: id, after: 0, limit: Self.maximumSteps)
+        try ledger.alarm(id: id), try ledger.entries(of: id, after: 0, limit: Self.maximumSteps)
       )
     }
     guard let alarm else {
@@ -58,7 +59,7 @@ struct AlarmRoutes: Sendable {
     var query = try AlarmQuery(request)
     query.limit = 500
     let table = AlarmTable(names: CatalogNames(station.catalog), zone: zone)
-    let station = station
+    let ledger = ScopedLedger(station.ledger, scope: try context.scope)
     return Response(
       status: .ok,
       headers: [
@@ -70,7 +71,7 @@ struct AlarmRoutes: Sendable {
         try await writer.write(ByteBuffer(bytes: table.head))
         var rows = 0
         while rows < Self.maximumRows {
-          let page = try await query.page(of: station)
+          let page = try await query.page(of: ledger)
           var bytes: [UInt8] = []
           for alarm in page.alarms { table.append(alarm, to: &bytes) }
           rows += page.alarms.count
@@ -119,9 +120,9 @@ struct AlarmQuery: Sendable {
     limit = Int(try request.integer("limit", in: 1...500) ?? 100)
   }
 
-  func page(of station: any StationAccess) async throws -> AlarmPage {
+  func page(of ledger: ScopedLedger) async throws -> AlarmPage {
     try await BlockingWork.run { [self] in
-      try station.ledger.alarms(filter, before: cursor, limit: limit)
+      try ledger.alarms(filter, before: cursor, limit: limit)
     }
   }
 }

@@ -42,6 +42,7 @@ enum StreamFrame {
 struct AlarmStream: Sendable {
   let station: any StationAccess
   let tail: LedgerTail
+  let gatekeeper: Gatekeeper
   let counters: ConsoleCounters
   let options: ConsoleOptions
 
@@ -51,9 +52,17 @@ struct AlarmStream: Sendable {
     case after(Int64)
   }
 
+  /// Who reads, and what of the alarms it is told.
+  struct Reader: Sendable {
+    var credential: Credential
+    var scope: LedgerScope
+  }
+
   func respond(to request: Request, context: ConsoleContext) throws -> Response {
     let start = try Self.start(of: request)
     let heartbeat = try heartbeat(of: request)
+    let scope = try context.scope
+    let credential = context.caller?.credential ?? .none
     guard counters.openStream(limit: options.maximumStreams) else {
       throw Problem(
         .serviceUnavailable,
@@ -75,7 +84,13 @@ struct AlarmStream: Sendable {
         defer { tail.unregister(stream) }
         var output = writer
         try await request.body.consumeWithInboundCloseHandler { _ in
-          try await send(stream, from: start, every: heartbeat, to: &output)
+          try await send(
+            stream,
+            to: Reader(credential: credential, scope: scope),
+            from: start,
+            every: heartbeat,
+            to: &output
+          )
         } onInboundClosed: {
           tail.end(stream)
         }
@@ -86,21 +101,24 @@ struct AlarmStream: Sendable {
 
   @concurrent private func send(
     _ stream: UInt64,
+    to reader: Reader,
     from start: Start,
     every heartbeat: Duration,
     to writer: inout any ResponseBodyWriter
   ) async throws {
+    let scope = reader.scope
+    let ledger = ScopedLedger(station.ledger, scope: scope)
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
     var cursor: StreamCursor
     switch start {
     case .snapshot:
-      cursor = try await sendSnapshot(to: &writer)
+      cursor = try await sendSnapshot(of: ledger, to: &writer)
     case .after(let sequence):
-      let head = try await BlockingWork.run { [station] in try station.ledger.head.sequence }
+      let head = try await BlockingWork.run { try ledger.head }
       if sequence > head {
-        cursor = try await sendReset("unknown-cursor", to: &writer)
+        cursor = try await sendReset("unknown-cursor", of: ledger, to: &writer)
       } else if head - sequence > Int64(options.maximumStreamLag) {
-        cursor = try await sendReset("too-far-behind", to: &writer)
+        cursor = try await sendReset("too-far-behind", of: ledger, to: &writer)
       } else {
         cursor = StreamCursor(ledger: sequence)
       }
@@ -108,20 +126,22 @@ struct AlarmStream: Sendable {
     try await writer.write(heartbeatFrame(at: cursor))
     var beat = ContinuousClock.now + heartbeat
     while !Task.isCancelled, !Task.isShuttingDownGracefully, !tail.hasEnded(stream) {
-      switch tail.next(after: cursor) {
+      switch tail.next(after: cursor, in: scope) {
       case .frames(let frames, let reached):
         for frame in frames { try await writer.write(frame) }
         cursor = reached
       case .behind(let head):
         if head - cursor.ledger > Int64(options.maximumStreamLag) {
-          cursor = try await sendReset("too-far-behind", to: &writer)
+          cursor = try await sendReset("too-far-behind", of: ledger, to: &writer)
         } else {
-          cursor.ledger = try await sendPage(after: cursor.ledger, to: &writer)
+          cursor.ledger = try await sendPage(after: cursor.ledger, in: scope, to: &writer)
         }
       case .nothing:
         await tail.wait(stream: stream, after: cursor, until: beat)
       }
       if ContinuousClock.now >= beat {
+        // A session may have ended and an account been closed or narrowed since; the reader then comes again, or not.
+        guard await gatekeeper.caller(showing: reader.credential)?.scope == scope else { return }
         try await writer.write(heartbeatFrame(at: cursor))
         beat = ContinuousClock.now + heartbeat
       }
@@ -131,12 +151,13 @@ struct AlarmStream: Sendable {
   /// Sends a page read from the ledger itself; returns the sequence reached.
   @concurrent private func sendPage(
     after sequence: Int64,
+    in scope: LedgerScope,
     to writer: inout any ResponseBodyWriter
   ) async throws -> Int64 {
     let page = try await BlockingWork.run { [station] in
       try station.ledger.entries(after: sequence, limit: 512)
     }
-    for entry in page where entry.isAlarmStep {
+    for entry in page where entry.isAlarmStep && scope.includes(path: entry.subject) {
       try await writer.write(StreamFrame.alarm(entry))
     }
     return page.last?.sequence ?? sequence
@@ -144,18 +165,20 @@ struct AlarmStream: Sendable {
 
   @concurrent private func sendReset(
     _ reason: String,
+    of ledger: ScopedLedger,
     to writer: inout any ResponseBodyWriter
   ) async throws -> StreamCursor {
     counters.countReset()
     let data = JSONWriter.object { $0.member("reason", reason) }
     try await writer.write(StreamFrame.event("reset", id: nil, data: data))
-    return try await sendSnapshot(to: &writer)
+    return try await sendSnapshot(of: ledger, to: &writer)
   }
 
-  @concurrent private func sendSnapshot(to writer: inout any ResponseBodyWriter) async throws
-    -> StreamCursor
-  {
-    let standing = try await BlockingWork.run { [station] in try StandingAlarms(station: station) }
+  @concurrent private func sendSnapshot(
+    of ledger: ScopedLedger,
+    to writer: inout any ResponseBodyWriter
+  ) async throws -> StreamCursor {
+    let standing = try await BlockingWork.run { try StandingAlarms(ledger) }
     try await writer.write(
       StreamFrame.event("snapshot", id: standing.head, data: standing.json)
     )

@@ -1,5 +1,7 @@
+import Crypto
 import DeviceCatalog
 import HTTPTypes
+import HazardLedger
 import Hummingbird
 import Station
 import Synchronization
@@ -8,7 +10,20 @@ import Synchronization
 final class CatalogRoutes: Sendable {
   private let station: any StationAccess
   /// The tree of one version, written once: it is the largest answer of the API and seldom changes.
-  private let written = Mutex<(version: String, json: [UInt8])?>(nil)
+  private let written = Mutex(Written())
+
+  private struct Written {
+    var version = ""
+    var trees: [LedgerScope: Tree] = [:]
+  }
+
+  private struct Tree {
+    var json: [UInt8]
+    var tag: String
+  }
+
+  /// Trees kept: as many as there are different scopes at work, within reason.
+  private static let capacity = 64
 
   init(station: any StationAccess) {
     self.station = station
@@ -17,23 +32,37 @@ final class CatalogRoutes: Sendable {
   func catalog(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
     let catalog = station.catalog
-    let tag = "\"\(catalog.version)\""
-    if request.headers[.ifNoneMatch] == tag {
-      return Response(status: .notModified, headers: [.eTag: tag, .cacheControl: "no-cache"])
+    let tree = tree(of: catalog, for: try context.scope)
+    if request.headers[.ifNoneMatch] == tree.tag {
+      return Response(status: .notModified, headers: [.eTag: tree.tag, .cacheControl: "no-cache"])
     }
-    let known = written.withLock { $0?.version == catalog.version ? $0?.json : nil }
-    let json = known ?? CatalogTree(catalog).json
-    if known == nil { written.withLock { $0 = (catalog.version, json) } }
-    var response = Response(json: json)
-    response.headers[.eTag] = tag
+    var response = Response(json: tree.json)
+    response.headers[.eTag] = tree.tag
     response.headers[.cacheControl] = "no-cache"
     return response
+  }
+
+  private func tree(of catalog: Catalog, for scope: LedgerScope) -> Tree {
+    let known = written.withLock { $0.version == catalog.version ? $0.trees[scope] : nil }
+    if let known { return known }
+    let json = CatalogTree(catalog, scope: scope).json
+    // Two scopes see two trees of one version: the tag is the answer's, not the catalog's.
+    let tag = "\"\(Array(SHA256.hash(data: json).prefix(16)).hexadecimal)\""
+    let tree = Tree(json: json, tag: tag)
+    written.withLock { written in
+      if written.version != catalog.version || written.trees.count >= Self.capacity {
+        written = Written(version: catalog.version)
+      }
+      written.trees[scope] = tree
+    }
+    return tree
   }
 }
 
 /// The catalog as the tree that people know their plant by.
 struct CatalogTree {
   private let catalog: Catalog
+  private let enterprises: [Enterprise]
   /// Devices by the path of their area.
   private var devices: [String: [DeviceDescription]] = [:]
   /// Channels by the path of their device.
@@ -41,9 +70,10 @@ struct CatalogTree {
   /// Rules by the row of their channel.
   private var rules: [UInt32: [RuleDescription]] = [:]
 
-  init(_ catalog: Catalog) {
+  init(_ catalog: Catalog, scope: LedgerScope) {
     self.catalog = catalog
-    for device in catalog.devices {
+    enterprises = catalog.enterprises.filter { scope.includes(enterprise: $0.id) }
+    for device in catalog.devices where scope.includes(path: device.path) {
       devices[Self.parent(of: device.path), default: []].append(device)
     }
     for channel in catalog.channels {
@@ -58,7 +88,7 @@ struct CatalogTree {
     JSONWriter.object { writer in
       writer.member("version", catalog.version)
       writer.key("enterprises")
-      writer.array(catalog.enterprises) { writer, enterprise in
+      writer.array(enterprises) { writer, enterprise in
         writer.object { writer in
           writer.member("id", enterprise.id)
           writer.member("path", enterprise.id)

@@ -20,18 +20,21 @@ public struct ConsoleServer: Service {
   private let files: StaticFiles
   private let counters: ConsoleCounters
   private let tail: LedgerTail
+  private let gatekeeper: Gatekeeper
   private let announce: @Sendable (Int) async -> Void
 
   /// Makes a server; it listens when it runs.
   ///
   /// - Parameters:
   ///   - station: what to show.
+  ///   - access: who may come in.
   ///   - options: where to listen, and limits.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
   /// - Throws: when the address is not loopback or the web pages cannot be read.
   public init(
     station: any StationAccess,
+    access: ConsoleAccess,
     options: ConsoleOptions = ConsoleOptions(),
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
@@ -50,6 +53,7 @@ public struct ConsoleServer: Service {
     }
     self.files = files
     counters = ConsoleCounters()
+    gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
     announce = onListening
   }
@@ -89,6 +93,13 @@ public struct ConsoleServer: Service {
     router.add(middleware: SecurityHeaders())
     router.add(middleware: ProblemMiddleware(counters: counters))
     router.add(middleware: OriginGuard(extra: options.allowedHosts))
+    router.add(
+      middleware: SignInMiddleware(
+        gatekeeper: gatekeeper,
+        cookie: "davy-session",
+        publicPaths: Set(files.paths + Self.pages + ["/healthz", "/readyz"])
+      )
+    )
     let zone =
       [options.timeZone, station.catalog.enterprises.first?.timeZone, "Asia/Shanghai"]
       .lazy.compactMap(\.self).compactMap(TimeZone.init(identifier:)).first ?? .gmt
@@ -105,7 +116,13 @@ public struct ConsoleServer: Service {
       zone: zone,
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
-    let stream = AlarmStream(station: station, tail: tail, counters: counters, options: options)
+    let stream = AlarmStream(
+      station: station,
+      tail: tail,
+      gatekeeper: gatekeeper,
+      counters: counters,
+      options: options
+    )
 
     route("/api/v1/alarms/standing", in: router, get: alarms.standing)
     route("/api/v1/alarms/stream", in: router, get: stream.respond)

@@ -1,17 +1,6 @@
 import HTTPTypes
 import Hummingbird
 
-/// A request's context; carries the size limit.
-struct ConsoleContext: RequestContext {
-  var coreContext: CoreRequestContextStorage
-
-  init(source: ApplicationRequestContextSource) {
-    coreContext = CoreRequestContextStorage(source: source)
-  }
-
-  var maxUploadSize: Int { 16_384 }
-}
-
 /// Adds the headers that keep the pages to themselves, to every answer.
 struct SecurityHeaders: RouterMiddleware {
   typealias Context = ConsoleContext

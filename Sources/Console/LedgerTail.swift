@@ -30,7 +30,13 @@ final class LedgerTail: Service {
   private struct Announcement: Sendable {
     var number: UInt64
     var body: [UInt8]
-    var frame: ByteBuffer
+    var frame: Frame
+  }
+
+  /// A finished frame and whose it is.
+  private struct Frame: Sendable {
+    var enterprise: String
+    var bytes: ByteBuffer
   }
 
   private struct Waiter {
@@ -43,7 +49,7 @@ final class LedgerTail: Service {
     /// Sequence of the entry before `frames[0]`.
     var base: Int64 = 0
     /// One place an entry; nil for entries that are no alarm's.
-    var frames: [ByteBuffer?] = []
+    var frames: [Frame?] = []
     /// Announced and not yet seen in the ledger, oldest first.
     var announcements: [Announcement] = []
     var newestAnnouncement: UInt64 = 0
@@ -114,14 +120,19 @@ final class LedgerTail: Service {
     state.withLock { $0.ended.contains(stream) }
   }
 
-  /// What comes after a cursor, at most `limit` entries.
-  func next(after cursor: StreamCursor, limit: Int = 512) -> Next {
+  /// What a scope includes of what comes after a cursor, at most `limit` entries.
+  ///
+  /// The cursor passes what the scope does not include, so that it stays a place in the whole ledger.
+  func next(after cursor: StreamCursor, in scope: LedgerScope, limit: Int = 512) -> Next {
     state.withLock { state in
       guard state.isReady else { return .nothing }
       var frames: [ByteBuffer] = []
       var reached = cursor
-      for announcement in state.announcements where announcement.number > cursor.unrecorded {
-        frames.append(announcement.frame)
+      for announcement in state.announcements
+      where announcement.number > cursor.unrecorded
+        && scope.includes(enterprise: announcement.frame.enterprise)
+      {
+        frames.append(announcement.frame.bytes)
       }
       // Those that are recorded by now are told by their entries; a reader must not wait for them.
       reached.unrecorded = state.newestAnnouncement
@@ -129,7 +140,8 @@ final class LedgerTail: Service {
       let start = Int(cursor.ledger - state.base)
       let end = min(state.frames.count, start + limit)
       if start < end {
-        frames.append(contentsOf: state.frames[start..<end].compactMap(\.self))
+        for case let frame? in state.frames[start..<end]
+        where scope.includes(enterprise: frame.enterprise) { frames.append(frame.bytes) }
         reached.ledger = state.base + Int64(end)
       }
       return reached == cursor ? .nothing : .frames(frames, reached)
@@ -211,12 +223,17 @@ final class LedgerTail: Service {
   }
 
   private func publish(_ entries: [LedgerEntry]) {
-    var frames: [ByteBuffer?] = []
+    var frames: [Frame?] = []
     frames.reserveCapacity(entries.count)
     var recorded: Set<[UInt8]> = []
     for entry in entries {
       if entry.isAlarmStep, let body = entry.body {
-        frames.append(StreamFrame.alarm(entry))
+        frames.append(
+          Frame(
+            enterprise: LedgerScope.enterprise(ofPath: entry.subject),
+            bytes: StreamFrame.alarm(entry)
+          )
+        )
         recorded.insert(body)
       } else {
         frames.append(nil)
@@ -248,7 +265,10 @@ final class LedgerTail: Service {
           Announcement(
             number: announcement.number,
             body: announcement.body,
-            frame: StreamFrame.unrecorded(announcement)
+            frame: Frame(
+              enterprise: Self.enterprise(of: announcement),
+              bytes: StreamFrame.unrecorded(announcement)
+            )
           )
         )
         state.newestAnnouncement = announcement.number
@@ -257,6 +277,12 @@ final class LedgerTail: Service {
       if surplus > 0 { state.announcements.removeFirst(surplus) }
     }
     wakeReaders()
+  }
+
+  /// Whose an announcement is; nobody's when its body cannot be read, and then only unlimited scopes are told.
+  private static func enterprise(of announcement: UnrecordedAnnouncement) -> String {
+    guard let body = try? AlarmBody(decoding: announcement.body) else { return "" }
+    return LedgerScope.enterprise(ofPath: body.point)
   }
 
   private func wakeReaders() {

@@ -65,12 +65,11 @@ struct StandingAlarms: Sendable {
   var alarms: [AlarmView]
 
   /// Reads both, and again if something was written in between.
-  init(station: any StationAccess) throws {
-    let ledger = station.ledger
-    var before = try ledger.head.sequence
+  init(_ ledger: ScopedLedger) throws {
+    var before = try ledger.head
     alarms = try ledger.standingAlarms()
     for _ in 0..<3 {
-      let after = try ledger.head.sequence
+      let after = try ledger.head
       if after == before { break }
       before = after
       alarms = try ledger.standingAlarms()
@@ -90,6 +89,24 @@ struct StandingAlarms: Sendable {
 }
 
 extension [UInt8] {
+  /// The bytes that lower-case hexadecimal digits stand for; nil for anything else.
+  init?(hexadecimal text: some StringProtocol) {
+    func digit(_ byte: UInt8) -> UInt8? {
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+      default: nil
+      }
+    }
+    let digits = text.utf8.map(digit)
+    guard digits.count.isMultiple(of: 2) else { return nil }
+    self = []
+    for start in stride(from: 0, to: digits.count, by: 2) {
+      guard let high = digits[start], let low = digits[start + 1] else { return nil }
+      append(high << 4 | low)
+    }
+  }
+
   /// The bytes as lower-case hexadecimal digits.
   var hexadecimal: String {
     let digits = Array("0123456789abcdef".utf8)

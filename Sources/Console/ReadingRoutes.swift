@@ -1,5 +1,6 @@
 import DeviceCatalog
 import HTTPTypes
+import HazardLedger
 import Hummingbird
 import Station
 import Telemetry
@@ -11,10 +12,20 @@ struct ReadingRoutes: Sendable {
   /// `GET /api/v1/readings/latest`.
   func latest(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
-    let readings = station.latestReadings()
+    let catalog = station.catalog
+    let scope = try context.scope
+    var readings = station.latestReadings()
+    if scope != .everything {
+      for row in readings.indices {
+        let isOwn =
+          row < catalog.channels.count
+          && scope.includes(enterprise: catalog.channels[row].enterprise)
+        if !isOwn { readings[row] = nil }
+      }
+    }
     return Response(
       json: JSONWriter.object { writer in
-        writer.member("catalog", station.catalog.version)
+        writer.member("catalog", catalog.version)
         writer.key("readings")
         writer.array(readings) { writer, reading in
           guard let reading else { return writer.null() }
@@ -38,11 +49,13 @@ struct ReadingRoutes: Sendable {
     }
     guard from < to else { throw Problem.parameter("to", "must be later than from") }
     let buckets = Int(try request.integer("buckets", in: 1...5_000) ?? 800)
+    let unknown = Problem(.notFound, "unknown-point", "the catalog has no point \(point)")
+    try context.requireInScope(path: point, else: unknown)
     let trend: [TrendBucket]
     do {
       trend = try await station.trend(point: point, from: from, to: to, buckets: buckets)
-    } catch TrendError.unknownPoint(let name) {
-      throw Problem(.notFound, "unknown-point", "the catalog has no point \(name)")
+    } catch TrendError.unknownPoint {
+      throw unknown
     } catch TrendError.unreadable(let reason) {
       throw Problem(.serviceUnavailable, "journal-unreadable", reason, retryAfter: 5)
     }

@@ -182,7 +182,7 @@ public struct AlarmFilter: Hashable, Sendable {
   public var states: Set<AlarmBody.State>
   /// Only at least this urgent.
   public var minimumPriority: Int?
-  /// Only at these points or below them, by path; how a caller is held to an area or enterprise.
+  /// Only at these points or below them, by path.
   public var pointPaths: [String]
   /// Only of this rule id.
   public var rule: String?
@@ -190,6 +190,8 @@ public struct AlarmFilter: Hashable, Sendable {
   public var onsetFrom: Timestamp?
   /// Only with an onset before this time.
   public var onsetBefore: Timestamp?
+  /// Only of these enterprises: how a caller is held to its scope, whatever else it asks for.
+  public var scope: LedgerScope
 
   /// Makes a filter.
   public init(
@@ -199,7 +201,8 @@ public struct AlarmFilter: Hashable, Sendable {
     pointPaths: [String] = [],
     rule: String? = nil,
     onsetFrom: Timestamp? = nil,
-    onsetBefore: Timestamp? = nil
+    onsetBefore: Timestamp? = nil,
+    scope: LedgerScope = .everything
   ) {
     self.standingOnly = standingOnly
     self.states = states
@@ -208,6 +211,7 @@ public struct AlarmFilter: Hashable, Sendable {
     self.rule = rule
     self.onsetFrom = onsetFrom
     self.onsetBefore = onsetBefore
+    self.scope = scope
   }
 }
 

@@ -34,6 +34,13 @@ public protocol LedgerStore: AnyObject, Sendable {
   /// Entries behind a cursor, in order.
   func entries(after sequence: Int64, limit: Int) throws(LedgerError) -> [LedgerEntry]
 
+  /// Entries behind a cursor that belong to one of the enterprises, in order.
+  func entries(
+    ofEnterprises ids: Set<String>,
+    after sequence: Int64,
+    limit: Int
+  ) throws(LedgerError) -> [LedgerEntry]
+
   /// Entries of one alarm, hazard or other thing behind a cursor, in order.
   func entries(
     of subject: String,

@@ -132,6 +132,10 @@ extension AlarmFilter {
       conditions.append(condition)
       arguments += StatementArguments(values)
     }
+    if case .enterprises(let ids) = scope {
+      let marks = repeatElement("?", count: ids.count).joined(separator: ", ")
+      add("substr(point, 1, instr(point, '/') - 1) IN (\(marks))", ids.sorted())
+    }
     if standingOnly { conditions.append("state <> 'normal'") }
     if !states.isEmpty {
       let marks = repeatElement("?", count: states.count).joined(separator: ", ")

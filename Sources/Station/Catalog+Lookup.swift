@@ -32,6 +32,11 @@ extension Catalog {
     }
   }
 
+  /// The enterprise that a topic belongs to; nil where no route says.
+  public func enterprise(ofTopic topic: String) -> String? {
+    owner(ofTopic: Array(topic.utf8)).map { String($0.prefix { $0 != "/" }) }
+  }
+
   /// The `enterprise/gateway` that a topic belongs to, by the first route that fits; nil where none does or the
   /// topic does not say.
   func owner(ofTopic topic: [UInt8]) -> String? {

@@ -59,6 +59,7 @@ struct Serve: AsyncParsableCommand {
     }
     let console = try ConsoleServer(
       station: station,
+      access: .openToThisMachine,
       options: ConsoleOptions(host: service.httpHost, port: service.httpPort, vendor: vendor),
       logger: logger
     ) { port in

@@ -13,12 +13,13 @@ struct ImportTableTests {
     "Journal": ["CZstd"],
     "HazardLedger": ["Telemetry"],
     "MQTTTransport": ["CMosquitto"],
+    "Accounts": [],
     "Callout": ["HazardLedger"],
     "Station": [
       "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
       "MQTTTransport",
     ],
-    "Console": ["Station", "HazardLedger", "DeviceCatalog", "Telemetry"],
+    "Console": ["Accounts", "Station", "HazardLedger", "DeviceCatalog", "Telemetry"],
     "Simulation": [
       "Station", "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal",
       "HazardLedger",

@@ -308,7 +308,11 @@ import Testing
     var options = ConsoleOptions()
     options.host = host
     #expect(throws: ConsoleError.notLoopback(host)) {
-      _ = try ConsoleServer(station: try FakeStation(), options: options)
+      _ = try ConsoleServer(
+        station: try FakeStation(),
+        access: .openToThisMachine,
+        options: options
+      )
     }
   }
 }

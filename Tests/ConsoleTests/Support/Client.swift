@@ -1,3 +1,4 @@
+import Accounts
 import Console
 import Foundation
 import HTTPTypes
@@ -10,11 +11,16 @@ import Testing
 /// Drives the console's routes without a socket.
 func test(
   _ station: any StationAccess,
+  access: ConsoleAccess = .openToThisMachine,
   _ body: @escaping @Sendable (any TestClientProtocol) async throws -> Void
 ) async throws {
   var logger = Logger(label: "test.console")
   logger.logLevel = .critical
-  let server = try ConsoleServer(station: station, logger: logger)
+  let server = try ConsoleServer(
+    station: station,
+    access: access,
+    logger: logger
+  )
   try await server.application.test(.router) { client in try await body(client) }
 }
 

@@ -9,6 +9,7 @@ import Station
 @discardableResult
 func withConsole(
   _ station: any StationAccess,
+  access: ConsoleAccess = .openToThisMachine,
   _ change: (inout ConsoleOptions) -> Void = { _ in },
   body: @escaping @Sendable (Int) async throws -> Void
 ) async throws -> Duration {
@@ -18,7 +19,12 @@ func withConsole(
   var logger = Logger(label: "test.console")
   logger.logLevel = .critical
   let (ports, portFound) = AsyncStream.makeStream(of: Int.self)
-  let server = try ConsoleServer(station: station, options: options, logger: logger) { port in
+  let server = try ConsoleServer(
+    station: station,
+    access: access,
+    options: options,
+    logger: logger
+  ) { port in
     portFound.yield(port)
   }
   let group = ServiceGroup(configuration: .init(services: [server], logger: logger))

@@ -1,0 +1,132 @@
+import Accounts
+import DeviceCatalog
+import HTTPTypes
+import HazardLedger
+import Hummingbird
+import Synchronization
+
+/// Who a request comes from, and what of this station that comes to.
+struct Caller: Sendable {
+  var principal: Principal
+  /// The principal's scope under the catalog in force: hand it to every query.
+  var scope: LedgerScope
+  /// What it showed, to be shown again by what lasts longer than a request.
+  var credential: Credential = .none
+}
+
+/// A request's context: who calls, from where, and the size limit of a body.
+///
+/// Routes below `/api/` are reached by signed-in callers only, so ``principal`` and ``scope`` can be relied on there:
+///
+///     try context.require(.county, .sector)
+///     guard try context.scope.includes(path: point) else { throw Problem.unknown(point) }
+struct ConsoleContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  /// Who calls; nil before sign-in.
+  var caller: Caller?
+  /// Address of the other end; nil where there is no socket.
+  let address: String?
+  /// True where there are no accounts and people name themselves.
+  var isOpen = false
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = CoreRequestContextStorage(source: source)
+    address = source.channel.remoteAddress?.ipAddress
+  }
+
+  var maxUploadSize: Int { 16_384 }
+
+  /// Who calls.
+  ///
+  /// - Throws: a problem 401 when nobody has signed in.
+  var principal: Principal { get throws { try signedIn.principal } }
+
+  /// Which enterprises' rows the caller may see.
+  ///
+  /// - Throws: a problem 401 when nobody has signed in.
+  var scope: LedgerScope { get throws { try signedIn.scope } }
+
+  /// Ends the request with 403 unless the caller has one of the roles.
+  func require(_ roles: Role...) throws { try require(Set(roles)) }
+
+  /// Ends the request with 403 unless the caller has one of the roles.
+  func require(_ roles: Set<Role>) throws {
+    let principal = try principal
+    guard principal.roles.isDisjoint(with: roles) else { return }
+    let names = roles.map(\.rawValue).sorted().joined(separator: ", ")
+    throw Problem(.forbidden, "role", "this needs one of the roles \(names)")
+  }
+
+  /// Ends the request as if the thing were not there when a path lies outside the caller's scope, so that a stranger
+  /// cannot even learn that it exists.
+  func requireInScope(path: String, else problem: Problem) throws {
+    guard try scope.includes(path: path) else { throw problem }
+  }
+
+  /// Who acts, as the ledger will name it: the signed-in account.
+  ///
+  /// - Parameter name: what the request says; only a console without accounts goes by it. With accounts it may be left
+  ///   out, or must be the account's own id or name: nobody signs for somebody else.
+  func actor(named name: String?) throws -> String {
+    let principal = try principal
+    guard let name, !name.isEmpty else { return principal.subject }
+    if isOpen { return name }
+    guard name == principal.subject || name == principal.displayName else {
+      throw Problem(
+        .forbidden,
+        "actor",
+        "actor: you are signed in as \(principal.displayName) and cannot act for \(name)"
+      )
+    }
+    return principal.subject
+  }
+
+  private var signedIn: Caller {
+    get throws {
+      guard let caller else { throw Problem.signIn }
+      return caller
+    }
+  }
+}
+
+extension Problem {
+  /// Nobody has signed in.
+  static let signIn = Problem(
+    .unauthorized,
+    "sign-in",
+    "sign in first: POST /api/v1/session, or send a token or an API key as Authorization: Bearer"
+  )
+}
+
+/// Finds out what a principal's scope comes to under a catalog; remembered, because every request asks.
+final class ScopeResolver: Sendable {
+  private struct Known {
+    var catalog = ""
+    var scopes: [Scope: LedgerScope] = [:]
+  }
+
+  /// Scopes remembered; there are as many as there are different accounts, so it is seldom reached.
+  private static let capacity = 10_000
+  private let known = Mutex(Known())
+
+  func resolve(_ scope: Scope, in catalog: @autoclosure () -> Catalog, version: String)
+    -> LedgerScope
+  {
+    if scope.isEverywhere { return .everything }
+    let remembered = known.withLock { known in
+      known.catalog == version ? known.scopes[scope] : nil
+    }
+    if let remembered { return remembered }
+    // Enterprises named by id count also when the catalog no longer holds them: the ledger still does.
+    let ids = catalog().enterprises
+      .filter { scope.includes(enterprise: $0.id, area: $0.administrativeCode) }.map(\.id)
+    let resolved = LedgerScope.enterprises(scope.enterprises.union(ids))
+    known.withLock { known in
+      if known.catalog != version || known.scopes.count >= Self.capacity {
+        known = Known(catalog: version)
+      }
+      known.scopes[scope] = resolved
+    }
+    return resolved
+  }
+}
