@@ -85,6 +85,7 @@ public final class AccountService: Sendable {
   ///   - path: the file; only its owner may read it.
   ///   - station: name of the station, the issuer of its tokens.
   ///   - options: limits.
+  /// - Throws: why the store cannot be used.
   public init(
     path: String,
     station: String,
@@ -233,8 +234,7 @@ public final class AccountService: Sendable {
 
   /// Sets a person's own password and ends the account's other sessions and all its tokens.
   ///
-  /// - Parameters:
-  ///   - old: the password so far; not needed while the account has none, or shortly after a one-time link.
+  /// The password so far (`old`) is not needed while the account has none, or shortly after a one-time link.
   public func setPassword(
     of id: String,
     old: String?,

@@ -195,7 +195,9 @@ struct ActRoutes: Sendable {
 }
 
 extension OperatorAct.Kind {
-  /// Who may do it. What silences an alarm is not for the enterprise that it warns of, unless by its operators.
+  /// Who may do it.
+  ///
+  /// What silences an alarm is not for the enterprise that it warns of, unless by its operators.
   var roles: Set<Role> {
     switch self {
     case .acknowledge, .reset: [.operator, .dutyOfficer, .enterprise, .county, .sector, .city]

@@ -65,8 +65,8 @@ struct ConsoleContext: RequestContext {
 
   /// Who acts, as the ledger will name it: the signed-in account.
   ///
-  /// - Parameter name: what the request says; only a console without accounts goes by it. With accounts it may be left
-  ///   out, or must be the account's own id or name: nobody signs for somebody else.
+  /// Only a console without accounts goes by the name that the request gives. With accounts it may be left out, or must
+  /// be the account's own id or name: nobody signs for somebody else.
   func actor(named name: String?) throws -> String {
     let principal = try principal
     guard let name, !name.isEmpty else { return principal.subject }
