@@ -137,6 +137,7 @@ let package = Package(
       name: "StationTests",
       dependencies: [
         "Station", "Simulation", "DeviceCatalog", "Journal", "HazardLedger", "Telemetry",
+        "PayloadDecoding",
         .product(name: "Logging", package: "swift-log"),
       ]
     ),

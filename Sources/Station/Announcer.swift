@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 public import HazardLedger
 public import Logging
+public import PayloadDecoding
 import Synchronization
 import Telemetry
 
@@ -17,6 +18,10 @@ public protocol AlarmPublishing: AnyObject, Sendable {
   func publish(topic: String, payload: [UInt8], token: Int64) -> Bool
   /// Tokens of the messages that the broker has acknowledged since the last call.
   func takeConfirmed() -> [Int64]
+  /// Queues a reply or a word to a gateway, at its own quality of service and never retained; nobody asks after it.
+  ///
+  /// - Returns: false when the queue is full, and then nothing was queued.
+  func send(_ message: OutgoingMessage) -> Bool
 }
 
 /// Publishes every alarm entry of the ledger, in order, at least once.
@@ -172,6 +177,11 @@ public final class Announcer: Sendable {
     }
   }
 
+  /// Hands messages over that nobody asks after; gives how many found room.
+  func send(_ messages: [OutgoingMessage]) -> Int {
+    messages.count { publisher.send($0) }
+  }
+
   /// Takes in confirmations once more and keeps the cursor.
   func finish() {
     settle()
@@ -240,13 +250,13 @@ public struct AlarmMessage: Sendable {
     self.init(body: body, adding: ["recorded": .bool(false)])
   }
 
-  private init?(body: [UInt8], adding members: [String: JSONValue]) {
-    guard let value = try? JSONValue(parsing: body), var all = value.members,
+  private init?(body: [UInt8], adding members: [String: HazardLedger.JSONValue]) {
+    guard let value = try? HazardLedger.JSONValue(parsing: body), var all = value.members,
       let point = all["point"]?.text
     else { return nil }
     all.merge(members) { _, new in new }
     topic = "davy/v1/alarms/" + point.filter { $0 != "+" && $0 != "#" }
-    payload = JSONValue.object(all).canonicalBytes()
+    payload = HazardLedger.JSONValue.object(all).canonicalBytes()
   }
 }
 

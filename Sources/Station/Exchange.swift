@@ -1,5 +1,6 @@
 import Foundation
-import HazardLedger
+package import HazardLedger
+package import PayloadDecoding
 import Synchronization
 import Telemetry
 
@@ -31,6 +32,10 @@ public final class Exchange: Sendable {
     var waitingDrafts = 0
     var unrecorded: [UnrecordedAnnouncement] = []
     var lastUnrecorded: UInt64 = 0
+    /// What is to be sent once the journal covers it, oldest first.
+    var outgoing: [(position: UInt64, messages: [OutgoingMessage], rejects: [RejectTally])] = []
+    var outgoingCount = 0
+    var outgoingDropped: UInt64 = 0
     var readers: [UInt64: Reader] = [:]
     var nextReader: UInt64 = 1
     var acts: [UInt64: ActTicket] = [:]
@@ -43,6 +48,8 @@ public final class Exchange: Sendable {
   private let condition = NSCondition()
   /// How many unrecorded announcements are kept for readers that come late.
   private static let unrecordedLimit = 10_000
+  /// How many replies and refusals wait to be sent before the newest are dropped.
+  private static let outgoingLimit = 10_000
 
   /// Makes an exchange over what the stores hold at the start.
   public init(durable: UInt64, position: UInt64, head: Int64) {
@@ -97,11 +104,45 @@ public final class Exchange: Sendable {
 
   /// Takes in what the core put out at monotonic time `now` (milliseconds).
   public func enqueue(_ output: CoreOutput, at now: Int64) {
-    state.withLock {
-      $0.waiting.append(Waiting(output: output, since: now))
-      $0.waitingDrafts += output.drafts.count
+    state.withLock { state in
+      state.waiting.append(Waiting(output: output, since: now))
+      state.waitingDrafts += output.drafts.count
+      let count = output.replies.count + output.rejects.count
+      guard count > 0 else { return }
+      guard state.outgoingCount + count <= Self.outgoingLimit else {
+        state.outgoingDropped += UInt64(count)
+        return
+      }
+      state.outgoing.append((output.position, output.replies, output.rejects))
+      state.outgoingCount += count
     }
     signal()
+  }
+
+  // MARK: - Replies and feedback
+
+  /// Whether ``takeOutgoing()`` would give something.
+  var hasOutgoing: Bool {
+    state.withLock { state in
+      state.outgoing.first.map { $0.position <= state.durable } ?? false
+    }
+  }
+
+  /// How many replies and refusals found no room since the start.
+  package var outgoingDropped: UInt64 { state.withLock { $0.outgoingDropped } }
+
+  /// The replies that may go out now, and the refusals that their senders may be told of.
+  ///
+  /// They wait for the journal, because an answer of a format says that the data are kept.
+  package func takeOutgoing() -> (messages: [OutgoingMessage], rejects: [RejectTally]) {
+    state.withLock { state in
+      let ready = state.outgoing.prefix { $0.position <= state.durable }
+      guard !ready.isEmpty else { return ([], []) }
+      let result = (ready.flatMap(\.messages), ready.flatMap(\.rejects))
+      state.outgoing.removeFirst(ready.count)
+      state.outgoingCount -= result.0.count + result.1.count
+      return result
+    }
   }
 
   /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay

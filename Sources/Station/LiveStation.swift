@@ -153,6 +153,7 @@ public final class LiveStation: StationAccess {
 
   private func announce(_ announcer: Announcer?) {
     let exchange = stages.exchange
+    var feedback = FeedbackWriter()
     while !exchange.isStopping {
       let overdue = exchange.announceOverdue(
         at: clocks.monotonic(),
@@ -168,12 +169,31 @@ public final class LiveStation: StationAccess {
       let sent = announcer?.work(unrecorded: overdue, exchange: exchange, ledger: ledger) ?? 0
       stages.counters.published.add(UInt64(sent), ordering: .relaxed)
       if let faults = announcer?.faults { stages.counters.announcer.withLock { $0 = faults } }
-      if sent == 0 {
+      let answered = answer(announcer, &feedback)
+      if sent == 0, !answered {
         let head = exchange.head
-        exchange.wait(milliseconds: 20) { exchange.head == head && !exchange.isStopping }
+        exchange.wait(milliseconds: 20) {
+          exchange.head == head && !exchange.hasOutgoing && !exchange.isStopping
+        }
       }
     }
     announcer?.finish()
+  }
+
+  /// Sends replies of the formats and tells gateways what was refused; false when there was nothing.
+  private func answer(_ announcer: Announcer?, _ feedback: inout FeedbackWriter) -> Bool {
+    let outgoing = stages.exchange.takeOutgoing()
+    guard !outgoing.messages.isEmpty || !outgoing.rejects.isEmpty else { return false }
+    guard let announcer else { return true }
+    let counters = stages.counters
+    counters.addReplies(announcer.send(outgoing.messages), of: outgoing.messages.count)
+    let words = feedback.messages(
+      for: outgoing.rejects,
+      catalog: catalog,
+      at: clocks.monotonic()
+    )
+    counters.addFeedback(announcer.send(words), of: words.count, heldBack: feedback.heldBack)
+    return true
   }
 
   private func pause() {

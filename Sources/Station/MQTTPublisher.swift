@@ -1,5 +1,6 @@
 public import Logging
 public import MQTTTransport
+public import PayloadDecoding
 import Synchronization
 
 /// The broker as the place where alarms go.
@@ -38,6 +39,16 @@ public final class MQTTPublisher: AlarmPublishing {
       topic: topic,
       payload: payload,
       qos: .atLeastOnce
+    )
+    return client.publish(publication) == .queued
+  }
+
+  /// Queues a reply or a word to a gateway; false when the queue is full.
+  public func send(_ message: OutgoingMessage) -> Bool {
+    let publication = Publication(
+      topic: String(decoding: message.topic, as: UTF8.self),
+      payload: message.payload,
+      qos: QoS(rawValue: message.qos) ?? .atLeastOnce
     )
     return client.publish(publication) == .queued
   }

@@ -13,6 +13,11 @@ public final class StationCounters: Sendable {
   let published = Atomic<UInt64>(0)
   let unrecorded = Atomic<UInt64>(0)
   let announcer = Mutex(Announcer.Faults())
+  let replies = Atomic<UInt64>(0)
+  let feedback = Atomic<UInt64>(0)
+  let feedbackHeldBack = Atomic<UInt64>(0)
+  /// Replies and words to gateways that the publisher had no room for.
+  let outgoingDropped = Atomic<UInt64>(0)
   private let messages = Atomic<UInt64>(0)
   private let lastMessage = Atomic<Int64>(.min)
   private let deadlineMilliseconds = Atomic<Int64>(.max)
@@ -32,6 +37,19 @@ public final class StationCounters: Sendable {
   func received(_ count: Int, at time: Int64) {
     messages.add(UInt64(count), ordering: .relaxed)
     lastMessage.store(time, ordering: .relaxed)
+  }
+
+  /// Counts replies handed to the publisher, and those it had no room for.
+  func addReplies(_ sent: Int, of all: Int) {
+    replies.add(UInt64(sent), ordering: .relaxed)
+    outgoingDropped.add(UInt64(all - sent), ordering: .relaxed)
+  }
+
+  /// Counts words to gateways; `heldBack` is how many refusals the rate limit has kept from being told so far.
+  func addFeedback(_ sent: Int, of all: Int, heldBack: UInt64) {
+    feedback.add(UInt64(sent), ordering: .relaxed)
+    outgoingDropped.add(UInt64(all - sent), ordering: .relaxed)
+    feedbackHeldBack.store(heldBack, ordering: .relaxed)
   }
 
   func set(_ report: LinkReport) {

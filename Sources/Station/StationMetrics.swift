@@ -84,6 +84,26 @@ struct StationMetrics {
       "Times the announcement cursor could not be kept.",
       announcer.cursorWrites
     )
+    counter(
+      "davy_reply_published_total",
+      "Replies of formats (rebirth requests, HJ 212 answers) handed to the MQTT publisher.",
+      counters.replies.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_feedback_published_total",
+      "Refusals told to gateways on their feedback topics.",
+      counters.feedback.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_feedback_held_back_total",
+      "Refusals that the rate limit of the feedback topics kept from being told.",
+      counters.feedbackHeldBack.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_reply_dropped_total",
+      "Replies and words to gateways that found no room.",
+      counters.outgoingDropped.load(ordering: .relaxed) + exchange.outgoingDropped
+    )
     if let last = status.lastMessage {
       head(
         "davy_ingest_last_message_timestamp_seconds",

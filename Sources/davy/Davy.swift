@@ -15,12 +15,13 @@ struct Davy: AsyncParsableCommand {
         davy decode config/service.yaml ...   show what one payload becomes
         davy serve config/service.yaml        run a station
         davy replay DATA/journal              run a recording through the same pipeline
+        davy simulate FOLDER                  publish a fleet of every family in every format
         davy verify DATA                      prove that journal and ledger are whole
       """,
     version: "davy 0.1.0",
     subcommands: [
       Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-      ScoreCommand.self,
+      ScoreCommand.self, Simulate.self,
     ]
   )
 }

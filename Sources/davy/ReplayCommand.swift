@@ -110,9 +110,7 @@ struct ReplayPublisher {
 
   init(recording: Recording, broker: String, speed: String) throws {
     self.recording = recording
-    guard let colon = broker.lastIndex(of: ":"),
-      let port = UInt16(broker[broker.index(after: colon)...])
-    else { throw ValidationError("'\(broker)' is not HOST:PORT") }
+    let address = try BrokerAddress(broker)
     if speed == "max" {
       self.speed = nil
     } else {
@@ -124,8 +122,8 @@ struct ReplayPublisher {
     let settled = settled
     client = try PublishClient(
       options: MQTTOptions(
-        host: String(broker[..<colon]),
-        port: port,
+        host: address.host,
+        port: address.port,
         clientID: "davy-replay-\(ProcessInfo.processInfo.processIdentifier)"
       ),
       queueLimit: 2 * Self.window
@@ -176,21 +174,4 @@ struct ReplayPublisher {
       }
     }
   }
-}
-
-/// How many publications the broker has settled.
-private final class SettledCount: Sendable {
-  private let counts = Mutex((confirmed: 0, refused: 0))
-
-  func add(_ outcome: PublishOutcome) {
-    counts.withLock { counts in
-      switch outcome {
-      case .confirmed: counts.confirmed += 1
-      case .refused: counts.refused += 1
-      }
-    }
-  }
-
-  var count: Int { counts.withLock { $0.confirmed + $0.refused } }
-  var refused: Int { counts.withLock { $0.refused } }
 }

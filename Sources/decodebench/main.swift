@@ -4,7 +4,7 @@ import Telemetry
 
 // Cost of decoding, by format, in CPU time of this thread.
 //
-//   decodebench run [--messages N] [--rounds N]   one JSON object a line, the median of the rounds
+//   decodebench run [--messages N] [--rounds N] [--only NAME]   one JSON object a line, the median of the rounds
 //   decodebench write DIRECTORY [--messages N]    the JSON payloads, one a line, for other parsers
 
 /// CPU time of this thread, nanoseconds.
@@ -25,6 +25,8 @@ func template(_ text: String) -> TopicTemplate {
 var messages = 10_000
 var rounds = 5
 var directory: String?
+/// The one workload to run; all when empty.
+var only = ""
 var arguments = Array(CommandLine.arguments.dropFirst())
 if arguments.first == "run" || arguments.first == "write" {
   let isWrite = arguments.removeFirst() == "write"
@@ -34,12 +36,15 @@ if arguments.first == "run" || arguments.first == "write" {
     switch arguments[0] {
     case "--messages" where value > 0: messages = value
     case "--rounds" where value > 0: rounds = value
+    case "--only": only = arguments[1]
     default: fatalError("unknown argument \(arguments[0]) \(arguments[1])")
     }
     arguments.removeFirst(2)
   }
 } else {
-  print("usage: decodebench run [--messages N] [--rounds N] | write DIRECTORY [--messages N]")
+  print(
+    "usage: decodebench run [--messages N] [--rounds N] [--only NAME] | write DIRECTORY [--messages N]"
+  )
   exit(2)
 }
 
@@ -286,7 +291,8 @@ let workloads = [
 let received = Timestamp(milliseconds: Int64(time) + 1_000)
 
 /// The JSON parser alone.
-for (name, payloads) in [("davy-json flat", flat), ("davy-json 50 readings", batches)] {
+for (name, payloads) in [("davy-json flat", flat), ("davy-json 50 readings", batches)]
+where only.isEmpty || only == name {
   var decoder = Decoder(plan: plan)
   var costs: [Int] = []
   for _ in 0...rounds {
@@ -316,7 +322,7 @@ nonisolated func report(
   )
 }
 
-for workload in workloads {
+for workload in workloads where only.isEmpty || only == workload.name {
   var decoder = Decoder(plan: plan)
   var batch = ReadingBatch(received: received)
   var notes: [DecodingNote] = []
