@@ -18,6 +18,8 @@ let package = Package(
   products: [.executable(name: "davy", targets: ["davy"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -39,6 +41,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Telemetry"),
     .systemLibrary(name: "CPrefetch"),
+    .systemLibrary(name: "CTimex"),
     .target(name: "AlarmEngine", dependencies: ["Telemetry", "CPrefetch"]),
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .executableTarget(name: "decodebench", dependencies: ["PayloadDecoding", "Telemetry"]),
@@ -92,7 +95,9 @@ let package = Package(
       name: "Station",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
-        "MQTTTransport", .product(name: "Logging", package: "swift-log"),
+        "MQTTTransport", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ]
     ),
     .target(
@@ -124,11 +129,13 @@ let package = Package(
       name: "davy",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
-        "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation",
+        "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation", "CTimex",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftCSV", package: "SwiftCSV"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "SwiftASN1", package: "swift-asn1"),
+        .product(name: "X509", package: "swift-certificates"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]
     ),

@@ -255,6 +255,24 @@ public final class IntakeClient: @unchecked Sendable {
 
   // MARK: Subscribing
 
+  /// Sets what is subscribed to from now on, from any thread; a standing connection asks for it at once.
+  ///
+  /// Nothing is unsubscribed: what a filter that is gone still brings is somebody's reading, and whoever evaluates it
+  /// says that it has no place any more.
+  ///
+  /// - Throws: ``MQTTOptionsError`` when a filter is not valid; nothing has changed then.
+  public func subscribe(to subscriptions: [Subscription]) throws(MQTTOptionsError) {
+    var options = gate.withLock { _ in link.options }
+    options.subscriptions = subscriptions
+    try options.validate()
+    gate.withLock { _ in
+      guard link.options.subscriptions != subscriptions else { return }
+      link.options.subscriptions = subscriptions
+      hasSubscribed = false
+      nextSubscribe = 0
+    }
+  }
+
   /// Asks for all subscriptions, or, once they were answered, again for those refused.
   private func subscribe(on connection: Connection, now: Int64) throws(LinkFailure) {
     var wanted = link.options.subscriptions

@@ -11,7 +11,7 @@ final class Link {
     case stopped
   }
 
-  let options: MQTTOptions
+  var options: MQTTOptions
   private let cleanStart: Bool
   private let logger: Logger
   private let observer: (@Sendable (LinkState) -> Void)?

@@ -17,6 +17,7 @@ public final class FaultyDisk: Sendable {
     var refuseOneIn = 0
     var loseAnswerOneIn = 0
     var isDead = false
+    var refusesReads = false
     var faults = 0
   }
 
@@ -35,6 +36,11 @@ public final class FaultyDisk: Sendable {
       $0.isDead = isDead
     }
   }
+
+  /// Sets whether the ledger's entries can be read.
+  public func set(refusesReads: Bool) { state.withLock { $0.refusesReads = refusesReads } }
+
+  var refusesReads: Bool { state.withLock { $0.refusesReads } }
 
   /// How many commits have failed.
   public var faults: Int { state.withLock { $0.faults } }
@@ -138,9 +144,10 @@ public final class FaultyLedger: LedgerStore {
   public var position: UInt64 { get throws(LedgerError) { try store.position } }
   /// As the store's.
   public var head: (sequence: Int64, hash: [UInt8]) { get throws(LedgerError) { try store.head } }
-  /// As the store's.
+  /// As the store's, unless the disk refuses reads.
   public func entries(after sequence: Int64, limit: Int) throws(LedgerError) -> [LedgerEntry] {
-    try store.entries(after: sequence, limit: limit)
+    if disk.refusesReads { throw .inputOutput(path: "simulated", detail: "refused") }
+    return try store.entries(after: sequence, limit: limit)
   }
   /// As the store's.
   public func entries(

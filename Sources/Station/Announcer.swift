@@ -110,7 +110,7 @@ public final class Announcer: Sendable {
   }
 
   /// Does what there is to do and returns how many messages it handed over.
-  func work(
+  package func work(
     unrecorded: [UnrecordedAnnouncement],
     exchange: Exchange,
     ledger: any LedgerStore
@@ -183,7 +183,7 @@ public final class Announcer: Sendable {
   }
 
   /// Takes in confirmations once more and keeps the cursor.
-  func finish() {
+  package func finish() {
     settle()
     save()
   }

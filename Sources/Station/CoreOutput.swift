@@ -1,3 +1,4 @@
+public import DeviceCatalog
 public import HazardLedger
 public import PayloadDecoding
 import Telemetry
@@ -16,8 +17,10 @@ public struct CoreOutput: Sendable {
   ///
   /// A replay sends none.
   public var replies: [OutgoingMessage] = []
-  /// The newest reading of each channel that had one.
+  /// The readings of these inputs, by rows of the catalog in force after them.
   public var latest: [ChannelReading] = []
+  /// Readings from before a change of catalog among these inputs, whose rows are the former catalog's.
+  public var former: [FormerReadings] = []
 
   /// What became of an operator act.
   public struct ActOutcome: Sendable {
@@ -35,6 +38,20 @@ public struct CoreOutput: Sendable {
     public var channel: Int
     /// The reading.
     public var reading: LatestReading
+
+    /// Makes one.
+    public init(channel: Int, reading: LatestReading) {
+      self.channel = channel
+      self.reading = reading
+    }
+  }
+
+  /// Readings by the rows of a catalog that is no longer in force.
+  public struct FormerReadings: Sendable {
+    /// The catalog whose rows they name.
+    public var catalog: Catalog
+    /// The readings.
+    public var readings: [ChannelReading]
   }
 
   /// Makes an output with nothing in it.

@@ -7,21 +7,6 @@ import Telemetry
 
 /// Turns engine transitions into the alarm entries of the ledger.
 enum AlarmDraft {
-  static func make(
-    _ body: AlarmBody,
-    _ transition: Transition,
-    record: JournalRecord
-  ) -> LedgerDraft {
-    LedgerDraft(
-      time: transition.time,
-      kind: .alarm,
-      subject: body.alarm,
-      actor: body.actor.isEmpty ? "engine" : body.actor,
-      body: body.encoded(),
-      origin: record.sequence
-    )
-  }
-
   static func body(_ transition: Transition, act: OperatorAct?, catalog: Catalog) -> AlarmBody {
     let channel = catalog.channels[Int(transition.channel.rawValue)]
     let rule = catalog.rules[Int(transition.rule.rawValue)]

@@ -21,6 +21,9 @@ public final class LiveStation: StationAccess {
   private let toEngine: BatchQueue
   private let toJournal: BatchQueue
   private let threads = ThreadGroup()
+  /// Monotonic milliseconds at which the threads that never wait for a disk last showed that they go on.
+  private let intakePulse = Atomic<Int64>(0)
+  private let enginePulse = Atomic<Int64>(0)
 
   /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
   public init(stages: Stages, clocks: any StationClocks, logger: Logger) {
@@ -44,6 +47,7 @@ public final class LiveStation: StationAccess {
     threads.run("davy-engine") { self.evaluate() }
     threads.run("davy-ledger") { self.commitLedger() }
     threads.run("davy-announce") { self.announce(announcer) }
+    if let trends = stages.trends { threads.run("davy-trends") { self.keep(trends) } }
   }
 
   /// Stops the threads and waits for them.
@@ -65,6 +69,7 @@ public final class LiveStation: StationAccess {
     var taken = exchange.durable
     var acknowledged = taken
     while !exchange.isStopping {
+      intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
         let newest = taken
         exchange.wait(milliseconds: Self.commitPatience) {
@@ -92,6 +97,7 @@ public final class LiveStation: StationAccess {
         clock: clocks.wall
       )
       guard let batch = collected else { continue }
+      if toEngine.isEmpty { enginePulse.store(clocks.monotonic(), ordering: .relaxed) }
       toEngine.push(batch)
       toJournal.push(batch)
       taken = batch.lastSequence
@@ -127,7 +133,9 @@ public final class LiveStation: StationAccess {
 
   private func evaluate() {
     while let batch = toEngine.pop() {
+      enginePulse.store(clocks.monotonic(), ordering: .relaxed)
       stages.evaluate(batch, at: clocks.monotonic())
+      enginePulse.store(clocks.monotonic(), ordering: .relaxed)
     }
   }
 
@@ -196,8 +204,51 @@ public final class LiveStation: StationAccess {
     return true
   }
 
+  private func keep(_ trends: TrendStore) {
+    let exchange = stages.exchange
+    var isTold = false
+    var lastPrune = clocks.monotonic()
+    func sleep(_ milliseconds: Int64, while isIdle: () -> Bool) {
+      let end = clocks.monotonic() + milliseconds
+      while !exchange.isStopping, clocks.monotonic() < end, isIdle() {
+        exchange.wait(milliseconds: 500) { !exchange.isStopping && isIdle() }
+      }
+    }
+    while true {
+      sleep(Self.trendPeriod) { true }
+      trends.seal()
+      sleep(Self.trendPeriod) { exchange.durable < trends.sealedPosition }
+      do {
+        try trends.write(durable: exchange.durable)
+        if clocks.monotonic() - lastPrune > 3_600_000 {
+          try trends.prune(now: exchange.received)
+          lastPrune = clocks.monotonic()
+        }
+        isTold = false
+      } catch {
+        if !isTold { logger.error("trends not written", metadata: ["error": "\(error)"]) }
+        isTold = true
+      }
+      if exchange.isStopping { return }
+    }
+  }
+
+  /// How long readings stay in memory before their minutes are written, in milliseconds.
+  private static let trendPeriod: Int64 = 15_000
+
   private func pause() {
     stages.exchange.wait(milliseconds: Int(stages.limits.retryDelay)) { true }
+  }
+
+  /// How long intake or engine, the two that never wait for a disk, have shown no sign of life, in milliseconds; what a
+  /// watchdog asks.
+  ///
+  /// An engine without work is well. A dead disk does not count: with it the station still announces.
+  public var stillMilliseconds: Int64 {
+    let now = clocks.monotonic()
+    let intake = now - intakePulse.load(ordering: .relaxed)
+    let engine = toEngine.isEmpty ? 0 : now - enginePulse.load(ordering: .relaxed)
+    return max(intake, engine)
   }
 
   // MARK: - StationAccess
@@ -228,7 +279,12 @@ public final class LiveStation: StationAccess {
 
   /// Every counter and gauge in the Prometheus text format.
   public func metrics() -> String {
-    StationMetrics(status: status(), counters: stages.counters, exchange: stages.exchange).text
+    StationMetrics(
+      status: status(),
+      counters: stages.counters,
+      exchange: stages.exchange,
+      trends: stages.trends
+    ).text
   }
 
   /// Returns as soon as there is news after `cursor`, or after `timeout`.
@@ -244,6 +300,13 @@ public final class LiveStation: StationAccess {
   /// Puts an input of a desk into the inputs; returns when its outcome is in the ledger.
   public func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
     try await outcome(of: try stages.enqueue(input))
+  }
+
+  /// Puts another catalog in force; returns when the ledger says so.
+  ///
+  /// Channels and rules that are in both keep their state, and standing alarms are not raised again.
+  public func change(to catalog: Catalog) async throws(ActError) -> ActReceipt {
+    try await outcome(of: try stages.enqueue(catalog))
   }
 
   private func outcome(of ticket: ActTicket) async throws(ActError) -> ActReceipt {
@@ -268,11 +331,28 @@ public final class LiveStation: StationAccess {
     buckets: Int
   ) async throws(TrendError) -> [TrendBucket] {
     guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
-    return TrendBucket.reduce(
-      stages.recentReadings(channel: channel),
-      from: from,
-      to: to,
-      buckets: buckets
-    )
+    let recent = stages.recentReadings(channel: channel)
+    guard let trends = stages.trends, recent.first.map({ $0.time > from }) ?? true else {
+      return TrendBucket.reduce(recent, from: from, to: to, buckets: buckets)
+    }
+    // What memory no longer holds comes from the minutes, up to the first whole minute that it does hold.
+    let seam = recent.first.map { first in
+      Timestamp(
+        milliseconds: MinuteReduction.minute(of: first.time.milliseconds) + MinuteReduction.length
+      )
+    }
+    do {
+      let minutes = try trends.minutes(of: point, from: from, to: min(to, seam ?? to))
+      return TrendBucket.reduce(
+        minutes.map(TrendBucket.init(minute:))
+          + recent.lazy.filter { reading in seam.map { reading.time >= $0 } ?? false }
+          .map { TrendBucket(time: $0.time, value: $0.value) },
+        from: from,
+        to: to,
+        buckets: buckets
+      )
+    } catch {
+      throw .unreadable("\(error)")
+    }
   }
 }

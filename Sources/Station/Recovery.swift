@@ -38,7 +38,17 @@ struct Recovery {
   }
 
   /// Replays the journal from the core's position to its end and commits what the ledger lacks.
-  mutating func replay(_ journal: any JournalStore, into ledger: any LedgerStore) throws {
+  ///
+  /// - Parameters:
+  ///   - journal: the inputs.
+  ///   - ledger: takes the entries that it lacks.
+  ///   - trends: takes the readings that it lacks.
+  /// - Throws: what the stores throw, or ``RecoveryFault``.
+  mutating func replay(
+    _ journal: any JournalStore,
+    into ledger: any LedgerStore,
+    trends: TrendStore?
+  ) throws {
     let ledgerPosition = try ledger.position
     guard journal.lastSequence >= ledgerPosition else {
       throw RecoveryFault.journalBehindLedger(
@@ -59,7 +69,7 @@ struct Recovery {
         if run[run.startIndex].sequence > core.position + 1 {
           try passGap(before: run[run.startIndex].sequence, upTo: ledgerPosition, into: ledger)
         }
-        try commit(Array(run), upTo: ledgerPosition, into: ledger)
+        try commit(Array(run), upTo: ledgerPosition, into: ledger, trends: trends)
       }
       if let last = records.last { lastReceived = max(lastReceived, last.input.received) }
     }
@@ -96,23 +106,25 @@ struct Recovery {
     return runs
   }
 
-  /// Processes a page in two parts, so that what the ledger has is told from what it lacks.
+  /// Processes a page, cut where the ledger and the trends stand, so that each gets what it lacks and nothing twice.
   private func commit(
     _ records: [JournalRecord],
     upTo ledgerPosition: UInt64,
-    into ledger: any LedgerStore
+    into ledger: any LedgerStore,
+    trends: TrendStore?
   ) throws {
-    let known = records.prefix { $0.sequence <= ledgerPosition }
-    if let first = known.first {
-      _ = core.process(JournalBatch(known.map(\.input)), firstSequence: first.sequence)
+    var rest = records[...]
+    let cuts = [ledgerPosition, trends?.position ?? 0, .max].sorted()
+    for cut in cuts {
+      let part = rest.prefix { $0.sequence <= cut }
+      rest = rest.dropFirst(part.count)
+      guard let first = part.first else { continue }
+      let output = core.process(JournalBatch(part.map(\.input)), firstSequence: first.sequence)
+      if first.sequence > ledgerPosition {
+        _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+      }
+      trends?.add(output, catalog: core.catalog)
     }
-    let missing = records.dropFirst(known.count)
-    guard let first = missing.first else { return }
-    let output = core.process(
-      JournalBatch(missing.map(\.input)),
-      firstSequence: first.sequence
-    )
-    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
   }
 }
 

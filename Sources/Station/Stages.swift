@@ -63,6 +63,8 @@ public final class Stages: @unchecked Sendable {
 
   let journal: any JournalStore
   let ledger: any LedgerStore
+  /// Readings reduced to minutes; nil keeps none.
+  public let trends: TrendStore?
   private let snapshots: SnapshotFolder?
   private let logger: Logger
   private let core: StationCore
@@ -94,6 +96,7 @@ public final class Stages: @unchecked Sendable {
   ///   - journal: the inputs so far and to come.
   ///   - ledger: the entries so far and to come.
   ///   - snapshots: where engine state is kept; nil keeps none.
+  ///   - trends: where readings are kept as minutes; nil keeps none.
   ///   - limits: queues, delays, sizes.
   ///   - logger: takes what is worth telling.
   ///   - now: the clock, milliseconds since the Unix epoch.
@@ -103,17 +106,19 @@ public final class Stages: @unchecked Sendable {
     journal: any JournalStore,
     ledger: any LedgerStore,
     snapshots: SnapshotFolder?,
+    trends: TrendStore? = nil,
     limits: StationLimits,
     logger: Logger,
     now: Int64
   ) throws {
     self.journal = journal
     self.ledger = ledger
+    self.trends = trends
     self.snapshots = snapshots
     self.limits = limits
     self.logger = logger
     var recovery = try Recovery(ledger: ledger, snapshots: snapshots, logger: logger)
-    try recovery.replay(journal, into: ledger)
+    try recovery.replay(journal, into: ledger, trends: trends)
     core = recovery.core
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
@@ -246,16 +251,17 @@ public final class Stages: @unchecked Sendable {
     return ticket
   }
 
-  /// Puts a catalog change into the inbox.
-  public func enqueue(_ catalog: Catalog) throws {
-    let payload = try CatalogRecord(sources: catalog.sources).journalPayload()
-    let input = JournalInput(
-      kind: .catalog,
-      received: 0,
-      topic: Array("catalog".utf8),
-      payload: payload
+  /// Puts a catalog change into the inbox; the ticket is settled when the ledger says that it is in force, or why not.
+  public func enqueue(_ catalog: Catalog) throws(ActError) -> ActTicket {
+    let payload: [UInt8]
+    do {
+      payload = try CatalogRecord(sources: catalog.sources).journalPayload()
+    } catch {
+      throw .incomplete("the catalog cannot be written down: \(error)")
+    }
+    return try enqueue(
+      JournalInput(kind: .catalog, received: 0, topic: Array("catalog".utf8), payload: payload)
     )
-    inbox.withLock { $0.append(Inboxed(input: input, ticket: nil)) }
   }
 
   /// Ends the wait of acts that were never taken in.
@@ -303,6 +309,7 @@ public final class Stages: @unchecked Sendable {
       }
       for entry in output.latest { shown.recent.add(entry.reading, channel: entry.channel) }
     }
+    trends?.add(output, catalog: core.catalog)
     exchange.enqueue(output, at: now)
     if snapshots != nil, core.position - lastSnapshot >= limits.snapshotEvery {
       keepSnapshot()
@@ -363,7 +370,10 @@ public final class Stages: @unchecked Sendable {
   private func writeDueSnapshot(position: UInt64) throws {
     guard let snapshots else { return }
     let due = pendingSnapshot.withLock { pending in
-      guard let snapshot = pending, snapshot.position <= position else {
+      // A start from a snapshot that is ahead of the trends would leave a hole in them.
+      guard let snapshot = pending, snapshot.position <= position,
+        trends?.hasReached(snapshot.position) ?? true
+      else {
         return (position: UInt64, bytes: [UInt8])?.none
       }
       pending = nil

@@ -337,6 +337,8 @@ public final class StationCore {
 
   private func processCatalog(_ record: JournalRecord, into output: inout CoreOutput) {
     transitions.removeAll(keepingCapacity: true)
+    let draftIndex = output.drafts.count
+    var refusal: ActError?
     do {
       let next = try CatalogRecord(journalPayload: record.input.payload).load()
       var closed: [Transition] = []
@@ -345,9 +347,15 @@ public final class StationCore {
       output.drafts.append(EventDraft.catalog(next, record: record))
       for desk in desks { desk.adopt(next, by: record, into: &output) }
       if let former {
+        output.former.append(
+          CoreOutput.FormerReadings(catalog: former, readings: output.latest)
+        )
+        output.latest = []
         for transition in closed {
           let body = AlarmDraft.body(transition, act: nil, catalog: former)
-          output.drafts.append(AlarmDraft.make(body, transition, record: record))
+          output.drafts.append(
+            LedgerDraft(alarm: body, time: transition.time, origin: record.sequence)
+          )
           for desk in desks { desk.follow(body, of: record, into: &output) }
         }
       }
@@ -356,7 +364,11 @@ public final class StationCore {
       // The service journals only catalogs that it has loaded, so this is another version's catalog. The old one
       // stays in force, and the ledger says so.
       output.drafts.append(EventDraft.refusedCatalog(record: record, error: error))
+      refusal = .refused("the catalog does not load: \(error)", code: "catalog")
     }
+    output.acts.append(
+      CoreOutput.ActOutcome(sequence: record.sequence, draftIndex: draftIndex, refusal: refusal)
+    )
   }
 
   private func refuseUnexpected(_ record: JournalRecord, into output: inout CoreOutput) {
@@ -372,6 +384,10 @@ public final class StationCore {
     let sources = next.replaySources
     let laneOf = next.laneOfChannels
     let plan = next.enginePlan
+    // Sparkplug births and parts of HJ 212 telegrams go on: without them the readings after a change would be refused
+    // until every gateway had introduced itself again.
+    var successor = Decoder(plan: next.decodingPlan)
+    try successor.restore(decoder.snapshot())
     let livePlan = LanePlan(of: plan) { laneOf[$0] < 0 }
     if let live {
       try live.replacePlan(livePlan, closed: &closed, into: &transitions)
@@ -390,7 +406,7 @@ public final class StationCore {
     }
     replays = lanes
     laneOfChannel = laneOf
-    decoder = Decoder(plan: next.decodingPlan)
+    decoder = successor
     replayTopics = [:]
     catalog = next
   }
@@ -405,7 +421,7 @@ public final class StationCore {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
       let body = AlarmDraft.body(transition, act: act, catalog: catalog)
-      output.drafts.append(AlarmDraft.make(body, transition, record: record))
+      output.drafts.append(LedgerDraft(alarm: body, time: transition.time, origin: record.sequence))
       for desk in desks { desk.follow(body, of: record, into: &output) }
     }
   }

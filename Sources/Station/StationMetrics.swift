@@ -5,7 +5,12 @@ import Telemetry
 struct StationMetrics {
   private(set) var text = ""
 
-  init(status: StationStatus, counters: StationCounters, exchange: Exchange) {
+  init(
+    status: StationStatus,
+    counters: StationCounters,
+    exchange: Exchange,
+    trends: TrendStore?
+  ) {
     counter("davy_ingest_messages_total", "Messages taken in.", status.messages)
     counter("davy_ingest_readings_total", "Readings evaluated.", status.readings)
     head("davy_ingest_rejects_total", "Messages and readings refused, by reason.", "counter")
@@ -104,6 +109,14 @@ struct StationMetrics {
       "Replies and words to gateways that found no room.",
       counters.outgoingDropped.load(ordering: .relaxed) + exchange.outgoingDropped
     )
+    if let trends {
+      counter("davy_trend_write_failures_total", "Writes of trends that failed.", trends.failures)
+      gauge(
+        "davy_trend_position",
+        "Journal sequence up to which trends are written.",
+        Int64(trends.writtenPosition)
+      )
+    }
     if let last = status.lastMessage {
       head(
         "davy_ingest_last_message_timestamp_seconds",

@@ -51,6 +51,9 @@ final class BatchQueue: Sendable {
     state.withLock { $0.inputs < limits.waitingInputs && $0.bytes < limits.waitingBytes }
   }
 
+  /// Whether nothing waits.
+  var isEmpty: Bool { state.withLock { $0.batches.isEmpty } }
+
   func push(_ batch: InputBatch) {
     state.withLock {
       $0.batches.append(batch)

@@ -1,6 +1,16 @@
 import Telemetry
 
 extension TrendBucket {
+  /// A minute as a bucket.
+  init(minute: MinuteReduction) {
+    self.init(time: Timestamp(milliseconds: minute.firstTime), value: minute.first)
+    end = Timestamp(milliseconds: minute.lastTime)
+    minimum = minute.minimum
+    maximum = minute.maximum
+    last = minute.last
+    count = Int(minute.count)
+  }
+
   /// Reduces readings, ascending by event time, to buckets of equal event-time width.
   ///
   /// Empty buckets are left out, so that a gap stays a gap.
@@ -10,19 +20,43 @@ extension TrendBucket {
     to: Timestamp,
     buckets: Int
   ) -> [TrendBucket] {
+    reduce(
+      readings.map { TrendBucket(time: $0.time, value: $0.value) },
+      from: from,
+      to: to,
+      buckets: buckets
+    )
+  }
+
+  /// Joins buckets, ascending by event time, to wider ones of equal width; each goes where it begins.
+  static func reduce(
+    _ parts: [TrendBucket],
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
+  ) -> [TrendBucket] {
     guard from < to, buckets > 0 else { return [] }
     let width = max(1, (to.milliseconds(since: from) + Int64(buckets) - 1) / Int64(buckets))
     var reduced: [TrendBucket] = []
     var current: Int64 = -1
-    for reading in readings where reading.time >= from && reading.time < to {
-      let bucket = reading.time.milliseconds(since: from) / width
+    for part in parts where part.start >= from && part.start < to {
+      let bucket = part.start.milliseconds(since: from) / width
       if bucket == current {
-        reduced[reduced.count - 1].add(time: reading.time, value: reading.value)
+        reduced[reduced.count - 1].join(part)
       } else {
         current = bucket
-        reduced.append(TrendBucket(time: reading.time, value: reading.value))
+        reduced.append(part)
       }
     }
     return reduced
+  }
+
+  /// Takes in the next bucket by event time.
+  private mutating func join(_ next: TrendBucket) {
+    end = next.end
+    minimum = min(minimum, next.minimum)
+    maximum = max(maximum, next.maximum)
+    last = next.last
+    count += next.count
   }
 }

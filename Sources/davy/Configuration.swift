@@ -75,7 +75,8 @@ struct LoadedConfiguration {
     return options
   }
 
-  private var subscriptions: [Subscription] {
+  /// What the intake subscribes to: the service file's filters, or those of the catalog's routes.
+  var subscriptions: [Subscription] {
     guard service.broker.filters.isEmpty else {
       return service.broker.filters.map {
         Subscription(filter: $0.filter, qos: QoS(rawValue: UInt8($0.qos)) ?? .atLeastOnce)

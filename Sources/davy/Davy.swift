@@ -17,11 +17,12 @@ struct Davy: AsyncParsableCommand {
         davy replay DATA/journal              run a recording through the same pipeline
         davy simulate FOLDER                  publish a fleet of every family in every format
         davy verify DATA                      prove that journal and ledger are whole
+        davy doctor config/service.yaml       look for what keeps a station from working well
       """,
     version: "davy 0.1.0",
     subcommands: [
       Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-      ScoreCommand.self, Simulate.self,
+      ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self, Doctor.self,
     ]
   )
 }

@@ -48,15 +48,19 @@ struct Serve: AsyncParsableCommand {
     let loaded = try LoadedConfiguration(serviceFile: serviceFile)
     let service = loaded.service
     let station: LiveStation
-    let stages: Stages
+    let client: IntakeClient
+    let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
-      stages = try Self.openStages(loaded, logger: logger)
+      let stages = try Self.openStages(loaded, logger: logger)
+      try files.keep(loaded.catalog)
+      try PidFile(dataFolder: service.dataFolder).write()
       station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger)
-      try Self.start(station, stages, loaded, logger: logger)
+      client = try Self.start(station, loaded, logger: logger)
     } catch {
       logger.critical("cannot start", metadata: ["error": "\(error)"])
       throw ExitCode(1)
     }
+    let manager = ServiceManager()
     let console = try ConsoleServer(
       station: station,
       access: .openToThisMachine,
@@ -67,14 +71,37 @@ struct Serve: AsyncParsableCommand {
         "console and API are up",
         metadata: ["address": "http://\(service.httpHost):\(port)/"]
       )
+      Self.tell(manager, "READY=1\nSTATUS=station \(service.station), port \(port)", logger)
     }
+    var services: [any Service] = [
+      console,
+      Reloading(
+        serviceFile: serviceFile,
+        started: service,
+        station: station,
+        client: client,
+        files: files,
+        manager: manager,
+        logger: logger
+      ),
+    ]
+    if let manager { services.append(Watchdog(manager: manager, station: station, logger: logger)) }
     let group = ServiceGroup(
-      services: [console],
+      services: services,
       gracefulShutdownSignals: [.sigterm, .sigint],
       logger: logger
     )
-    defer { station.stop() }
+    defer {
+      Self.tell(manager, "STOPPING=1", logger)
+      station.stop()
+    }
     try await group.run()
+  }
+
+  private static func tell(_ manager: ServiceManager?, _ state: String, _ logger: Logger) {
+    do { try manager?.tell(state) } catch {
+      logger.error("service manager not told", metadata: ["error": "\(error)"])
+    }
   }
 
   private static func openStages(
@@ -114,6 +141,7 @@ struct Serve: AsyncParsableCommand {
       journal: journal,
       ledger: ledger,
       snapshots: snapshots,
+      trends: TrendStore(path: folder.appendingPathComponent("trends.sqlite").path),
       limits: StationLimits(),
       logger: logger,
       now: SystemClocks().wall()
@@ -125,10 +153,9 @@ struct Serve: AsyncParsableCommand {
 
   private static func start(
     _ station: LiveStation,
-    _ stages: Stages,
     _ loaded: LoadedConfiguration,
     logger: Logger
-  ) throws {
+  ) throws -> IntakeClient {
     let service = loaded.service
     let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { state in
       logger.info("intake link", metadata: ["state": "\(state)"])
@@ -154,5 +181,6 @@ struct Serve: AsyncParsableCommand {
       )
     }
     station.start(makeLink: { MQTTLink(client: client) }, announcer: announcer)
+    return client
   }
 }

@@ -34,7 +34,7 @@ struct ImportTableTests {
     "PayloadDecoding": ["Synchronization"],
   ]
 
-  static let own = Set(table.keys).union(["CMosquitto", "CZstd", "CPrefetch"])
+  static let own = Set(table.keys).union(["CMosquitto", "CZstd", "CPrefetch", "CTimex"])
 
   /// Words that would bring a clock, randomness or I/O into the deterministic modules.
   static let banned = [

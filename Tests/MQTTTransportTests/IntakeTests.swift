@@ -312,6 +312,32 @@ extension IntakeTests {
     #expect(topics.sorted() == ["a/x/readings", "b", "b/y/z", "c/1"])
   }
 
+  @Test("subscriptions change on a standing connection, and what was subscribed to stays")
+  func changedSubscriptions() throws {
+    let broker = try TestBroker()
+    let client = try IntakeClient(
+      options: testOptions(port: broker.port, subscriptions: [Subscription(filter: "a/#")])
+    )
+    try client.connect()
+    #expect(throws: MQTTOptionsError.self) {
+      try client.subscribe(to: [Subscription(filter: "a/#/b")])
+    }
+    try client.subscribe(to: [Subscription(filter: "b/#")])
+    let publisher = try RawClient(port: broker.port, id: "gateway")
+    var batch = MessageBatch()
+    try wait(until: "b is subscribed to") {
+      try publisher.publish("b/1", [1])
+      _ = client.poll(into: &batch, timeout: .milliseconds(100))
+      return !batch.isEmpty
+    }
+    client.acknowledge()
+    try publisher.publish("a/1", [2])
+    let next = try client.receive(1)
+    let topics = next.indices.map { String(decoding: next.topic(at: $0), as: UTF8.self) }
+    #expect(topics.contains("a/1"))
+    #expect(client.counters.reconnects == 0)
+  }
+
   @Test("the session's life is what was asked for: nothing kept beyond it")
   func sessionExpiry() throws {
     let broker = try TestBroker()

@@ -1,0 +1,300 @@
+package import DeviceCatalog
+import Foundation
+import GRDB
+import Synchronization
+public import Telemetry
+
+/// Limits of the embedded store of minute reductions.
+public struct TrendOptions: Sendable {
+  /// Minutes older than this are deleted, in milliseconds; two years and a month.
+  public var maximumAge: Int64 = 760 * 86_400_000
+  /// The oldest minutes are deleted while the file is larger, in bytes.
+  public var maximumBytes: Int64 = 20 << 30
+
+  /// Makes the usual limits.
+  public init() {}
+}
+
+/// Every point's readings reduced to minutes, in one SQLite file beside the ledger.
+///
+/// Not part of what is promised of alarms: the journal and the ledger do without it. Still nothing is counted twice or
+/// left out across a crash: a transaction carries the journal position up to which its readings are in, and the start
+/// adds what the journal holds after that.
+public final class TrendStore: Sendable {
+  private typealias Part = (path: String, minute: MinuteReduction)
+
+  private struct State {
+    var open = OpenMinutes()
+    /// Version of the catalog whose channel rows are meant in `open`, and the paths of these.
+    var version = ""
+    var paths: [String] = []
+    /// Reductions whose rows meant an earlier catalog's channels.
+    var closed: [Part] = []
+    /// Reductions on their way into the file, and the position that goes with them.
+    var sealed: [Part] = []
+    var sealedPosition: UInt64 = 0
+    /// Journal position up to which readings are in memory or in the file.
+    var position: UInt64
+
+    mutating func close() {
+      closed += open.parts.map { (paths[$0.channel], $0.minute) }
+      open = OpenMinutes()
+    }
+  }
+
+  private let pool: DatabasePool
+  private let options: TrendOptions
+  private let state: Mutex<State>
+  /// Held while what is sealed goes into the file, so that a reader sees it once.
+  private let moving = Mutex(())
+  private let failed = Atomic<UInt64>(0)
+  private let isFailing = Atomic<Bool>(false)
+  private let written: Atomic<UInt64>
+
+  /// Opens the store, or begins one.
+  public init(path: String, options: TrendOptions = TrendOptions()) throws {
+    self.options = options
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(5)
+    configuration.label = "trends"
+    pool = try DatabasePool(path: path, configuration: configuration)
+    try pool.write { try Self.migrate($0) }
+    let stored = try pool.read { try Int64.fetchOne($0, sql: "SELECT position FROM state") ?? 0 }
+    state = Mutex(State(position: UInt64(bitPattern: stored)))
+    written = Atomic(UInt64(bitPattern: stored))
+  }
+
+  private static func migrate(_ db: Database) throws {
+    try db.execute(
+      sql: """
+        PRAGMA auto_vacuum = INCREMENTAL;
+        CREATE TABLE IF NOT EXISTS point (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE) STRICT;
+        CREATE TABLE IF NOT EXISTS minute (
+          point INTEGER NOT NULL, minute INTEGER NOT NULL, count INTEGER NOT NULL, sum REAL NOT NULL,
+          minimum REAL NOT NULL, maximum REAL NOT NULL, maximum_time INTEGER NOT NULL,
+          first REAL NOT NULL, first_time INTEGER NOT NULL,
+          last REAL NOT NULL, last_time INTEGER NOT NULL,
+          PRIMARY KEY (point, minute)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS state (
+          id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, version INTEGER NOT NULL
+        ) STRICT;
+        INSERT OR IGNORE INTO state VALUES (1, 0, 1);
+        """
+    )
+  }
+
+  // MARK: - Taking in
+
+  /// Journal position up to which readings have been taken in.
+  package var position: UInt64 { state.withLock { $0.position } }
+
+  /// Journal position that the file has.
+  package var writtenPosition: UInt64 { written.load(ordering: .relaxed) }
+
+  /// Whether the file has the readings up to `position`, or cannot be written, in which case nobody shall wait for it.
+  func hasReached(_ position: UInt64) -> Bool {
+    writtenPosition >= position || isFailing.load(ordering: .relaxed)
+  }
+
+  /// Writes that failed; each is tried again.
+  var failures: UInt64 { failed.load(ordering: .relaxed) }
+
+  /// Takes in what the core put out; what is in already is passed over.
+  ///
+  /// - Parameters:
+  ///   - output: the core's output.
+  ///   - catalog: the catalog in force after it.
+  package func add(_ output: CoreOutput, catalog: Catalog?) {
+    state.withLock { state in
+      guard output.position > state.position else { return }
+      for former in output.former {
+        Self.add(former.readings, catalog: former.catalog, to: &state)
+      }
+      if let catalog { Self.add(output.latest, catalog: catalog, to: &state) }
+      state.position = output.position
+    }
+  }
+
+  private static func add(
+    _ readings: [CoreOutput.ChannelReading],
+    catalog: Catalog,
+    to state: inout State
+  ) {
+    if state.version != catalog.version {
+      state.close()
+      state.version = catalog.version
+      state.paths = catalog.channels.map(\.path)
+    }
+    for entry in readings { state.open.add(entry.reading, channel: entry.channel) }
+  }
+
+  /// Journal position up to which readings were set aside by ``seal()``.
+  var sealedPosition: UInt64 { state.withLock { $0.sealedPosition } }
+
+  /// Sets aside what is in memory, to be written by ``write(durable:)`` once the journal is durable up to it.
+  package func seal() {
+    state.withLock { state in
+      guard state.sealed.isEmpty else { return }
+      state.close()
+      state.sealed = state.closed
+      state.closed = []
+      state.sealedPosition = state.position
+    }
+  }
+
+  /// Writes what is sealed, in one transaction with its position, if the journal is durable up to it.
+  ///
+  /// Not before: after a crash another message may come under a number that was not durable.
+  package func write(durable: UInt64) throws {
+    let (parts, position) = state.withLock { ($0.sealed, $0.sealedPosition) }
+    guard position > writtenPosition, position <= durable else { return }
+    do {
+      try moving.withLock { _ in
+        try pool.write { try Self.write(parts, position, $0) }
+        written.store(position, ordering: .relaxed)
+        state.withLock { $0.sealed = [] }
+      }
+      isFailing.store(false, ordering: .relaxed)
+    } catch {
+      isFailing.store(true, ordering: .relaxed)
+      failed.add(1, ordering: .relaxed)
+      throw error
+    }
+  }
+
+  private static func write(_ parts: [Part], _ position: UInt64, _ db: Database) throws {
+    let known = try db.cachedStatement(sql: "SELECT id FROM point WHERE path = ?")
+    let insert = try db.cachedStatement(sql: "INSERT INTO point (path) VALUES (?)")
+    let upsert = try db.cachedStatement(sql: Self.upsert)
+    for (path, part) in parts {
+      var identifier = try Int64.fetchOne(known, arguments: [path])
+      if identifier == nil {
+        try insert.execute(arguments: [path])
+        identifier = db.lastInsertedRowID
+      }
+      try upsert.execute(
+        arguments: [
+          identifier, part.minute, part.count, part.sum, part.minimum, part.maximum,
+          part.maximumTime, part.first, part.firstTime, part.last, part.lastTime,
+        ]
+      )
+    }
+    try db.execute(
+      sql: "UPDATE state SET position = ?",
+      arguments: [Int64(bitPattern: position)]
+    )
+  }
+
+  /// ``MinuteReduction/merge(_:)`` as SQL.
+  private static let upsert = """
+    INSERT INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (point, minute) DO UPDATE SET
+      count = count + excluded.count,
+      sum = sum + excluded.sum,
+      minimum = min(minimum, excluded.minimum),
+      maximum_time = CASE
+        WHEN excluded.maximum > maximum THEN excluded.maximum_time
+        WHEN excluded.maximum = maximum THEN min(maximum_time, excluded.maximum_time)
+        ELSE maximum_time END,
+      maximum = max(maximum, excluded.maximum),
+      first = CASE WHEN excluded.first_time < first_time THEN excluded.first ELSE first END,
+      first_time = min(first_time, excluded.first_time),
+      last = CASE WHEN excluded.last_time >= last_time THEN excluded.last ELSE last END,
+      last_time = max(last_time, excluded.last_time)
+    """
+
+  // MARK: - Keeping
+
+  /// Deletes what is too old or too much.
+  ///
+  /// - Parameter now: receive time of the newest input, milliseconds since the Unix epoch.
+  /// - Returns: how many minutes went.
+  /// - Throws: what SQLite says.
+  @discardableResult
+  package func prune(now: Int64) throws -> Int {
+    var deleted = try delete(before: now - options.maximumAge)
+    while try bytes() > options.maximumBytes {
+      guard
+        let oldest = try pool.read({ try Int64.fetchOne($0, sql: "SELECT min(minute) FROM minute") }
+        )
+      else { break }
+      let gone = try delete(before: oldest + 7 * 86_400_000)
+      guard gone > 0 else { break }
+      deleted += gone
+    }
+    return deleted
+  }
+
+  private func delete(before limit: Int64) throws -> Int {
+    try pool.writeWithoutTransaction { db in
+      try db.execute(sql: "DELETE FROM minute WHERE minute < ?", arguments: [limit])
+      let count = db.changesCount
+      if count > 0 { try db.execute(sql: "PRAGMA incremental_vacuum") }
+      return count
+    }
+  }
+
+  private func bytes() throws -> Int64 {
+    try pool.read { db in
+      let pages = try Int64.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+      let free = try Int64.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+      let size = try Int64.fetchOne(db, sql: "PRAGMA page_size") ?? 4_096
+      return (pages - free) * size
+    }
+  }
+
+  // MARK: - Reading
+
+  /// Minutes of a point that begin in `from ..< to`, oldest first, those still in memory included.
+  public func minutes(of point: String, from: Timestamp, to: Timestamp) throws -> [MinuteReduction]
+  {
+    let first = MinuteReduction.minute(of: from.milliseconds)
+    let end = to.milliseconds
+    return try moving.withLock { _ in
+      var found: [Int64: MinuteReduction] = [:]
+      try pool.read { db in
+        let rows = try Row.fetchCursor(
+          db,
+          sql: """
+            SELECT minute.* FROM minute JOIN point ON point.id = minute.point
+            WHERE path = ? AND minute >= ? AND minute < ?
+            """,
+          arguments: [point, first, end]
+        )
+        while let row = try rows.next() {
+          let part = MinuteReduction(row: row)
+          found[part.minute] = part
+        }
+      }
+      for part in inMemory(of: point) where part.minute >= first && part.minute < end {
+        if found[part.minute]?.merge(part) == nil { found[part.minute] = part }
+      }
+      return found.values.sorted { $0.minute < $1.minute }
+    }
+  }
+
+  private func inMemory(of point: String) -> [MinuteReduction] {
+    state.withLock { state in
+      var found = (state.sealed + state.closed).filter { $0.path == point }.map(\.minute)
+      for part in state.open.parts where state.paths[part.channel] == point {
+        found.append(part.minute)
+      }
+      return found
+    }
+  }
+}
+
+extension MinuteReduction {
+  fileprivate init(row: Row) {
+    self.init(time: row["first_time"], value: row["first"])
+    minute = row["minute"]
+    count = row["count"]
+    sum = row["sum"]
+    minimum = row["minimum"]
+    maximum = row["maximum"]
+    maximumTime = row["maximum_time"]
+    last = row["last"]
+    lastTime = row["last_time"]
+  }
+}

@@ -1,0 +1,178 @@
+import Foundation
+import HazardLedger
+import PayloadDecoding
+import Simulation
+import Station
+import Synchronization
+import Telemetry
+import Testing
+
+/// What the announcer does when its ledger, its cursor file or its broker fails it: nothing is lost, and all is told.
+@Suite("Announcer")
+struct AnnouncerTests {
+  /// A publisher with room for so many messages.
+  final class Publisher: AlarmPublishing {
+    private struct State {
+      var room: Int
+      var sent: [(token: Int64, payload: String)] = []
+      var confirmed: [Int64] = []
+    }
+    private let state: Mutex<State>
+
+    init(room: Int) { state = Mutex(State(room: room)) }
+
+    func publish(topic: String, payload: [UInt8], token: Int64) -> Bool {
+      state.withLock { state in
+        guard state.room > 0 else { return false }
+        state.room -= 1
+        state.sent.append((token, String(decoding: payload, as: UTF8.self)))
+        if token > 0 { state.confirmed.append(token) }
+        return true
+      }
+    }
+
+    func takeConfirmed() -> [Int64] {
+      state.withLock { state in
+        defer { state.confirmed = [] }
+        return state.confirmed
+      }
+    }
+
+    func send(_ message: OutgoingMessage) -> Bool { true }
+
+    func makeRoom(_ count: Int) { state.withLock { $0.room = count } }
+    var tokens: [Int64] { state.withLock { $0.sent.map(\.token) } }
+    var payloads: [String] { state.withLock { $0.sent.map(\.payload) } }
+  }
+
+  static func body(_ number: Int) -> AlarmBody {
+    AlarmBody(
+      point: "e/s/a/d/p\(number)",
+      rule: "H",
+      onset: Timestamp(milliseconds: Int64(number)),
+      event: .raised,
+      state: .unacknowledged,
+      previous: .normal,
+      priority: 3,
+      value: 1,
+      limit: 1,
+      unit: "%",
+      received: Timestamp(milliseconds: Int64(number)),
+      cause: 1,
+      catalog: "c",
+      actor: "",
+      reason: "",
+      until: nil
+    )
+  }
+
+  static func ledger(_ scratch: Scratch, alarms: Int) throws -> SQLiteLedger {
+    let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    try ledger.append(
+      (1...alarms).map {
+        LedgerDraft(alarm: body($0), time: Timestamp(milliseconds: Int64($0)), origin: 1)
+      },
+      rejects: [],
+      position: 1
+    )
+    return ledger
+  }
+
+  static func exchange(over ledger: any LedgerStore) throws -> Exchange {
+    Exchange(durable: 1, position: 1, head: try ledger.head.sequence)
+  }
+
+  @Test("a ledger that cannot be read is counted, and read again")
+  func unreadableLedger() throws {
+    let scratch = try Scratch()
+    let store = try Self.ledger(scratch, alarms: 3)
+    let disk = FaultyDisk(seed: 1)
+    let broken = FaultyLedger(store: store, disk: disk)
+    let publisher = Publisher(room: 100)
+    let announcer = Announcer(
+      publisher: publisher,
+      cursorFile: scratch.file("cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    let exchange = try Self.exchange(over: store)
+    disk.set(refusesReads: true)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken) == 0)
+    #expect(announcer.faults.ledgerReads == 1)
+    disk.set(refusesReads: false)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken) == 3)
+  }
+
+  @Test("a cursor that is not a number sends everything again rather than nothing")
+  func damagedCursor() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 2)
+    try "nonsense".write(toFile: scratch.file("cursor"), atomically: true, encoding: .utf8)
+    let publisher = Publisher(room: 100)
+    let announcer = Announcer(
+      publisher: publisher,
+      cursorFile: scratch.file("cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    #expect(
+      announcer.work(
+        unrecorded: [],
+        exchange: try Self.exchange(over: ledger),
+        ledger: ledger
+      ) == 2
+    )
+    announcer.finish()
+    let kept = try String(contentsOfFile: scratch.file("cursor"), encoding: .utf8)
+    #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
+  }
+
+  @Test("a cursor that cannot be kept is counted")
+  func unwritableCursor() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 1)
+    let announcer = Announcer(
+      publisher: Publisher(room: 100),
+      cursorFile: scratch.file("missing/cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    _ = announcer.work(
+      unrecorded: [],
+      exchange: try Self.exchange(over: ledger),
+      ledger: ledger
+    )
+    announcer.finish()
+    #expect(announcer.faults.cursorWrites >= 1)
+  }
+
+  @Test("unrecorded steps wait for room in the publisher's queue")
+  func fullQueue() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 1)
+    let publisher = Publisher(room: 1)
+    let announcer = Announcer(
+      publisher: publisher,
+      cursorFile: scratch.file("cursor"),
+      start: try ledger.head.sequence,
+      logger: Fixture.quiet
+    )
+    let exchange = try Self.exchange(over: ledger)
+    let waiting = (1...3).map {
+      UnrecordedAnnouncement(number: UInt64($0), body: Self.body($0).encoded())
+    }
+    #expect(announcer.work(unrecorded: waiting, exchange: exchange, ledger: ledger) == 1)
+    publisher.makeRoom(10)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: ledger) == 2)
+    for (number, payload) in publisher.payloads.enumerated() {
+      #expect(payload.contains("e/s/a/d/p\(number + 1)"))
+      #expect(payload.contains(#""recorded":false"#))
+    }
+    let flood = (0..<Announcer.pendingLimit + 5).map {
+      UnrecordedAnnouncement(number: UInt64($0), body: Self.body($0).encoded())
+    }
+    publisher.makeRoom(0)
+    _ = announcer.work(unrecorded: flood, exchange: exchange, ledger: ledger)
+    #expect(announcer.faults.unrecordedDropped == 5)
+  }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import HazardLedger
+import Journal
+import Simulation
+import Station
+import Telemetry
+import Testing
+
+/// A copy taken from a station at work starts as that station would after a crash.
+@Suite("Backup and restore")
+struct BackupTests {
+  /// A data folder as `davy serve` leaves it while it runs: the ledger's and the journal's owners are alive.
+  private struct Running {
+    let folder: URL
+    let ledger: SQLiteLedger
+    let journal: SegmentJournal
+    let stages: Stages
+
+    init(_ scratch: Scratch) throws {
+      folder = URL(fileURLWithPath: scratch.file("data"))
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      ledger = try SQLiteLedger(
+        path: folder.appendingPathComponent("ledger.sqlite").path,
+        station: "test"
+      )
+      journal = try SegmentJournal(directory: folder.appendingPathComponent("journal").path)
+      stages = try Stages(
+        catalog: Fixture.catalog(),
+        journal: journal,
+        ledger: ledger,
+        snapshots: SnapshotFolder(path: folder.appendingPathComponent("snapshots").path),
+        limits: StationLimits(),
+        logger: Fixture.quiet,
+        now: 1_000
+      )
+    }
+
+    func send(_ value: Int, sequence: UInt64) throws {
+      let time = 1_700_000_000_000 + Int64(sequence) * 1_000
+      var input = Fixture.message(
+        #"{"device":"ch4_n","point":"ch4","v":\#(value),"t":\#(time)}"#
+      )
+      input.received = time
+      let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
+      try stages.commit(batch)
+      stages.evaluate(batch, at: time)
+      _ = try stages.record(isUrgent: true)
+    }
+  }
+
+  @Test("a copy of a running station, restored, goes on to the same ledger")
+  func roundTrip() throws {
+    let scratch = try Scratch()
+    let running = try Running(scratch)
+    for step in 0..<40 {
+      try running.send(step % 8 < 4 ? 900 : 2, sequence: UInt64(step) + 2)
+    }
+    let copy = URL(fileURLWithPath: scratch.file("copy"))
+    let backup = try StationBackup.take(of: running.folder, into: copy, now: 5)
+    #expect(backup.files.contains { $0.path == "ledger.sqlite" })
+    #expect(backup.files.contains { $0.path.hasPrefix("journal/") })
+    let alarms = try Fixture.alarms(of: running.ledger)
+    #expect(!alarms.isEmpty)
+
+    let target = URL(fileURLWithPath: scratch.file("restored"))
+    #expect(try StationBackup.restore(copy, to: target) == backup)
+    let ledger = try SQLiteLedger(
+      path: target.appendingPathComponent("ledger.sqlite").path,
+      station: "test"
+    )
+    #expect(try ledger.head.hash == running.ledger.head.hash)
+    let journal = try SegmentJournal(directory: target.appendingPathComponent("journal").path)
+    #expect(journal.lastSequence == running.journal.lastSequence)
+    _ = try Stages(
+      catalog: Fixture.catalog(),
+      journal: journal,
+      ledger: ledger,
+      snapshots: nil,
+      limits: StationLimits(),
+      logger: Fixture.quiet,
+      now: 2_000
+    )
+    #expect(
+      try Fixture.alarms(of: ledger) == alarms,
+      "a restore raises nothing again and loses nothing"
+    )
+  }
+
+  @Test("a damaged, a missing and a foreign file are named; nothing is overwritten")
+  func refusals() throws {
+    let scratch = try Scratch()
+    let running = try Running(scratch)
+    try running.send(900, sequence: 2)
+    let copy = URL(fileURLWithPath: scratch.file("copy"))
+    _ = try StationBackup.take(of: running.folder, into: copy, now: 5)
+    #expect(throws: BackupFault.exists(copy.path)) {
+      try StationBackup.take(of: running.folder, into: copy, now: 6)
+    }
+    #expect(throws: BackupFault.exists(running.folder.path)) {
+      try StationBackup.restore(copy, to: running.folder)
+    }
+    #expect(throws: BackupFault.noStation(scratch.path)) {
+      try StationBackup.take(
+        of: URL(fileURLWithPath: scratch.path),
+        into: URL(fileURLWithPath: scratch.file("other")),
+        now: 5
+      )
+    }
+    let ledger = copy.appendingPathComponent("ledger.sqlite")
+    var bytes = try Data(contentsOf: ledger)
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: ledger)
+    let fault = #expect(throws: BackupFault.self) { try StationBackup.check(copy) }
+    guard case .damaged(let path, _) = fault else {
+      Issue.record("\(String(describing: fault))")
+      return
+    }
+    #expect(path == ledger.path)
+    try FileManager.default.removeItem(at: ledger)
+    #expect(throws: BackupFault.damaged(path: ledger.path, reason: "it is missing")) {
+      try StationBackup.check(copy)
+    }
+  }
+}
