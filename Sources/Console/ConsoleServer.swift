@@ -107,6 +107,7 @@ public struct ConsoleServer: Service {
     let acts = ActRoutes(station: station, options: options)
     let ledger = LedgerRoutes(station: station)
     let readings = ReadingRoutes(station: station)
+    let reports = ReportRoutes(station: station, zone: zone)
     let catalog = CatalogRoutes(station: station)
     let verifier = VerifyRoutes(station: station)
     let status = StatusRoutes(
@@ -136,6 +137,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/catalog", in: router, get: catalog.catalog)
     route("/api/v1/points/{path}/trend", in: router, get: readings.trend)
     route("/api/v1/readings/latest", in: router, get: readings.latest)
+    route("/api/v1/reports/{period}", in: router, get: reports.report)
     route("/api/v1/status", in: router, get: status.status)
     route("/api/v1/console", in: router, get: status.console)
     route("/healthz", in: router, get: status.health)

@@ -355,4 +355,30 @@ public final class LiveStation: StationAccess {
       throw .unreadable("\(error)")
     }
   }
+
+  /// The report of a day or month.
+  public func report(
+    _ period: PlantReport.Period,
+    scope: LedgerScope
+  ) async throws -> PlantReport {
+    let stages = stages
+    let now = Timestamp(milliseconds: clocks.wall())
+    return try await withCheckedThrowingContinuation { continuation in
+      // It reads two databases for seconds where there are many points: not on the threads that serve everybody.
+      Thread.detachNewThread {
+        continuation.resume(
+          with: Result {
+            try PlantReport(
+              period,
+              catalog: stages.catalog,
+              trends: stages.trends,
+              ledger: stages.ledger,
+              scope: scope,
+              now: now
+            )
+          }
+        )
+      }
+    }
+  }
 }

@@ -37,6 +37,10 @@ public protocol StationAccess: AnyObject, Sendable {
     to: Timestamp,
     buckets: Int
   ) async throws(TrendError) -> [TrendBucket]
+  /// The report of a day or month over the points in a scope.
+  ///
+  /// - Throws: what the stores throw.
+  func report(_ period: PlantReport.Period, scope: LedgerScope) async throws -> PlantReport
 }
 
 /// How far a stream's reader has come.

@@ -75,7 +75,7 @@ import Testing
     let text = try String(contentsOf: file, encoding: .utf8)
     let paths = text.matches(of: /(?m)^  (\/[^:\n]*):\n    (get|post):/)
       .map { (path: String($0.output.1), method: String($0.output.2)) }
-    #expect(paths.count == 17)
+    #expect(paths.count > 17)
     try await test(station) { client in
       for (path, method) in paths where !path.hasSuffix("/stream") {
         let uri = path.replacing("{id}", with: "nothing").replacing("{path}", with: "nothing")

@@ -274,6 +274,36 @@ public final class TrendStore: Sendable {
     }
   }
 
+  /// All readings of a point whose minutes begin in `from ..< to`, reduced to one; nil when there are none.
+  ///
+  /// The result's `minute` is the first one's, and its `first` and `last` are those of the whole span.
+  func summary(of point: String, from: Int64, to: Int64) throws -> MinuteReduction? {
+    try moving.withLock { _ in
+      var whole = try pool.read { db -> MinuteReduction? in
+        let row = try Row.fetchOne(db, sql: Self.summarySQL, arguments: [point, from, to])
+        guard let row, let count: Int64 = row["count"], count > 0 else { return nil }
+        return MinuteReduction(row: row)
+      }
+      for part in inMemory(of: point) where part.minute >= from && part.minute < to {
+        if whole?.merge(part) == nil { whole = part }
+      }
+      return whole
+    }
+  }
+
+  private static let summarySQL = """
+    WITH span AS (
+      SELECT minute.* FROM minute JOIN point ON point.id = minute.point
+      WHERE path = ? AND minute >= ? AND minute < ?
+    )
+    SELECT min(minute) AS minute, sum(count) AS count, sum(sum) AS sum, min(minimum) AS minimum,
+      max(maximum) AS maximum,
+      (SELECT maximum_time FROM span ORDER BY maximum DESC, maximum_time LIMIT 1) AS maximum_time,
+      (SELECT first FROM span ORDER BY first_time LIMIT 1) AS first, min(first_time) AS first_time,
+      (SELECT last FROM span ORDER BY last_time DESC LIMIT 1) AS last, max(last_time) AS last_time
+    FROM span
+    """
+
   private func inMemory(of point: String) -> [MinuteReduction] {
     state.withLock { state in
       var found = (state.sealed + state.closed).filter { $0.path == point }.map(\.minute)

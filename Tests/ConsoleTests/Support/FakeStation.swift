@@ -65,6 +65,20 @@ final class FakeStation: StationAccess {
     }
   }
 
+  func report(
+    _ period: PlantReport.Period,
+    scope: LedgerScope
+  ) async throws -> PlantReport {
+    try PlantReport(
+      period,
+      catalog: catalog,
+      trends: nil,
+      ledger: ledger,
+      scope: scope,
+      now: Timestamp(milliseconds: period.to)
+    )
+  }
+
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
     throw .refused("this station has no desks", code: "desk")
   }

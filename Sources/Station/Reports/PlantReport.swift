@@ -1,0 +1,200 @@
+import AlarmEngine
+public import DeviceCatalog
+public import Foundation
+public import HazardLedger
+public import Telemetry
+
+/// The daily (日报) or monthly (月报) report of a plant: each point's figures and what alarmed on it.
+///
+/// Figures of readings come from the trends, those of alarms from the ledger: the same entries that anybody can verify.
+public struct PlantReport: Codable, Hashable, Sendable {
+  /// A day or month of the plant's own calendar.
+  public struct Period: Codable, Hashable, Sendable {
+    /// `2026-01-31` or `2026-01`.
+    public var label: String
+    /// Begin, milliseconds since the Unix epoch; included.
+    public var from: Int64
+    /// End, milliseconds since the Unix epoch; not included.
+    public var to: Int64
+    /// The time zone whose days are meant, by its IANA name.
+    public var timeZone: String
+  }
+
+  /// Occurrences of a kind of alarm within the period.
+  public struct Tally: Codable, Hashable, Sendable {
+    /// Occurrences that stood at any moment of the period.
+    public var count = 0
+    /// How long they stood within the period, milliseconds, added up.
+    public var milliseconds: Int64 = 0
+    /// The longest of them within the period, milliseconds.
+    public var longest: Int64 = 0
+
+    mutating func add(_ duration: Int64) {
+      count += 1
+      milliseconds += duration
+      longest = max(longest, duration)
+    }
+  }
+
+  /// One point.
+  public struct Line: Codable, Hashable, Sendable {
+    /// Its path.
+    public var point: String
+    /// Its name.
+    public var name: LocalizedText
+    /// The unit of the values.
+    public var unit: String
+    /// Readings with a value.
+    public var readings: Int64
+    /// Their mean; nil without readings.
+    public var mean: Double?
+    /// The smallest; nil without readings.
+    public var minimum: Double?
+    /// The largest; nil without readings.
+    public var maximum: Double?
+    /// Event time of the largest, milliseconds since the Unix epoch; nil without readings.
+    public var maximumTime: Int64?
+    /// Alarms but cuts, feed faults and staleness.
+    public var alarms = Tally()
+    /// 断电: alarms at the level at which the plant's interlock must cut.
+    public var cuts = Tally()
+    /// 馈电异常: interlocks that did not do in time what they must.
+    public var feedFaults = Tally()
+    /// 断线、无数据: the point was silent.
+    public var silences = Tally()
+  }
+
+  /// The period.
+  public var period: Period
+  /// The points in the catalog's order.
+  public var lines: [Line]
+
+  /// How far before the period alarms are looked for that reach into it.
+  static let lookBack: Int64 = 31 * 86_400_000
+
+  /// Makes a report.
+  ///
+  /// An alarm that has not returned counts to the end of the period or to `now`, whichever is sooner; one that began more
+  /// than 31 days before the period is counted only while it stands.
+  ///
+  /// - Parameters:
+  ///   - period: what it is about.
+  ///   - catalog: points and rules.
+  ///   - trends: figures of readings; nil leaves them out.
+  ///   - ledger: the alarms.
+  ///   - scope: whose points.
+  ///   - now: the moment of asking.
+  /// - Throws: what the stores throw.
+  public init(
+    _ period: Period,
+    catalog: Catalog,
+    trends: TrendStore?,
+    ledger: any LedgerStore,
+    scope: LedgerScope,
+    now: Timestamp
+  ) throws {
+    self.period = period
+    lines = []
+    var rowOfPoint: [String: Int] = [:]
+    for channel in catalog.channels where scope.includes(enterprise: channel.enterprise) {
+      let reduction = try trends?.summary(of: channel.path, from: period.from, to: period.to)
+      rowOfPoint[channel.path] = lines.count
+      lines.append(
+        Line(
+          point: channel.path,
+          name: channel.name,
+          unit: channel.unit,
+          readings: reduction?.count ?? 0,
+          mean: reduction.map { $0.sum / Double($0.count) },
+          minimum: reduction?.minimum,
+          maximum: reduction?.maximum,
+          maximumTime: reduction?.maximumTime
+        )
+      )
+    }
+    let kinds = Self.kinds(of: catalog)
+    for alarm in try Self.alarms(in: period, ledger: ledger, scope: scope) {
+      guard let row = rowOfPoint[alarm.point] else { continue }
+      let begin = max(alarm.onset.milliseconds, period.from)
+      let isOver = alarm.returned.map { $0.time >= alarm.onset } ?? (alarm.state == .normal)
+      let last = isOver ? (alarm.returned ?? alarm.last).time : now
+      let end = min(last.milliseconds, period.to)
+      guard end >= begin, alarm.onset.milliseconds < period.to else { continue }
+      switch kinds["\(alarm.point)#\(alarm.rule)"] ?? .alarm {
+      case .alarm: lines[row].alarms.add(end - begin)
+      case .cut: lines[row].cuts.add(end - begin)
+      case .feedFault: lines[row].feedFaults.add(end - begin)
+      case .silence: lines[row].silences.add(end - begin)
+      }
+    }
+  }
+
+  /// Which tally an alarm belongs to.
+  private enum Kind { case alarm, cut, feedFault, silence }
+
+  /// The kinds of the rules' alarms, by full name.
+  private static func kinds(of catalog: Catalog) -> [String: Kind] {
+    var kinds: [String: Kind] = [:]
+    for rule in catalog.rules {
+      kinds[rule.fullName] =
+        switch catalog.enginePlan.rules[Int(rule.index)].detector {
+        case .interlock: .feedFault
+        case .stale: .silence
+        default: rule.level == .cut ? .cut : .alarm
+        }
+    }
+    return kinds
+  }
+
+  private static func alarms(
+    in period: Period,
+    ledger: any LedgerStore,
+    scope: LedgerScope
+  ) throws -> [AlarmView] {
+    var found: [String: AlarmView] = [:]
+    let filter = AlarmFilter(
+      onsetFrom: Timestamp(milliseconds: period.from - lookBack),
+      onsetBefore: Timestamp(milliseconds: period.to),
+      scope: scope
+    )
+    var cursor: Int64?
+    repeat {
+      let page = try ledger.alarms(filter, before: cursor, limit: 1_000)
+      for alarm in page.alarms {
+        let isBefore = alarm.returned.map { $0.time.milliseconds < period.from } ?? false
+        if !isBefore || alarm.onset.milliseconds >= period.from { found[alarm.id] = alarm }
+      }
+      cursor = page.next
+    } while cursor != nil
+    for alarm in try ledger.standingAlarms() where scope.includes(path: alarm.point) {
+      if alarm.returned == nil, alarm.onset.milliseconds < period.to { found[alarm.id] = alarm }
+    }
+    return found.values.sorted { $0.firstSequence < $1.firstSequence }
+  }
+}
+
+extension PlantReport.Period {
+  /// Reads `YYYY-MM-DD` as a day and `YYYY-MM` as a month of a time zone's calendar; nil when it is neither.
+  public init?(_ label: String, timeZone: TimeZone) {
+    let parts = label.split(separator: "-", omittingEmptySubsequences: false)
+    guard (2...3).contains(parts.count), parts[0].count == 4,
+      parts.dropFirst().allSatisfy({ $0.count == 2 }),
+      parts.allSatisfy({ $0.allSatisfy(\.isASCII) && Int($0) != nil })
+    else { return nil }
+    let numbers = parts.compactMap { Int($0) }
+    var calendar = Calendar(identifier: .gregorian)
+    calendar.timeZone = timeZone
+    var components = DateComponents(year: numbers[0], month: numbers[1], day: 1)
+    if numbers.count == 3 { components.day = numbers[2] }
+    let unit: Calendar.Component = numbers.count == 3 ? .day : .month
+    guard let begin = calendar.date(from: components),
+      calendar.component(.month, from: begin) == numbers[1],
+      calendar.component(.day, from: begin) == components.day,
+      let end = calendar.date(byAdding: unit, value: 1, to: begin)
+    else { return nil }
+    self.label = label
+    from = Int64(begin.timeIntervalSince1970 * 1_000)
+    to = Int64(end.timeIntervalSince1970 * 1_000)
+    self.timeZone = timeZone.identifier
+  }
+}
