@@ -17,6 +17,7 @@ extension Engine {
       heap.removeFirst()
       now = deadline.due
       fire(deadline, &out)
+      order.note(OutputOrder.Key(time: deadline.due, place: deadline.order), out.count)
     }
     move(to: target)
   }

@@ -28,29 +28,23 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     tally.readings += UInt64(batch.count)
-    BatchColumns.with(batch) { columns in
-      let areKnown = columns.greatestChannel < channels.count
-      var first = 0
-      while first < columns.count {
-        let end = min(first + Self.stretch, columns.count)
-        let isPlain = areKnown && columns.arePlain(first..<end)
-        while first < end {
-          if isPlain {
-            // On the stack, so that its sums can live in registers.
-            var local = tap
-            first = applyPlain(columns, first..<end, &local, &out)
-            tap = local
-          }
-          // Where the plain way stops, or is closed, one reading takes the other.
-          if first < end {
-            let reading = columns.reading(first)
-            if take(reading, columns.sequence(first), &out) {
-              let record = channels.row(Int(reading.channel.rawValue))
-              tap.add(record, profiles.row(Int(record.it.profile)))
-            }
-            first += 1
-          }
+    guard let columns = unsafe BatchColumns(batch) else { return }
+    let areKnown = columns.greatestChannel < channels.count
+    var first = 0
+    while first < columns.count {
+      let end = min(first + Self.stretch, columns.count)
+      let isPlain = areKnown && columns.arePlain(first..<end)
+      while first < end {
+        if isPlain { first = applyPlain(columns, first..<end, &tap, &out) }
+        guard first < end else { break }
+        // Where the plain way stops, or is closed, one reading takes the other.
+        let reading = columns.reading(first)
+        if take(reading, columns.sequence(first), &out) {
+          let record = channels.row(Int(reading.channel.rawValue))
+          tap.add(record, profiles.row(Int(record.it.profile)))
         }
+        order.note(.reading(first), out.count)
+        first += 1
       }
     }
   }
@@ -64,15 +58,17 @@ extension Engine {
     _ tap: inout Tap,
     _ out: inout [Transition]
   ) -> Int {
+    // Begun afresh, so that its sums can live in registers.
+    var local = Tap()
     let received = now
     let fastKey = fastKey
-    let limit = columns.count - Self.lookahead
+    let limit = columns.count &- Self.lookahead
     var index = range.lowerBound
     while index < range.upperBound {
       if index < limit {
         unsafe prefetch(
           columns.channel(index &+ Self.lookahead),
-          samplesOf: columns.channel(index &+ Self.lookahead / 2)
+          slotsOf: columns.channel(index &+ Self.lookahead / 2)
         )
       }
       let time = columns.time(index)
@@ -89,7 +85,7 @@ extension Engine {
       guard
         record.it.key == fastKey && isOrderly && isTimely && record.it.calmLow <= value
           && value <= record.it.calmHigh
-      else { return index }
+      else { break }
       let sequence = columns.sequence(index)
       let before = record.it.conditions
       let after = measure(record, profile, time, value, hasPrevious: true, elapsed: gap)
@@ -98,27 +94,31 @@ extension Engine {
       record.it.value = value
       record.it.sequence = sequence
       record.it.conditions = after
-      if before != after { judge(channel, at: time, value, sequence, received, &out) }
-      tap.add(record, profile)
+      if before != after {
+        judge(channel, at: time, value, sequence, received, &out)
+        order.note(.reading(index), out.count)
+      }
+      local.add(record, profile)
       index &+= 1
     }
+    tap.merge(local)
     return index
   }
 
   /// How many readings are looked over at once for anything special.
   private static var stretch: Int { 256 }
 
-  /// How many readings ahead a channel's record is asked for; its window slots half as many.
+  /// How many readings ahead a channel's record is asked for; its window's slots half as many.
   private static var lookahead: Int { 16 }
 
   /// Asks the caches for what readings to come will touch.
   @inline(__always)
   @unsafe
-  private func prefetch(_ channel: Int, samplesOf nearer: Int) {
-    let address = unsafe UnsafeRawPointer(channels.row(unchecked: channel).address)
+  private func prefetch(_ far: Int, slotsOf near: Int) {
+    let address = unsafe UnsafeRawPointer(channels.row(unchecked: far).address)
     unsafe prefetchLine(address)
     unsafe prefetchLine(address + 64)
-    let record = unsafe channels.row(unchecked: nearer)
+    let record = unsafe channels.row(unchecked: near)
     let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
     guard mask > 0 else { return }
     let line = Int(record.it.ring)

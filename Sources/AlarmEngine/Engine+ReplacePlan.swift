@@ -33,9 +33,11 @@ extension Engine {
     return old
   }
 
-  private mutating func closeRules(without kept: Set<StableID>, _ out: inout [Transition]) {
+  /// Closes the alarms of rules that the next plan does not have.
+  mutating func closeRules(without kept: Set<StableID>, _ out: inout [Transition]) {
     let moment = Moment(time: now, received: now, sequence: 0, value: .nan)
     for slot in slotOfRule where !kept.contains(identities.rules[Int(slot)]) {
+      defer { order.note(.planChange(parameters.row(Int(slot)).it.rule), out.count) }
       while let oldest = owed.removeOldest(slot: slot) {
         emit(
           .removedFromService,
@@ -79,6 +81,7 @@ extension Engine {
         moment,
         &out
       )
+      order.note(.planChange(parameters.it.rule), out.count)
     }
   }
 }

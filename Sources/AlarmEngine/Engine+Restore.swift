@@ -8,7 +8,23 @@ extension Engine {
   ///
   /// - Throws: why the bytes, or the plan, cannot be used.
   public init(plan: EnginePlan, restoring bytes: [UInt8]) throws(SnapshotError) {
-    let engine = try Engine.restored(plan, bytes)
+    let engine = try Engine.restored(plan, [bytes], keepsCounters: true, isShard: false)
+    self.init(moving: engine)
+  }
+
+  /// Makes a shard for a part of a plan that goes on where other shards were saved, each with what it knows.
+  ///
+  /// - Parameters:
+  ///   - plan: the part.
+  ///   - parts: the snapshots of all shards that there were.
+  ///   - keepsCounters: whether what all of them had counted is counted on here.
+  /// - Throws: why the bytes, or the plan, cannot be used.
+  init(
+    part plan: EnginePlan,
+    restoring parts: [[UInt8]],
+    keepsCounters: Bool
+  ) throws(SnapshotError) {
+    let engine = try Engine.restored(plan, parts, keepsCounters: keepsCounters, isShard: true)
     self.init(moving: engine)
   }
 
@@ -18,29 +34,37 @@ extension Engine {
 
   private static func restored(
     _ plan: EnginePlan,
-    _ bytes: [UInt8]
+    _ parts: [[UInt8]],
+    keepsCounters: Bool,
+    isShard: Bool
   ) throws(SnapshotError) -> Engine {
     let compiled: CompiledPlan
     do { compiled = try CompiledPlan(plan) } catch { throw .plan(error) }
-    var engine = Engine(compiled)
-    try engine.restore(bytes)
+    var engine = Engine(compiled, isShard: isShard)
+    for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters) }
+    engine.armNewStaleRules()
+    engine.needsPriorityCheck = true
     return engine
   }
 
-  private mutating func restore(_ bytes: [UInt8]) throws(SnapshotError) {
+  private mutating func restore(
+    _ bytes: [UInt8],
+    keepsCounters: Bool
+  ) throws(SnapshotError) {
     try SnapshotFormat.check(bytes)
     var reader = StateReader(bytes, at: 16)
     do {
       now = try reader.integer()
       epoch = try reader.integer()
       fastKey = UInt32(truncatingIfNeeded: epoch & 0xffff) << 16
-      for field in EngineCounters.fields { tally[keyPath: field] = try reader.word() }
+      for field in EngineCounters.fields {
+        let count = try reader.word()
+        if keepsCounters { tally[keyPath: field] &+= count }
+      }
       try restoreDevices(&reader)
       try restoreChannels(&reader)
       try restoreRules(&reader)
     } catch { throw .damaged }
-    armNewStaleRules()
-    needsPriorityCheck = true
   }
 
   private mutating func restoreDevices(_ reader: inout StateReader) throws(StateReadError) {
@@ -63,18 +87,21 @@ extension Engine {
       } else {
         try scratch.restore(from: &reader)
       }
-      let live = scratch.head &- scratch.tail
-      guard try reader.count(in: 0...Int(UInt32.max)) == Int(live) else { throw .inconsistent }
-      try restoreSamples(row, &reader)
+      let live = Int(scratch.head &- scratch.tail)
+      guard try reader.count(in: 0...Int(UInt32.max)) == live else { throw .inconsistent }
+      if let row {
+        try restoreSamples(row, &reader)
+      } else {
+        for _ in 0..<2 * live { _ = try reader.word() }
+      }
     }
   }
 
   /// Puts window samples back in the slots they had; what does not fit a smaller ring is left out.
   private mutating func restoreSamples(
-    _ row: Int?,
+    _ row: Int,
     _ reader: inout StateReader
   ) throws(StateReadError) {
-    guard let row else { return }
     let record = channels.row(row)
     let profile = profiles.row(Int(record.it.profile))
     let keeps = profile.it.features & Profile.window != 0

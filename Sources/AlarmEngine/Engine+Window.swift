@@ -19,16 +19,32 @@ public struct WindowTotals: Hashable, Sendable {
 
 /// Who looks at a channel's window after each reading; resolved at compile time.
 protocol WindowTap {
+  /// Makes a tap that has seen nothing.
+  init()
+  /// Takes over what another has seen.
+  mutating func merge(_ other: Self)
   mutating func add(_ record: Row<ChannelRecord>, _ profile: Row<Profile>)
 }
 
 /// Nobody.
 struct NoTap: WindowTap {
   @inline(__always)
+  mutating func merge(_ other: NoTap) {}
+  @inline(__always)
   mutating func add(_ record: Row<ChannelRecord>, _ profile: Row<Profile>) {}
 }
 
 extension WindowTotals: WindowTap {
+  @inline(__always)
+  mutating func merge(_ other: WindowTotals) {
+    count &+= other.count
+    mean += other.mean
+    deviation += other.deviation
+    minimum += other.minimum
+    maximum += other.maximum
+    last += other.last
+  }
+
   @inline(__always)
   mutating func add(_ record: Row<ChannelRecord>, _ profile: Row<Profile>) {
     guard profile.it.features & Profile.window != 0 else { return }
@@ -76,7 +92,7 @@ extension Engine {
           conditions |= ChannelRecord.ewmaBit
         }
         record.it.mean += alpha * difference
-        record.it.variance = (1 - alpha) * (record.it.variance + alpha * square)
+        record.it.variance = profile.it.decay * (record.it.variance + alpha * square)
       } else {
         record.it.mean = value
         record.it.variance = 0
@@ -99,64 +115,69 @@ extension Engine {
     let position = UInt32(truncatingIfNeeded: time)
     let values = unsafe ring.doubles(at: Int(record.it.ring))
     let times = unsafe ring.words(at: Int(record.it.ring), after: Int(mask) + 1)
-    var head = record.it.head
+    let head = record.it.head
     var tail = record.it.tail
-    var sum = record.it.sum
-    var squares = record.it.squares
+    var (sum, squares) = (record.it.sum, record.it.squares)
     var losesExtreme = false
-    if head == tail {
-      record.it.reference = value
-      sum = 0
-      squares = 0
-    }
-    let reference = record.it.reference
-    while tail != head {
-      let slot = Int(tail & mask)
-      let isOld = unsafe position &- times[slot] >= length
-      let isFull = head &- tail > mask
-      guard isOld || isFull else { break }
-      if !isOld { tally.windowOverflows &+= 1 }
-      let leaving = unsafe values[slot]
-      let difference = leaving - reference
+    func leave() {
+      let leaving = unsafe values[Int(tail & mask)]
+      let difference = leaving - record.it.reference
       sum -= difference
       squares -= difference * difference
       losesExtreme =
         losesExtreme || leaving <= record.it.minimum || leaving >= record.it.maximum
       tail &+= 1
     }
+    while unsafe tail != head && position &- times[Int(tail & mask)] >= length { leave() }
+    if head &- tail > mask {
+      leave()
+      tally.windowOverflows &+= 1
+    }
+    if tail == head {
+      record.it.reference = value
+      (sum, squares) = (0, 0)
+      losesExtreme = true
+    }
     unsafe values[Int(head & mask)] = value
     unsafe times[Int(head & mask)] = position
-    head &+= 1
-    let difference = value - reference
-    sum += difference
-    squares += difference * difference
-    record.it.sum = sum
-    record.it.squares = squares
-    record.it.head = head
+    let next = head &+ 1
+    let difference = value - record.it.reference
+    let before = record.it.squares
+    record.it.sum = sum + difference
+    record.it.squares = squares + difference * difference
+    record.it.head = next
     record.it.tail = tail
-    if head &- tail == 1 {
-      record.it.minimum = value
-      record.it.maximum = value
-    } else if losesExtreme {
-      unsafe rescan(record, values, mask)
+    if losesExtreme {
+      unsafe Self.rescan(record, values, mask)
+      // What stays beside a square this much greater has lost digits to it.
+      if before > Self.greatestSquareRatio * record.it.squares {
+        unsafe Self.resum(record, values, mask)
+      }
     } else {
-      record.it.minimum = min(record.it.minimum, value)
-      record.it.maximum = max(record.it.maximum, value)
+      record.it.minimum = min(value, record.it.minimum)
+      record.it.maximum = max(value, record.it.maximum)
     }
-    // Once a turn of the ring the sums are taken afresh, so that rounding cannot pile up.
-    if head & mask == 0 { unsafe resum(record, values, mask) }
+    // From time to time the sums are taken afresh, so that rounding cannot pile up.
+    if next & (mask | (Self.resumInterval &- 1)) == 0 { unsafe Self.resum(record, values, mask) }
   }
+
+  /// After how many readings, or turns of a larger ring, the sums are taken afresh; a power of two.
+  private static var resumInterval: UInt32 { 1024 }
+
+  /// How many times smaller the sum of squares may become at one reading before it is taken afresh.
+  private static var greatestSquareRatio: Double { 1e6 }
 
   /// Takes every statistic of the window from its samples.
   func retakeWindow(_ record: Row<ChannelRecord>, _ profile: Row<Profile>) {
     guard record.it.head != record.it.tail else { return }
     let values = unsafe ring.doubles(at: Int(record.it.ring))
-    unsafe rescan(record, values, profile.it.ringMask)
-    unsafe resum(record, values, profile.it.ringMask)
+    unsafe Self.rescan(record, values, profile.it.ringMask)
+    unsafe Self.resum(record, values, profile.it.ringMask)
   }
 
+  /// Looks for the extremes again, when one of them has left: that is rare enough to beat any order kept.
   @inline(never)
-  private func rescan(
+  private static func rescan(
     _ record: Row<ChannelRecord>,
     _ values: UnsafeMutablePointer<Double>,
     _ mask: UInt32
@@ -164,48 +185,19 @@ extension Engine {
     let capacity = Int(mask) + 1
     let first = Int(record.it.tail & mask)
     let end = first + Int(record.it.head &- record.it.tail)
-    var low = unsafe values[first]
-    var high = low
-    unsafe widen(&low, &high, by: values + first, count: min(end, capacity) - first)
-    if end > capacity { unsafe widen(&low, &high, by: values, count: end - capacity) }
-    record.it.minimum = low
-    record.it.maximum = high
-  }
-
-  /// Takes neighbouring samples into an extent, eight at a time.
-  @inline(__always)
-  private func widen(
-    _ low: inout Double,
-    _ high: inout Double,
-    by samples: UnsafeMutablePointer<Double>,
-    count: Int
-  ) {
-    var index = 0
-    if count >= 8 {
-      var lows = SIMD8(repeating: low)
-      var highs = SIMD8(repeating: high)
-      let raw = UnsafeRawPointer(samples)
-      while index + 8 <= count {
-        let next = unsafe raw.loadUnaligned(fromByteOffset: index * 8, as: SIMD8<Double>.self)
-        lows.replace(with: next, where: next .< lows)
-        highs.replace(with: next, where: next .> highs)
-        index += 8
-      }
-      for lane in 0..<8 {
-        low = lows[lane] < low ? lows[lane] : low
-        high = highs[lane] > high ? highs[lane] : high
-      }
+    var extent = unsafe Extent(values[first])
+    // The ring in two stretches, of which the second may be empty.
+    var stretch = (from: first, to: min(end, capacity))
+    while stretch.from < stretch.to {
+      unsafe extent.take(values + stretch.from, count: stretch.to - stretch.from)
+      stretch = stretch.from == 0 ? (0, 0) : (0, end - capacity)
     }
-    while index < count {
-      let value = unsafe samples[index]
-      low = value < low ? value : low
-      high = value > high ? value : high
-      index += 1
-    }
+    record.it.minimum = extent.minimum
+    record.it.maximum = extent.maximum
   }
 
   @inline(never)
-  private func resum(
+  private static func resum(
     _ record: Row<ChannelRecord>,
     _ values: UnsafeMutablePointer<Double>,
     _ mask: UInt32
@@ -225,6 +217,46 @@ extension Engine {
     record.it.sum = sum
     record.it.squares = squares
   }
+}
+
+/// Least and greatest of some samples, in lanes so that none waits for the one before.
+private struct Extent {
+  private var low: (Double, Double, Double, Double)
+  private var high: (Double, Double, Double, Double)
+
+  @inline(__always)
+  init(_ value: Double) {
+    low = (value, value, value, value)
+    high = low
+  }
+
+  @inline(__always)
+  mutating func take(_ samples: UnsafeMutablePointer<Double>, count: Int) {
+    var index = 0
+    while index &+ 4 <= count {
+      let next = unsafe (
+        samples[index], samples[index &+ 1], samples[index &+ 2], samples[index &+ 3]
+      )
+      low.0 = low.0 < next.0 ? low.0 : next.0
+      low.1 = low.1 < next.1 ? low.1 : next.1
+      low.2 = low.2 < next.2 ? low.2 : next.2
+      low.3 = low.3 < next.3 ? low.3 : next.3
+      high.0 = high.0 > next.0 ? high.0 : next.0
+      high.1 = high.1 > next.1 ? high.1 : next.1
+      high.2 = high.2 > next.2 ? high.2 : next.2
+      high.3 = high.3 > next.3 ? high.3 : next.3
+      index &+= 4
+    }
+    while index < count {
+      let next = unsafe samples[index]
+      low.0 = low.0 < next ? low.0 : next
+      high.0 = high.0 > next ? high.0 : next
+      index &+= 1
+    }
+  }
+
+  var minimum: Double { min(min(low.0, low.1), min(low.2, low.3)) }
+  var maximum: Double { max(max(high.0, high.1), max(high.2, high.3)) }
 }
 
 extension Column where Element == RingLine {

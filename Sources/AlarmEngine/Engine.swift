@@ -53,6 +53,8 @@ public struct Engine: ~Copyable, Sendable {
   var fastKey: UInt32
   /// The plan may have changed priorities of alarms that stand.
   var needsPriorityCheck: Bool
+  /// For an engine that is one of several shards: where its output belongs among theirs.
+  var order: OutputOrder
 
   /// Makes an engine that has seen nothing.
   ///
@@ -62,7 +64,12 @@ public struct Engine: ~Copyable, Sendable {
     self.init(compiled)
   }
 
-  init(_ compiled: consuming CompiledPlan) {
+  /// Makes an engine for a part of a plan, one of several shards.
+  init(part plan: EnginePlan) throws(PlanError) {
+    self.init(try CompiledPlan(plan), isShard: true)
+  }
+
+  init(_ compiled: consuming CompiledPlan, isShard: Bool = false) {
     channels = Column(repeating: ChannelRecord(), count: compiled.links.count)
     links = Column(compiled.links)
     profiles = Column(compiled.profiles)
@@ -82,6 +89,7 @@ public struct Engine: ~Copyable, Sendable {
     epoch = noTime
     fastKey = 0
     needsPriorityCheck = false
+    order = OutputOrder(isKept: isShard)
     heap.reserve(compiled.deadlineCount)
     for index in 0..<channels.count {
       let record = channels.row(index)

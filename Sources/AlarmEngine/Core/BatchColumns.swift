@@ -12,41 +12,35 @@ struct BatchColumns {
   private let origins: UnsafePointer<UInt32>
   private let baseSequence: UInt64
 
-  /// Calls `body` with the columns of a batch that holds at least one reading.
+  /// Looks at a batch's columns; nil for a batch without readings.
+  ///
+  /// The caller holds the batch for as long as it uses the columns. Storage is looked at directly, because
+  /// six nested closures would each put a context, and with it every sum of the loop, into memory.
   @inline(__always)
-  static func with(_ batch: borrowing ReadingBatch, _ body: (BatchColumns) -> Void) {
-    let (channels, times, values) = (batch.channel, batch.time, batch.value)
-    let (statuses, flags, origins) = (batch.status, batch.flags, batch.originOffset)
-    let baseSequence = batch.baseSequence
-    let count = channels.count
+  @unsafe
+  init?(_ batch: borrowing ReadingBatch) {
+    let count = batch.count
     precondition(
-      times.count == count && values.count == count && statuses.count == count
-        && flags.count == count && origins.count == count,
+      batch.time.count == count && batch.value.count == count && batch.status.count == count
+        && batch.flags.count == count && batch.originOffset.count == count,
       "a batch has columns of unequal length"
     )
-    // The arrays are not touched and outlive the call, so their storage may be looked at without the
-    // six nested closures, each with a context to allocate, that would say the same.
-    withExtendedLifetime((channels, times, values, statuses, flags, origins)) {
-      guard let channels = unsafe channels.withUnsafeBufferPointer({ $0.baseAddress }),
-        let times = unsafe times.withUnsafeBufferPointer({ $0.baseAddress }),
-        let values = unsafe values.withUnsafeBufferPointer({ $0.baseAddress }),
-        let statuses = unsafe statuses.withUnsafeBufferPointer({ $0.baseAddress }),
-        let flags = unsafe flags.withUnsafeBufferPointer({ $0.baseAddress }),
-        let origins = unsafe origins.withUnsafeBufferPointer({ $0.baseAddress })
-      else { return }
-      unsafe body(
-        BatchColumns(
-          count: count,
-          channels: channels,
-          times: times,
-          values: values,
-          statuses: statuses,
-          flags: flags,
-          origins: origins,
-          baseSequence: baseSequence
-        )
-      )
-    }
+    guard let channels = unsafe batch.channel.withUnsafeBufferPointer({ $0.baseAddress }),
+      let times = unsafe batch.time.withUnsafeBufferPointer({ $0.baseAddress }),
+      let values = unsafe batch.value.withUnsafeBufferPointer({ $0.baseAddress }),
+      let statuses = unsafe batch.status.withUnsafeBufferPointer({ $0.baseAddress }),
+      let flags = unsafe batch.flags.withUnsafeBufferPointer({ $0.baseAddress }),
+      let origins = unsafe batch.originOffset.withUnsafeBufferPointer({ $0.baseAddress }),
+      count > 0
+    else { return nil }
+    self.count = count
+    unsafe self.channels = channels
+    unsafe self.times = times
+    unsafe self.values = values
+    unsafe self.statuses = statuses
+    unsafe self.flags = flags
+    unsafe self.origins = origins
+    baseSequence = batch.baseSequence
   }
 
   /// The greatest row number in the batch.

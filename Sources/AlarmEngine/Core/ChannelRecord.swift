@@ -79,8 +79,12 @@ struct Profile: BitwiseCopyable, Hashable {
   /// Largest change per second.
   var rate: Double = .infinity
   var alpha: Double = 0
+  /// One less alpha.
+  var decay: Double = 1
   /// Square of the number of standard deviations.
   var thresholdSquared: Double = .infinity
+  /// Fills the line, so that a row's address is a shift.
+  var padding: UInt64 = 0
 
   static let window: UInt32 = 1
   static let rate: UInt32 = 2

@@ -111,6 +111,7 @@ struct CompiledPlan {
         case .ewma:
           profile.features |= Profile.ewma
           profile.alpha = rule.low
+          profile.decay = 1 - rule.low
           profile.thresholdSquared = rule.high * rule.high
           profile.warmUp = rule.number
         case .limit, .physicalRange, .stale, .single, .group:

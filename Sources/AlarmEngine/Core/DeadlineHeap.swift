@@ -31,6 +31,12 @@ struct Deadline: BitwiseCopyable {
     return kind
   }
 
+  /// An order with another plan row in it.
+  static func order(_ order: UInt64, row: (UInt32) -> UInt32) -> UInt64 {
+    let rule = UInt64(row(UInt32(truncatingIfNeeded: order >> 8)))
+    return order & ~(0xffff_ffff << 8) | rule << 8
+  }
+
   static func < (lhs: Deadline, rhs: Deadline) -> Bool {
     lhs.due != rhs.due ? lhs.due < rhs.due : lhs.order < rhs.order
   }
