@@ -1,6 +1,8 @@
 // The engine on the benchmark's workload; `tools/bench-engine` runs it beside the C yardstick.
 //
 // usage: corebench DIR [REPEAT]
+//        corebench shards DIR COUNT
+//        corebench DIR wasteful
 
 import AlarmEngine
 import Glibc
@@ -62,11 +64,15 @@ func run(_ workload: Workload) throws {
   )
 }
 
-guard CommandLine.arguments.count > 1 else {
-  print("usage: corebench DIR [REPEAT]")
+let arguments = CommandLine.arguments
+if arguments.count == 4, arguments[1] == "shards", let count = Int(arguments[3]), count > 0 {
+  try runShards(Workload(directory: arguments[2], batchSize: 4000), count: count)
+} else if arguments.count == 3, arguments[2] == "wasteful" {
+  print(measuredWastefully(Workload(directory: arguments[1], batchSize: 4000).batches))
+} else if arguments.count > 1 {
+  let workload = Workload(directory: arguments[1], batchSize: 4000)
+  for _ in 0..<(arguments.count > 2 ? Int(arguments[2]) ?? 1 : 1) { try run(workload) }
+} else {
+  print("usage: corebench DIR [REPEAT] | corebench DIR wasteful | corebench shards DIR COUNT")
   exit(2)
-}
-let workload = Workload(directory: CommandLine.arguments[1], batchSize: 4000)
-for _ in 0..<(CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 1 : 1) {
-  try run(workload)
 }

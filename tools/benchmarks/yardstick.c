@@ -112,12 +112,17 @@ typedef struct __attribute__((aligned(64))) { double value[SLOTS]; uint32_t ms[S
 
 typedef struct { double count, mean, deviation, low, high, last; uint64_t event[10]; } Result;
 
+/* The ring in two stretches without a wrap, which is what makes looking again cheap. */
 static void rescan(State *s, const Ring *r) {
-    double low = r->value[s->tail % SLOTS], high = low;
-    for (uint32_t i = s->tail; i != s->head; i++) {
-        double value = r->value[i % SLOTS];
-        low = value < low ? value : low;
-        high = value > high ? value : high;
+    uint32_t first = s->tail % SLOTS, end = first + (s->head - s->tail), middle = end < SLOTS ? end : SLOTS;
+    double low = r->value[first], high = low;
+    for (uint32_t i = first; i < middle; i++) {
+        low = r->value[i] < low ? r->value[i] : low;
+        high = r->value[i] > high ? r->value[i] : high;
+    }
+    for (uint32_t i = 0; i + SLOTS < end; i++) {
+        low = r->value[i] < low ? r->value[i] : low;
+        high = r->value[i] > high ? r->value[i] : high;
     }
     s->low = low;
     s->high = high;
