@@ -93,8 +93,8 @@ extension Engine {
       record.it.newest = time
       record.it.value = value
       record.it.sequence = sequence
-      record.it.conditions = after
       if before != after {
+        record.it.conditions = after
         judge(channel, at: time, value, sequence, received, &out)
         order.note(.reading(index), out.count)
       }

@@ -88,7 +88,9 @@ extension Engine {
         let difference = value - record.it.mean
         let square = difference * difference
         let alpha = profile.it.alpha
-        if seen >= profile.it.warmUp && square > profile.it.thresholdSquared * record.it.variance {
+        if seen < profile.it.warmUp {
+          record.it.seen = seen &+ 1
+        } else if square > profile.it.thresholdSquared * record.it.variance {
           conditions |= ChannelRecord.ewmaBit
         }
         record.it.mean += alpha * difference
@@ -96,8 +98,8 @@ extension Engine {
       } else {
         record.it.mean = value
         record.it.variance = 0
+        record.it.seen = 1
       }
-      record.it.seen = seen &+ (seen == .max ? 0 : 1)
     }
     return conditions
   }

@@ -1,5 +1,4 @@
 import AlarmEngine
-import Synchronization
 import Telemetry
 import Testing
 

@@ -17,7 +17,7 @@ struct ChannelRecord: BitwiseCopyable {
   var lagLow: Int32 = 0
   /// Row of the channel's parameters.
   var profile: UInt32 = 0
-  /// Readings that the EWMA has seen.
+  /// Readings that the EWMA has seen, as far as its warm-up counts them.
   var seen: UInt32 = 0
   var mean: Double = 0
   // Second line: EWMA, window.
