@@ -200,7 +200,8 @@ extension OperatorAct.Kind {
   /// What silences an alarm is not for the enterprise that it warns of, unless by its operators.
   var roles: Set<Role> {
     switch self {
-    case .acknowledge, .reset: [.operator, .dutyOfficer, .enterprise, .county, .sector, .city]
+    case .acknowledge, .reset, .note:
+      [.operator, .dutyOfficer, .enterprise, .county, .sector, .city]
     case .shelve, .shelveOnce, .unshelve, .removeFromService, .returnToService:
       [.operator, .dutyOfficer, .county, .sector, .city]
     }
@@ -210,7 +211,7 @@ extension OperatorAct.Kind {
   var needsReason: Bool {
     switch self {
     case .acknowledge, .reset, .unshelve, .returnToService: false
-    case .shelve, .shelveOnce, .removeFromService: true
+    case .shelve, .shelveOnce, .removeFromService, .note: true
     }
   }
 }

@@ -81,6 +81,11 @@ struct ConsoleContext: RequestContext {
     return principal.subject
   }
 
+  /// Ends the request with 403 unless the caller may see everything.
+  func requireEverything(_ why: String) throws {
+    guard try scope == .everything else { throw Problem(.forbidden, "scope", why) }
+  }
+
   private var signedIn: Caller {
     get throws {
       guard let caller else { throw Problem.signIn }

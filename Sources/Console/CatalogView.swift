@@ -123,6 +123,8 @@ struct CatalogTree {
           writer.member("name", device.name)
           writer.member("profile", device.profile)
           writer.member("gateway", device.gateway)
+          // Its times are those of a recording, not of now.
+          writer.member("replay", isReplay(device))
           if let position = device.position {
             writer.member("longitude", position.longitude)
             writer.member("latitude", position.latitude)
@@ -189,6 +191,12 @@ struct CatalogTree {
       }
       writer.member("response", rule.response)
     }
+  }
+
+  private func isReplay(_ device: DeviceDescription) -> Bool {
+    let enterprise = device.path.prefix { $0 != "/" }
+    return catalog.enterprises.first { $0.id == enterprise }?.gateways
+      .contains { $0.id == device.gateway && $0.isReplaySource } ?? false
   }
 
   private static func parent(of path: String) -> String {

@@ -110,6 +110,8 @@ public struct ConsoleServer: Service {
     let reports = ReportRoutes(station: station, zone: zone)
     let catalog = CatalogRoutes(station: station)
     let verifier = VerifyRoutes(station: station)
+    let versions = RuleVersions(station: station)
+    let backtests = BacktestRoutes(station: station, versions: versions, logger: logger)
     let status = StatusRoutes(
       station: station,
       counters: counters,
@@ -136,8 +138,16 @@ public struct ConsoleServer: Service {
     route("/api/v1/rejects", in: router, get: ledger.rejects)
     route("/api/v1/catalog", in: router, get: catalog.catalog)
     route("/api/v1/points/{path}/trend", in: router, get: readings.trend)
+    route("/api/v1/points/{path}/readings", in: router, get: readings.readings)
     route("/api/v1/readings/latest", in: router, get: readings.latest)
     route("/api/v1/reports/{period}", in: router, get: reports.report)
+    route("/api/v1/readings/recent", in: router, get: readings.recent)
+    route("/api/v1/health/hours", in: router, get: readings.hours)
+    route("/api/v1/rules/versions", in: router, get: versions.list)
+    route("/api/v1/rules/versions/{version}", in: router, get: versions.one)
+    route("/api/v1/backtests", in: router, get: backtests.list, post: backtests.begin)
+    route("/api/v1/backtests/{id}", in: router, get: backtests.one)
+    route("/api/v1/backtests/{id}/cancel", in: router, post: backtests.cancel)
     route("/api/v1/status", in: router, get: status.status)
     route("/api/v1/console", in: router, get: status.console)
     route("/healthz", in: router, get: status.health)
@@ -149,7 +159,11 @@ public struct ConsoleServer: Service {
   }
 
   /// The addresses of the pages; the one document serves all of them.
-  static let pages = ["/", "/wall", "/alarm", "/ledger", "/tree", "/rejects", "/status"]
+  static let pages = [
+    "/", "/wall", "/alarm", "/ledger", "/hazards", "/hazard", "/tree", "/trends", "/map",
+    "/quality",
+    "/kpi", "/replay", "/welding", "/rejects", "/rules", "/status", "/admin",
+  ]
 
   private typealias Handler = @Sendable (Request, ConsoleContext) async throws -> Response
 

@@ -49,15 +49,12 @@ struct ReadingRoutes: Sendable {
     }
     guard from < to else { throw Problem.parameter("to", "must be later than from") }
     let buckets = Int(try request.integer("buckets", in: 1...5_000) ?? 800)
-    let unknown = Problem(.notFound, "unknown-point", "the catalog has no point \(point)")
-    try context.requireInScope(path: point, else: unknown)
+    try context.requireInScope(path: point, else: Self.problem(.unknownPoint(point)))
     let trend: [TrendBucket]
     do {
       trend = try await station.trend(point: point, from: from, to: to, buckets: buckets)
-    } catch TrendError.unknownPoint {
-      throw unknown
-    } catch TrendError.unreadable(let reason) {
-      throw Problem(.serviceUnavailable, "journal-unreadable", reason, retryAfter: 5)
+    } catch {
+      throw Self.problem(error)
     }
     return Response(
       json: JSONWriter.object { writer in
@@ -74,10 +71,149 @@ struct ReadingRoutes: Sendable {
             writer.member("first", bucket.first)
             writer.member("last", bucket.last)
             writer.member("count", bucket.count)
+            writer.member("bad", bucket.bad)
           }
         }
       }
     )
+  }
+
+  /// `GET /api/v1/points/{path}/readings`: the readings that an alarm was decided on, with the messages that
+  /// brought them.
+  func readings(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try request.refuseOtherParameters(than: ["through", "limit"])
+    let point = try context.pathParameter("path")
+    guard let through = try request.integer("through", in: 1...Int64.max) else {
+      throw Problem.parameter("through", "is needed: the journal sequence to look back from")
+    }
+    let limit = Int(try request.integer("limit", in: 1...500) ?? 20)
+    try context.requireInScope(path: point, else: Self.problem(.unknownPoint(point)))
+    let readings: [RecordedReading]
+    do {
+      readings = try await station.readings(point: point, through: UInt64(through), limit: limit)
+    } catch {
+      throw Self.problem(error)
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.member("point", point)
+        writer.key("readings")
+        writer.array(readings) { writer, recorded in
+          writer.object { writer in
+            writer.member("sequence", recorded.sequence)
+            writer.member("topic", recorded.topic)
+            writer.member("time", recorded.reading.time.milliseconds)
+            writer.member("received", recorded.reading.received.milliseconds)
+            writer.member("value", recorded.reading.value)
+            writer.member("status", recorded.reading.status.word)
+          }
+        }
+      }
+    )
+  }
+
+  /// `GET /api/v1/readings/recent`: what came since, of the channels that a page shows, in one answer.
+  func recent(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try request.refuseOtherParameters(than: ["channels", "after"])
+    let catalog = station.catalog
+    let scope = try context.scope
+    var channels: [Int] = []
+    for word in (try request.parameter("channels") ?? "").split(separator: ",") {
+      guard let channel = Int(word), catalog.channels.indices.contains(channel),
+        scope.includes(enterprise: catalog.channels[channel].enterprise)
+      else {
+        throw Problem.parameter("channels", "\(word) is not a channel of the catalog")
+      }
+      channels.append(channel)
+    }
+    guard (1...Self.maximumChannels).contains(channels.count) else {
+      throw Problem.parameter("channels", "name 1 to \(Self.maximumChannels), comma-separated")
+    }
+    let after = try request.moment("after") ?? Timestamp(milliseconds: 0)
+    let lists = station.recentReadings(channels: channels, after: after)
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.member("catalog", catalog.version)
+        writer.key("channels")
+        writer.array(zip(channels, lists)) { writer, item in
+          writer.object { writer in
+            writer.member("channel", item.0)
+            // Columns, not objects: a page takes them into its chart as they are.
+            let readings = item.1.suffix(Self.maximumRecent)
+            writer.member("left", item.1.count - readings.count)
+            writer.key("time")
+            writer.array(readings) { $0.integer($1.time.milliseconds) }
+            writer.key("received")
+            writer.array(readings) { $0.integer($1.received.milliseconds) }
+            writer.key("value")
+            writer.array(readings) { writer, reading in
+              if reading.status.use == .noValue {
+                writer.null()
+              } else {
+                writer.number(reading.value)
+              }
+            }
+          }
+        }
+      }
+    )
+  }
+
+  /// `GET /api/v1/health/hours`: the matrix of devices and hours.
+  func hours(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try request.refuseOtherParameters(than: ["point"])
+    let place = try request.parameter("point")
+    let scope = try context.scope
+    let book = station.deviceHours()
+    let last = (book.newest?.milliseconds ?? 0) / 3_600_000
+    let hours = (last - Int64(DeviceHours.hours) + 1)...last
+    let rows = book.rows.filter { row in
+      scope.includes(path: row.path)
+        && (place.map { row.path == $0 || row.path.hasPrefix($0 + "/") } ?? true)
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.member("since", book.since?.milliseconds)
+        writer.member("newest", book.newest?.milliseconds)
+        writer.key("hours")
+        writer.array(hours) { $0.integer($1 * 3_600_000) }
+        writer.member("left", max(0, rows.count - Self.maximumDevices))
+        writer.key("devices")
+        writer.array(rows.prefix(Self.maximumDevices)) { writer, row in
+          writer.object { writer in
+            writer.member("path", row.path)
+            writer.member("newest", row.newest?.milliseconds)
+            writer.member("staleAfter", row.staleAfter)
+            writer.key("cells")
+            writer.array(hours) { writer, hour in
+              let cell = row.cell(hour: hour)
+              writer.array { writer in
+                writer.integer(cell.count)
+                writer.integer(cell.bad)
+                writer.integer(cell.late)
+                writer.integer(cell.gap)
+              }
+            }
+          }
+        }
+      }
+    )
+  }
+
+  /// Most devices of one matrix.
+  static let maximumDevices = 1_000
+
+  /// Most channels of one answer, and most readings of each.
+  static let maximumChannels = 100
+  static let maximumRecent = 10_000
+
+  private static func problem(_ error: TrendError) -> Problem {
+    switch error {
+    case .unknownPoint(let name):
+      Problem(.notFound, "unknown-point", "the catalog has no point \(name)")
+    case .unreadable(let reason):
+      Problem(.serviceUnavailable, "journal-unreadable", reason, retryAfter: 5)
+    }
   }
 }
 

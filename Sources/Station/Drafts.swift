@@ -119,6 +119,18 @@ enum EventDraft {
     return refused
   }
 
+  /// What a person has to say of an alarm, beside its steps.
+  static func note(_ act: OperatorAct, record: JournalRecord) -> LedgerDraft {
+    var note = system(
+      "alarm.note",
+      subject: act.alarm,
+      record: record,
+      ["alarm": .string(act.alarm), "reason": .string(act.reason)]
+    )
+    note.actor = act.actor
+    return note
+  }
+
   /// An input of a desk that left nothing else behind: that it came, and what became of it.
   static func deskInput(record: JournalRecord, refusal: ActError?) -> LedgerDraft {
     system(

@@ -86,7 +86,7 @@ extension OperatorAct {
     )
   }
 
-  /// The engine's form of the act; nil when something it needs is missing.
+  /// The engine's form of the act; nil when something it needs is missing, and for a note, which is not for the engine.
   var command: Command.Act? {
     switch kind {
     case .acknowledge: .acknowledge
@@ -96,6 +96,7 @@ extension OperatorAct {
     case .unshelve: .unshelve
     case .removeFromService: .removeFromService
     case .returnToService: .returnToService
+    case .note: nil
     }
   }
 }

@@ -24,6 +24,7 @@ public final class LiveStation: StationAccess {
   /// Monotonic milliseconds at which the threads that never wait for a disk last showed that they go on.
   private let intakePulse = Atomic<Int64>(0)
   private let enginePulse = Atomic<Int64>(0)
+  private let archiveReader = ArchiveReader()
 
   /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
   public init(stages: Stages, clocks: any StationClocks, logger: Logger) {
@@ -323,19 +324,49 @@ public final class LiveStation: StationAccess {
   /// The newest reading of each channel.
   public func latestReadings() -> [LatestReading?] { stages.latestReadings() }
 
-  /// Recent readings of a point, reduced to at most `buckets` buckets.
+  /// Readings of a point, reduced to at most `buckets` buckets: from memory where it reaches back far enough, else
+  /// from the journal.
   public func trend(
     point: String,
     from: Timestamp,
     to: Timestamp,
     buckets: Int
   ) async throws(TrendError) -> [TrendBucket] {
+    let catalog = catalog
     guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
-    let recent = stages.recentReadings(channel: channel)
-    guard let trends = stages.trends, recent.first.map({ $0.time > from }) ?? true else {
-      return TrendBucket.reduce(recent, from: from, to: to, buckets: buckets)
+    var (readings, covers) = stages.recentReadings(channel: channel)
+    guard covers.map({ $0 > from }) ?? true else {
+      return TrendBucket.reduce(readings, from: from, to: to, buckets: buckets)
     }
-    // What memory no longer holds comes from the minutes, up to the first whole minute that it does hold.
+    // Where a bucket is a minute or wider, minutes say as much as readings do.
+    let width = to.milliseconds(since: from) / Int64(max(1, buckets))
+    if let trends = stages.trends, width >= MinuteReduction.length {
+      return try Self.minutes(trends, readings, point: point, from: from, to: to, buckets: buckets)
+    }
+    let archive = JournalReadings(journal: stages.journal, catalog: catalog)
+    let old = try await archiveReader.readings(
+      archive,
+      channel: channel,
+      catalog: catalog.version,
+      from: from,
+      to: to,
+      now: clocks.monotonic()
+    )
+    // What is in the journal already is not taken from memory again.
+    let known = Set(old.map { ReadingKey($0.reading) })
+    readings = (old.map(\.reading) + readings.filter { !known.contains(ReadingKey($0)) }).byTime()
+    return TrendBucket.reduce(readings, from: from, to: to, buckets: buckets)
+  }
+
+  /// What memory no longer holds comes from the minutes, up to the first whole minute that it does hold.
+  private static func minutes(
+    _ trends: TrendStore,
+    _ recent: [LatestReading],
+    point: String,
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
+  ) throws(TrendError) -> [TrendBucket] {
     let seam = recent.first.map { first in
       Timestamp(
         milliseconds: MinuteReduction.minute(of: first.time.milliseconds) + MinuteReduction.length
@@ -346,7 +377,7 @@ public final class LiveStation: StationAccess {
       return TrendBucket.reduce(
         minutes.map(TrendBucket.init(minute:))
           + recent.lazy.filter { reading in seam.map { reading.time >= $0 } ?? false }
-          .map { TrendBucket(time: $0.time, value: $0.value) },
+          .map(TrendBucket.init(reading:)),
         from: from,
         to: to,
         buckets: buckets
@@ -354,6 +385,41 @@ public final class LiveStation: StationAccess {
     } catch {
       throw .unreadable("\(error)")
     }
+  }
+
+  /// The newest readings of a point up to a journal sequence.
+  public func readings(
+    point: String,
+    through sequence: UInt64,
+    limit: Int
+  ) async throws(TrendError) -> [RecordedReading] {
+    let catalog = catalog
+    guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
+    let archive = JournalReadings(journal: stages.journal, catalog: catalog)
+    return try await archiveReader.run { () throws(TrendError) in
+      try archive.readings(channel: channel, through: sequence, limit: limit)
+    }
+  }
+
+  /// Readings of channels received after a moment, as far as they are kept in memory.
+  public func recentReadings(channels: [Int], after: Timestamp) -> [[LatestReading]] {
+    stages.recentReadings(channels: channels, after: after)
+  }
+
+  /// How much came from each device in each of the last hours.
+  public func deviceHours() -> DeviceHours { stages.deviceHours() }
+
+  /// The catalog that a journal record put in force.
+  public func recordedCatalog(at sequence: UInt64) throws(BacktestError) -> Catalog {
+    try Backtest(journal: stages.journal).catalog(at: sequence)
+  }
+
+  /// Runs recorded inputs once more, under other rules, beside the station.
+  public func backtest(
+    _ plan: BacktestPlan,
+    progress: (Double) -> Bool
+  ) throws(BacktestError) -> BacktestOutcome {
+    try Backtest(journal: stages.journal).run(plan, progress: progress)
   }
 
   /// The report of a day or month.
@@ -380,5 +446,18 @@ public final class LiveStation: StationAccess {
         )
       }
     }
+  }
+}
+
+/// What tells one reading of a channel from another.
+private struct ReadingKey: Hashable {
+  var time: Timestamp
+  var received: Timestamp
+  var value: UInt64
+
+  init(_ reading: LatestReading) {
+    time = reading.time
+    received = reading.received
+    value = reading.value.bitPattern
   }
 }

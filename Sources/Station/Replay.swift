@@ -57,26 +57,37 @@ public struct Replay {
         _ = try ledger.append(output.drafts, rejects: [], position: output.position)
       }
       lastReceived = batch.latestReceived
-      if core.position == 0, let catalog {
-        try process(
-          JournalBatch([
-            JournalInput(
-              kind: .catalog,
-              received: batch.earliestReceived,
-              topic: Array("catalog".utf8),
-              payload: try CatalogRecord(sources: catalog.sources).journalPayload()
-            )
-          ])
-        )
-      }
-      // With rules of its own, a replay takes the recording's inputs but not its catalogs.
-      try process(catalog == nil ? batch : batch.withoutCatalogs)
+      try begin(with: batch)
       progress(core.position, batch.latestReceived)
     }
     summary.messages = core.messageCount
     summary.readings = core.readingCount
     return summary
   }
+
+  /// Replays the next inputs of a recording; before the first of them the catalog of its own is put in force.
+  mutating func begin(with batch: JournalBatch) throws {
+    guard let catalog else { return try process(batch) }
+    if core.position == 0 {
+      try process(
+        JournalBatch([
+          JournalInput(
+            kind: .catalog,
+            received: batch.earliestReceived,
+            topic: Array("catalog".utf8),
+            payload: try CatalogRecord(sources: catalog.sources).journalPayload()
+          )
+        ])
+      )
+    }
+    // With rules of its own, a replay takes the recording's inputs but not its catalogs.
+    try process(batch.withoutCatalogs)
+  }
+
+  /// Messages, readings and refusals so far.
+  var messageCount: UInt64 { core.messageCount }
+  var readingCount: UInt64 { core.readingCount }
+  var rejectCount: Int64 { summary.rejects }
 
   /// Replays the next inputs of a recording that is held elsewhere.
   public mutating func process(_ inputs: JournalBatch) throws {

@@ -34,6 +34,8 @@ public struct StationLimits: Sendable {
   public var retryDelay: Int64 = 100
   /// Bytes that the newest readings of all points, kept for trends, may take.
   public var trendBytes = 64 << 20
+  /// Newest records of the journal that are decoded at a start, so that points show what they last had.
+  public var shownAtStart: UInt64 = 100_000
 
   /// The defaults.
   public init() {}
@@ -86,6 +88,7 @@ public final class Stages: @unchecked Sendable {
   private struct Shown {
     var catalog: Catalog
     var recent: RecentReadings
+    var hours: DeviceHours
   }
 
   /// Brings a station to the state in which it stopped: the newest usable snapshot, then the journal after it,
@@ -149,12 +152,24 @@ public final class Stages: @unchecked Sendable {
       position: try ledger.position,
       head: try ledger.head.sequence
     )
-    shown = Mutex(
-      Shown(
-        catalog: catalog,
-        recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes)
-      )
+    var initial = Shown(
+      catalog: catalog,
+      recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes),
+      hours: DeviceHours(catalog)
     )
+    if journal is SegmentJournal {
+      do throws(TrendError) {
+        try JournalReadings(journal: journal, catalog: catalog)
+          .newest(records: limits.shownAtStart) { channel, reading in
+            initial.recent.add(reading, channel: channel)
+            initial.hours.add(reading, channel: channel)
+          }
+      } catch {
+        // Only what is shown suffers; it fills again with what comes.
+        logger.error("old readings cannot be shown", metadata: ["error": "\(error)"])
+      }
+    }
+    shown = Mutex(initial)
     counters.setDeadline(core.nextDeadline)
   }
 
@@ -306,8 +321,12 @@ public final class Stages: @unchecked Sendable {
           channels: catalog.channels.count,
           bytes: limits.trendBytes
         )
+        shown.hours = DeviceHours(catalog)
       }
-      for entry in output.latest { shown.recent.add(entry.reading, channel: entry.channel) }
+      for entry in output.latest {
+        shown.recent.add(entry.reading, channel: entry.channel)
+        shown.hours.add(entry.reading, channel: entry.channel)
+      }
     }
     trends?.add(output, catalog: core.catalog)
     exchange.enqueue(output, at: now)
@@ -404,7 +423,25 @@ public final class Stages: @unchecked Sendable {
   func latestReadings() -> [LatestReading?] { shown.withLock { $0.recent.latest() } }
 
   /// Recent readings of a channel by event time, oldest first.
-  func recentReadings(channel: Int) -> [LatestReading] {
-    shown.withLock { $0.recent.all(channel: channel) }
+  ///
+  /// `covers` is the receive time from which on nothing is missing; nil where nothing is kept.
+  func recentReadings(channel: Int) -> (readings: [LatestReading], covers: Timestamp?) {
+    let (recent, covers) = shown.withLock { shown in
+      guard shown.recent.holds(channel) else { return ([LatestReading](), Timestamp?.none) }
+      return (shown.recent.kept(channel: channel), shown.recent.oldestReceived(channel: channel))
+    }
+    return (recent.byTime(), covers)
+  }
+
+  /// How much came from each device in each of the last hours.
+  func deviceHours() -> DeviceHours { shown.withLock { $0.hours } }
+
+  /// Kept readings of channels received after a moment, in the order in which they came.
+  func recentReadings(channels: [Int], after moment: Timestamp) -> [[LatestReading]] {
+    shown.withLock { shown in
+      channels.map { channel in
+        shown.recent.holds(channel) ? shown.recent.received(after: moment, channel: channel) : []
+      }
+    }
   }
 }

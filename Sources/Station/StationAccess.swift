@@ -41,6 +41,31 @@ public protocol StationAccess: AnyObject, Sendable {
   ///
   /// - Throws: what the stores throw.
   func report(_ period: PlantReport.Period, scope: LedgerScope) async throws -> PlantReport
+  /// The newest readings of a point up to a journal sequence, oldest first, at most `limit`: what an alarm was
+  /// decided on.
+  func readings(
+    point: String,
+    through sequence: UInt64,
+    limit: Int
+  ) async throws(TrendError) -> [RecordedReading]
+  /// Readings of channels that were received after a moment, as far as they are kept in memory, by channel row in
+  /// the order asked for; each list oldest first.
+  func recentReadings(channels: [Int], after: Timestamp) -> [[LatestReading]]
+  /// How much came from each device in each of the last hours.
+  func deviceHours() -> DeviceHours
+  /// The catalog that a journal record put in force; blocks.
+  func recordedCatalog(at sequence: UInt64) throws(BacktestError) -> Catalog
+  /// Runs recorded inputs once more, under other rules, beside the station; blocks, and for long.
+  ///
+  /// - Parameters:
+  ///   - plan: the rules and the time.
+  ///   - progress: told the share done now and then; answers whether to go on.
+  /// - Returns: the alarms that came of it.
+  /// - Throws: why there is no outcome.
+  func backtest(
+    _ plan: BacktestPlan,
+    progress: (Double) -> Bool
+  ) throws(BacktestError) -> BacktestOutcome
 }
 
 /// How far a stream's reader has come.
@@ -103,6 +128,8 @@ public struct OperatorAct: Sendable {
     case removeFromService
     /// Put back into service.
     case returnToService
+    /// 批注: puts the reason on record beside the alarm; changes nothing.
+    case note
   }
 
   /// The act.
@@ -184,8 +211,11 @@ public struct TrendBucket: Hashable, Sendable {
   public var first: Double
   /// Last value.
   public var last: Double
-  /// How many readings.
+  /// How many readings with a value.
   public var count: Int
+  /// How many readings whose source says that their value is none; a bucket of such only has a count of 0 and
+  /// values that are not numbers.
+  public var bad = 0
 
   /// Makes a bucket of one reading.
   public init(time: Timestamp, value: Double) {
@@ -198,9 +228,27 @@ public struct TrendBucket: Hashable, Sendable {
     count = 1
   }
 
+  /// Makes a bucket of one reading without a usable value.
+  public init(badAt time: Timestamp) {
+    self.init(time: time, value: .nan)
+    count = 0
+    bad = 1
+  }
+
+  /// Takes in the next reading by event time, whose value is none.
+  public mutating func addBad(time: Timestamp) {
+    end = time
+    bad += 1
+  }
+
   /// Takes in the next reading by event time.
   public mutating func add(time: Timestamp, value: Double) {
     end = time
+    if count == 0 {
+      minimum = value
+      maximum = value
+      first = value
+    }
     minimum = Swift.min(minimum, value)
     maximum = Swift.max(maximum, value)
     last = value

@@ -287,6 +287,9 @@ public final class StationCore {
       let act = try OperatorAct(journalPayload: record.input.payload)
       refusal = perform(act, record: record)
       appendDrafts(of: record, by: act, to: &output)
+      if refusal == nil, act.kind == .note {
+        output.drafts.append(EventDraft.note(act, record: record))
+      }
       if let refusal {
         output.drafts.append(EventDraft.refusedAct(act, refusal: refusal, record: record))
       }
@@ -302,6 +305,9 @@ public final class StationCore {
   private func perform(_ act: OperatorAct, record: JournalRecord) -> ActError? {
     guard let catalog, let name = AlarmName(act.alarm), let rule = catalog.ruleRow(of: name) else {
       return .unknownAlarm(act.alarm)
+    }
+    if act.kind == .note {
+      return act.reason.isEmpty ? .incomplete("a note needs its text") : nil
     }
     guard let command = act.command else {
       return .incomplete("shelving needs a moment at which it ends")

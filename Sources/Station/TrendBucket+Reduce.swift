@@ -1,5 +1,15 @@
 import Telemetry
 
+extension [LatestReading] {
+  /// The readings by event time; most come in that order and are not sorted again.
+  func byTime() -> [LatestReading] {
+    for index in indices.dropFirst() where self[index].time < self[index - 1].time {
+      return sorted { $0.time < $1.time }
+    }
+    return self
+  }
+}
+
 extension TrendBucket {
   /// A minute as a bucket.
   init(minute: MinuteReduction) {
@@ -9,6 +19,16 @@ extension TrendBucket {
     maximum = minute.maximum
     last = minute.last
     count = Int(minute.count)
+  }
+
+  /// A reading as a bucket; one that is no value counts as bad.
+  init(reading: LatestReading) {
+    let isBad = !reading.value.isFinite || reading.status.use == .noValue
+    if isBad {
+      self.init(badAt: reading.time)
+    } else {
+      self.init(time: reading.time, value: reading.value)
+    }
   }
 
   /// Reduces readings, ascending by event time, to buckets of equal event-time width.
@@ -21,7 +41,7 @@ extension TrendBucket {
     buckets: Int
   ) -> [TrendBucket] {
     reduce(
-      readings.map { TrendBucket(time: $0.time, value: $0.value) },
+      readings.map(TrendBucket.init(reading:)),
       from: from,
       to: to,
       buckets: buckets
@@ -54,6 +74,13 @@ extension TrendBucket {
   /// Takes in the next bucket by event time.
   private mutating func join(_ next: TrendBucket) {
     end = next.end
+    bad += next.bad
+    guard next.count > 0 else { return }
+    guard count > 0 else {
+      (minimum, maximum, first) = (next.minimum, next.maximum, next.first)
+      (last, count) = (next.last, next.count)
+      return
+    }
     minimum = min(minimum, next.minimum)
     maximum = max(maximum, next.maximum)
     last = next.last

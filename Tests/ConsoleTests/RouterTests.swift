@@ -140,6 +140,95 @@ import Testing
     }
   }
 
+  @Test("the readings behind an alarm come with their messages; bad ones say so")
+  func readingsOfPoint() async throws {
+    try await test(try FakeStation()) { client in
+      let path = "/api/v1/points/\(level.escaped)/readings"
+      let answer = try await client.json(path + "?through=9&limit=3")
+      let readings = answer.list("readings")
+      #expect(readings.map { $0["sequence"] as? Int } == [1, 2, 3])
+      #expect(readings.map { $0["status"] as? String } == ["sensorFault", "normal", "normal"])
+      #expect(readings.last?["topic"] as? String == "plant/T-101")
+      try await client.problem(path, 400, "invalid-parameter", mentions: "through")
+      try await client.problem(
+        "/api/v1/points/x/readings?through=1",
+        404,
+        "unknown-point"
+      )
+    }
+  }
+
+  @Test("recent readings: unknown channels and empty questions are refused")
+  func recentReadings() async throws {
+    try await test(try FakeStation()) { client in
+      for query in ["", "?channels=", "?channels=0,x", "?channels=99"] {
+        try await client.problem(
+          "/api/v1/readings/recent" + query,
+          400,
+          "invalid-parameter",
+          mentions: "channels"
+        )
+      }
+    }
+  }
+
+  @Test("the device matrix has 24 hours also before the first reading")
+  func deviceHours() async throws {
+    try await test(try FakeStation()) { client in
+      let answer = try await client.json("/api/v1/health/hours")
+      #expect((answer["hours"] as? [Int])?.count == 24)
+      #expect(answer["since"] is NSNull)
+    }
+  }
+
+  @Test("a back-test runs in the background; its outcome names both sides")
+  func backtest() async throws {
+    let station = try FakeStation()
+    station.raise()
+    try await test(station) { client in
+      func begin(_ body: String) async throws -> (Int, [String: Any]) {
+        try await client.execute(
+          uri: "/api/v1/backtests",
+          method: .post,
+          headers: [.contentType: "application/json"],
+          body: ByteBuffer(string: body)
+        ) { response in
+          let data = Data(response.body.readableBytesView)
+          let json = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+          return (response.status.code, try #require(json))
+        }
+      }
+      for (body, kind) in [
+        ("{}", "malformed"), (#"{"from":5,"to":5,"a":"ledger","b":"current"}"#, "range"),
+        (#"{"from":0,"to":5,"a":"ledger","b":"draft"}"#, "incomplete"),
+        (
+          #"{"from":0,"to":5,"a":"ledger","b":"draft","draft":[{"path":"x","text":""}]}"#,
+          "unknown-file"
+        ), (#"{"from":0,"to":5,"a":"ledger","b":"0123"}"#, "unknown-version"),
+      ] {
+        let (_, problem) = try await begin(body)
+        #expect(problem["type"] as? String == "urn:davy:problem:" + kind, "\(body)")
+      }
+      let range = #""from":0,"to":4000000000000"#
+      let (status, answer) = try await begin("{\(range),\"a\":\"ledger\",\"b\":\"current\"}")
+      #expect(status == 202)
+      let id = try #require(answer["id"] as? Int)
+      var job: [String: Any] = [:]
+      let deadline = ContinuousClock.now + .seconds(10)
+      repeat {
+        await Task.yield()
+        job = try await client.json("/api/v1/backtests/\(id)")
+      } while job["state"] as? String != "done" && ContinuousClock.now < deadline
+      #expect(job["state"] as? String == "done")
+      let sides = job.list("sides")
+      #expect(sides.map { $0["choice"] as? String } == ["ledger", "current"])
+      #expect(sides.map { $0.list("alarms").count } == [1, 1])
+      #expect(sides[1]["messages"] as? Int == 7)
+      #expect(try await client.json("/api/v1/backtests").list("backtests").count == 1)
+      try await client.problem("/api/v1/backtests/99", 404, "unknown-backtest")
+    }
+  }
+
   @Test("health says the process lives, readiness says whether readings are kept")
   func health() async throws {
     let station = try FakeStation()

@@ -6,6 +6,7 @@ DAVY_BIN names the program. Everything listens on free ports of the loopback and
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -47,8 +48,9 @@ def wait_for(what, check, seconds=20):
 class Station:
     """A broker and a service, each of which a test may stop and start."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, site=None):
         self.folder = folder
+        self.site = site or CONFIG / "config/sites/methane-demo.yaml"
         self.mqtt = free_port()
         self.http = free_port()
         self.url = f"http://127.0.0.1:{self.http}"
@@ -57,7 +59,7 @@ class Station:
             f"listener {self.mqtt} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
         (folder / "service.yaml").write_text(
             f"station: browser-test\ndata: station\ndevices: {CONFIG}/devices\n"
-            f"sites: [{CONFIG}/config/sites/methane-demo.yaml]\n"
+            f"sites: [{self.site}]\n"
             f"broker: {{host: 127.0.0.1, port: {self.mqtt}}}\nhttp: {{host: 127.0.0.1, port: {self.http}}}\n")
         self.broker = self.service = None
         try:
@@ -79,7 +81,7 @@ class Station:
             command += ["--vendor", ROOT / ".vendor"]
         self.log = open(self.folder / "davy.log", "ab")
         self.service = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        wait_for("service", lambda: self.get("status")["status"]["link"] == "connected")
+        wait_for("service", lambda: self.get("status")["status"]["link"] == "connected", 90)
 
     def stop(self, process):
         if process is None:
@@ -112,6 +114,28 @@ class Station:
         payload = json.dumps({"device": sensor, "point": "ch4", "t": self.clock, "v": value})
         subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.mqtt), "-q", "1",
                         "-t", "davy/v1/metec/gw-1/readings", "-m", payload], check=True)
+
+    def publish_all(self, readings, per_message=500):
+        """Many readings (device, milliseconds, value) of point ch4, as arrays, at QoS 1 through one connection."""
+        lines = []
+        for start in range(0, len(readings), per_message):
+            lines.append(json.dumps([{"device": device, "point": "ch4", "t": t, "v": value}
+                                     for device, t, value in readings[start:start + per_message]]))
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.mqtt), "-q", "1", "-l",
+                        "-t", "davy/v1/metec/gw-1/readings"], input="\n".join(lines) + "\n", text=True, check=True)
+
+    def replay_week(self):
+        """Publishes the recorded week of methane with its releases, as fast as it is acknowledged."""
+        recording, davy = self.folder / "recording", os.environ["DAVY_BIN"]
+        columns = [f"--column=ch4_{side}=ch4_{side}/ch4" for side in ("n", "ne", "e", "se", "s", "sw", "w", "nw")]
+        for command in (
+            ["import", "readings", ROOT / "Tests/Recordings/methane-site/ch4.csv", "--into", recording,
+             "--topic", "davy/v1/metec/gw-1/readings", *columns],
+            ["replay", recording, "--publish", f"127.0.0.1:{self.mqtt}", "--speed", "max"],
+        ):
+            subprocess.run([davy, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("recorded week", lambda: self.get("status")["status"]["readings"] >= 77_000, 400)
+        wait_for("ledger", lambda: (lambda s: s["ledgerPosition"] == s["journalSequence"])(self.get("status")["status"]), 120)
 
     def calm(self):
         """Ends shelving, brings every sensor back below its limits and acknowledges what is left."""
@@ -149,6 +173,52 @@ def station(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """A station that has lived through the recorded week."""
+    station = Station(tmp_path_factory.mktemp("recorded"))
+    try:
+        station.replay_week()
+        yield station
+    finally:
+        station.close()
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A station that nothing has come to yet."""
+    station = Station(tmp_path_factory.mktemp("fresh"))
+    yield station
+    station.close()
+
+
+PLANT_DEVICES = 5000
+
+
+def is_quiet():
+    """Whether the machine has time for us; what takes milliseconds then takes seconds beside ten other builds."""
+    return os.getloadavg()[0] < 1.5 * os.cpu_count()
+
+
+@pytest.fixture(scope="session")
+def plant(tmp_path_factory):
+    """A plant of 5,000 sensors with two limits each, so that 10,000 alarms can stand."""
+    folder = tmp_path_factory.mktemp("plant")
+    lines = ["enterprise: {id: metec, name: {zh: 大厂, en: Big plant}, responsible: operator}", "time-zone: Asia/Shanghai",
+             "people: {operator: {name: Operator, role: operator}}",
+             "gateways: {gw-1: {name: {zh: 网关, en: Gateway}, replay-source: true}}",
+             "sites:", "  works:", "    name: {zh: 厂区, en: Works}", "    kind: research", "    areas:"]
+    for area in range(50):
+        lines += [f"      a{area}:", f"        name: {{zh: {area} 号区, en: Area {area}}}", "        devices:"]
+        for number in range(area, PLANT_DEVICES, 50):
+            lines += [f"          d{number}: {{profile: research/fence-line-methane, name: {{zh: {number} 号探头, en: Probe {number}}}, "
+                      "parameters: {range-high: 1000}, limits: {ch4.H: {setpoint: 5, deadband: 1}, ch4.HH: {setpoint: 20, deadband: 2}}}"]
+    (folder / "plant.yaml").write_text("\n".join(lines) + "\n")
+    station = Station(folder, folder / "plant.yaml")
+    yield station
+    station.close()
+
+
+@pytest.fixture(scope="session")
 def browser():
     ARTEFACTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
@@ -165,7 +235,7 @@ class Watched:
         self.browser, self.station = browser, station
         self.contexts, self.errors = [], []
 
-    def open(self, path, locale="zh-CN", width=1366, height=768, expect_loss=False):
+    def open(self, path, locale="zh-CN", width=1366, height=768, expect_loss=False, expect_refusal=False):
         context = self.browser.new_context(locale=locale, timezone_id="Asia/Shanghai",
                                            viewport={"width": width, "height": height})
         self.contexts.append(context)
@@ -178,6 +248,9 @@ class Watched:
             # A browser itself reports the lost connection that a test brings about.
             if expect_loss and "net::ERR_" in message.text:
                 return
+            # And every answer that is a refusal, whatever the page makes of it.
+            if expect_refusal and re.search(r"status of 4\d\d", message.text):
+                return
             self.errors.append(f"console {message.type}: {message.text}")
 
         page.on("console", console)
@@ -187,8 +260,15 @@ class Watched:
                 self.errors.append(f"request off the machine: {request.url}")
 
         page.on("request", request)
+        page.on("response", lambda answer: self.watch_policy(answer))
         page.goto(self.station.url + path)
         return page
+
+    def watch_policy(self, answer):
+        """Every document comes under the strict policy; what breaks it is a console error."""
+        if answer.request.resource_type == "document" and "default-src 'self'" not in answer.headers.get(
+                "content-security-policy", ""):
+            self.errors.append(f"no policy with {answer.url}")
 
 
 @pytest.fixture
@@ -198,6 +278,23 @@ def watched(browser, station):
     for context in watched.contexts:
         context.close()
     assert watched.errors == []
+
+
+def watch(station):
+    """A fixture like `watched` for another station."""
+    @pytest.fixture
+    def fixture(browser, request):
+        watched = Watched(browser, request.getfixturevalue(station))
+        yield watched
+        for context in watched.contexts:
+            context.close()
+        assert watched.errors == []
+    return fixture
+
+
+on_plant = watch("plant")
+on_recorded = watch("recorded")
+on_fresh = watch("fresh")
 
 
 @pytest.fixture

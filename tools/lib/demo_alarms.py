@@ -3,6 +3,7 @@
     watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
     wait URL ALARMS         until everything published is in the ledger and was announced
     summary URL RELEASES    what the ledger holds, against the releases
+    tour URL RELEASES       where to look at the releases in the console
 """
 
 import csv
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
@@ -139,6 +141,27 @@ def summary(url, path):
     print(f"  ledger entries  {status['ledgerHead']}")
 
 
+def tour(url, path):
+    """Where to look in the console: the strongest alarm of each release, with its curve and the readings behind it."""
+    strongest = {}
+    for step in recorded(url):
+        if step["event"] != "raised":
+            continue
+        release = next((r["id"] for r in releases(path) if r["start"] <= step["time"] < r["end"]), None)
+        if release and step.get("value", 0) > strongest.get(release, {}).get("value", 0):
+            strongest[release] = step
+    for release in releases(path):
+        step = strongest.get(release["id"])
+        if step:
+            print(
+                f"  release {release['id']:<4} {clock(release['start'])} {release['equipment']:<6} {float(release['rate_g_per_h']):6.0f} g/h  "
+                f"{url}/alarm?id={urllib.parse.quote(step['alarm'], safe='')}"
+            )
+    for page, what in (("wall", "alarms that stand"), ("map", "where"), ("tree", "points and their health"),
+                       ("ledger", "alarms and entries"), ("replay", "the week under other rules")):
+        print(f"  {url}/{page:<7} {what}")
+
+
 if __name__ == "__main__":
     act, *rest = sys.argv[1:]
-    {"watch": watch, "wait": wait, "summary": summary}[act](*rest)
+    {"watch": watch, "wait": wait, "summary": summary, "tour": tour}[act](*rest)

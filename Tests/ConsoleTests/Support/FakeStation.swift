@@ -139,6 +139,61 @@ final class FakeStation: StationAccess {
     return [bucket]
   }
 
+  func readings(
+    point: String,
+    through sequence: UInt64,
+    limit: Int
+  ) async throws(TrendError) -> [RecordedReading] {
+    guard point == "acme/plant/tanks/T-101/level" else { throw .unknownPoint(point) }
+    return (1...min(sequence, UInt64(limit))).map { number in
+      RecordedReading(
+        reading: LatestReading(
+          time: Timestamp(milliseconds: Int64(number) * 1_000),
+          received: Timestamp(milliseconds: Int64(number) * 1_000 + 20),
+          value: Double(number),
+          status: number == 1 ? .sensorFault : .normal
+        ),
+        sequence: number,
+        topic: "plant/T-101"
+      )
+    }
+  }
+
+  func recentReadings(channels: [Int], after: Timestamp) -> [[LatestReading]] {
+    channels.map { channel in
+      latestReadings()[channel].map { $0.received > after ? [$0] : [] } ?? []
+    }
+  }
+
+  func deviceHours() -> DeviceHours { DeviceHours(catalog) }
+
+  func recordedCatalog(at sequence: UInt64) throws(BacktestError) -> Catalog {
+    guard sequence == 1 else { throw .noCatalog(sequence: sequence) }
+    return catalog
+  }
+
+  /// A run that finds what stands in the ledger.
+  func backtest(
+    _ plan: BacktestPlan,
+    progress: (Double) -> Bool
+  ) throws(BacktestError) -> BacktestOutcome {
+    guard progress(0.5) else { throw .cancelled }
+    do {
+      let (alarms, left) = try Backtest.alarms(of: memory, plan.onsets)
+      return BacktestOutcome(
+        alarms: alarms,
+        left: left,
+        sequences: 1...7,
+        messages: 7,
+        readings: 21,
+        rejects: 1,
+        headHash: Array(repeating: 0xAB, count: 32)
+      )
+    } catch {
+      throw .failed("\(error)")
+    }
+  }
+
   // MARK: What tests do
 
   /// The acts that were submitted.

@@ -25,6 +25,8 @@ export class AlarmPage extends HTMLElement {
     if (event.key === 'Escape') { this.app.go('/wall'); return true; }
     if (event.key.toLowerCase() === 'a') return press('acknowledge');
     if (event.key.toLowerCase() === 's') return press('shelve');
+    if (event.key.toLowerCase() === 'n') return press('note');
+    if (event.key.toLowerCase() === 'd') return press('dispatch');
     return false;
   }
 }

@@ -1,10 +1,11 @@
 // The catalog as the pages use it: the tree, and names and rules by path.
 
 import { get } from './api.js';
-import { pick } from './i18n.js';
+import { unit } from './format.js';
+import { pick, t } from './i18n.js';
 
 /** The catalog in force; empty until loaded. */
-export const catalog = { version: '', tree: [], nodes: new Map(), points: [], byChannel: new Map() };
+export const catalog = { version: '', tree: [], nodes: new Map(), points: [], byChannel: new Map(), isRecorded: false };
 
 /** Loads the catalog, and again when the station has another version. */
 export async function loadCatalog() {
@@ -28,7 +29,33 @@ export async function loadCatalog() {
   };
   const below = [['sites', 'site', [['areas', 'area', [['devices', 'device', [['points', 'point', []]]]]]]]];
   catalog.tree = data.enterprises.map((enterprise) => add(enterprise, 'enterprise', null, below));
+  catalog.isRecorded = catalog.points.length > 0 && catalog.points.every((point) => point.parent.replay);
 }
+
+/** Whether what comes from a point is a recording that is played again: its now is its newest reading's. */
+export const isRecorded = (path) => catalog.nodes.get(path)?.parent?.replay === true;
+
+/** The newest receive time of all readings, of recordings and of the rest: what each of them calls now. */
+export function nowOf(readings, now) {
+  const newest = { live: now, recorded: 0 };
+  for (const point of catalog.points) {
+    const received = readings[point.channel]?.received ?? 0;
+    if (point.parent.replay) newest.recorded = Math.max(newest.recorded, received); else newest.live = Math.max(newest.live, received);
+  }
+  newest.of = (point) => point.parent.replay ? newest.recorded : newest.live;
+  return newest;
+}
+
+/** The time that a page of the past begins with: now, or of a station that only plays recordings the newest of them. */
+export async function newestTime(now) {
+  if (!catalog.isRecorded) return now || Date.now();
+  return nowOf((await get('readings/latest')).readings, 0).recorded || now || Date.now();
+}
+
+/** A rule's condition in the language in use. */
+export const condition = (text) => unit(text)
+  .replace(/^no reading for (.+)$/, (_, s) => t('rule.silent', { s })).replace(/^does not move for (.+)$/, (_, s) => t('rule.frozen', { s }))
+  .replace(/^changes by more than (.+) per (.+)$/, (_, by, s) => t('rule.jump', { by, s })).replace(' or ', ` ${t('rule.or')} `).replace('; returns', t('rule.returns'));
 
 /** The point of an alarm, if the catalog has it. */
 export const pointOf = (alarm) => catalog.nodes.get(alarm.point);

@@ -1,6 +1,7 @@
 // The dialogs in which a person acts on alarms. An act is done when the ledger has it, not before.
 
 import { act } from './api.js';
+import { session } from './session.js';
 import { fill, h, text } from './dom.js';
 import { t } from './i18n.js';
 import { areaName, pointName, ruleText } from './catalog.js';
@@ -11,9 +12,11 @@ const MINUTES = [15, 30, 60, 120, 240, 480];
 export function askAct(kind, alarms, { maximumShelvingMinutes = 480 } = {}) {
   return new Promise((resolve) => {
     const reasons = (t(`reasons.${kind}`) || '').split('|').filter(Boolean);
-    const needsReason = ['shelve', 'shelveOnce', 'removeFromService'].includes(kind);
-    const actor = h('input', { id: 'act-actor', required: true, maxlength: 64, autocomplete: 'name',
-      value: localStorage.getItem('davy.actor') ?? '' });
+    const needsReason = ['shelve', 'shelveOnce', 'removeFromService', 'note'].includes(kind);
+    // Who is signed in acts; only a console without accounts asks for a name.
+    const isOpen = session()?.open ?? true;
+    const actor = h('input', { id: 'act-actor', required: true, maxlength: 64, autocomplete: 'name', readonly: isOpen ? null : true,
+      value: isOpen ? localStorage.getItem('davy.actor') ?? '' : session().displayName });
     const reason = h('input', { id: 'act-reason', required: needsReason, maxlength: 500, list: 'act-reasons', autocomplete: 'off' });
     const minutes = h('select', { id: 'act-minutes' }, MINUTES.filter((m) => m <= maximumShelvingMinutes)
       .map((m) => h('option', { value: m, selected: m === 30 }, t('minutes', { n: m }))));
@@ -27,7 +30,7 @@ export function askAct(kind, alarms, { maximumShelvingMinutes = 480 } = {}) {
       alarms.length > 1 ? h('p', { class: 'warning' }, t('act.several', { n: alarms.length })) : null,
       h('label', { for: 'act-actor' }, t('act.actor')), actor,
       kind === 'shelve' ? [h('label', { for: 'act-minutes' }, t('act.for')), minutes] : null,
-      h('label', { for: 'act-reason' }, t(needsReason ? 'act.reasonNeeded' : 'act.reason')), reason,
+      h('label', { for: 'act-reason' }, t(kind === 'note' ? 'act.note' : needsReason ? 'act.reasonNeeded' : 'act.reason')), reason,
       h('datalist', { id: 'act-reasons' }, reasons.map((r) => h('option', { value: r }))),
       h('div', { class: 'chips' }, reasons.map((r) => h('button', { type: 'button', onclick: () => { reason.value = r; submit.focus(); } }, r))),
       error,
@@ -38,11 +41,11 @@ export function askAct(kind, alarms, { maximumShelvingMinutes = 480 } = {}) {
       event.preventDefault();
       submit.disabled = true;
       text(error, '');
-      localStorage.setItem('davy.actor', actor.value.trim());
+      if (isOpen) localStorage.setItem('davy.actor', actor.value.trim());
       const failures = [];
       for (const alarm of alarms) {
         try {
-          await act(alarm.alarm, { act: kind, actor: actor.value.trim(), reason: reason.value.trim(),
+          await act(alarm.alarm, { act: kind, ...(isOpen ? { actor: actor.value.trim() } : {}), reason: reason.value.trim(),
             ...(kind === 'shelve' ? { until: Date.now() + Number(minutes.value) * 60_000 } : {}) });
         } catch (problem) {
           failures.push([alarm, problem]);
@@ -63,7 +66,7 @@ export function askAct(kind, alarms, { maximumShelvingMinutes = 480 } = {}) {
 
 /** Shows the keys that work. */
 export function showKeys() {
-  const keys = ['J K', 'Enter', 'Esc', 'A', 'S', 'X', 'N', 'M', '1–4', '/', 'G', '?'];
+  const keys = ['J K', 'Enter', 'Esc', 'A', 'S', 'N', 'D', 'X', 'U', 'M', '1–4', '/', 'G', '?'];
   const dialog = h('dialog', { class: 'keys' },
     h('h2', null, t('keys.title')),
     h('dl', null, keys.map((key) => [h('dt', null, h('kbd', null, key)), h('dd', null, t(`keys.${key}`))])),

@@ -6,7 +6,7 @@ import { drawTrend } from './chart.js';
 import { fill, h, symbol } from './dom.js';
 import { clock, duration, number, unit } from './format.js';
 import { t } from './i18n.js';
-import { isAside, isUnacknowledged, level, order } from './store.js';
+import { isAside, isUnacknowledged, level } from './store.js';
 
 /** Big enough to be read from across a room. */
 export class Kiosk extends HTMLElement {
@@ -27,14 +27,14 @@ export class Kiosk extends HTMLElement {
   disconnectedCallback() { clearInterval(this.timer); }
 
   draw() {
-    const rows = [...this.app.store.rows.values()].filter((row) => !isAside(row)).sort(order);
+    const rows = this.app.store.sorted.list.slice(0, 12).filter((row) => !isAside(row));
     const counts = this.app.store.counts();
     fill(this.counts, [1, 2, 3, 4].map((n) => h('div', { class: counts.levels[n] ? `level-${n}` : 'none' }, symbol(n, { size: 64 }), h('b', null, counts.levels[n]), h('span', null, t(`level.${n}`)))),
       h('div', { class: counts.unacknowledged ? 'urgent' : 'none' }, h('b', null, counts.unacknowledged), h('span', null, t('state.unacknowledged'))));
-    fill(this.list, rows.slice(0, 12).map((row) => h('li', { class: isUnacknowledged(row) ? `unacknowledged level-${level(row)}` : `level-${level(row)}` },
+    fill(this.list, rows.map((row) => h('li', { class: isUnacknowledged(row) ? `unacknowledged level-${level(row)}` : `level-${level(row)}` },
       symbol(level(row), { size: 34 }), h('div', null, h('strong', null, `${pointName(row.point)} ${ruleText(row)}`),
         h('small', null, `${nameAt(row.point, 1)} · ${areaName(row.point)} · ${t(`state.${row.state}`)}`)),
-      h('div', { class: 'kiosk-value' }, `${number(row.value)} ${unit(row.unit)}`, h('small', null, `${clock(row.onset)} · ${duration(this.app.store.now - row.onset)}`)))),
+      h('div', { class: 'kiosk-value' }, `${number(row.value)} ${unit(row.unit)}`, h('small', null, `${clock(row.onset)} · ${duration(this.app.store.nowOf(row) - row.onset)}`)))),
       rows.length === 0 ? h('li', { class: 'none' }, t('wall.empty')) : null);
     this.worst = [...new Set(rows.map((row) => row.point))].slice(0, 4);
     this.drawTrends(false);
@@ -44,10 +44,10 @@ export class Kiosk extends HTMLElement {
     const key = (this.worst ?? []).join();
     if (key === this.drawn && !again) return;
     this.drawn = key;
-    const to = Math.max(this.app.store.now, 1), from = to - 1_800_000;
-    const boxes = [];
+        const boxes = [];
     for (const path of this.worst ?? []) {
       const point = pointOf({ point: path });
+      const to = Math.max(this.app.store.nowOf({ point: path }), 1), from = to - 1_800_000;
       const box = h('div', { class: 'chart' });
       boxes.push(h('figure', null, h('figcaption', null, pointName(path)), box));
       get(`points/${encodeURIComponent(path)}/trend`, { from, to, buckets: 200 }).then((trend) => drawTrend(box, trend.buckets, {

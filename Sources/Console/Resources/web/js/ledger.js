@@ -13,6 +13,7 @@ const STATES = ['unacknowledged', 'acknowledged', 'returnedUnacknowledged', 'lat
 export class LedgerPage extends HTMLElement {
   connectedCallback() {
     const query = new URLSearchParams(location.search);
+    this.point = query.get('point') ?? '';
     this.view = query.get('view') === 'entries' ? 'entries' : 'alarms';
     this.cursor = null;
     const tab = (view) => h('a', { class: 'tab', href: `/ledger?view=${view}`, 'aria-current': this.view === view ? 'page' : null }, t(`ledger.${view}`));
@@ -38,13 +39,14 @@ export class LedgerPage extends HTMLElement {
         catalog.tree.map((e) => [h('option', { value: e.path }, pick(e.name, e.id)), e.children.map((s) => [h('option', { value: s.path }, `  ${pick(s.name, s.id)}`), s.children.map((a) => h('option', { value: a.path }, `    ${pick(a.name, a.id)}`))])]))),
       h('label', null, t('filter.level'), this.priority = h('select', null, h('option', { value: '' }, t('filter.all')), [4, 3, 2].map((p) => h('option', { value: p }, t('filter.atLeast', { level: t(`level.${5 - p}`) }))))),
       h('label', null, t('filter.state'), this.state = h('select', null, h('option', { value: '' }, t('filter.all')), h('option', { value: 'standing' }, t('filter.standing')), STATES.map((s) => h('option', { value: s }, t(`state.${s}`))))),
-      h('button', { class: 'primary' }, t('ledger.show')));
+      h('button', { class: 'primary' }, t('ledger.show')),
+      this.point ? h('a', { class: 'chip', href: '/ledger', title: t('filter.remove') }, pointName(this.point), ' ×') : null);
     return form;
   }
 
   query() {
     const state = this.state.value;
-    return { from: this.from.value ? parseLocal(this.from.value) : null, to: this.to.value ? parseLocal(this.to.value) : null, point: this.scope.value,
+    return { from: this.from.value ? parseLocal(this.from.value) : null, to: this.to.value ? parseLocal(this.to.value) : null, point: this.scope.value || this.point,
       priority: this.priority.value, standing: state === 'standing' ? 'true' : null, state: state === 'standing' ? null : state };
   }
 

@@ -1,7 +1,5 @@
 // Tones for alarms that nobody has acknowledged: one pattern a level, repeated every ten seconds.
 
-import { isAside, isUnacknowledged, level } from './store.js';
-
 const PATTERNS = { 1: [[880, 0, .18], [660, .22, .18], [880, .44, .18], [660, .66, .18]], 2: [[740, 0, .2], [740, .3, .2]], 3: [[523, 0, .25]], 4: [[392, 0, .2]] };
 const REPEAT = 10_000, MUTE = 60_000;
 
@@ -53,11 +51,8 @@ export class Annunciator extends EventTarget {
     const now = Date.now();
     if (!isNew && now - this.last < REPEAT) return;
     if (isNew && now - this.last < 1500) return;
-    let worst = 5;
-    for (const row of this.store.rows.values()) {
-      if (isUnacknowledged(row) && !isAside(row)) worst = Math.min(worst, level(row));
-    }
-    if (worst > 4) return;
+    const worst = this.store.worstWaiting;
+    if (!worst) return;
     this.last = now;
     for (const [frequency, start, length] of PATTERNS[worst]) this.tone(frequency, start, length);
   }

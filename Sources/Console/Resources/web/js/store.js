@@ -1,5 +1,8 @@
 // The standing alarms as this page knows them: a fold of the stream's snapshot and steps, the same as
-// the ledger's own view. Nothing here touches the document, so that it can be tested alone.
+// the ledger's own view. Counts and order are kept as steps come, never computed from all rows, so that
+// ten thousand standing alarms cost a step no more than ten. Nothing here touches the document.
+
+import { SortedRows } from './sorted.js';
 
 /** Most urgent first: the ledger writes priority 4 for red, people say level 1. */
 export const level = (alarm) => 5 - (alarm.priority ?? 1);
@@ -18,10 +21,11 @@ export const isActive = (alarm) => ACTIVE.has(alarm.state);
 /** A flood begins above this many alarms in ten minutes and ends below the second (ISA-18.2). */
 export const FLOOD_BEGINS = 10, FLOOD_ENDS = 5, WINDOW = 600_000;
 
+const rank = (alarm) => isAside(alarm) ? 2 : isUnacknowledged(alarm) ? 0 : 1;
+
 /** Order of the wall: unacknowledged first, then level, then newest. Set-aside alarms come last. */
 export function order(a, b) {
-  const rank = (alarm) => isAside(alarm) ? 2 : isUnacknowledged(alarm) ? 0 : 1;
-  return rank(a) - rank(b) || level(a) - level(b) || b.onset - a.onset || (a.alarm < b.alarm ? -1 : 1);
+  return rank(a) - rank(b) || level(a) - level(b) || b.onset - a.onset || (a.alarm < b.alarm ? -1 : a.alarm > b.alarm ? 1 : 0);
 }
 
 /** Adds a step to an alarm's row; `row` is undefined for the first step of an occurrence. */
@@ -52,11 +56,24 @@ export function fold(row, entry) {
   return next;
 }
 
-/** The standing alarms, with what the header counts. Tells of changes by 'change' and 'raised' events. */
+/** How many alarms of each level stand at a place and below it; set-aside ones are not counted. */
+class PlaceCount {
+  constructor() { this.levels = [0, 0, 0, 0, 0]; this.total = 0; }
+
+  get worst() { return this.levels.findIndex((n, i) => i > 0 && n > 0); }
+}
+
+/**
+ * The standing alarms, with what the header counts. Tells of changes by 'change' (anything), 'row'
+ * (detail {row, old}, either may be absent), 'reset' (all rows anew) and 'raised' events.
+ */
 export class AlarmStore extends EventTarget {
   constructor() {
     super();
     this.rows = new Map();
+    this.sorted = new SortedRows(order);
+    /** Counts by path of enterprise, site, area, device and point. */
+    this.places = new Map();
     this.head = 0;
     this.flooding = false;
     this.firstOut = null;
@@ -64,16 +81,29 @@ export class AlarmStore extends EventTarget {
     this.recent = [];
     /** The newest receive time seen: the station's now, also when it replays the past. */
     this.now = 0;
+    /** The newest event time of recordings that are played again, and which points those are. */
+    this.recordedNow = 0;
+    this.isRecorded = () => false;
+    this.tally = this.emptyTally();
   }
+
+  emptyTally() { return { levels: [0, 0, 0, 0, 0], waiting: [0, 0, 0, 0, 0], unacknowledged: 0, aside: 0, unrecorded: 0, total: 0 }; }
 
   /** Takes the snapshot of a stream's beginning. */
   snapshot(data) {
     this.rows = new Map(data.alarms.map((alarm) => [alarm.alarm, { ...alarm, received: alarm.raised ?? alarm.onset }]));
     this.head = data.head;
-    for (const row of this.rows.values()) this.now = Math.max(this.now, row.received, row.time);
+    this.tally = this.emptyTally();
+    this.places = new Map();
+    this.sorted.fill(this.rows.values());
+    for (const row of this.rows.values()) {
+      this.count(row, 1);
+      this.see(row);
+    }
     this.recent = [...this.rows.values()].map((row) => ({ at: row.received, alarm: row.alarm, point: row.point }))
       .filter((r) => r.at > this.now - WINDOW).sort((a, b) => a.at - b.at);
     this.judgeFlood();
+    this.dispatchEvent(new Event('reset'));
     this.changed();
   }
 
@@ -98,9 +128,12 @@ export class AlarmStore extends EventTarget {
   }
 
   apply(row, body, isNew) {
-    this.now = Math.max(this.now, row.received ?? 0, row.time ?? 0);
+    this.see(row);
+    const old = this.rows.get(row.alarm);
+    if (old) { this.sorted.remove(old); this.count(old, -1); }
     if (row.state === 'normal') this.rows.delete(row.alarm);
-    else this.rows.set(row.alarm, row);
+    else { this.rows.set(row.alarm, row); this.sorted.add(row); this.count(row, 1); }
+    this.dispatchEvent(new CustomEvent('row', { detail: { row: row.state === 'normal' ? undefined : row, old } }));
     if (body.event === 'raised' && isNew) {
       this.recent.push({ at: row.received, alarm: row.alarm, point: row.point });
       this.judgeFlood();
@@ -109,13 +142,41 @@ export class AlarmStore extends EventTarget {
     this.changed();
   }
 
+  /** Moves on the time that a row's source calls now. */
+  see(row) {
+    if (this.isRecorded(row.point)) this.recordedNow = Math.max(this.recordedNow, row.time ?? 0);
+    else this.now = Math.max(this.now, row.received ?? 0, row.time ?? 0);
+  }
+
+  /** The time that a row's source calls now. */
+  nowOf(row) { return this.isRecorded(row.point) ? this.recordedNow : this.now; }
+
+  /** Takes a row into the counts, or out of them. */
+  count(row, by) {
+    const tally = this.tally, n = level(row);
+    tally.total += by;
+    if (row.unrecorded) tally.unrecorded += by;
+    if (isAside(row)) { tally.aside += by; return; }
+    tally.levels[n] += by;
+    if (isUnacknowledged(row)) { tally.unacknowledged += by; tally.waiting[n] += by; }
+    for (let at = row.point.indexOf('/'); ; at = row.point.indexOf('/', at + 1)) {
+      const path = at < 0 ? row.point : row.point.slice(0, at);
+      let place = this.places.get(path);
+      if (!place) this.places.set(path, place = new PlaceCount());
+      place.levels[n] += by;
+      place.total += by;
+      if (place.total === 0) this.places.delete(path);
+      if (at < 0) break;
+    }
+  }
+
   /** Moves the station's now on, from a heartbeat. */
   advance(now) {
-    if (now > this.now) {
-      this.now = now;
-      this.judgeFlood();
-      this.changed();
-    }
+    if (now <= this.now) return;
+    this.now = now;
+    const before = this.recent.length;
+    this.judgeFlood();
+    if (this.recent.length !== before) this.changed();
   }
 
   judgeFlood() {
@@ -130,17 +191,11 @@ export class AlarmStore extends EventTarget {
     }
   }
 
-  /** Counts by level and by state. */
-  counts() {
-    const counts = { levels: [0, 0, 0, 0, 0], unacknowledged: 0, aside: 0, unrecorded: 0, badData: 0, total: this.rows.size };
-    for (const row of this.rows.values()) {
-      if (row.unrecorded) counts.unrecorded += 1;
-      if (isAside(row)) { counts.aside += 1; continue; }
-      counts.levels[level(row)] += 1;
-      if (isUnacknowledged(row)) counts.unacknowledged += 1;
-    }
-    return counts;
-  }
+  /** Counts by level and by state; `waiting` are those that nobody has acknowledged, by level. */
+  counts() { return this.tally; }
+
+  /** The most urgent level that nobody has acknowledged; 0 when there is none. */
+  get worstWaiting() { return Math.max(0, this.tally.waiting.findIndex((n) => n > 0)); }
 
   changed() { this.dispatchEvent(new Event('change')); }
 }

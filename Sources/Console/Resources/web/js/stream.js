@@ -1,6 +1,8 @@
 // The one live connection of a tab. It resumes where it broke off, and says at once when it is broken:
 // a wall that looks alive and is not is worse than none.
 
+import { features, get } from './api.js';
+
 /** Silence for longer than this is not live, ms; the server is asked for a heartbeat every 2 s. */
 export const SILENCE = 5000;
 
@@ -50,6 +52,8 @@ export class LiveStream extends EventTarget {
 
   lost() {
     if (this.live) this.drops += 1;
+    // An event source does not tell why it failed: whether the session has ended, the API says.
+    if (features.has('session')) get('session').catch(() => {});
     this.set(false);
     this.reconnect(this.delay);
     this.delay = Math.min(this.delay * 2, 5000);
