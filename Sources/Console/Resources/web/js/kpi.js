@@ -1,9 +1,9 @@
 // The figures of ISA-18.2 / IEC 62682 with their targets, for a time and a place.
 
-import { get } from './api.js';
+import { address, features, get } from './api.js';
 import { catalog, newestTime, pointName } from './catalog.js';
 import { fill, h, svg, text } from './dom.js';
-import { clock, count, dateTime, duration } from './format.js';
+import { clock, count, date, dateTime, duration } from './format.js';
 import { pick, t } from './i18n.js';
 
 const SPANS = [['24h', 86_400_000], ['7d', 7 * 86_400_000], ['30d', 30 * 86_400_000]];
@@ -21,8 +21,22 @@ export class KPIPage extends HTMLElement {
     this.box = h('div', { id: 'kpi' });
     const place = h('select', { 'aria-label': t('filter.enterprise'), onchange: () => this.app.go(`/kpi?span=${this.span[0]}&path=${encodeURIComponent(place.value)}`) }, h('option', { value: '' }, t('filter.all')),
       catalog.tree.map((e) => [h('option', { value: e.path, selected: e.path === this.path }, pick(e.name, e.id)), e.children.map((s) => h('option', { value: s.path, selected: s.path === this.path }, `　${pick(s.name, s.id)}`))]));
-    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.kpi')), SPANS.map(([name]) => h('a', { class: 'tab', href: `/kpi?span=${name}&path=${encodeURIComponent(this.path)}`, 'aria-current': name === this.span[0] ? 'page' : null }, name)), place, h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')), this.note), this.box));
+    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.kpi')), SPANS.map(([name]) => h('a', { class: 'tab', href: `/kpi?span=${name}&path=${encodeURIComponent(this.path)}`, 'aria-current': name === this.span[0] ? 'page' : null }, name)), place, h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')), this.note), features.has('reports') ? this.reports() : null, this.box));
     this.load();
+  }
+
+  /** The report of a day or a month of the site's calendar, to print or for a spreadsheet. */
+  reports() {
+    const input = h('input', { type: 'date', id: 'report-day', 'aria-label': t('report.day'), value: date((this.app.store.now || Date.now()) - 86_400_000) });
+    const monthly = h('input', { type: 'checkbox' });
+    const open = (format) => () => {
+      const period = monthly.checked ? input.value.slice(0, 7) : input.value;
+      const link = h('a', { href: address(`reports/${period}`, { format }), target: format === 'html' ? '_blank' : null, download: format === 'html' ? null : '', rel: 'noopener' });
+      document.body.append(link);
+      link.click();
+      link.remove();
+    };
+    return h('p', { class: 'links no-print' }, h('b', null, t('report.title')), input, h('label', { class: 'check' }, monthly, t('report.month')), [['html', 'ledger.print'], ['xlsx', null], ['csv', null]].map(([format, name]) => h('button', { onclick: open(format) }, name ? t(name) : format.toUpperCase())));
   }
 
   async load() {
