@@ -39,6 +39,7 @@ let package = Package(
       providers: [.apt(["libmosquitto-dev", "libssl-dev"])]
     ),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(name: "Telemetry"),
     .systemLibrary(name: "CPrefetch"),
     .systemLibrary(name: "CTimex"),
@@ -74,6 +75,12 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "CryptoExtras", package: "swift-crypto"),
         .product(name: "JWTKit", package: "jwt-kit"),
+      ]
+    ),
+    .target(
+      name: "PostgresLedger",
+      dependencies: [
+        "HazardLedger", "Telemetry", "CPostgres", .product(name: "Crypto", package: "swift-crypto"),
       ]
     ),
     .target(
@@ -159,7 +166,8 @@ let package = Package(
     .testTarget(
       name: "HazardLedgerTests",
       dependencies: [
-        "HazardLedger", "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
+        "HazardLedger", "PostgresLedger", "Telemetry",
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]
     ),

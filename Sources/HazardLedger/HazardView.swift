@@ -31,6 +31,39 @@ public struct HazardView: Hashable, Sendable {
   public var lastTime: Timestamp
   /// Acts so far.
   public var steps: Int
+
+  /// Makes a view from its parts.
+  package init(
+    id: String,
+    enterprise: String,
+    place: String,
+    source: HazardSource,
+    title: String,
+    state: HazardState,
+    grade: HazardGrade?,
+    deadline: Timestamp?,
+    listed: ListingLevel?,
+    rung: EscalationRung?,
+    firstSequence: Int64,
+    lastSequence: Int64,
+    lastTime: Timestamp,
+    steps: Int
+  ) {
+    self.id = id
+    self.enterprise = enterprise
+    self.place = place
+    self.source = source
+    self.title = title
+    self.state = state
+    self.grade = grade
+    self.deadline = deadline
+    self.listed = listed
+    self.rung = rung
+    self.firstSequence = firstSequence
+    self.lastSequence = lastSequence
+    self.lastTime = lastTime
+    self.steps = steps
+  }
 }
 
 /// Which hazards a list is to hold; what is nil or empty does not filter.
@@ -78,7 +111,9 @@ public struct HazardFilter: Hashable, Sendable {
 extension SQLiteLedger {
   /// One hazard with all its facts, folded from its entries.
   public func hazard(id: String) throws(LedgerError) -> Hazard? {
-    try reading { try HazardRow.replay($0, id: id, through: .max)?.hazard }
+    try reading {
+      try FoldedHazard.fold(SQLiteViews(db: $0).hazardEntries(id: id, through: .max))?.hazard
+    }
   }
 
   /// Hazards by filter, newest first, from before a cursor (nil: from the newest).
@@ -143,53 +178,32 @@ extension SQLiteLedger {
   }
 }
 
-/// A hazard's row, and its fold.
-struct HazardRow {
-  var hazard: Hazard
-  var firstSequence: Int64
-  var lastSequence: Int64
+/// A hazard folded from its entries, with its place in the ledger.
+package struct FoldedHazard {
+  /// The hazard.
+  package let hazard: Hazard
+  /// Its first entry.
+  package let firstSequence: Int64
+  private let lastSequence: Int64
 
-  static func replay(_ db: Database, id: String, through last: Int64) throws -> HazardRow? {
-    var hazard: Hazard?
-    var first: Int64 = 0
-    var newest: Int64 = 0
-    try EntryRow.forEach(
-      db,
-      "WHERE subject = ? AND kind = 'hazard' AND seq <= ? ORDER BY seq",
-      arguments: [id, last]
-    ) { entry in
-      try Self.add(entry, to: &hazard)
-      if first == 0 { first = entry.sequence }
-      newest = entry.sequence
-    }
-    return hazard.map { HazardRow(hazard: $0, firstSequence: first, lastSequence: newest) }
-  }
-
-  static func add(_ entry: LedgerEntry, to hazard: inout Hazard?) throws(LedgerError) {
+  /// Adds an entry, the first to nothing.
+  package init(_ known: FoldedHazard?, adding entry: LedgerEntry) throws(LedgerError) {
+    var hazard = known?.hazard
     do throws(BodyError) {
       try Hazard.replay(entry, onto: &hazard)
     } catch {
       throw .refused(reason: "entry \(entry.sequence): \(error)")
     }
-  }
-
-  func store(in db: Database) throws {
-    let registration = hazard.registration
-    try db.cachedStatement(
-      sql: "INSERT OR REPLACE INTO hazard VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ).execute(arguments: [
-      firstSequence, registration.id, registration.enterprise, registration.place,
-      registration.source.rawValue, registration.title, hazard.state.rawValue,
-      hazard.grade?.rawValue, hazard.deadline?.milliseconds, hazard.listed?.rawValue,
-      hazard.rung?.rawValue, hazard.lastTime.milliseconds, lastSequence, hazard.steps,
-    ])
-    let link = try db.cachedStatement(sql: "INSERT OR IGNORE INTO hazard_alarm VALUES (?, ?)")
-    for alarm in registration.alarms {
-      try link.execute(arguments: [alarm, registration.id])
+    guard let hazard else {
+      throw .refused(reason: "entry \(entry.sequence): makes no hazard of \(entry.subject)")
     }
+    self.hazard = hazard
+    firstSequence = known?.firstSequence ?? entry.sequence
+    lastSequence = entry.sequence
   }
 
-  var view: HazardView {
+  /// The hazard as lists show it.
+  package var view: HazardView {
     let registration = hazard.registration
     return HazardView(
       id: registration.id,
@@ -207,6 +221,27 @@ struct HazardRow {
       lastTime: hazard.lastTime,
       steps: hazard.steps
     )
+  }
+
+  /// Folds entries of one hazard; nil without any.
+  package static func fold(_ entries: [LedgerEntry]) throws(LedgerError) -> FoldedHazard? {
+    var row: FoldedHazard?
+    for entry in entries { row = try FoldedHazard(row, adding: entry) }
+    return row
+  }
+}
+
+/// A ``HazardView`` as a row.
+enum HazardRow {
+  static func store(_ view: HazardView, in db: Database) throws {
+    try db.cachedStatement(
+      sql: "INSERT OR REPLACE INTO hazard VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ).execute(arguments: [
+      view.firstSequence, view.id, view.enterprise, view.place, view.source.rawValue, view.title,
+      view.state.rawValue, view.grade?.rawValue, view.deadline?.milliseconds,
+      view.listed?.rawValue, view.rung?.rawValue, view.lastTime.milliseconds, view.lastSequence,
+      view.steps,
+    ])
   }
 
   static func decode(_ row: Row) throws -> HazardView {

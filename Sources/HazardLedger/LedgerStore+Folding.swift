@@ -2,12 +2,14 @@
 extension LedgerStore {
   /// One hazard, folded from its entries.
   public func hazard(id: String) throws(LedgerError) -> Hazard? {
-    var hazard: Hazard?
+    var row: FoldedHazard?
     var cursor: Int64 = 0
     while true {
       let page = try entries(of: id, after: cursor, limit: 500)
-      for entry in page where entry.kind == .hazard { try HazardRow.add(entry, to: &hazard) }
-      guard page.count == 500, let last = page.last else { return hazard }
+      for entry in page where entry.kind == .hazard {
+        row = try FoldedHazard(row, adding: entry)
+      }
+      guard page.count == 500, let last = page.last else { return row?.hazard }
       cursor = last.sequence
     }
   }
@@ -18,17 +20,10 @@ extension LedgerStore {
     before cursor: Int64?,
     limit: Int
   ) throws(LedgerError) -> [HazardView] {
-    var rows: [String: HazardRow] = [:]
+    var rows: [String: FoldedHazard] = [:]
     try forEachEntry { entry throws(LedgerError) in
       guard entry.kind == .hazard else { return }
-      var hazard = rows[entry.subject]?.hazard
-      try HazardRow.add(entry, to: &hazard)
-      guard let hazard else { return }
-      rows[entry.subject] = HazardRow(
-        hazard: hazard,
-        firstSequence: rows[entry.subject]?.firstSequence ?? entry.sequence,
-        lastSequence: entry.sequence
-      )
+      rows[entry.subject] = try FoldedHazard(rows[entry.subject], adding: entry)
     }
     return Array(
       rows.values.map(\.view).filter { filter.fits($0) && $0.firstSequence < cursor ?? .max }
@@ -41,13 +36,12 @@ extension LedgerStore {
     var found: [String] = []
     try forEachEntry { entry throws(LedgerError) in
       guard entry.kind == .hazard else { return }
-      var hazard: Hazard?
       guard
         (try? HazardBody(decoding: entry)).map({ if case .registered = $0 { true } else { false } })
           == true
       else { return }
-      try HazardRow.add(entry, to: &hazard)
-      if hazard?.registration.alarms.contains(id) == true { found.append(entry.subject) }
+      let row = try FoldedHazard(nil, adding: entry)
+      if row.hazard.registration.alarms.contains(id) { found.append(entry.subject) }
     }
     return found.sorted()
   }

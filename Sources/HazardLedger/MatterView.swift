@@ -41,7 +41,7 @@ public struct MatterView: Hashable, Sendable {
     add(entry, body: body)
   }
 
-  init(
+  package init(
     kind: EntryKind,
     id: String,
     place: String,
@@ -148,20 +148,20 @@ extension SQLiteLedger {
 
 /// A matter as a row.
 enum MatterRow {
-  static func apply(_ entry: LedgerEntry, body: JSONValue, in db: Database) throws {
-    let matter = MatterView(entry, body: body)
+  /// Adds the steps of a matter.
+  static func add(_ matter: MatterView, in db: Database) throws {
     try db.cachedStatement(
       sql: """
         INSERT INTO matter (first_seq, kind, id, place, state, is_open, first_time, last_time, last_seq, steps)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (kind, id) DO UPDATE SET
           state = excluded.state, is_open = excluded.is_open, last_time = excluded.last_time,
-          last_seq = excluded.last_seq, steps = steps + 1
+          last_seq = excluded.last_seq, steps = steps + excluded.steps
         """
     ).execute(arguments: [
       matter.firstSequence, matter.kind.rawValue, matter.id, matter.place, matter.state,
       matter.isOpen ? 1 : 0, matter.firstTime.milliseconds, matter.lastTime.milliseconds,
-      matter.lastSequence,
+      matter.lastSequence, matter.steps,
     ])
   }
 

@@ -46,7 +46,7 @@ extension RedactionRule {
   }
 
   /// Reads an order.
-  init(order draft: LedgerDraft) throws(BodyError) {
+  package init(order draft: LedgerDraft) throws(BodyError) {
     let json: JSONValue
     do throws(JSONSyntaxError) {
       json = try JSONValue(parsing: draft.body)
@@ -145,14 +145,16 @@ extension SQLiteLedger {
 }
 
 /// What a redaction rule finds in the ledger as it stands.
-struct PrunedBodies {
-  var alarms: [String]
-  var bodies: [(sequence: Int64, length: Int, digest: [UInt8])] = []
+package struct PrunedBodies {
+  /// The alarms that go.
+  package let alarms: [String]
+  /// Their bodies, in order.
+  package private(set) var bodies: [(sequence: Int64, length: Int, digest: [UInt8])] = []
   /// Steps by event among the bodies.
-  var events: [String: Int64] = [:]
+  package private(set) var events: [String: Int64] = [:]
 
   init(_ db: Database, rule: RedactionRule) throws {
-    alarms = try String.fetchAll(
+    let alarms = try String.fetchAll(
       db,
       sql: """
         SELECT id FROM alarm
@@ -162,12 +164,28 @@ struct PrunedBodies {
         """,
       arguments: [rule.before.milliseconds, rule.limit]
     )
-    for id in alarms {
+    try self.init(alarms: alarms) { id, add in
       try EntryRow.forEach(
         db,
         "WHERE subject = ? AND kind = 'alarm' AND body IS NOT NULL",
-        arguments: [id]
-      ) { entry in
+        arguments: [id],
+        add
+      )
+    }
+  }
+
+  /// Gathers the bodies of alarms.
+  ///
+  /// - Parameters:
+  ///   - alarms: the alarms, oldest first.
+  ///   - forEach: hands over the entries of an alarm that have a body.
+  package init(
+    alarms: [String],
+    _ forEach: (_ id: String, _ add: (LedgerEntry) throws -> Void) throws -> Void
+  ) throws {
+    self.alarms = alarms
+    for id in alarms {
+      try forEach(id) { entry in
         let body = entry.body ?? []
         bodies.append((entry.sequence, body.count, [UInt8](SHA256.hash(data: body))))
         events[try AlarmBody(decoding: body).event.rawValue, default: 0] += 1
@@ -177,7 +195,7 @@ struct PrunedBodies {
   }
 
   /// The body of the entry that announces the pruning.
-  func announcement(_ rule: RedactionRule) -> [UInt8] {
+  package func announcement(_ rule: RedactionRule) -> [UInt8] {
     var digest = SHA256()
     for body in bodies {
       digest.update(

@@ -114,17 +114,7 @@ public final class SQLiteLedger: LedgerStore {
         arguments: [station, Data(EntryEncoding.noHash)]
       )
       var batch = try EntryWriter(db)
-      // A chain begins with its station, not at a time: a replay must write the same bytes.
-      try batch.add(
-        LedgerDraft(
-          time: Timestamp(milliseconds: 0),
-          kind: .genesis,
-          subject: station,
-          actor: "engine",
-          body: JSONValue.object(["format": 1, "station": .string(station)]).canonicalBytes(),
-          origin: 0
-        )
-      )
+      try batch.add(.genesis(of: station))
       try batch.finish(position: 0)
       return .commit
     }
@@ -163,7 +153,7 @@ public final class SQLiteLedger: LedgerStore {
     try translating {
       try pool.writeWithoutTransaction { db in
         try db.inTransaction(.immediate) {
-          var views = ViewWriter(db)
+          var views = ViewWriter(SQLiteViews(db: db))
           try views.clear()
           try EntryRow.forEach(db, "ORDER BY seq") { try views.apply($0) }
           try views.flush()
