@@ -15,7 +15,10 @@ let settings: [SwiftSetting] = [
 let package = Package(
   name: "davy",
   platforms: [.macOS(.v26)],
-  products: [.executable(name: "davy", targets: ["davy"])],
+  products: [
+    .executable(name: "davy", targets: ["davy"]),
+    .executable(name: "davy-postgres", targets: ["davy-postgres"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
@@ -47,7 +50,10 @@ let package = Package(
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .executableTarget(name: "decodebench", dependencies: ["PayloadDecoding", "Telemetry"]),
     .executableTarget(name: "detectbench", dependencies: ["AlarmEngine"]),
-    .executableTarget(name: "ledgerbench", dependencies: ["HazardLedger", "Telemetry"]),
+    .executableTarget(
+      name: "ledgerbench",
+      dependencies: ["HazardLedger", "PostgresLedger", "Telemetry"]
+    ),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
       name: "DeviceCatalog",
@@ -90,10 +96,12 @@ let package = Package(
     .target(
       name: "Callout",
       dependencies: [
-        "HazardLedger", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "HazardLedger", "Telemetry",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]
@@ -132,8 +140,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
-    .executableTarget(
-      name: "davy",
+    .target(
+      name: "DavyCommands",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
         "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation", "CTimex",
@@ -145,6 +153,16 @@ let package = Package(
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      path: "Sources/davy"
+    ),
+    .executableTarget(name: "davy", dependencies: ["DavyCommands"], path: "Sources/davy-main"),
+    // The same command line with a ledger in PostgreSQL: alone in needing libpq.
+    .executableTarget(
+      name: "davy-postgres",
+      dependencies: [
+        "DavyCommands", "DeviceCatalog", "HazardLedger", "PostgresLedger",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]
     ),
     .testTarget(name: "ArchitectureTests"),
@@ -169,6 +187,18 @@ let package = Package(
         "HazardLedger", "PostgresLedger", "Telemetry",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Crypto", package: "swift-crypto"),
+      ]
+    ),
+    .testTarget(
+      name: "CalloutTests",
+      dependencies: [
+        "Callout", "HazardLedger", "Telemetry",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]
     ),
     .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),

@@ -21,6 +21,7 @@ public struct ConsoleServer: Service {
   private let counters: ConsoleCounters
   private let tail: LedgerTail
   private let gatekeeper: Gatekeeper
+  private let channels: (any ChannelAccess)?
   private let announce: @Sendable (Int) async -> Void
 
   /// Makes a server; it listens when it runs.
@@ -29,6 +30,7 @@ public struct ConsoleServer: Service {
   ///   - station: what to show.
   ///   - access: who may come in.
   ///   - options: where to listen, and limits.
+  ///   - channels: the call-out channels; nil where there are none.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
   /// - Throws: when the address is not loopback or the web pages cannot be read.
@@ -36,6 +38,7 @@ public struct ConsoleServer: Service {
     station: any StationAccess,
     access: ConsoleAccess,
     options: ConsoleOptions = ConsoleOptions(),
+    channels: (any ChannelAccess)? = nil,
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) throws(ConsoleError) {
@@ -53,6 +56,7 @@ public struct ConsoleServer: Service {
     }
     self.files = files
     counters = ConsoleCounters()
+    self.channels = channels
     gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
     announce = onListening
@@ -122,6 +126,7 @@ public struct ConsoleServer: Service {
     let commands = DeskCommands(station: station)
     let hazards = HazardRoutes(station: station, commands: commands)
     let matters = MatterRoutes(station: station, commands: commands)
+    let notifications = ChannelRoutes(channels: channels)
     let evidence = EvidenceRoutes(
       station: station,
       commands: commands,
@@ -150,6 +155,10 @@ public struct ConsoleServer: Service {
     route("/api/v1/callouts/{id}/confirm", in: router, post: matters.confirm)
     route("/api/v1/callouts/{id}/cancel", in: router, post: matters.cancel)
     route("/api/v1/callouts/{id}/feedback", in: router, post: matters.feedback)
+    route("/api/v1/channels", in: router, get: notifications.list)
+    route("/api/v1/channels/dead-letters", in: router, get: notifications.deadLetters)
+    route("/api/v1/channels/deliveries", in: router, get: notifications.deliveries)
+    route("/api/v1/channels/{name}/test", in: router, post: notifications.test)
     route("/api/v1/duties", in: router, post: matters.duty)
     route("/api/v1/clocks", in: router, get: matters.clocks)
     route("/api/v1/clocks/{id}", in: router, get: matters.clock)

@@ -88,6 +88,11 @@ public struct ServiceConfiguration: Sendable {
   /// Largest file of evidence, bytes.
   public var evidenceBytes = 20 << 20
 
+  /// Where a ledger in PostgreSQL lies; nil keeps it in SQLite in the data folder.
+  public var postgres: PostgresSection?
+  /// The channels by which persons are reached; nil reaches none.
+  public var callout: CalloutSection?
+
   /// Reads a service file.
   ///
   /// - Returns: the configuration, nil when something is wrong; and all that is wrong, at once.
@@ -161,6 +166,12 @@ public struct ServiceConfiguration: Sendable {
         read.evidenceBytes = mebibytes << 20
       }
       section.finish()
+    }
+    if let section = map["ledger"]?.map() {
+      read.postgres = PostgresSection(section, file: file)
+    }
+    if let section = map["callout"]?.map() {
+      read.callout = CalloutSection(section, file: file)
     }
     map.finish()
     let failed = log.findings.contains { $0.severity == .error }

@@ -154,7 +154,7 @@ struct ExportBuilder {
           + "itself, at the interval of its service file"
       )
     }
-    let tree = MerkleTree(db)
+    let tree = MerkleTree(SQLiteNodes(db: db))
     let members: [JSONValue] = try entries.map { entry in
       var members = entry.json
       members["path"] = .array(

@@ -1,3 +1,5 @@
+public import Telemetry
+
 /// What the rest of Davy needs of a ledger; every store behaves the same.
 ///
 /// All calls may be made from any thread; appends are serial.
@@ -89,4 +91,17 @@ public protocol LedgerStore: AnyObject, Sendable {
 
   /// Counters derived from the entries: `entry.<kind>` and `alarm.<event>`.
   func counters() throws(LedgerError) -> [String: Int64]
+}
+
+/// A ledger whose head can be signed.
+public protocol CheckpointStore: LedgerStore {
+  /// Signs the ledger as it stands; a second call without new entries answers the same checkpoint.
+  @discardableResult
+  func signCheckpoint(
+    with key: CheckpointKey,
+    at time: Timestamp
+  ) throws(LedgerError) -> Checkpoint
+
+  /// The newest checkpoint.
+  func newestCheckpoint() throws(LedgerError) -> Checkpoint?
 }

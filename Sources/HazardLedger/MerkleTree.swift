@@ -1,58 +1,64 @@
 import Crypto
 internal import GRDB
 
+/// Where a store keeps the entries' hashes and the subtrees over them.
+package protocol MerkleNodes {
+  /// Hashes of a level in order: of entries `places.lowerBound + 1` to `places.upperBound` at level 0, else of
+  /// subtrees; fewer where there are fewer.
+  func hashes(level: Int, _ places: Range<Int64>) throws -> [[UInt8]]
+
+  /// How many subtrees of a level are kept.
+  func kept(level: Int) throws -> Int64
+
+  /// Keeps a subtree.
+  func keep(level: Int, place: Int64, hash: [UInt8]) throws
+}
+
 /// The Merkle tree of RFC 6962 over the entries' hashes.
 ///
 /// Complete subtrees of 2⁸, 2¹⁶ and 2²⁴ leaves are kept in the table `subtree`, written when a
 /// checkpoint is signed, so that a root or a proof reads a few hundred hashes whatever the size.
 /// They are read in blocks of 256 neighbours and remembered, so that many proofs of one export cost little more than
 /// one. Never outlives the transaction it was made in.
-final class MerkleTree {
+package final class MerkleTree<Nodes: MerkleNodes> {
   private struct Place: Hashable {
     var level: Int
     var index: Int64
   }
 
-  private let db: Database
+  private let source: Nodes
   private var blocks: [Place: [[UInt8]]] = [:]
   private var roots: [Range<Int64>: [UInt8]] = [:]
-  private static let stride = 8
-  private static let topLevel = 24
+  private static var stride: Int { 8 }
+  private static var topLevel: Int { 24 }
   /// Blocks remembered at most: 8 KiB of hashes each.
-  private static let blockLimit = 4_096
+  private static var blockLimit: Int { 4_096 }
 
-  init(_ db: Database) {
-    self.db = db
+  /// Makes a tree over these nodes.
+  package init(_ source: Nodes) {
+    self.source = source
   }
 
   /// Keeps the subtrees that are complete at this size.
-  func extend(to size: Int64) throws {
+  package func extend(to size: Int64) throws {
     for level in Swift.stride(from: Self.stride, through: Self.topLevel, by: Self.stride) {
       let complete = size >> Int64(level)
-      let known = try Int64.fetchOne(
-        db,
-        sql: "SELECT coalesce(max(place) + 1, 0) FROM subtree WHERE level = ?",
-        arguments: [level]
-      )
-      let insert = try HotStatement(db, sql: "INSERT INTO subtree VALUES (?, ?, ?)")
-      for place in (known ?? 0)..<max(known ?? 0, complete) {
+      let known = try source.kept(level: level)
+      for place in known..<max(known, complete) {
         let first = place << Int64(Self.stride)
         let children = try nodes(level: level - Self.stride, first..<first + 256)
-        insert.bind(1, Int64(level))
-        insert.bind(2, place)
-        insert.bind(3, Self.fold(children[...]))
-        try insert.run()
+        try source.keep(level: level, place: place, hash: Self.fold(children[...]))
       }
     }
   }
 
   /// The root over the first `size` entries.
-  func root(size: Int64) throws -> [UInt8] {
+  package func root(size: Int64) throws -> [UInt8] {
     try hash(0..<size)
   }
 
   /// The hashes that lead from a leaf to the root, lowest first.
-  func path(to leaf: Int64, size: Int64) throws -> [[UInt8]] {
+  package func path(to leaf: Int64, size: Int64) throws -> [[UInt8]] {
     var range = 0..<size
     var path: [[UInt8]] = []
     while range.count > 1 {
@@ -109,8 +115,8 @@ final class MerkleTree {
     }
     guard block.count >= Int(places.upperBound - first) else {
       throw LedgerError.damaged(
-        path: db.description,
-        detail: "Merkle level \(level) lacks nodes in \(places)"
+        path: "Merkle tree",
+        detail: "level \(level) lacks nodes in \(places)"
       )
     }
     return block[Int(places.lowerBound - first)..<Int(places.upperBound - first)]
@@ -121,20 +127,11 @@ final class MerkleTree {
     _ places: Range<Int64>,
     isWhole: Bool = true
   ) throws -> [[UInt8]] {
-    let sql =
-      level == 0
-      ? "SELECT hash FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq"
-      : "SELECT hash FROM subtree WHERE level = \(level) AND place >= ? AND place < ? ORDER BY place"
-    let statement = try HotStatement(db, sql: sql)
-    statement.bind(1, places.lowerBound)
-    statement.bind(2, places.upperBound)
-    defer { statement.reset() }
-    var hashes: [[UInt8]] = []
-    while try statement.step() { hashes.append(statement.bytes(0)) }
+    let hashes = try source.hashes(level: level, places)
     guard !isWhole || hashes.count == places.count else {
       throw LedgerError.damaged(
-        path: db.description,
-        detail: "Merkle level \(level) lacks nodes in \(places)"
+        path: "Merkle tree",
+        detail: "level \(level) lacks nodes in \(places)"
       )
     }
     return hashes
@@ -161,5 +158,40 @@ final class MerkleTree {
     hash.update(data: left)
     hash.update(data: right)
     return [UInt8](hash.finalize())
+  }
+}
+
+/// The nodes in SQLite.
+struct SQLiteNodes: MerkleNodes {
+  let db: Database
+
+  func hashes(level: Int, _ places: Range<Int64>) throws -> [[UInt8]] {
+    let sql =
+      level == 0
+      ? "SELECT hash FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq"
+      : "SELECT hash FROM subtree WHERE level = \(level) AND place >= ? AND place < ? ORDER BY place"
+    let statement = try HotStatement(db, sql: sql)
+    statement.bind(1, places.lowerBound)
+    statement.bind(2, places.upperBound)
+    defer { statement.reset() }
+    var hashes: [[UInt8]] = []
+    while try statement.step() { hashes.append(statement.bytes(0)) }
+    return hashes
+  }
+
+  func kept(level: Int) throws -> Int64 {
+    try Int64.fetchOne(
+      db,
+      sql: "SELECT coalesce(max(place) + 1, 0) FROM subtree WHERE level = ?",
+      arguments: [level]
+    ) ?? 0
+  }
+
+  func keep(level: Int, place: Int64, hash: [UInt8]) throws {
+    let insert = try HotStatement(db, sql: "INSERT INTO subtree VALUES (?, ?, ?)")
+    insert.bind(1, Int64(level))
+    insert.bind(2, place)
+    insert.bind(3, hash)
+    try insert.run()
   }
 }

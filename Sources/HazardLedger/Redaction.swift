@@ -179,6 +179,7 @@ package struct PrunedBodies {
   /// - Parameters:
   ///   - alarms: the alarms, oldest first.
   ///   - forEach: hands over the entries of an alarm that have a body.
+  /// - Throws: why the bodies cannot be read.
   package init(
     alarms: [String],
     _ forEach: (_ id: String, _ add: (LedgerEntry) throws -> Void) throws -> Void

@@ -16,7 +16,7 @@ extension SQLiteLedger {
       try pool.write { db in
         let size = try Int64.fetchOne(db, sql: "SELECT head_seq FROM station") ?? 0
         if let known = try self.checkpoint(db, "WHERE size = ?", [size]) { return known }
-        let tree = MerkleTree(db)
+        let tree = MerkleTree(SQLiteNodes(db: db))
         try tree.extend(to: size)
         let checkpoint = try key.sign(
           station: self.station,
@@ -49,7 +49,7 @@ extension SQLiteLedger {
     guard sequence >= 1, sequence <= size else {
       throw .refused(reason: "entry \(sequence) is not among the first \(size)")
     }
-    return try reading { try MerkleTree($0).path(to: sequence - 1, size: size) }
+    return try reading { try MerkleTree(SQLiteNodes(db: $0)).path(to: sequence - 1, size: size) }
   }
 
   private func checkpoint(

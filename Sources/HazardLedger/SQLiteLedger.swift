@@ -29,7 +29,7 @@ public struct LedgerOptions: Sendable {
 }
 
 /// The ledger in one SQLite file: WAL, `synchronous=FULL`, one writer, many readers.
-public final class SQLiteLedger: LedgerStore {
+public final class SQLiteLedger: CheckpointStore {
   /// Path of the file.
   public let path: String
   /// The station whose chain this is.

@@ -35,7 +35,11 @@ struct PostgresBatch {
     views = ViewWriter(tables)
   }
 
-  /// Adds entries and brings the views on; an order to prune is carried out. Answers the sequences given.
+  /// Adds entries and brings the views on; an order to prune is carried out.
+  ///
+  /// - Parameter drafts: the entries.
+  /// - Returns: the sequences given, nil without drafts.
+  /// - Throws: why the batch cannot be stored.
   mutating func add(_ drafts: [LedgerDraft]) throws -> ClosedRange<Int64>? {
     var rest = drafts[...]
     while !rest.isEmpty {

@@ -23,6 +23,7 @@ package final class PostgresConnection: @unchecked Sendable {
   ///
   /// - Parameter conninfo: a libpq connection string or URL. What it leaves out comes from libpq's own sources
   ///   (`PGPASSFILE`, `PGSSLMODE` …).
+  /// - Throws: why there is no connection.
   package init(_ conninfo: String) throws(PostgresFailure) {
     // What stands before the string is a default that it may change, what stands after is not its to change.
     let options: [(key: String, value: String)] = [

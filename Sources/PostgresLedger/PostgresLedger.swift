@@ -11,7 +11,7 @@ public struct PostgresOptions: Sendable {
   public var takesOver: Bool
   /// What this writer calls itself to those who find the ledger in use: host and process.
   public var writer: String
-  /// Limits that both stores share. `maximumPages` has no meaning here.
+  /// Limits that both stores share; `maximumPages` has no meaning here.
   public var limits: LedgerOptions
   /// Connections for reading, at most.
   public var readers: Int
@@ -39,7 +39,7 @@ public struct PostgresOptions: Sendable {
 /// and finds its own epoch there, or is refused. So a writer that was cut off and comes back can add nothing once
 /// another has opened the ledger, whatever it believes. An advisory lock tells an opener that a writer is alive, so
 /// that nobody is fenced off by mistake; only ``PostgresOptions/takesOver`` passes over it.
-public final class PostgresLedger: LedgerStore {
+public final class PostgresLedger: CheckpointStore {
   /// The station whose chain this is.
   public let station: String
   /// The epoch that this writer holds.

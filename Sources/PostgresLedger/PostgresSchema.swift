@@ -200,8 +200,10 @@ enum PostgresSchema {
   /// Makes the schema where there is none and brings it to the current version, in the caller's transaction.
   ///
   /// - Parameters:
+  ///   - connection: a session in a transaction.
   ///   - name: the schema, unquoted.
   ///   - path: what messages call the ledger.
+  /// - Throws: why the schema cannot be used.
   static func migrate(_ connection: PostgresConnection, name: String, path: String) throws {
     // Two stations that begin at the same moment take turns here.
     try connection.run("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", [.text(name)])

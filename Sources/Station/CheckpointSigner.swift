@@ -22,7 +22,7 @@ public struct CheckpointSigner: Sendable {
   ///   - everyEntries: see ``everyEntries``.
   /// - Throws: when the newest checkpoint cannot be read.
   public init(
-    ledger: SQLiteLedger,
+    ledger: any CheckpointStore,
     key: CheckpointKey,
     everyMilliseconds: Int64 = 3_600_000,
     everyEntries: Int64 = 10_000

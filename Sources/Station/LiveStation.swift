@@ -25,10 +25,23 @@ public final class LiveStation: StationAccess {
   private let intakePulse = Atomic<Int64>(0)
   private let enginePulse = Atomic<Int64>(0)
   private let archiveReader = ArchiveReader()
+  private let onFenced: @Sendable () -> Void
 
   /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
-  public init(stages: Stages, clocks: any StationClocks, logger: Logger) {
+  ///
+  /// - Parameters:
+  ///   - stages: the stages.
+  ///   - clocks: the clocks.
+  ///   - logger: where failures go.
+  ///   - onFenced: is called when another station has taken the ledger over; this one must end.
+  public init(
+    stages: Stages,
+    clocks: any StationClocks,
+    logger: Logger,
+    onFenced: @escaping @Sendable () -> Void = {}
+  ) {
     self.stages = stages
+    self.onFenced = onFenced
     self.clocks = clocks
     self.logger = logger
     ledger = stages.ledger
@@ -154,6 +167,15 @@ public final class LiveStation: StationAccess {
           }
         }
         stages.signCheckpoint(at: clocks.wall())
+      } catch let error as LedgerError {
+        if case .fenced = error {
+          // Whatever this station would still do, another does it now.
+          logger.critical("the ledger is another station's now", metadata: ["error": "\(error)"])
+          onFenced()
+          return
+        }
+        logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
+        pause()
       } catch {
         logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
         pause()

@@ -35,6 +35,12 @@ struct Serve: AsyncParsableCommand {
   )
   var vendor: String?
 
+  @Flag(
+    help:
+      "Take a ledger in PostgreSQL over from a station that still seems to write it; that one can never write again."
+  )
+  var takeOver = false
+
   func run() async throws {
     guard let level = Logger.Level(rawValue: logLevel) else {
       throw ValidationError("unknown log level '\(logLevel)'")
@@ -49,12 +55,17 @@ struct Serve: AsyncParsableCommand {
     let service = loaded.service
     let station: LiveStation
     let client: IntakeClient
+    let callout: CalloutService?
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
-      let stages = try Self.openStages(loaded, logger: logger)
+      let stages = try Self.openStages(loaded, takesOver: takeOver, logger: logger)
       try files.keep(loaded.catalog)
       try PidFile(dataFolder: service.dataFolder).write()
-      station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger)
+      station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger) {
+        // Nothing is lost by ending here: the start after it is the start after a crash.
+        Foundation.exit(3)
+      }
+      callout = try Self.callout(station, stages, loaded, logger: logger)
       client = try Self.start(station, loaded, logger: logger)
     } catch {
       logger.critical("cannot start", metadata: ["error": "\(error)"])
@@ -65,6 +76,7 @@ struct Serve: AsyncParsableCommand {
       station: station,
       access: .openToThisMachine,
       options: Self.consoleOptions(service, vendor: vendor),
+      channels: callout?.access,
       logger: logger
     ) { port in
       logger.info(
@@ -85,6 +97,7 @@ struct Serve: AsyncParsableCommand {
         logger: logger
       ),
     ]
+    if let callout { services.append(callout) }
     if let manager { services.append(Watchdog(manager: manager, station: station, logger: logger)) }
     let group = ServiceGroup(
       services: services,
@@ -104,6 +117,24 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
+  /// The dispatcher of the channels that the service file names; nil without any.
+  private static func callout(
+    _ station: LiveStation,
+    _ stages: Stages,
+    _ loaded: LoadedConfiguration,
+    logger: Logger
+  ) throws -> CalloutService? {
+    guard let section = loaded.service.callout, !section.channels.isEmpty else { return nil }
+    return try CalloutService(
+      try CalloutChannels(section, loaded: loaded),
+      station: station,
+      stages: stages,
+      stateFile: URL(fileURLWithPath: loaded.service.dataFolder)
+        .appendingPathComponent("callout.json").path,
+      logger: logger
+    )
+  }
+
   private static func consoleOptions(
     _ service: ServiceConfiguration,
     vendor: String?
@@ -117,6 +148,7 @@ struct Serve: AsyncParsableCommand {
 
   private static func openStages(
     _ loaded: LoadedConfiguration,
+    takesOver: Bool,
     logger: Logger
   ) throws -> Stages {
     let service = loaded.service
@@ -125,9 +157,10 @@ struct Serve: AsyncParsableCommand {
       withIntermediateDirectories: true
     )
     let folder = URL(fileURLWithPath: service.dataFolder)
-    let ledger = try SQLiteLedger(
-      path: folder.appendingPathComponent("ledger.sqlite").path,
-      station: service.station
+    let ledger = try LedgerOpening.open(
+      service,
+      file: folder.appendingPathComponent("ledger.sqlite").path,
+      takesOver: takesOver
     )
     var options = SegmentOptions()
     options.sequenceFloor = try ledger.position

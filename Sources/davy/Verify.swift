@@ -25,8 +25,22 @@ struct Verify: ParsableCommand {
   @Option(help: "Public key file (checkpoint.key.pub) that checkpoints must be signed with.")
   var key: [String] = []
 
+  @Flag(help: "There is no journal beside the ledger: a copy made by `davy-postgres copy-ledger`.")
+  var ledgerOnly = false
+
   @Flag(help: "One JSON object on standard output.")
   var json = false
+
+  private func show(_ report: LedgerVerifier.Report) throws {
+    Terminal.line(
+      "ledger  \(report.station): \(report.entries) entries, \(report.redacted) redacted, "
+        + "\(report.checkpoints) checkpoints, "
+        + (report.isIntact ? "chain intact" : "NOT INTACT")
+    )
+    Terminal.line("        head \(report.headHash.hexText)")
+    for finding in report.findings { Terminal.line("        \(finding)") }
+    if !report.isIntact { throw ExitCode(1) }
+  }
 
   func run() throws {
     let trusted = try key.map(Self.publicKey)
@@ -39,6 +53,7 @@ struct Verify: ParsableCommand {
     let folder = URL(fileURLWithPath: data)
     let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path)
       .verify(trusting: trusted)
+    if ledgerOnly { return try show(report) }
     let journal = try Recording(path: folder.appendingPathComponent("journal").path).verify()
     let isWhole = report.isIntact && journal.isSound
     if json {

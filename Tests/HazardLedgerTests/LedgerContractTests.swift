@@ -398,6 +398,114 @@ struct LedgerContractTests {
     }
   }
 
+  @Test("call-outs, clocks and silences are listed alike", arguments: StoreKind.available)
+  func matters(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    func draft(_ kind: EntryKind, _ id: String, _ event: String, _ time: Int64) -> LedgerDraft {
+      LedgerDraft(
+        time: Timestamp(milliseconds: time),
+        kind: kind,
+        subject: id,
+        actor: "engine",
+        body: JSONValue.object(["event": .string(event), "place": .string("ent/site/\(id)")])
+          .canonicalBytes(),
+        origin: 1
+      )
+    }
+    let batches = [
+      [draft(.callout, "c1", "started", 1), draft(.callout, "c1", "dispatching", 2)],
+      [
+        draft(.callout, "c2", "started", 3), draft(.clock, "c1", "started", 4),
+        draft(.callout, "c1", "confirmed", 5),
+      ],
+    ]
+    for (index, batch) in batches.enumerated() {
+      try ledger.append(batch, rejects: [], position: UInt64(index + 1))
+    }
+    func list(_ filter: MatterFilter, before cursor: Int64? = nil) throws -> [MatterView] {
+      try ledger.matters(filter, before: cursor, limit: 10)
+    }
+    let all = try list(MatterFilter(kind: .callout))
+    #expect(all.map(\.id) == ["c2", "c1"])
+    #expect(all.map(\.state) == ["started", "confirmed"])
+    #expect(all.map(\.steps) == [1, 3])
+    #expect(all[1].firstTime.milliseconds == 1 && all[1].lastTime.milliseconds == 5)
+    #expect(try list(MatterFilter(kind: .callout, openOnly: true)).map(\.id) == ["c2"])
+    #expect(try list(MatterFilter(kind: .callout), before: all[0].firstSequence) == [all[1]])
+    #expect(
+      try list(MatterFilter(kind: .callout, places: ["ent/site/c1", "ent/sit"])) == [all[1]]
+    )
+    #expect(try ledger.matter(.clock, id: "c1")?.steps == 1)
+    #expect(try ledger.matter(.silence, id: "c1") == nil)
+    try ledger.rebuildViews()
+    #expect(try list(MatterFilter(kind: .callout)) == all)
+  }
+
+  @Test(
+    "an order to prune does the same everywhere, and what is left verifies",
+    arguments: StoreKind.available
+  )
+  func redaction(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let elsewhere = try StorePlace(.sqlite)
+    let ledger = try place.open()
+    let other = try elsewhere.open()
+    for store in [ledger, other] {
+      try store.fill(seed: 6, entries: 600)
+      let time = try #require(try store.entries(after: 400, limit: 1).first).time
+      let rule = RedactionRule(name: "retention", before: time, reason: "示例", limit: 50)
+      let position = try store.position + 1
+      var story = AlarmStory(seed: 99, after: 10_000_000_000)
+      let drafts =
+        [story.step()]
+        + [rule.order(at: time, actor: "engine", origin: position), story.step()]
+      try store.append(
+        drafts.map {
+          var draft = $0
+          draft.origin = position
+          return draft
+        },
+        rejects: [],
+        position: position
+      )
+    }
+    let entries = try ledger.entries(after: 0, limit: 10_000)
+    #expect(entries == (try other.entries(after: 0, limit: 10_000)))
+    #expect(entries.count { $0.body == nil } > 50)
+    #expect(try Views(ledger) == Views(other))
+    #expect(try place.verify().findings == [])
+    #expect(try place.verify().redacted > 50)
+  }
+
+  @Test("checkpoints and proofs are the same everywhere", arguments: StoreKind.available)
+  func checkpoints(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let elsewhere = try StorePlace(.sqlite)
+    let key = CheckpointKey()
+    let stores = [try place.open(), try elsewhere.open()]
+    var signed: [Checkpoint] = []
+    for store in stores {
+      let store = try #require(store as? any CheckpointStore)
+      try store.fill(seed: 6, entries: 700)
+      #expect(try store.newestCheckpoint() == nil)
+      let checkpoint = try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 5))
+      #expect(try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 6)) == checkpoint)
+      #expect(try store.newestCheckpoint() == checkpoint)
+      try store.append([AlarmStory.draft], rejects: [], position: try store.position + 1)
+      try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 7))
+      signed.append(checkpoint)
+    }
+    #expect(signed[0].root == signed[1].root)
+    #expect(signed[0].size == 701)
+    for sequence in [1, 256, 257, 700, 701] as [Int64] {
+      let paths = try stores.map { try $0.inclusionPath(of: sequence, size: 701) }
+      #expect(paths[0] == paths[1] && !paths[0].isEmpty)
+    }
+    let report = try place.verify(trusting: [key.publicKey])
+    #expect(report.findings == [] && report.checkpoints == 2)
+  }
+
   @Test("a second writer is refused until the first has ended", arguments: StoreKind.available)
   func secondWriter(kind: StoreKind) throws {
     let place = try StorePlace(kind)

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import GRDB
 import HazardLedger
@@ -15,6 +16,7 @@ protocol ContractStore: LedgerStore {
     limit: Int
   ) throws(LedgerError) -> [HazardView]
   func hazards(ofAlarm id: String) throws(LedgerError) -> [String]
+  func inclusionPath(of sequence: Int64, size: Int64) throws(LedgerError) -> [[UInt8]]
 }
 
 extension SQLiteLedger: ContractStore {
@@ -94,6 +96,21 @@ final class StorePlace: Sendable {
       let session = try PostgresConnection(connection)
       try session.script("SET search_path TO \"davy:\(station)\"")
       try session.script(sql)
+    }
+  }
+
+  /// What the verifier says: of the file, or of a copy of the database.
+  func verify(
+    station: String = "station-1",
+    trusting keys: [Curve25519.Signing.PublicKey] = []
+  ) throws -> LedgerVerifier.Report {
+    switch kind {
+    case .sqlite:
+      return try LedgerVerifier(path: scratch.folder + "/\(station)").verify(trusting: keys)
+    case .postgres:
+      let copy = try Scratch()
+      try PostgresLedger.copy(from: connection, station: station, to: copy.path)
+      return try LedgerVerifier(path: copy.path).verify(trusting: keys)
     }
   }
 

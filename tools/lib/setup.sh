@@ -35,7 +35,7 @@ need_swift() {
     fail "no Swift toolchain on the PATH: install Swift 6.2 or newer, see https://www.swift.org/install/linux/"
 }
 
-build_packages=(libmosquitto-dev libssl-dev libzstd-dev libsqlite3-dev pkg-config)
+build_packages=(libmosquitto-dev libpq-dev libssl-dev libzstd-dev libsqlite3-dev pkg-config)
 run_packages=(mosquitto mosquitto-clients python3)
 
 # A TCP port on loopback that nobody uses at this moment.
@@ -53,7 +53,7 @@ wait_for_port() {
   done
 }
 
-postgres_packages=(postgresql libpq-dev)
+postgres_packages=(postgresql)
 
 # Starts a PostgreSQL server on a free loopback port with a data folder of its own; sets and exports
 # DAVY_TEST_POSTGRES. PostgreSQL does not run as root: then it runs as the user that its package has made.
