@@ -15,7 +15,10 @@ let settings: [SwiftSetting] = [
 let package = Package(
   name: "davy",
   platforms: [.macOS(.v26)],
-  products: [.executable(name: "davy", targets: ["davy"])],
+  products: [
+    .executable(name: "davy", targets: ["davy"]),
+    .executable(name: "davy-postgres", targets: ["davy-postgres"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
@@ -39,6 +42,7 @@ let package = Package(
       providers: [.apt(["libmosquitto-dev", "libssl-dev"])]
     ),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(name: "Telemetry"),
     .systemLibrary(name: "CPrefetch"),
     .systemLibrary(name: "CTimex"),
@@ -46,7 +50,10 @@ let package = Package(
     .executableTarget(name: "corebench", dependencies: ["AlarmEngine", "Telemetry"]),
     .executableTarget(name: "decodebench", dependencies: ["PayloadDecoding", "Telemetry"]),
     .executableTarget(name: "detectbench", dependencies: ["AlarmEngine"]),
-    .executableTarget(name: "ledgerbench", dependencies: ["HazardLedger", "Telemetry"]),
+    .executableTarget(
+      name: "ledgerbench",
+      dependencies: ["HazardLedger", "PostgresLedger", "Telemetry"]
+    ),
     .target(name: "PayloadDecoding", dependencies: ["Telemetry"]),
     .target(
       name: "DeviceCatalog",
@@ -77,16 +84,24 @@ let package = Package(
       ]
     ),
     .target(
+      name: "PostgresLedger",
+      dependencies: [
+        "HazardLedger", "Telemetry", "CPostgres", .product(name: "Crypto", package: "swift-crypto"),
+      ]
+    ),
+    .target(
       name: "MQTTTransport",
       dependencies: ["CMosquitto", .product(name: "Logging", package: "swift-log")]
     ),
     .target(
       name: "Callout",
       dependencies: [
-        "HazardLedger", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "HazardLedger", "Telemetry",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]
@@ -125,11 +140,12 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
-    .executableTarget(
-      name: "davy",
+    .target(
+      name: "DavyCommands",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
         "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation", "CTimex",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftCSV", package: "SwiftCSV"),
@@ -137,6 +153,16 @@ let package = Package(
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      path: "Sources/davy"
+    ),
+    .executableTarget(name: "davy", dependencies: ["DavyCommands"], path: "Sources/davy-main"),
+    // The same command line with a ledger in PostgreSQL: alone in needing libpq.
+    .executableTarget(
+      name: "davy-postgres",
+      dependencies: [
+        "DavyCommands", "DeviceCatalog", "HazardLedger", "PostgresLedger",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]
     ),
     .testTarget(name: "ArchitectureTests"),
@@ -158,15 +184,28 @@ let package = Package(
     .testTarget(
       name: "HazardLedgerTests",
       dependencies: [
-        "HazardLedger", "Telemetry", .product(name: "GRDB", package: "GRDB.swift"),
+        "HazardLedger", "PostgresLedger", "Telemetry",
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Crypto", package: "swift-crypto"),
+      ]
+    ),
+    .testTarget(
+      name: "CalloutTests",
+      dependencies: [
+        "Callout", "HazardLedger", "Telemetry",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]
     ),
     .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal", "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

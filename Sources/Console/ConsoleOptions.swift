@@ -28,6 +28,10 @@ public struct ConsoleOptions: Sendable {
   public var requestsPerSecond: Double?
   /// Where the one-time link of the first administrator is left for the operator; only its owner can read it.
   public var linkFile: String?
+  /// Folder of the evidence files; without it none are taken.
+  public var evidenceFolder: String?
+  /// Largest evidence file, in bytes.
+  public var maximumEvidenceBytes = 20 << 20
 
   /// Makes options; the defaults suit one machine.
   public init(

@@ -27,6 +27,7 @@ public struct ConsoleServer: Service {
   private let doorman: Doorman
   /// What the newest router answers.
   private let served = Served()
+  private let channels: (any ChannelAccess)?
   private let announce: @Sendable (Int) async -> Void
 
   /// Makes a server; it listens when it runs.
@@ -35,6 +36,7 @@ public struct ConsoleServer: Service {
   ///   - station: what to show.
   ///   - access: who may come in.
   ///   - options: where to listen, and limits.
+  ///   - channels: the call-out channels; nil where there are none.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
   /// - Throws: when the address would not be safe, a certificate cannot be used or the web pages cannot be read.
@@ -42,6 +44,7 @@ public struct ConsoleServer: Service {
     station: any StationAccess,
     access: ConsoleAccess,
     options: ConsoleOptions = ConsoleOptions(),
+    channels: (any ChannelAccess)? = nil,
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) throws(ConsoleError) {
@@ -65,6 +68,7 @@ public struct ConsoleServer: Service {
     }
     self.files = files
     counters = ConsoleCounters()
+    self.channels = channels
     gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
     announce = onListening
@@ -141,6 +145,17 @@ public struct ConsoleServer: Service {
       zone: zone,
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
+    let commands = DeskCommands(station: station)
+    let hazards = HazardRoutes(station: station, commands: commands)
+    let matters = MatterRoutes(station: station, commands: commands)
+    let notifications = ChannelRoutes(channels: channels)
+    let evidence = EvidenceRoutes(
+      station: station,
+      commands: commands,
+      hazards: hazards,
+      options: options
+    )
+    let indicators = IndicatorRoutes(station: station)
     let stream = AlarmStream(
       station: station,
       tail: tail,
@@ -170,6 +185,30 @@ public struct ConsoleServer: Service {
     route("/api/v1/accounts/{id}/keys", in: router, [.get: accounts.keys, .post: accounts.makeKey])
     route("/api/v1/accounts/{id}/keys/{key}", in: router, [.delete: accounts.removeKey])
     route("/api/v1/alarms/standing", in: router, get: alarms.standing)
+    route("/api/v1/alarms/quiet", in: router, get: matters.quiet)
+    route("/api/v1/hazards", in: router, get: hazards.list, post: hazards.register)
+    route("/api/v1/hazards/workflow", in: router, get: hazards.workflow)
+    route("/api/v1/hazards/{id}", in: router, get: hazards.one)
+    route("/api/v1/hazards/{id}/acts", in: router, post: hazards.act)
+    route("/api/v1/hazards/{id}/evidence", in: router, post: evidence.upload)
+    route("/api/v1/hazards/{id}/evidence/{sha256}", in: router, get: evidence.download)
+    route("/api/v1/callouts", in: router, get: matters.callouts, post: matters.call)
+    route("/api/v1/callouts/{id}", in: router, get: matters.callout)
+    route("/api/v1/callouts/{id}/confirm", in: router, post: matters.confirm)
+    route("/api/v1/callouts/{id}/cancel", in: router, post: matters.cancel)
+    route("/api/v1/callouts/{id}/feedback", in: router, post: matters.feedback)
+    route("/api/v1/channels", in: router, get: notifications.list)
+    route("/api/v1/channels/dead-letters", in: router, get: notifications.deadLetters)
+    route("/api/v1/channels/deliveries", in: router, get: notifications.deliveries)
+    route("/api/v1/channels/{name}/test", in: router, post: notifications.test)
+    route("/api/v1/duties", in: router, post: matters.duty)
+    route("/api/v1/clocks", in: router, get: matters.clocks)
+    route("/api/v1/clocks/{id}", in: router, get: matters.clock)
+    route("/api/v1/clocks/{id}/report", in: router, post: matters.report)
+    route("/api/v1/clocks/{id}/supplement", in: router, post: matters.supplement)
+    route("/api/v1/silences", in: router, get: matters.silences, post: matters.silence)
+    route("/api/v1/silences/{id}/end", in: router, post: matters.unsilence)
+    route("/api/v1/kpis", in: router, get: indicators.report)
     route("/api/v1/alarms/stream", in: router, get: stream.respond)
     route("/api/v1/alarms", in: router, get: alarms.list)
     route("/api/v1/alarms.csv", in: router, get: alarms.csv)

@@ -63,6 +63,16 @@ public struct ServiceConfiguration: Sendable {
     public var requestsPerSecond = 50
   }
 
+  /// How often the ledger is signed, and by which key.
+  public struct CheckpointSigning: Sendable {
+    /// File of the private key, made at the first start; nil takes `checkpoint.key` in the data folder.
+    public var keyFile: String?
+    /// A checkpoint at least this often while there are new entries, milliseconds.
+    public var everyMilliseconds: Int64 = 600_000
+    /// A checkpoint after this many new entries.
+    public var everyEntries: Int64 = 10_000
+  }
+
   /// How much of the journal is kept.
   public struct JournalKeeping: Sendable {
     /// A segment is closed at this size.
@@ -81,6 +91,8 @@ public struct ServiceConfiguration: Sendable {
   public var devicesFolder = ""
   /// Site files.
   public var sites: [String] = []
+  /// Response files: hazards, call-outs, clocks, inhibitions; none does nothing about alarms but to show them.
+  public var response: [String] = []
   /// The broker.
   public var broker = Broker()
   /// Publish alarms and status by MQTT.
@@ -89,6 +101,15 @@ public struct ServiceConfiguration: Sendable {
   public var http = HTTP()
   /// How much of the journal is kept.
   public var journal = JournalKeeping()
+  /// How often the ledger is signed.
+  public var checkpoints = CheckpointSigning()
+  /// Largest file of evidence, bytes.
+  public var evidenceBytes = 20 << 20
+
+  /// Where a ledger in PostgreSQL lies; nil keeps it in SQLite in the data folder.
+  public var postgres: PostgresSection?
+  /// The channels by which persons are reached; nil reaches none.
+  public var callout: CalloutSection?
 
   /// Reads a service file.
   ///
@@ -125,6 +146,7 @@ public struct ServiceConfiguration: Sendable {
     read.dataFolder = file(map.required("data")) ?? ""
     read.devicesFolder = file(map.required("devices")) ?? ""
     read.sites = (map.required("sites")?.list() ?? []).compactMap { file($0) }
+    read.response = (map["response"]?.list() ?? []).compactMap { file($0) }
     read.broker.clientID = "davy-\(read.station)"
     if let broker = map["broker"]?.map() {
       read.broker.read(broker, file: file)
@@ -142,6 +164,28 @@ public struct ServiceConfiguration: Sendable {
         read.journal.maximumBytes = Int64(gibibytes) << 30
       }
       journal.finish()
+    }
+    if let section = map["checkpoints"]?.map() {
+      read.checkpoints.keyFile = file(section["keyFile"])
+      if let every = section["every"]?.milliseconds() {
+        read.checkpoints.everyMilliseconds = every
+      }
+      if let entries = section["entries"]?.integer(in: 1...100_000_000) {
+        read.checkpoints.everyEntries = Int64(entries)
+      }
+      section.finish()
+    }
+    if let section = map["evidence"]?.map() {
+      if let mebibytes = section["maximumMebibytes"]?.integer(in: 1...1_024) {
+        read.evidenceBytes = mebibytes << 20
+      }
+      section.finish()
+    }
+    if let section = map["ledger"]?.map() {
+      read.postgres = PostgresSection(section, file: file)
+    }
+    if let section = map["callout"]?.map() {
+      read.callout = CalloutSection(section, file: file)
     }
     map.finish()
     let failed = log.findings.contains { $0.severity == .error }

@@ -28,7 +28,7 @@ public struct Checkpoint: Hashable, Sendable {
     "davy-checkpoint/1\n\(station)\n\(size)\n\(root.hex)\n\(time.milliseconds)\n"
   }
 
-  init(
+  package init(
     station: String,
     size: Int64,
     root: [UInt8],
@@ -110,7 +110,9 @@ public struct CheckpointKey: Sendable {
   }
 
   /// Signs the head of a ledger.
-  func sign(station: String, size: Int64, root: [UInt8], time: Timestamp) throws -> Checkpoint {
+  package func sign(station: String, size: Int64, root: [UInt8], time: Timestamp) throws
+    -> Checkpoint
+  {
     var checkpoint = Checkpoint(
       station: station,
       size: size,

@@ -10,7 +10,7 @@ struct EntryWriter {
   private let position: UInt64
   private var sequence: Int64
   private var hash: [UInt8]
-  private var views: ViewWriter
+  private var views: ViewWriter<SQLiteViews>
   private var buffer: [UInt8] = []
 
   init(_ db: Database) throws {
@@ -24,39 +24,54 @@ struct EntryWriter {
     sequence = state[1]
     hash = [UInt8](state[2] as Data)
     first = sequence + 1
-    views = try ViewWriter(db)
+    views = ViewWriter(SQLiteViews(db))
   }
 
   /// Checks a batch before anything of it is written.
   func admit(_ drafts: [LedgerDraft], hasRejects: Bool, position newest: UInt64) throws {
-    guard newest <= UInt64(Int64.max) else {
-      throw LedgerError.refused(reason: "position \(newest) is beyond 63 bits")
+    try LedgerDraft.admit(drafts, hasRejects: hasRejects, position: newest, above: position)
+  }
+
+  /// Adds one entry and brings the views on; an order to prune is carried out.
+  mutating func add(_ draft: LedgerDraft) throws {
+    guard draft.kind == .redaction else { return try write(draft) }
+    let rule: RedactionRule
+    do throws(BodyError) {
+      rule = try RedactionRule(order: draft)
+    } catch {
+      throw LedgerError.refused(reason: error.description)
     }
-    let carries = hasRejects || !drafts.isEmpty
-    if newest < position || carries && newest == position {
-      throw LedgerError.alreadyRecorded(position: position)
-    }
-    for (index, draft) in drafts.enumerated() {
-      guard draft.origin <= newest else {
-        throw LedgerError.refused(
-          reason: "draft \(index) has origin \(draft.origin), beyond position \(newest)"
-        )
-      }
-      guard !draft.subject.utf8.contains(0), !draft.actor.utf8.contains(0) else {
-        throw LedgerError.refused(reason: "draft \(index) holds U+0000 in subject or actor")
-      }
+    // The order sees everything before it, also what came in this batch.
+    try views.flush()
+    try prune(try PrunedBodies(db, rule: rule), by: draft, rule)
+  }
+
+  /// Announces a pruning and does it.
+  mutating func prune(
+    _ pruned: PrunedBodies,
+    by order: LedgerDraft,
+    _ rule: RedactionRule
+  ) throws {
+    var announcement = order
+    announcement.body = pruned.announcement(rule)
+    try write(announcement)
+    try views.forget(alarms: pruned.alarms, events: pruned.events)
+    let list = try HotStatement(db, sql: "INSERT INTO redacted VALUES (?, ?, ?, ?)")
+    let prune = try HotStatement(db, sql: "UPDATE entry SET body = NULL WHERE seq = ?")
+    for body in pruned.bodies {
+      list.bind(1, body.sequence)
+      list.bind(2, sequence)
+      list.bind(3, Int64(body.length))
+      list.bind(4, body.digest)
+      try list.run()
+      prune.bind(1, body.sequence)
+      try prune.run()
     }
   }
 
-  /// Adds one entry and brings the views on.
-  mutating func add(_ draft: LedgerDraft) throws {
+  private mutating func write(_ draft: LedgerDraft) throws {
     sequence += 1
-    let next = EntryEncoding.hash(
-      of: draft,
-      sequence: sequence,
-      previous: hash,
-      buffer: &buffer
-    )
+    let entry = LedgerEntry(draft, sequence: sequence, previousHash: hash, buffer: &buffer)
     insert.bind(1, sequence)
     insert.bind(2, draft.time.milliseconds)
     insert.bind(3, draft.kind.rawValue)
@@ -65,27 +80,10 @@ struct EntryWriter {
     insert.bind(6, draft.body)
     insert.bind(7, Int64(draft.origin))
     insert.bind(8, hash)
-    insert.bind(9, next)
+    insert.bind(9, entry.hash)
     try insert.run()
-    try views.apply(
-      LedgerEntry(
-        sequence: sequence,
-        time: draft.time,
-        kind: draft.kind,
-        subject: draft.subject,
-        actor: draft.actor,
-        body: draft.body,
-        origin: draft.origin,
-        previousHash: hash,
-        hash: next
-      )
-    )
-    hash = next
-  }
-
-  /// Takes alarms whose bodies are pruned out of the views.
-  mutating func forget(alarms: [String], events: [String: Int64]) throws {
-    try views.forget(alarms: alarms, events: events)
+    try views.apply(entry)
+    hash = entry.hash
   }
 
   /// Writes the views and the station's row; answers the sequences given.
@@ -96,6 +94,74 @@ struct EntryWriter {
       sql: "UPDATE station SET position = ?, head_seq = ?, head_hash = ? WHERE id = 1"
     ).execute(arguments: [Int64(position), sequence, Data(hash)])
     return sequence >= first ? first...sequence : nil
+  }
+}
+
+extension LedgerDraft {
+  /// Checks a batch before anything of it is written; the rules of ``LedgerStore/append(_:rejects:position:)``.
+  package static func admit(
+    _ drafts: [LedgerDraft],
+    hasRejects: Bool,
+    position newest: UInt64,
+    above position: UInt64
+  ) throws(LedgerError) {
+    guard newest <= UInt64(Int64.max) else {
+      throw .refused(reason: "position \(newest) is beyond 63 bits")
+    }
+    let carries = hasRejects || !drafts.isEmpty
+    if newest < position || carries && newest == position {
+      throw .alreadyRecorded(position: position)
+    }
+    for (index, draft) in drafts.enumerated() {
+      guard draft.origin <= newest else {
+        throw .refused(
+          reason: "draft \(index) has origin \(draft.origin), beyond position \(newest)"
+        )
+      }
+      guard !draft.subject.utf8.contains(0), !draft.actor.utf8.contains(0) else {
+        throw .refused(reason: "draft \(index) holds U+0000 in subject or actor")
+      }
+    }
+  }
+
+  /// The first entry of a station's chain.
+  package static func genesis(of station: String) -> LedgerDraft {
+    // A chain begins with its station, not at a time: a replay must write the same bytes.
+    LedgerDraft(
+      time: Timestamp(milliseconds: 0),
+      kind: .genesis,
+      subject: station,
+      actor: "engine",
+      body: JSONValue.object(["format": 1, "station": .string(station)]).canonicalBytes(),
+      origin: 0
+    )
+  }
+}
+
+extension LedgerEntry {
+  /// Gives a draft its place in the chain; `buffer` is scratch that keeps its capacity.
+  package init(
+    _ draft: LedgerDraft,
+    sequence: Int64,
+    previousHash: [UInt8],
+    buffer: inout [UInt8]
+  ) {
+    self.init(
+      sequence: sequence,
+      time: draft.time,
+      kind: draft.kind,
+      subject: draft.subject,
+      actor: draft.actor,
+      body: draft.body,
+      origin: draft.origin,
+      previousHash: previousHash,
+      hash: EntryEncoding.hash(
+        of: draft,
+        sequence: sequence,
+        previous: previousHash,
+        buffer: &buffer
+      )
+    )
   }
 }
 

@@ -31,6 +31,39 @@ public struct HazardView: Hashable, Sendable {
   public var lastTime: Timestamp
   /// Acts so far.
   public var steps: Int
+
+  /// Makes a view from its parts.
+  package init(
+    id: String,
+    enterprise: String,
+    place: String,
+    source: HazardSource,
+    title: String,
+    state: HazardState,
+    grade: HazardGrade?,
+    deadline: Timestamp?,
+    listed: ListingLevel?,
+    rung: EscalationRung?,
+    firstSequence: Int64,
+    lastSequence: Int64,
+    lastTime: Timestamp,
+    steps: Int
+  ) {
+    self.id = id
+    self.enterprise = enterprise
+    self.place = place
+    self.source = source
+    self.title = title
+    self.state = state
+    self.grade = grade
+    self.deadline = deadline
+    self.listed = listed
+    self.rung = rung
+    self.firstSequence = firstSequence
+    self.lastSequence = lastSequence
+    self.lastTime = lastTime
+    self.steps = steps
+  }
 }
 
 /// Which hazards a list is to hold; what is nil or empty does not filter.
@@ -41,6 +74,16 @@ public struct HazardFilter: Hashable, Sendable {
   public var enterprises: [String]
   /// Only of this grade.
   public var grade: HazardGrade?
+  /// Only in these states.
+  public var states: Set<HazardState> = []
+  /// Only from these sources.
+  public var sources: Set<HazardSource> = []
+  /// Only at or below this path.
+  public var place = ""
+  /// Only those on the list (挂牌督办).
+  public var listedOnly = false
+  /// Only those whose deadline was before this.
+  public var dueBefore: Timestamp?
 
   /// Makes a filter.
   public init(openOnly: Bool = false, enterprises: [String] = [], grade: HazardGrade? = nil) {
@@ -48,12 +91,29 @@ public struct HazardFilter: Hashable, Sendable {
     self.enterprises = enterprises
     self.grade = grade
   }
+
+  /// True when the hazard fits.
+  public func fits(_ hazard: HazardView) -> Bool {
+    if openOnly, hazard.state.isFinal { return false }
+    if !enterprises.isEmpty, !enterprises.contains(hazard.enterprise) { return false }
+    if let grade, hazard.grade != grade { return false }
+    if !states.isEmpty, !states.contains(hazard.state) { return false }
+    if !sources.isEmpty, !sources.contains(hazard.source) { return false }
+    if !place.isEmpty, hazard.place != place, !hazard.place.hasPrefix(place + "/") { return false }
+    if listedOnly, hazard.listed == nil { return false }
+    if let dueBefore {
+      guard let deadline = hazard.deadline, deadline < dueBefore else { return false }
+    }
+    return true
+  }
 }
 
 extension SQLiteLedger {
   /// One hazard with all its facts, folded from its entries.
   public func hazard(id: String) throws(LedgerError) -> Hazard? {
-    try reading { try HazardRow.replay($0, id: id, through: .max)?.hazard }
+    try reading {
+      try FoldedHazard.fold(SQLiteViews($0).hazardEntries(id: id, through: .max))?.hazard
+    }
   }
 
   /// Hazards by filter, newest first, from before a cursor (nil: from the newest).
@@ -77,12 +137,33 @@ extension SQLiteLedger {
       conditions.append("grade = ?")
       arguments += [grade.rawValue]
     }
+    if !filter.states.isEmpty {
+      conditions.append(Self.among("state", filter.states.map(\.rawValue).sorted()))
+    }
+    if !filter.sources.isEmpty {
+      conditions.append(Self.among("source", filter.sources.map(\.rawValue).sorted()))
+    }
+    if !filter.place.isEmpty {
+      conditions.append("(place = ? OR (place >= ? AND place < ?))")
+      // "/" is followed by "0": everything below the path lies between the two.
+      arguments += [filter.place, filter.place + "/", filter.place + "0"]
+    }
+    if filter.listedOnly { conditions.append("listed IS NOT NULL") }
+    if let limit = filter.dueBefore {
+      conditions.append("deadline < ?")
+      arguments += [limit.milliseconds]
+    }
     arguments += [limit]
     let chosen = conditions.joined(separator: " AND ")
     return try reading { [arguments] db in
       let sql = "SELECT * FROM hazard WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
       return try Row.fetchAll(db, sql: sql, arguments: arguments).map(HazardRow.decode)
     }
+  }
+
+  /// A condition over names of our own, which need no escaping.
+  private static func among(_ column: String, _ names: [String]) -> String {
+    "\(column) IN (\(names.map { "'\($0)'" }.joined(separator: ", ")))"
   }
 
   /// Hazards that an alarm is behind.
@@ -97,50 +178,70 @@ extension SQLiteLedger {
   }
 }
 
-/// A hazard's row, and its fold.
-struct HazardRow {
-  var hazard: Hazard
-  var firstSequence: Int64
-  var lastSequence: Int64
+/// A hazard folded from its entries, with its place in the ledger.
+package struct FoldedHazard {
+  /// The hazard.
+  package let hazard: Hazard
+  /// Its first entry.
+  package let firstSequence: Int64
+  private let lastSequence: Int64
 
-  static func replay(_ db: Database, id: String, through last: Int64) throws -> HazardRow? {
-    var hazard: Hazard?
-    var first: Int64 = 0
-    var newest: Int64 = 0
-    try EntryRow.forEach(
-      db,
-      "WHERE subject = ? AND kind = 'hazard' AND seq <= ? ORDER BY seq",
-      arguments: [id, last]
-    ) { entry in
-      try Self.add(entry, to: &hazard)
-      if first == 0 { first = entry.sequence }
-      newest = entry.sequence
-    }
-    return hazard.map { HazardRow(hazard: $0, firstSequence: first, lastSequence: newest) }
-  }
-
-  static func add(_ entry: LedgerEntry, to hazard: inout Hazard?) throws(LedgerError) {
+  /// Adds an entry, the first to nothing.
+  package init(_ known: FoldedHazard?, adding entry: LedgerEntry) throws(LedgerError) {
+    var hazard = known?.hazard
     do throws(BodyError) {
       try Hazard.replay(entry, onto: &hazard)
     } catch {
       throw .refused(reason: "entry \(entry.sequence): \(error)")
     }
+    guard let hazard else {
+      throw .refused(reason: "entry \(entry.sequence): makes no hazard of \(entry.subject)")
+    }
+    self.hazard = hazard
+    firstSequence = known?.firstSequence ?? entry.sequence
+    lastSequence = entry.sequence
   }
 
-  func store(in db: Database) throws {
+  /// The hazard as lists show it.
+  package var view: HazardView {
     let registration = hazard.registration
+    return HazardView(
+      id: registration.id,
+      enterprise: registration.enterprise,
+      place: registration.place,
+      source: registration.source,
+      title: registration.title,
+      state: hazard.state,
+      grade: hazard.grade,
+      deadline: hazard.deadline,
+      listed: hazard.listed,
+      rung: hazard.rung,
+      firstSequence: firstSequence,
+      lastSequence: lastSequence,
+      lastTime: hazard.lastTime,
+      steps: hazard.steps
+    )
+  }
+
+  /// Folds entries of one hazard; nil without any.
+  package static func fold(_ entries: [LedgerEntry]) throws(LedgerError) -> FoldedHazard? {
+    var row: FoldedHazard?
+    for entry in entries { row = try FoldedHazard(row, adding: entry) }
+    return row
+  }
+}
+
+/// A ``HazardView`` as a row.
+enum HazardRow {
+  static func store(_ view: HazardView, in db: Database) throws {
     try db.cachedStatement(
       sql: "INSERT OR REPLACE INTO hazard VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ).execute(arguments: [
-      firstSequence, registration.id, registration.enterprise, registration.place,
-      registration.source.rawValue, registration.title, hazard.state.rawValue,
-      hazard.grade?.rawValue, hazard.deadline?.milliseconds, hazard.listed?.rawValue,
-      hazard.rung?.rawValue, hazard.lastTime.milliseconds, lastSequence, hazard.steps,
+      view.firstSequence, view.id, view.enterprise, view.place, view.source.rawValue, view.title,
+      view.state.rawValue, view.grade?.rawValue, view.deadline?.milliseconds,
+      view.listed?.rawValue, view.rung?.rawValue, view.lastTime.milliseconds, view.lastSequence,
+      view.steps,
     ])
-    let link = try db.cachedStatement(sql: "INSERT OR IGNORE INTO hazard_alarm VALUES (?, ?)")
-    for alarm in registration.alarms {
-      try link.execute(arguments: [alarm, registration.id])
-    }
   }
 
   static func decode(_ row: Row) throws -> HazardView {

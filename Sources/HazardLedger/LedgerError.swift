@@ -18,6 +18,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
   case notAccessible(path: String, detail: String)
   /// The volume answers with an input/output error.
   case inputOutput(path: String, detail: String)
+  /// Another writer has opened this ledger since: this one may never write it again.
+  case fenced(path: String, epoch: Int64)
   /// The batch's inputs are in the ledger already: a retry of a commit that had succeeded.
   case alreadyRecorded(position: UInt64)
   /// The caller handed in what the ledger does not take.
@@ -50,6 +52,9 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
         + "and its owner and mode"
     case .inputOutput(let path, let detail):
       "ledger \(path): input/output error (\(detail)); check the volume and the kernel's log"
+    case .fenced(let path, let epoch):
+      "ledger \(path): another station has taken it over, this one's epoch \(epoch) is past; "
+        + "end this process, and let only one station of this name run"
     case .alreadyRecorded(let position):
       "ledger: the inputs up to \(position) are recorded already; read the position and go on there"
     case .refused(let reason):

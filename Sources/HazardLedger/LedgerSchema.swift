@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2]
+  static let migrations = [version1, version2, version3]
 
   static var currentVersion: Int { migrations.count }
 
@@ -167,8 +167,29 @@ enum LedgerSchema {
     CREATE INDEX reject_newest ON reject(last_seq);
     """
 
-  /// What scoped readers and filters are answered from in a ledger of ten million entries.
+  /// Call-outs, clocks, silences and register items in lists; nothing of these kinds was written before.
   private static let version2 = """
+    CREATE TABLE matter (
+      first_seq INTEGER PRIMARY KEY,
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      place TEXT NOT NULL,
+      state TEXT NOT NULL,
+      is_open INTEGER NOT NULL,
+      first_time INTEGER NOT NULL,
+      last_time INTEGER NOT NULL,
+      last_seq INTEGER NOT NULL,
+      steps INTEGER NOT NULL,
+      UNIQUE (kind, id)
+    ) STRICT;
+    CREATE INDEX matter_kind ON matter(kind, first_seq);
+    CREATE INDEX matter_open ON matter(kind, first_seq) WHERE is_open = 1;
+    CREATE INDEX hazard_open ON hazard(first_seq)
+      WHERE state NOT IN ('dismissed', 'closed', 'generalised');
+    """
+
+  /// What scoped readers and filters are answered from in a ledger of ten million entries.
+  private static let version3 = """
     CREATE TABLE entry_owner (
       enterprise TEXT NOT NULL,
       seq INTEGER NOT NULL,
@@ -196,7 +217,7 @@ enum LedgerSchema {
     for next in version..<currentVersion {
       try db.inTransaction {
         try db.execute(sql: migrations[next])
-        if next == 1 { try OwnerIndex.rebuild(db) }
+        if next == 2 { try OwnerIndex.rebuild(db) }
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(next + 1)")
         return .commit

@@ -1,3 +1,5 @@
+public import Telemetry
+
 /// What the rest of Davy needs of a ledger; every store behaves the same.
 ///
 /// All calls may be made from any thread; appends are serial.
@@ -61,9 +63,45 @@ public protocol LedgerStore: AnyObject, Sendable {
   /// One alarm occurrence by its id.
   func alarm(id: String) throws(LedgerError) -> AlarmView?
 
+  /// One hazard with all its facts, folded from its entries.
+  func hazard(id: String) throws(LedgerError) -> Hazard?
+
+  /// Hazards by filter, newest first, from before a cursor (nil: from the newest).
+  func hazards(
+    _ filter: HazardFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [HazardView]
+
+  /// Hazards that an alarm is behind, by id.
+  func hazards(ofAlarm id: String) throws(LedgerError) -> [String]
+
+  /// Call-outs, clocks, silences or register items by filter, newest first, from before a cursor (nil: from the newest).
+  func matters(
+    _ filter: MatterFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [MatterView]
+
+  /// One call-out, clock, silence or register item.
+  func matter(_ kind: EntryKind, id: String) throws(LedgerError) -> MatterView?
+
   /// What was refused: newest first.
   func rejects(limit: Int) throws(LedgerError) -> [RejectTally]
 
   /// Counters derived from the entries: `entry.<kind>` and `alarm.<event>`.
   func counters() throws(LedgerError) -> [String: Int64]
+}
+
+/// A ledger whose head can be signed.
+public protocol CheckpointStore: LedgerStore {
+  /// Signs the ledger as it stands; a second call without new entries answers the same checkpoint.
+  @discardableResult
+  func signCheckpoint(
+    with key: CheckpointKey,
+    at time: Timestamp
+  ) throws(LedgerError) -> Checkpoint
+
+  /// The newest checkpoint.
+  func newestCheckpoint() throws(LedgerError) -> Checkpoint?
 }

@@ -3,26 +3,29 @@ internal import GRDB
 /// Which entries belong to which enterprise: what a scoped reader is answered from without walking the whole chain.
 ///
 /// A view like the others: derived from the entries, and derived again when views are rebuilt.
-struct OwnerIndex {
+final class OwnerIndex {
   private let db: Database
-  private let insert: HotStatement
+  /// Prepared when the first entry comes: a reader has no use for it.
+  private var insert: HotStatement?
   /// Owners of things whose first entry names one, by subject.
   private var known: [String: String?] = [:]
   private static let capacity = 10_000
 
-  init(_ db: Database) throws {
+  init(_ db: Database) {
     self.db = db
-    insert = try HotStatement(db, sql: "INSERT OR IGNORE INTO entry_owner VALUES (?, ?)")
   }
 
-  mutating func add(_ entry: LedgerEntry) throws {
+  func add(_ entry: LedgerEntry) throws {
     guard let enterprise = try owner(of: entry) else { return }
+    let insert =
+      try insert ?? HotStatement(db, sql: "INSERT OR IGNORE INTO entry_owner VALUES (?, ?)")
+    self.insert = insert
     insert.bind(1, enterprise)
     insert.bind(2, entry.sequence)
     try insert.run()
   }
 
-  private mutating func owner(of entry: LedgerEntry) throws -> String? {
+  private func owner(of entry: LedgerEntry) throws -> String? {
     if let named = entry.namedEnterprise { return named }
     switch entry.kind {
     case .hazard, .callout, .clock, .silence: break
@@ -50,7 +53,7 @@ struct OwnerIndex {
           WHERE kind = 'alarm' AND instr(subject, '/') > 1;
         """
     )
-    var index = try OwnerIndex(db)
+    let index = OwnerIndex(db)
     try EntryRow.forEach(db, "WHERE kind <> 'alarm' ORDER BY seq") { try index.add($0) }
   }
 }

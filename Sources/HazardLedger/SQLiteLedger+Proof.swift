@@ -16,7 +16,7 @@ extension SQLiteLedger {
       try pool.write { db in
         let size = try Int64.fetchOne(db, sql: "SELECT head_seq FROM station") ?? 0
         if let known = try self.checkpoint(db, "WHERE size = ?", [size]) { return known }
-        let tree = MerkleTree(db)
+        let tree = MerkleTree(SQLiteNodes(db: db))
         try tree.extend(to: size)
         let checkpoint = try key.sign(
           station: self.station,
@@ -49,7 +49,7 @@ extension SQLiteLedger {
     guard sequence >= 1, sequence <= size else {
       throw .refused(reason: "entry \(sequence) is not among the first \(size)")
     }
-    return try reading { try MerkleTree($0).path(to: sequence - 1, size: size) }
+    return try reading { try MerkleTree(SQLiteNodes(db: $0)).path(to: sequence - 1, size: size) }
   }
 
   private func checkpoint(
@@ -57,17 +57,7 @@ extension SQLiteLedger {
     _ clauses: String,
     _ arguments: StatementArguments
   ) throws -> Checkpoint? {
-    let sql = "SELECT size, time, root, key, signature FROM checkpoint \(clauses)"
-    return try Row.fetchOne(db, sql: sql, arguments: arguments).map { row in
-      Checkpoint(
-        station: station,
-        size: row[0],
-        root: [UInt8](row[2] as Data),
-        time: Timestamp(milliseconds: row[1]),
-        key: [UInt8](row[3] as Data),
-        signature: [UInt8](row[4] as Data)
-      )
-    }
+    try Checkpoint.fetch(db, station: station, clauses, arguments)
   }
 
   /// Everything the ledger holds of some subjects, each entry with its proof, as one JSON text.
@@ -81,49 +71,27 @@ extension SQLiteLedger {
   /// - Throws: ``LedgerError/refused(reason:)`` when there is nothing to export, or no checkpoint
   ///   covers it yet.
   public func export(subjects: [String]) throws(LedgerError) -> [UInt8] {
-    try reading { db in
-      let marks = repeatElement("?", count: subjects.count).joined(separator: ", ")
-      var entries: [LedgerEntry] = []
-      try EntryRow.forEach(
-        db,
-        "WHERE subject IN (\(marks)) ORDER BY seq",
-        arguments: StatementArguments(subjects)
-      ) { entries.append($0) }
-      guard let last = entries.last else {
-        throw LedgerError.refused(reason: "the ledger holds nothing of \(subjects)")
-      }
-      guard let checkpoint = try checkpoint(db, "ORDER BY size DESC LIMIT 1", []),
-        checkpoint.size >= last.sequence
-      else {
-        throw LedgerError.refused(
-          reason: "no checkpoint covers entry \(last.sequence) yet; sign one first"
-        )
-      }
-      let tree = MerkleTree(db)
-      return JSONValue.object([
-        "format": "davy-export/1",
-        "station": .string(station),
-        "subjects": .array(subjects.map { .string($0) }),
-        "checkpoint": checkpoint.json,
-        "entries": .array(
-          try entries.map { entry in
-            var members = entry.json
-            members["path"] = .array(
-              try tree.path(to: entry.sequence - 1, size: checkpoint.size).map { .string($0.hex) }
-            )
-            if entry.body == nil {
-              let listed = try Row.fetchOne(
-                db,
-                sql: "SELECT length, digest FROM redacted WHERE seq = ?",
-                arguments: [entry.sequence]
-              )
-              members["bodyLength"] = .integer(listed?[0] ?? 0)
-              members["bodyDigest"] = .string([UInt8](listed?[1] as Data? ?? Data()).hex)
-            }
-            return .object(members)
-          }
-        ),
-      ]).canonicalBytes()
+    try reading { try ExportBuilder(db: $0, station: self.station).build(subjects) }
+  }
+}
+
+extension Checkpoint {
+  static func fetch(
+    _ db: Database,
+    station: String,
+    _ clauses: String,
+    _ arguments: StatementArguments = []
+  ) throws -> Checkpoint? {
+    let sql = "SELECT size, time, root, key, signature FROM checkpoint \(clauses)"
+    return try Row.fetchOne(db, sql: sql, arguments: arguments).map { row in
+      Checkpoint(
+        station: station,
+        size: row[0],
+        root: [UInt8](row[2] as Data),
+        time: Timestamp(milliseconds: row[1]),
+        key: [UInt8](row[3] as Data),
+        signature: [UInt8](row[4] as Data)
+      )
     }
   }
 }

@@ -29,7 +29,7 @@ public struct LedgerOptions: Sendable {
 }
 
 /// The ledger in one SQLite file: WAL, `synchronous=FULL`, one writer, many readers.
-public final class SQLiteLedger: LedgerStore {
+public final class SQLiteLedger: CheckpointStore {
   /// Path of the file.
   public let path: String
   /// The station whose chain this is.
@@ -114,17 +114,7 @@ public final class SQLiteLedger: LedgerStore {
         arguments: [station, Data(EntryEncoding.noHash)]
       )
       var batch = try EntryWriter(db)
-      // A chain begins with its station, not at a time: a replay must write the same bytes.
-      try batch.add(
-        LedgerDraft(
-          time: Timestamp(milliseconds: 0),
-          kind: .genesis,
-          subject: station,
-          actor: "engine",
-          body: JSONValue.object(["format": 1, "station": .string(station)]).canonicalBytes(),
-          origin: 0
-        )
-      )
+      try batch.add(.genesis(of: station))
       try batch.finish(position: 0)
       return .commit
     }
@@ -138,19 +128,23 @@ public final class SQLiteLedger: LedgerStore {
     rejects: [RejectTally] = [],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
-    try translating {
-      try pool.writeWithoutTransaction { db in
-        var range: ClosedRange<Int64>?
-        try db.inTransaction(.immediate) {
-          var batch = try EntryWriter(db)
-          try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
-          for draft in drafts { try batch.add(draft) }
-          try RejectWriter(db, options: options).add(rejects)
-          range = try batch.finish(position: position)
-          return .commit
-        }
-        return range
+    func write(_ db: Database) throws -> ClosedRange<Int64>? {
+      var range: ClosedRange<Int64>?
+      try db.inTransaction(.immediate) {
+        var batch = try EntryWriter(db)
+        try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
+        for draft in drafts { try batch.add(draft) }
+        try RejectWriter(db, options: options).add(rejects)
+        range = try batch.finish(position: position)
+        return .commit
       }
+      return range
+    }
+    return try translating {
+      guard drafts.contains(where: { $0.kind == .redaction }) else {
+        return try pool.writeWithoutTransaction(write)
+      }
+      return try erasing(write)
     }
   }
 
@@ -159,7 +153,7 @@ public final class SQLiteLedger: LedgerStore {
     try translating {
       try pool.writeWithoutTransaction { db in
         try db.inTransaction(.immediate) {
-          var views = try ViewWriter(db)
+          var views = ViewWriter(SQLiteViews(db))
           try views.clear()
           try EntryRow.forEach(db, "ORDER BY seq") { try views.apply($0) }
           try views.flush()
@@ -215,7 +209,14 @@ extension LedgerError {
   }
 }
 
-extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
+  ExpressibleByArrayLiteral
+{
+  /// An array.
+  public init(arrayLiteral elements: JSONValue...) {
+    self = .array(elements)
+  }
+
   /// A whole number.
   public init(integerLiteral value: Int64) {
     self = .integer(value)

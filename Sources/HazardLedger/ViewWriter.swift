@@ -1,42 +1,40 @@
-import Foundation
-internal import GRDB
 import Telemetry
 
-/// Derives the views from entries, one after the other; the same code live and when rebuilding.
+/// Derives the views from entries, one after the other; the same code live and when rebuilding, for every store.
 ///
 /// Rows touched are kept until ``flush()``, so that an occurrence that takes three steps in a batch
 /// is read and written once.
-struct ViewWriter {
-  private let db: Database
+package struct ViewWriter<Tables: ViewTables> {
+  private let tables: Tables
   private var alarms: [String: AlarmView] = [:]
   private var known: Set<String> = []
   private var order: [String] = []
-  private var hazards: [String: HazardRow] = [:]
+  private var hazards: [String: FoldedHazard] = [:]
+  private var matters: [MatterKey: MatterView] = [:]
   private var counts: [String: Int64] = [:]
-  private var owners: OwnerIndex
+
+  private struct MatterKey: Hashable {
+    var kind: EntryKind
+    var id: String
+  }
 
   /// Rows held at most before they are written: the memory that a rebuild may take.
-  private static let capacity = 20_000
+  private static var capacity: Int { 20_000 }
 
-  init(_ db: Database) throws {
-    self.db = db
-    owners = try OwnerIndex(db)
+  /// Makes a writer of these tables.
+  package init(_ tables: Tables) {
+    self.tables = tables
   }
 
   /// Empties all views.
-  mutating func clear() throws {
-    try db.execute(
-      sql: """
-        DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm;
-        DELETE FROM entry_owner
-        """
-    )
+  package mutating func clear() throws {
+    try tables.clear()
   }
 
   /// Adds one entry.
-  mutating func apply(_ entry: LedgerEntry) throws {
-    counts[Self.entryCounter[entry.kind] ?? "", default: 0] += 1
-    try owners.add(entry)
+  package mutating func apply(_ entry: LedgerEntry) throws {
+    counts[ViewCounters.entry[entry.kind] ?? "", default: 0] += 1
+    try tables.own(entry)
     guard let bytes = entry.body else { return }
     switch entry.kind {
     case .alarm:
@@ -49,68 +47,56 @@ struct ViewWriter {
         counts["alarm.\(event)", default: 0] += count.wholeNumber ?? 0
       }
     case .hazard: try applyHazard(entry)
-    case .genesis, .callout, .clock, .silence, .register, .catalog, .system: break
+    case .callout, .clock, .silence, .register:
+      let key = MatterKey(kind: entry.kind, id: entry.subject)
+      let body = try Self.value(bytes, of: entry)
+      if matters[key] == nil {
+        matters[key] = MatterView(entry, body: body)
+      } else {
+        matters[key]?.add(entry, body: body)
+      }
+      if matters.count >= Self.capacity { try flush() }
+    case .genesis, .catalog, .system: break
     }
   }
 
-  private static let entryCounter = Dictionary(
-    uniqueKeysWithValues: EntryKind.allCases.map { ($0, "entry.\($0.rawValue)") }
-  )
-  private static let alarmCounter = Dictionary(
-    uniqueKeysWithValues: AlarmBody.Event.allCases.map { ($0, "alarm.\($0.rawValue)") }
-  )
-
   /// Writes all rows touched.
-  mutating func flush() throws {
-    for id in order {
-      guard let view = alarms[id] else { continue }
-      if known.contains(id) {
-        try AlarmRow.update(view, in: db)
-      } else {
-        try AlarmRow.insert(view, into: db)
+  package mutating func flush() throws {
+    try tables.write(
+      order.compactMap { id in alarms[id].map { ($0, !known.contains(id)) } }
+    )
+    let touched = hazards.values.sorted { $0.firstSequence < $1.firstSequence }
+    try tables.write(
+      touched.map(\.view),
+      alarms: touched.flatMap { row in
+        row.hazard.registration.alarms.map { ($0, row.hazard.registration.id) }
       }
-    }
-    for row in hazards.values.sorted(by: { $0.firstSequence < $1.firstSequence }) {
-      try row.store(in: db)
-    }
+    )
+    try tables.add(matters.values.sorted { $0.firstSequence < $1.firstSequence })
+    matters.removeAll(keepingCapacity: true)
     hazards.removeAll(keepingCapacity: true)
     alarms.removeAll(keepingCapacity: true)
     known.removeAll(keepingCapacity: true)
     order.removeAll(keepingCapacity: true)
-    let count = try db.cachedStatement(
-      sql: """
-        INSERT INTO counter VALUES (?, ?)
-        ON CONFLICT (name) DO UPDATE SET value = value + excluded.value
-        """
-    )
-    for (name, value) in counts {
-      try count.execute(arguments: [name, value])
-    }
+    try tables.add(counts)
     counts.removeAll(keepingCapacity: true)
   }
 
   private mutating func applyHazard(_ entry: LedgerEntry) throws {
     let id = entry.subject
-    let known = try hazards[id] ?? HazardRow.replay(db, id: id, through: entry.sequence - 1)
-    var hazard = known?.hazard
-    try HazardRow.add(entry, to: &hazard)
-    hazards[id] = hazard.map {
-      HazardRow(
-        hazard: $0,
-        firstSequence: known?.firstSequence ?? entry.sequence,
-        lastSequence: entry.sequence
-      )
+    var row = hazards[id]
+    if row == nil {
+      for earlier in try tables.hazardEntries(id: id, through: entry.sequence - 1) {
+        row = try FoldedHazard(row, adding: earlier)
+      }
     }
+    hazards[id] = try FoldedHazard(row, adding: entry)
   }
 
   /// Takes alarms whose bodies are pruned out of the views; their counts stay.
-  mutating func forget(alarms ids: [String], events: [String: Int64]) throws {
+  package mutating func forget(alarms ids: [String], events: [String: Int64]) throws {
     for (event, count) in events { counts["alarm.\(event)", default: 0] -= count }
-    let delete = try HotStatement(db, sql: "DELETE FROM alarm WHERE id = ?")
-    for id in ids {
-      delete.bind(1, id)
-      try delete.run()
-    }
+    try tables.removeAlarms(ids)
   }
 
   private static func value(_ bytes: [UInt8], of entry: LedgerEntry) throws(LedgerError)
@@ -135,11 +121,11 @@ struct ViewWriter {
   }
 
   private mutating func apply(_ body: AlarmBody, of entry: LedgerEntry) throws {
-    counts[Self.alarmCounter[body.event] ?? "", default: 0] += 1
+    counts[ViewCounters.alarm[body.event] ?? "", default: 0] += 1
     let id = body.alarm
     if alarms[id] == nil {
       order.append(id)
-      guard let stored = try AlarmRow.fetch(db, id: id) else {
+      guard let stored = try tables.alarm(id: id) else {
         alarms[id] = AlarmView(
           body,
           sequence: entry.sequence,
@@ -153,4 +139,14 @@ struct ViewWriter {
     }
     alarms[id]?.apply(body, sequence: entry.sequence, time: entry.time, actor: entry.actor)
   }
+}
+
+/// Names of the counters that entries add to.
+private enum ViewCounters {
+  static let entry = Dictionary(
+    uniqueKeysWithValues: EntryKind.allCases.map { ($0, "entry.\($0.rawValue)") }
+  )
+  static let alarm = Dictionary(
+    uniqueKeysWithValues: AlarmBody.Event.allCases.map { ($0, "alarm.\($0.rawValue)") }
+  )
 }

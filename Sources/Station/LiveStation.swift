@@ -25,10 +25,23 @@ public final class LiveStation: StationAccess {
   private let intakePulse = Atomic<Int64>(0)
   private let enginePulse = Atomic<Int64>(0)
   private let archiveReader = ArchiveReader()
+  private let onFenced: @Sendable () -> Void
 
   /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
-  public init(stages: Stages, clocks: any StationClocks, logger: Logger) {
+  ///
+  /// - Parameters:
+  ///   - stages: the stages.
+  ///   - clocks: the clocks.
+  ///   - logger: where failures go.
+  ///   - onFenced: is called when another station has taken the ledger over; this one must end.
+  public init(
+    stages: Stages,
+    clocks: any StationClocks,
+    logger: Logger,
+    onFenced: @escaping @Sendable () -> Void = {}
+  ) {
     self.stages = stages
+    self.onFenced = onFenced
     self.clocks = clocks
     self.logger = logger
     ledger = stages.ledger
@@ -153,6 +166,16 @@ public final class LiveStation: StationAccess {
             !exchange.hasReadyDrafts && !exchange.isStopping
           }
         }
+        stages.signCheckpoint(at: clocks.wall())
+      } catch let error as LedgerError {
+        if case .fenced = error {
+          // Whatever this station would still do, another does it now.
+          logger.critical("the ledger is another station's now", metadata: ["error": "\(error)"])
+          onFenced()
+          return
+        }
+        logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
+        pause()
       } catch {
         logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
         pause()
@@ -164,10 +187,11 @@ public final class LiveStation: StationAccess {
     let exchange = stages.exchange
     var feedback = FeedbackWriter()
     while !exchange.isStopping {
-      let overdue = exchange.announceOverdue(
+      let (overdue, calls) = exchange.announceOverdue(
         at: clocks.monotonic(),
         limit: stages.limits.unrecordedAfter
       )
+      stages.deliver(calls)
       stages.counters.unrecorded.add(UInt64(overdue.count), ordering: .relaxed)
       if !overdue.isEmpty {
         logger.critical(
@@ -308,6 +332,11 @@ public final class LiveStation: StationAccess {
   /// Channels and rules that are in both keep their state, and standing alarms are not raised again.
   public func change(to catalog: Catalog) async throws(ActError) -> ActReceipt {
     try await outcome(of: try stages.enqueue(catalog))
+  }
+
+  /// Takes in what came back from outside on a call or message; returns when it is in the ledger.
+  public func submit(_ report: CalloutReport) async throws(ActError) -> ActReceipt {
+    try await submit(DeskInput(report))
   }
 
   private func outcome(of ticket: ActTicket) async throws(ActError) -> ActReceipt {

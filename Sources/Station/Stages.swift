@@ -56,6 +56,14 @@ public final class Stages: @unchecked Sendable {
   /// Called after a snapshot with the newest receive time and the sequence after which everything is still needed. Set
   /// before the stages run.
   public var prune: (@Sendable (_ now: Int64, _ floor: UInt64) throws -> Int)?
+  /// Brings calls and messages to persons; nil brings none.
+  ///
+  /// Set before the stages run.
+  public var dispatcher: (any CalloutDispatcher)?
+  /// Signs checkpoints of the ledger; nil signs none.
+  ///
+  /// Set before the stages run; then the ledger's stage owns it.
+  public var checkpoints: CheckpointSigner?
   /// Where the stages meet.
   public let exchange: Exchange
   /// The limits they keep.
@@ -171,6 +179,9 @@ public final class Stages: @unchecked Sendable {
     }
     shown = Mutex(initial)
     counters.setDeadline(core.nextDeadline)
+    for input in core.resumptions {
+      inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
+    }
   }
 
   // MARK: - Stage 1: collect
@@ -361,7 +372,9 @@ public final class Stages: @unchecked Sendable {
     do {
       let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
       attempted = nil
-      exchange.didCommit(count: ready.count, position: last.position, entries: entries)
+      deliver(
+        exchange.didCommit(count: ready.count, position: last.position, entries: entries)
+      )
     } catch {
       attempted = ready.count
       counters.ledgerFailures.add(1, ordering: .relaxed)
@@ -370,6 +383,26 @@ public final class Stages: @unchecked Sendable {
     }
     try writeDueSnapshot(position: last.position)
     return true
+  }
+
+  /// Signs a checkpoint of the ledger when one is due at `now`, milliseconds since the Unix epoch.
+  func signCheckpoint(at now: Int64) {
+    do {
+      guard let signed = try checkpoints?.signIfDue(head: exchange.head, at: now) else { return }
+      counters.checkpoints.add(1, ordering: .relaxed)
+      logger.debug("checkpoint signed", metadata: ["entries": "\(signed.size)"])
+    } catch {
+      // The chain is whole without it; the next occasion covers these entries too.
+      counters.checkpointFailures.add(1, ordering: .relaxed)
+      logger.error("checkpoint not signed", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// Hands out calls and messages to persons.
+  func deliver(_ dispatches: [CalloutDispatch]) {
+    guard !dispatches.isEmpty else { return }
+    counters.dispatches.add(UInt64(dispatches.count), ordering: .relaxed)
+    dispatcher?.deliver(dispatches)
   }
 
   private func append(

@@ -1,9 +1,9 @@
-import ArgumentParser
+public import ArgumentParser
 
 /// The command line of Davy.
-@main
-struct Davy: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
+public struct Davy: AsyncParsableCommand {
+  /// Names, texts, subcommands.
+  public static let configuration = CommandConfiguration(
     commandName: "davy",
     abstract: "Turns safety telemetry into answered alarms and closed hazards. 安全监测报警与隐患闭环服务。",
     discussion: """
@@ -16,13 +16,19 @@ struct Davy: AsyncParsableCommand {
         davy serve config/service.yaml        run a station
         davy replay DATA/journal              run a recording through the same pipeline
         davy simulate FOLDER                  publish a fleet of every family in every format
+        davy notify config/service.yaml       try the channels by which persons are called
         davy verify DATA                      prove that journal and ledger are whole
+        davy export DATA ALARM                one alarm or hazard with its proof, as a file that verifies alone
         davy doctor config/service.yaml       look for what keeps a station from working well
       """,
     version: "davy 0.1.0",
     subcommands: [
-      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-      ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self, Doctor.self,
+      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Export.self,
+      Import.self, ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self,
+      Doctor.self, CopyLedger.self, Notify.self,
     ]
   )
+
+  /// Makes the command.
+  public init() {}
 }

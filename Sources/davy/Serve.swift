@@ -36,6 +36,12 @@ struct Serve: AsyncParsableCommand {
   )
   var vendor: String?
 
+  @Flag(
+    help:
+      "Take a ledger in PostgreSQL over from a station that still seems to write it; that one can never write again."
+  )
+  var takeOver = false
+
   func run() async throws {
     guard let level = Logger.Level(rawValue: logLevel) else {
       throw ValidationError("unknown log level '\(logLevel)'")
@@ -50,19 +56,30 @@ struct Serve: AsyncParsableCommand {
     let service = loaded.service
     let station: LiveStation
     let client: IntakeClient
+    let callout: CalloutService?
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
-      let stages = try Self.openStages(loaded, logger: logger)
+      let stages = try Self.openStages(loaded, takesOver: takeOver, logger: logger)
       try files.keep(loaded.catalog)
       try PidFile(dataFolder: service.dataFolder).write()
-      station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger)
+      station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger) {
+        // Nothing is lost by ending here: the start after it is the start after a crash.
+        Foundation.exit(3)
+      }
+      callout = try Self.callout(station, stages, loaded, logger: logger)
       client = try Self.start(station, loaded, logger: logger)
     } catch {
       logger.critical("cannot start", metadata: ["error": "\(error)"])
       throw ExitCode(1)
     }
     let manager = ServiceManager()
-    let console = try Self.console(station, service, vendor: vendor, logger: logger) { port in
+    let console = try Self.console(
+      station,
+      service,
+      channels: callout?.access,
+      vendor: vendor,
+      logger: logger
+    ) { port in
       Self.tell(manager, "READY=1\nSTATUS=station \(service.station), port \(port)", logger)
     }
     var services: [any Service] = [
@@ -77,6 +94,7 @@ struct Serve: AsyncParsableCommand {
         logger: logger
       ),
     ]
+    if let callout { services.append(callout) }
     if let manager { services.append(Watchdog(manager: manager, station: station, logger: logger)) }
     let group = ServiceGroup(
       services: services,
@@ -100,6 +118,7 @@ struct Serve: AsyncParsableCommand {
   private static func console(
     _ station: LiveStation,
     _ service: ServiceConfiguration,
+    channels: (any ChannelAccess)?,
     vendor: String?,
     logger: Logger,
     onListening: @escaping @Sendable (Int) -> Void
@@ -122,7 +141,7 @@ struct Serve: AsyncParsableCommand {
       logger.warning("signIn is false: whoever uses this machine may act, under any name")
     }
     let scheme = tls == nil ? "http" : "https"
-    let options = ConsoleOptions(
+    var options = ConsoleOptions(
       host: http.host,
       port: http.port,
       allowedHosts: http.names,
@@ -132,8 +151,15 @@ struct Serve: AsyncParsableCommand {
       requestsPerSecond: Double(http.requestsPerSecond),
       linkFile: folder.appendingPathComponent("sign-in.link").path
     )
-    return try ConsoleServer(station: station, access: access, options: options, logger: logger) {
-      port in
+    options.evidenceFolder = folder.appendingPathComponent("evidence").path
+    options.maximumEvidenceBytes = service.evidenceBytes
+    return try ConsoleServer(
+      station: station,
+      access: access,
+      options: options,
+      channels: channels,
+      logger: logger
+    ) { port in
       logger.info(
         "console and API are up",
         metadata: ["address": "\(scheme)://\(http.host):\(port)/"]
@@ -142,8 +168,27 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
+  /// The dispatcher of the channels that the service file names; nil without any.
+  private static func callout(
+    _ station: LiveStation,
+    _ stages: Stages,
+    _ loaded: LoadedConfiguration,
+    logger: Logger
+  ) throws -> CalloutService? {
+    guard let section = loaded.service.callout, !section.channels.isEmpty else { return nil }
+    return try CalloutService(
+      try CalloutChannels(section, loaded: loaded),
+      station: station,
+      stages: stages,
+      stateFile: URL(fileURLWithPath: loaded.service.dataFolder)
+        .appendingPathComponent("callout.json").path,
+      logger: logger
+    )
+  }
+
   private static func openStages(
     _ loaded: LoadedConfiguration,
+    takesOver: Bool,
     logger: Logger
   ) throws -> Stages {
     let service = loaded.service
@@ -152,9 +197,10 @@ struct Serve: AsyncParsableCommand {
       withIntermediateDirectories: true
     )
     let folder = URL(fileURLWithPath: service.dataFolder)
-    let ledger = try SQLiteLedger(
-      path: folder.appendingPathComponent("ledger.sqlite").path,
-      station: service.station
+    let ledger = try LedgerOpening.open(
+      service,
+      file: folder.appendingPathComponent("ledger.sqlite").path,
+      takesOver: takesOver
     )
     var options = SegmentOptions()
     options.sequenceFloor = try ledger.position
@@ -183,6 +229,14 @@ struct Serve: AsyncParsableCommand {
       limits: StationLimits(),
       logger: logger,
       now: SystemClocks().wall()
+    )
+    stages.checkpoints = try CheckpointSigner(
+      ledger: ledger,
+      key: try CheckpointKey(
+        path: service.checkpoints.keyFile ?? folder.appendingPathComponent("checkpoint.key").path
+      ),
+      everyMilliseconds: service.checkpoints.everyMilliseconds,
+      everyEntries: service.checkpoints.everyEntries
     )
     stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count
     }

@@ -1,8 +1,9 @@
 import Foundation
 import HazardLedger
+import PostgresLedger
 import Telemetry
 
-/// Measures the ledger: `ledgerbench [--json] [--entries N] [--folder PATH]`.
+/// Measures the ledger: `ledgerbench [--json] [--entries N] [--folder PATH] [--postgres CONNECTION]`.
 ///
 /// Wall time says what this machine does now; processor time says what an entry costs, also when
 /// the machine is shared. "Durable" is with `synchronous=FULL`.
@@ -22,7 +23,10 @@ struct LedgerBench {
         print("could not remove \(folder): \(error)")
       }
     }
-    let figures = try measure(entries: max(1_000, entries), path: folder + "/ledger.sqlite")
+    var figures = try measure(entries: max(1_000, entries), path: folder + "/ledger.sqlite")
+    if let connection = value(of: "--postgres", in: arguments) {
+      figures += try measurePostgres(entries: max(1_000, entries), connection: connection)
+    }
     if arguments.contains("--json") {
       let members = Dictionary(
         uniqueKeysWithValues: figures.map { ($0.name, JSONValue.number($0.value)) }
@@ -34,6 +38,46 @@ struct LedgerBench {
         print(name, String(format: "%.1f", figure.value), figure.unit)
       }
     }
+  }
+
+  /// The same entries into PostgreSQL; durable is with `fsync` and `synchronous_commit` on.
+  static func measurePostgres(entries: Int, connection: String) throws -> [Figure] {
+    let ledger = try PostgresLedger(
+      PostgresOptions(connection: connection),
+      station: "bench-\(UUID().uuidString)"
+    )
+    let batch = 1_000
+    let batches = (0..<entries / batch).map { drafts(batch: $0, size: batch) }
+    var waits: [Double] = []
+    let append = try Cost {
+      for (index, drafts) in batches.enumerated() {
+        let one = try Cost { try ledger.append(drafts, position: UInt64((index + 1) * batch)) }
+        waits.append(one.wall * 1_000)
+      }
+    }
+    waits.sort()
+    let count = Double(batches.count * batch)
+    let rebuild = try Cost { try ledger.rebuildViews() }
+    ledger.close()
+    return [
+      Figure(name: "postgres_append_entries_per_second", value: count / append.wall, unit: "/s"),
+      Figure(
+        name: "postgres_append_processor_us_per_entry",
+        value: append.processor / count * 1e6,
+        unit: "µs"
+      ),
+      Figure(name: "postgres_append_batch_ms_p50", value: waits[waits.count / 2], unit: "ms"),
+      Figure(
+        name: "postgres_append_batch_ms_p99",
+        value: waits[waits.count * 99 / 100],
+        unit: "ms"
+      ),
+      Figure(
+        name: "postgres_rebuild_views_entries_per_second",
+        value: count / rebuild.wall,
+        unit: "/s"
+      ),
+    ]
   }
 
   struct Figure {

@@ -88,14 +88,6 @@ struct LedgerFailureTests {
     }
   }
 
-  @Test("a second writer is refused until the first has closed")
-  func secondWriter() throws {
-    let ledger = try open()
-    #expect(throws: LedgerError.inUse(path: scratch.path)) { try open() }
-    try ledger.close()
-    _ = try open()
-  }
-
   @Test("a foreign transaction is reported as busy, and the batch goes in after it")
   func busy() throws {
     let ledger = try open(options: LedgerOptions(busyTimeoutSeconds: 0.05))
@@ -109,14 +101,6 @@ struct LedgerFailureTests {
       try db.rollback()
     }
     #expect(try ledger.append(drafts, position: 50) == 2...4)
-  }
-
-  @Test("another station's ledger is refused")
-  func station() throws {
-    try open(station: "a").close()
-    #expect(
-      throws: LedgerError.wrongStation(path: scratch.path, found: "a", expected: "b")
-    ) { try open(station: "b") }
   }
 
   @Test("a newer schema, a foreign database and a file of noise are told apart")
@@ -147,17 +131,6 @@ struct LedgerFailureTests {
     }
     guard case .notAccessible = missing else {
       Issue.record("\(String(describing: missing))")
-      return
-    }
-  }
-
-  @Test("a closed ledger says so")
-  func closed() throws {
-    let ledger = try open()
-    try ledger.close()
-    let error = #expect(throws: LedgerError.self) { try ledger.position }
-    guard case .notAccessible = error else {
-      Issue.record("\(String(describing: error))")
       return
     }
   }

@@ -111,7 +111,7 @@ struct AlarmStory {
   }
 }
 
-extension SQLiteLedger {
+extension LedgerStore {
   /// Fills the ledger with a story, `batch` entries at a time; `after` shifts it in time.
   func fill(seed: UInt64, entries: Int, batch: Int = 50, after shift: Int64 = 0) throws {
     var story = AlarmStory(seed: seed, after: shift)
@@ -120,7 +120,7 @@ extension SQLiteLedger {
     while left > 0 {
       let drafts = story.steps(min(batch, left))
       position = max(story.position, position + 1)
-      try append(drafts, position: position)
+      try append(drafts, rejects: [], position: position)
       left -= drafts.count
     }
   }

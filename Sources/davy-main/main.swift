@@ -1,0 +1,3 @@
+import DavyCommands
+
+await Davy.main()

@@ -1,0 +1,225 @@
+import Foundation
+import HazardLedger
+import Logging
+import Synchronization
+import Telemetry
+import Testing
+
+import Callout
+
+/// The dispatcher with channels that answer by script: what goes where, what is reported, what stops.
+@Suite("Call-out dispatcher")
+struct DispatcherTests {
+  /// A channel that answers from a list, the last answer for ever.
+  final class Scripted: NotificationChannel {
+    let isShared: Bool
+    private let state: Mutex<(sent: [Notice], answers: [DeliveryOutcome])>
+
+    init(_ answers: [DeliveryOutcome] = [.delivered("ok")], shared: Bool = true) {
+      isShared = shared
+      state = Mutex(([], answers))
+    }
+
+    var sent: [Notice] { state.withLock { $0.sent } }
+
+    func send(_ notice: Notice) async -> DeliveryOutcome {
+      state.withLock { state in
+        state.sent.append(notice)
+        return state.answers.count > 1 ? state.answers.removeFirst() : state.answers[0]
+      }
+    }
+  }
+
+  final class Station: Sendable {
+    let reports: Mutex<[CalloutReport]> = Mutex([])
+    let answered: Mutex<Set<String>> = Mutex([])
+    let clock: Mutex<Int64> = Mutex(1_700_000_000_000)
+  }
+
+  let station = Station()
+
+  func dispatcher(
+    _ channels: [(name: String, channel: Scripted, policy: ChannelPolicy)],
+    heartbeat: Int? = nil,
+    stateFile: String? = nil
+  ) throws -> Dispatcher {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    return try Dispatcher(
+      channels: channels.map {
+        ChannelSetup(
+          name: $0.name,
+          kind: "test",
+          addressKeys: ["phone"],
+          policy: $0.policy,
+          channel: $0.channel,
+          operators: [.init(name: "o", address: "1")],
+          heartbeatMinute: heartbeat
+        )
+      },
+      wiring: Dispatcher.Wiring(
+        clock: { [station] in station.clock.withLock { $0 } },
+        report: { [station] report in station.reports.withLock { $0.append(report) } },
+        isAnswered: { [station] id in station.answered.withLock { $0.contains(id) } },
+        stateFile: stateFile
+      ),
+      logger: logger
+    )
+  }
+
+  /// Runs a dispatcher until something has come true.
+  func run(
+    _ dispatcher: Dispatcher,
+    _ dispatches: [CalloutDispatch],
+    until what: String,
+    _ condition: @Sendable @escaping () async -> Bool
+  ) async throws {
+    let inbox = DispatcherInbox()
+    inbox.deliver(dispatches)
+    let running = Task { await inbox.run(dispatcher) }
+    let limit = ContinuousClock.now + .seconds(30)
+    while await !condition() {
+      guard ContinuousClock.now < limit else {
+        running.cancel()
+        Issue.record("waited in vain until \(what)")
+        return
+      }
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    running.cancel()
+    await running.value
+  }
+
+  static let quick = ChannelPolicy(groupMilliseconds: 0, attempts: 3, backOffMilliseconds: 1)
+
+  @Test("all channels that reach the person are used, and the first that takes it is reported")
+  func channels() async throws {
+    let (sms, group, mail) = (Scripted(shared: false), Scripted(), Scripted())
+    let dispatcher = try dispatcher([
+      ("sms", sms, Self.quick), ("group", group, Self.quick), ("mail", mail, Self.quick),
+    ])
+    let calls = [
+      dispatch(1), dispatch(2, addresses: ["sms": "139"]),
+      dispatch(3, addresses: [:], channels: ["mail", "sms"]), dispatch(4, addresses: [:]),
+    ]
+    try await run(dispatcher, calls, until: "all are settled") { [station] in
+      station.reports.withLock { $0.count } == 4
+    }
+    #expect(Set(sms.sent.flatMap(\.dispatches).map(\.number)) == [1, 2])
+    #expect(sms.sent.contains { $0.recipients.map(\.address) == ["139"] })
+    #expect(Set(group.sent.flatMap(\.dispatches).map(\.number)) == [1])
+    // A chain that names a shared channel reaches the group without an address; sms cannot.
+    #expect(Set(mail.sent.flatMap(\.dispatches).map(\.number)) == [1, 3])
+    let reports = station.reports.withLock { $0 }
+    #expect(
+      reports.contains {
+        if case .failed("callout/1#4", _, let why) = $0 { why.contains("王工") } else { false }
+      }
+    )
+    #expect(await dispatcher.deadLetters().map(\.dispatch.number) == [4])
+  }
+
+  @Test("one channel's failure is no failure while another reaches the person")
+  func failover() async throws {
+    let (bad, good) = (Scripted([.refused("310000")]), Scripted())
+    let dispatcher = try dispatcher([("bad", bad, Self.quick), ("good", good, Self.quick)])
+    try await run(dispatcher, [dispatch(1)], until: "both have answered") { [station] in
+      let letters = await dispatcher.deadLetters().count
+      return letters == 1 && station.reports.withLock { $0.count } == 1
+    }
+    #expect(
+      station.reports.withLock { $0 }
+        == [.delivered(dispatch: "callout/1#1", channel: "good", detail: "ok")]
+    )
+    let status = await dispatcher.channels()
+    #expect(status.map(\.figures.refused) == [1, 0])
+    #expect(status.map(\.figures.dead) == [1, 0])
+    #expect(status[0].figures.lastFailureDetail == "310000")
+  }
+
+  @Test("a failure everywhere is reported once, after all tries")
+  func exhausted() async throws {
+    let bad = Scripted([.unavailable("HTTP 503", retryAfter: nil)])
+    let dispatcher = try dispatcher([("bad", bad, Self.quick)])
+    let clock = station
+    let ticking = Task {
+      while !Task.isCancelled {
+        clock.clock.withLock { $0 += 5 }
+        try? await Task.sleep(for: .milliseconds(1))
+      }
+    }
+    try await run(dispatcher, [dispatch(1)], until: "it is given up") { [station] in
+      !station.reports.withLock { $0.isEmpty }
+    }
+    ticking.cancel()
+    #expect(bad.sent.count == 3)
+    #expect(Set(bad.sent.map(\.id)).count == 1, "every try carries the same idempotency key")
+    #expect(
+      station.reports.withLock { $0 }
+        == [.failed(dispatch: "callout/1#1", channel: "bad", detail: "HTTP 503")]
+    )
+  }
+
+  @Test("once somebody has answered, nothing that waits goes out; questions still do")
+  func answered() async throws {
+    let channel = Scripted()
+    let dispatcher = try dispatcher([("c", channel, ChannelPolicy(groupMilliseconds: 0))])
+    station.answered.withLock { _ = $0.insert("callout/1") }
+    let calls = [
+      dispatch(1), dispatch(2), dispatch(1, callout: "callout/2"),
+      dispatch(3, purpose: .feedback),
+    ]
+    try await run(dispatcher, calls, until: "the rest is settled") { [station] in
+      station.reports.withLock { $0.count } == 2
+    }
+    #expect(
+      Set(channel.sent.flatMap(\.dispatches).map(\.id)) == ["callout/2#1", "callout/1#3"]
+    )
+    #expect(await dispatcher.channels().map(\.figures.withdrawn) == [2])
+  }
+
+  @Test("a heartbeat goes out once a day, survives a restart, and its absence shows")
+  func heartbeat() async throws {
+    let file = FileManager.default.temporaryDirectory
+      .appendingPathComponent("davy-book-\(UUID().uuidString).json").path
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let channel = Scripted()
+    func make() throws -> Dispatcher {
+      try self.dispatcher([("c", channel, ChannelPolicy())], heartbeat: 480, stateFile: file)
+    }
+    // 22:13 UTC: the first one is due at 08:00.
+    var dispatcher = try make()
+    #expect(await dispatcher.channels().map(\.isHeartbeatMissing) == [false])
+    station.clock.withLock { $0 += 11 * 3_600_000 }
+    #expect(await dispatcher.channels().map(\.isHeartbeatMissing) == [true])
+    try await run(dispatcher, [], until: "the heartbeat is out") { [dispatcher] in
+      await dispatcher.channels()[0].lastHeartbeat != nil
+    }
+    #expect(channel.sent.map(\.kind) == [.heartbeat])
+    // After a restart it is known; the next is due tomorrow.
+    dispatcher = try make()
+    #expect(await dispatcher.channels().map(\.isHeartbeatMissing) == [false])
+    station.clock.withLock { $0 += 24 * 3_600_000 }
+    #expect(await dispatcher.channels().map(\.isHeartbeatMissing) == [true])
+  }
+
+  @Test("a test message goes past the queue and answers with the channel's words")
+  func test() async throws {
+    let channel = Scripted(
+      [.refused("93000 invalid webhook url"), .delivered("ok")],
+      shared: false
+    )
+    let dispatcher = try dispatcher([
+      ("c", channel, ChannelPolicy(rates: [RateLimit(2, per: 60_000)]))
+    ])
+    #expect(await dispatcher.test("nobody", by: "me") == nil)
+    #expect(await dispatcher.test("c", by: "李") == .refused("93000 invalid webhook url"))
+    #expect(await dispatcher.test("c", by: "李") == .delivered("ok"))
+    guard case .unavailable = await dispatcher.test("c", by: "李") else {
+      Issue.record("a test must keep the channel's rate")
+      return
+    }
+    #expect(channel.sent.allSatisfy { $0.kind == .test && $0.text.zh.contains("李") })
+    #expect(await dispatcher.deliveries().map(\.outcome) == ["delivered", "refused"])
+  }
+}

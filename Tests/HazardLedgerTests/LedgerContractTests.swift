@@ -1,0 +1,551 @@
+import Crypto
+import Foundation
+import HazardLedger
+import Telemetry
+import Testing
+
+/// What every store does the same; each test runs against all of them.
+@Suite("Ledger contract")
+struct LedgerContractTests {
+  /// All that is derived from the entries.
+  struct Views: Equatable {
+    var alarms: [AlarmView]
+    var hazards: [HazardView]
+    var counters: [String: Int64]
+
+    init(_ ledger: any ContractStore) throws {
+      alarms = try ledger.alarms(AlarmFilter(), before: nil, limit: .max / 2).alarms
+      hazards = try ledger.hazards(HazardFilter(), before: nil, limit: .max / 2)
+      counters = try ledger.counters()
+    }
+  }
+
+  @Test(
+    "a new ledger holds its genesis entry, the same in every replay",
+    arguments: StoreKind.available
+  )
+  func genesis(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    let first = try #require(try ledger.entries(after: 0, limit: 10).first)
+    #expect(first.sequence == 1)
+    #expect(first.kind == .genesis)
+    #expect(first.previousHash == [UInt8](repeating: 0, count: 32))
+    #expect(
+      String(decoding: first.body ?? [], as: UTF8.self) == #"{"format":1,"station":"station-1"}"#
+    )
+    let elsewhere = try StorePlace(.sqlite)
+    let other = try elsewhere.open()
+    #expect(try other.head.hash == ledger.head.hash)
+    let neighbour = try place.open(station: "station-2")
+    #expect(try neighbour.head.hash != ledger.head.hash)
+  }
+
+  @Test("the hash is taken over the documented bytes", arguments: StoreKind.available)
+  func encoding(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    let draft = LedgerDraft(
+      time: Timestamp(milliseconds: 0x0102),
+      kind: .system,
+      subject: "隐",
+      actor: "a",
+      body: [UInt8]("{}".utf8),
+      origin: 5
+    )
+    try ledger.append([draft], rejects: [], position: 9)
+    let entries = try ledger.entries(after: 0, limit: 10)
+    var bytes: [UInt8] = [0, 1]
+    bytes += [0, 0, 0, 0, 0, 0, 0, 2]
+    bytes += [0, 0, 0, 0, 0, 0, 1, 2]
+    bytes += [0, 0, 0, 6] + Array("system".utf8)
+    bytes += [0, 0, 0, 3, 0xe9, 0x9a, 0x90]
+    bytes += [0, 0, 0, 1, 0x61]
+    bytes += [0, 0, 0, 0, 0, 0, 0, 5]
+    bytes += [0, 0, 0, 2]
+    bytes += Array(SHA256.hash(data: Data("{}".utf8)))
+    bytes += entries[0].hash
+    #expect(entries[1].hash == Array(SHA256.hash(data: bytes)))
+    #expect(entries[1].previousHash == entries[0].hash)
+    #expect(entries[1].body == draft.body)
+    #expect(entries[1].origin == 5)
+  }
+
+  @Test(
+    "appends give dense sequences, store the position, and survive reopening",
+    arguments: StoreKind.available
+  )
+  func append(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    var ledger = try place.open()
+    var story = AlarmStory(seed: 1)
+    let range = try ledger.append(story.steps(10), rejects: [], position: 40)
+    #expect(range == 2...11)
+    #expect(try ledger.append([], rejects: [], position: 41) == nil)
+    let head = try ledger.head
+    try ledger.end()
+    ledger = try place.open()
+    #expect(try ledger.position == 41)
+    #expect(try ledger.head == head)
+    #expect(try ledger.entries(after: 0, limit: 100).map(\.sequence) == Array(1...11))
+    #expect(try ledger.entries(after: 9, limit: 1).map(\.sequence) == [10])
+  }
+
+  @Test(
+    "batch boundaries change nothing in the chain or the views",
+    arguments: StoreKind.available,
+    [1, 7, 1_000]
+  )
+  func batches(kind: StoreKind, size: Int) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    try ledger.fill(seed: 5, entries: 1_000, batch: size)
+    let elsewhere = try StorePlace(.sqlite)
+    let other = try elsewhere.open()
+    try other.fill(seed: 5, entries: 1_000, batch: 333)
+    #expect(try other.head == ledger.head)
+    #expect(try other.standingAlarms() == ledger.standingAlarms())
+    #expect(try other.counters() == ledger.counters())
+  }
+
+  @Test(
+    "what the ledger does not take is refused, and leaves nothing",
+    arguments: StoreKind.available,
+    0..<6
+  )
+  func refusals(kind: StoreKind, which: Int) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    var story = AlarmStory(seed: 1)
+    try ledger.append(story.steps(3), rejects: [], position: 100)
+    let before = try ledger.head
+    var draft = story.step()
+    var position: UInt64 = 200
+    switch which {
+    case 0: draft.subject = "a\0b"
+    case 1: draft.actor = "\0"
+    case 2: draft.body = [UInt8]("{}".utf8)
+    case 3: draft.origin = 201
+    case 4: position = 100
+    default: position = 99
+    }
+    let good = story.step()
+    let error = #expect(throws: LedgerError.self) {
+      try ledger.append([good, draft], rejects: [], position: position)
+    }
+    if which >= 4 {
+      #expect(error == .alreadyRecorded(position: 100))
+    } else if case .refused = error {
+    } else {
+      Issue.record("\(String(describing: error))")
+    }
+    #expect(try ledger.head == before)
+    #expect(try ledger.position == 100)
+    #expect(try ledger.append([good], rejects: [], position: 200) == 5...5)
+  }
+
+  @Test(
+    "a rebuilt view equals the live one",
+    arguments: StoreKind.available,
+    1...5 as ClosedRange<UInt64>
+  )
+  func rebuild(kind: StoreKind, seed: UInt64) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    try ledger.fill(seed: seed, entries: 3_000, batch: 37)
+    let live = try Views(ledger)
+    #expect(live.alarms.count > 500, "SEED=\(seed)")
+    try ledger.rebuildViews()
+    #expect(try Views(ledger) == live, "SEED=\(seed)")
+  }
+
+  @Test("rebuilding mends views that were tampered with", arguments: StoreKind.available)
+  func mend(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    try ledger.fill(seed: 2, entries: 200)
+    let live = try Views(ledger)
+    try place.execute("UPDATE alarm SET state = 'normal', priority = 9")
+    #expect(try Views(ledger) != live)
+    try ledger.rebuildViews()
+    #expect(try Views(ledger) == live)
+  }
+
+  @Test(
+    "rejects are counted by reason, topic and device, with the newest sample",
+    arguments: StoreKind.available
+  )
+  func rejects(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open(options: LedgerOptions(rejectSampleBytes: 4))
+    func tally(_ reason: String, _ topic: String, _ sequence: UInt64) -> RejectTally {
+      let time = Timestamp(milliseconds: Int64(sequence) * 10)
+      return RejectTally(
+        reason: reason,
+        topic: topic,
+        firstSequence: sequence,
+        lastSequence: sequence,
+        firstTime: time,
+        lastTime: time,
+        detail: "d\(sequence)\0",
+        sample: Array("sample\(sequence)".utf8)
+      )
+    }
+    try ledger.append([], rejects: [tally("malformed", "t", 1), tally("a", "t", 2)], position: 2)
+    try ledger.append([], rejects: [tally("malformed", "t", 3)], position: 3)
+    let rows = try ledger.rejects(limit: 10)
+    #expect(rows.map(\.reason) == ["malformed", "a"])
+    #expect(rows[0].count == 2)
+    #expect(rows[0].firstSequence == 1)
+    #expect(rows[0].lastSequence == 3)
+    #expect(rows[0].firstTime.milliseconds == 10)
+    #expect(rows[0].lastTime.milliseconds == 30)
+    #expect(rows[0].sample == Array("samp".utf8))
+    #expect(rows[0].detail == "d3\u{2400}")
+  }
+
+  @Test("a flood of made-up topics is bounded, and still counted", arguments: StoreKind.available)
+  func rejectFlood(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open(options: LedgerOptions(rejectRows: 10))
+    let time = Timestamp(milliseconds: 1)
+    let flood = (1...100 as ClosedRange<UInt64>).map {
+      RejectTally(
+        reason: "unknownDevice",
+        topic: "t/\($0)",
+        firstSequence: $0,
+        lastSequence: $0,
+        firstTime: time,
+        lastTime: time
+      )
+    }
+    try ledger.append([], rejects: flood, position: 100)
+    let rows = try ledger.rejects(limit: 1_000)
+    #expect(rows.count == 11)
+    #expect(rows.map(\.count).reduce(0, +) == 100)
+    #expect(rows.first { $0.topic.isEmpty }?.count == 90)
+  }
+
+  @Test("the alarm view keeps who, when and why of each step", arguments: StoreKind.available)
+  func alarmView(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    func body(_ event: AlarmBody.Event, _ state: AlarmBody.State, _ at: Int64) -> AlarmBody {
+      AlarmBody(
+        point: "e/s/a/d/p",
+        rule: "hh",
+        onset: Timestamp(milliseconds: 1_000),
+        event: event,
+        state: state,
+        previous: .normal,
+        priority: 3,
+        value: Double(at),
+        limit: 25,
+        received: Timestamp(milliseconds: at),
+        cause: 1
+      )
+    }
+    var acknowledged = body(.acknowledged, .acknowledged, 2_000)
+    acknowledged.value = nil
+    acknowledged.actor = "王工"
+    acknowledged.reason = "检修置换"
+    let steps = [
+      body(.raised, .unacknowledged, 1_000), acknowledged, body(.returned, .normal, 3_000),
+    ]
+    for (index, step) in steps.enumerated() {
+      try ledger.append(
+        [LedgerDraft(alarm: step, time: step.received, origin: 1)],
+        rejects: [],
+        position: UInt64(index + 1)
+      )
+      #expect(try ledger.standingAlarms().count == (index < 2 ? 1 : 0))
+    }
+    let view = try #require(try ledger.alarm(id: "e/s/a/d/p#hh@1000"))
+    #expect(view.raised == .init(time: Timestamp(milliseconds: 1_000), sequence: 2))
+    #expect(view.acknowledged == .init(time: Timestamp(milliseconds: 2_000), sequence: 3))
+    #expect(view.returned == .init(time: Timestamp(milliseconds: 3_000), sequence: 4))
+    #expect(view.acknowledgedBy == "王工")
+    #expect(view.acknowledgedReason == "检修置换")
+    #expect(view.actor == "engine")
+    #expect(view.value == 3_000)
+    #expect(view.steps == 3)
+    #expect(try ledger.entries(of: view.id, after: 0, limit: 10).map(\.sequence) == [2, 3, 4])
+    #expect(try ledger.counters()["alarm.raised"] == 1)
+    #expect(try ledger.counters()["entry.alarm"] == 3)
+  }
+
+  @Test(
+    "filters and paging give what a plain scan gives",
+    arguments: StoreKind.available,
+    1...20 as ClosedRange<UInt64>
+  )
+  func filters(kind: StoreKind, seed: UInt64) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    try ledger.fill(seed: 9, entries: 400)
+    let all = try ledger.alarms(AlarmFilter(), before: nil, limit: 10_000).alarms
+    #expect(all.map(\.firstSequence) == all.map(\.firstSequence).sorted(by: >))
+    var random = SplitMix64(seed: seed)
+    var filter = AlarmFilter(standingOnly: Bool.random(using: &random))
+    if Bool.random(using: &random) { filter.states = [.acknowledged, .normal] }
+    if Bool.random(using: &random) { filter.minimumPriority = 3 }
+    if Bool.random(using: &random) { filter.pointPaths = ["ent-1", "ent-3/site", "ent"] }
+    if Bool.random(using: &random) { filter.rule = "stale" }
+    if Bool.random(using: &random) { filter.onsetFrom = all[all.count / 2].onset }
+    if Bool.random(using: &random) { filter.onsetBefore = all[all.count / 4].onset }
+    let expected = all.filter { alarm in
+      (!filter.standingOnly || alarm.isStanding)
+        && (filter.states.isEmpty || filter.states.contains(alarm.state))
+        && alarm.priority >= filter.minimumPriority ?? 0
+        && (filter.pointPaths.isEmpty
+          || filter.pointPaths.contains { alarm.point.hasPrefix($0 + "/") || alarm.point == $0 })
+        && alarm.rule == filter.rule ?? alarm.rule
+        && alarm.onset >= filter.onsetFrom ?? .distantPast
+        && alarm.onset < filter.onsetBefore ?? .distantFuture
+    }
+    var paged: [AlarmView] = []
+    var cursor: Int64?
+    repeat {
+      let page = try ledger.alarms(filter, before: cursor, limit: 7)
+      paged += page.alarms
+      cursor = page.next
+    } while cursor != nil
+    #expect(paged == expected, "SEED=\(seed)")
+  }
+
+  @Test(
+    "a hazard reads back as it was led; its view follows, live and rebuilt",
+    arguments: StoreKind.available
+  )
+  func hazards(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    var random = SplitMix64(seed: 5)
+    var hazards: [String: Hazard] = [:]
+    var drafts: [LedgerDraft] = []
+    for index in 0..<4 {
+      let registration = HazardWorkflowTests.registration("hz/\(index)")
+      hazards[registration.id] = Hazard(registration, at: Timestamp(milliseconds: 0))
+      drafts.append(
+        LedgerDraft(
+          registering: registration,
+          by: "engine",
+          as: .engine,
+          at: Timestamp(milliseconds: 0),
+          origin: 1
+        )
+      )
+    }
+    var position: UInt64 = 1
+    for step in 1...1_500 {
+      let id = "hz/\(Int.random(in: 0..<4, using: &random))"
+      var hazard = try #require(hazards[id])
+      let input = HazardWorkflowTests.act(
+        &random,
+        at: Timestamp(milliseconds: Int64(step) * 10),
+        in: hazard.state
+      )
+      do {
+        try hazard.perform(input, conditionStands: false)
+      } catch { continue }
+      hazards[id] = hazard
+      drafts.append(LedgerDraft(input, on: id, to: hazard.state, origin: position))
+      // Several acts on one hazard in a batch, and batches that begin in the midst of one.
+      guard drafts.count >= 7 else { continue }
+      try ledger.append(drafts, rejects: [], position: position)
+      position += 1
+      drafts = []
+    }
+    if !drafts.isEmpty { try ledger.append(drafts, rejects: [], position: position) }
+    for (id, hazard) in hazards { #expect(try ledger.hazard(id: id) == hazard, "\(id)") }
+    let live = try Views(ledger)
+    #expect(live.hazards.map(\.id).sorted() == hazards.keys.sorted())
+    for view in live.hazards {
+      #expect(view.state == hazards[view.id]?.state)
+      #expect(view.steps == hazards[view.id]?.steps)
+    }
+    let open = HazardFilter(openOnly: true, enterprises: ["ent"])
+    #expect(
+      try ledger.hazards(open, before: nil, limit: 100) == live.hazards.filter { !$0.state.isFinal }
+    )
+    #expect(
+      try ledger.hazards(HazardFilter(), before: live.hazards[1].firstSequence, limit: 1)
+        == [live.hazards[2]]
+    )
+    #expect(try ledger.hazards(ofAlarm: "ent/site/area/GD-1/ch#hh@1").count == 4)
+    try ledger.rebuildViews()
+    #expect(try Views(ledger) == live)
+  }
+
+  @Test("another station's ledger is refused, a closed one says so", arguments: StoreKind.available)
+  func closed(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    try ledger.append([AlarmStory.draft], rejects: [], position: 1)
+    try ledger.end()
+    try place.execute("UPDATE station SET name = 'somebody'")
+    let wrong = #expect(throws: LedgerError.self) { try place.open() }
+    guard case .wrongStation(_, found: "somebody", expected: "station-1") = wrong else {
+      Issue.record("\(String(describing: wrong))")
+      return
+    }
+    let shut = #expect(throws: LedgerError.self) {
+      try ledger.append([AlarmStory.draft], rejects: [], position: 2)
+    }
+    guard case .notAccessible = shut else {
+      Issue.record("\(String(describing: shut))")
+      return
+    }
+  }
+
+  @Test("call-outs, clocks and silences are listed alike", arguments: StoreKind.available)
+  func matters(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    func draft(_ kind: EntryKind, _ id: String, _ event: String, _ time: Int64) -> LedgerDraft {
+      LedgerDraft(
+        time: Timestamp(milliseconds: time),
+        kind: kind,
+        subject: id,
+        actor: "engine",
+        body: JSONValue.object(["event": .string(event), "place": .string("ent/site/\(id)")])
+          .canonicalBytes(),
+        origin: 1
+      )
+    }
+    let batches = [
+      [draft(.callout, "c1", "started", 1), draft(.callout, "c1", "dispatching", 2)],
+      [
+        draft(.callout, "c2", "started", 3), draft(.clock, "c1", "started", 4),
+        draft(.callout, "c1", "confirmed", 5),
+      ],
+    ]
+    for (index, batch) in batches.enumerated() {
+      try ledger.append(batch, rejects: [], position: UInt64(index + 1))
+    }
+    func list(_ filter: MatterFilter, before cursor: Int64? = nil) throws -> [MatterView] {
+      try ledger.matters(filter, before: cursor, limit: 10)
+    }
+    let all = try list(MatterFilter(kind: .callout))
+    #expect(all.map(\.id) == ["c2", "c1"])
+    #expect(all.map(\.state) == ["started", "confirmed"])
+    #expect(all.map(\.steps) == [1, 3])
+    #expect(all[1].firstTime.milliseconds == 1 && all[1].lastTime.milliseconds == 5)
+    #expect(try list(MatterFilter(kind: .callout, openOnly: true)).map(\.id) == ["c2"])
+    #expect(try list(MatterFilter(kind: .callout), before: all[0].firstSequence) == [all[1]])
+    #expect(
+      try list(MatterFilter(kind: .callout, places: ["ent/site/c1", "ent/sit"])) == [all[1]]
+    )
+    #expect(try ledger.matter(.clock, id: "c1")?.steps == 1)
+    #expect(try ledger.matter(.silence, id: "c1") == nil)
+    try ledger.rebuildViews()
+    #expect(try list(MatterFilter(kind: .callout)) == all)
+  }
+
+  @Test(
+    "an order to prune does the same everywhere, and what is left verifies",
+    arguments: StoreKind.available
+  )
+  func redaction(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let elsewhere = try StorePlace(.sqlite)
+    let ledger = try place.open()
+    let other = try elsewhere.open()
+    for store in [ledger, other] {
+      try store.fill(seed: 6, entries: 600)
+      let time = try #require(try store.entries(after: 400, limit: 1).first).time
+      let rule = RedactionRule(name: "retention", before: time, reason: "示例", limit: 50)
+      let position = try store.position + 1
+      var story = AlarmStory(seed: 99, after: 10_000_000_000)
+      let drafts =
+        [story.step()]
+        + [rule.order(at: time, actor: "engine", origin: position), story.step()]
+      try store.append(
+        drafts.map {
+          var draft = $0
+          draft.origin = position
+          return draft
+        },
+        rejects: [],
+        position: position
+      )
+    }
+    let entries = try ledger.entries(after: 0, limit: 10_000)
+    #expect(entries == (try other.entries(after: 0, limit: 10_000)))
+    #expect(entries.count { $0.body == nil } > 50)
+    #expect(try Views(ledger) == Views(other))
+    #expect(try place.verify().findings == [])
+    #expect(try place.verify().redacted > 50)
+  }
+
+  @Test("checkpoints and proofs are the same everywhere", arguments: StoreKind.available)
+  func checkpoints(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let elsewhere = try StorePlace(.sqlite)
+    let key = CheckpointKey()
+    let stores = [try place.open(), try elsewhere.open()]
+    var signed: [Checkpoint] = []
+    for store in stores {
+      let store = try #require(store as? any CheckpointStore)
+      try store.fill(seed: 6, entries: 700)
+      #expect(try store.newestCheckpoint() == nil)
+      let checkpoint = try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 5))
+      #expect(try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 6)) == checkpoint)
+      #expect(try store.newestCheckpoint() == checkpoint)
+      try store.append([AlarmStory.draft], rejects: [], position: try store.position + 1)
+      try store.signCheckpoint(with: key, at: Timestamp(milliseconds: 7))
+      signed.append(checkpoint)
+    }
+    #expect(signed[0].root == signed[1].root)
+    #expect(signed[0].size == 701)
+    for sequence in [1, 256, 257, 700, 701] as [Int64] {
+      let paths = try stores.map { try $0.inclusionPath(of: sequence, size: 701) }
+      #expect(paths[0] == paths[1] && !paths[0].isEmpty)
+    }
+    let report = try place.verify(trusting: [key.publicKey])
+    #expect(report.findings == [] && report.checkpoints == 2)
+  }
+
+  @Test("a second writer is refused until the first has ended", arguments: StoreKind.available)
+  func secondWriter(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    let error = #expect(throws: LedgerError.self) { try place.open() }
+    guard case .inUse = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    try ledger.append([AlarmStory.draft], rejects: [], position: 1)
+    try ledger.end()
+    let next = try place.open()
+    #expect(try next.append([AlarmStory.draft], rejects: [], position: 2) == 3...3)
+  }
+
+  @Test("a newer schema is refused, and tables of something else", arguments: StoreKind.available)
+  func strangeStores(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    try place.open().end()
+    try place.execute(
+      kind == .sqlite ? "PRAGMA user_version = 99" : "UPDATE davy_schema SET version = 99"
+    )
+    let newer = #expect(throws: LedgerError.self) { try place.open() }
+    guard case .schemaTooNew(_, found: 99, supported: _) = newer else {
+      Issue.record("\(String(describing: newer))")
+      return
+    }
+    try place.makeForeign(station: "foreign")
+    let foreign = #expect(throws: LedgerError.self) { try place.open(station: "foreign") }
+    guard case .notALedger = foreign else {
+      Issue.record("\(String(describing: foreign))")
+      return
+    }
+  }
+}
+
+extension AlarmStory {
+  /// A first alarm, the same each time but for its place in the story.
+  static var draft: LedgerDraft {
+    var story = AlarmStory(seed: 77)
+    return story.step()
+  }
+}

@@ -1,0 +1,225 @@
+import Foundation
+import HazardLedger
+import PostgresLedger
+import Testing
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// What only a ledger on a server has: epochs, lost sessions, killed writers, the copy for `davy verify`.
+@Suite(
+  "PostgreSQL ledger",
+  .enabled(if: StoreKind.server != nil, "run them by tools/with-postgres swift test")
+)
+struct PostgresLedgerTests {
+  let place: StorePlace
+
+  init() throws { place = try StorePlace(.postgres) }
+
+  func open(takesOver: Bool = false) throws -> PostgresLedger {
+    try #require(try place.open(takesOver: takesOver) as? PostgresLedger)
+  }
+
+  /// A session of its own on the station's tables.
+  func session() throws -> PostgresConnection {
+    let session = try PostgresConnection(place.connection)
+    try session.script("SET search_path TO \"davy:station-1\"")
+    return session
+  }
+
+  func verify() throws -> LedgerVerifier.Report {
+    let scratch = try Scratch()
+    try PostgresLedger.copy(from: place.connection, station: "station-1", to: scratch.path)
+    return try LedgerVerifier(path: scratch.path).verify()
+  }
+
+  @Test("whoever takes over is the only writer; the older one's append leaves nothing")
+  func fencing() throws {
+    let older = try open()
+    try older.append([AlarmStory.draft], position: 1)
+    let newer = try open(takesOver: true)
+    #expect(newer.epoch == older.epoch + 1)
+    let head = try newer.head
+    for _ in 1...2 {
+      #expect(throws: LedgerError.fenced(path: "postgres:davy:station-1", epoch: older.epoch)) {
+        try older.append([AlarmStory.draft], position: 2)
+      }
+      #expect(throws: LedgerError.fenced(path: "postgres:davy:station-1", epoch: older.epoch)) {
+        try older.rebuildViews()
+      }
+    }
+    #expect(try newer.head == head)
+    #expect(try newer.append([AlarmStory.draft], position: 2) == 3...3)
+    #expect(try older.head.sequence == 3, "reading goes on")
+    // A session that a broken network took from the fenced writer gives it nothing back.
+    try session().script(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'davy' "
+        + "AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    #expect(throws: LedgerError.self) { try older.append([AlarmStory.draft], position: 3) }
+    #expect(throws: LedgerError.fenced(path: "postgres:davy:station-1", epoch: older.epoch)) {
+      try older.append([AlarmStory.draft], position: 3)
+    }
+    #expect(throws: LedgerError.self) { try newer.append([AlarmStory.draft], position: 3) }
+    #expect(try newer.append([AlarmStory.draft], position: 3) == 4...4)
+    #expect(try verify().findings == [])
+  }
+
+  @Test("a take-over waits for the commit that is on its way, and no longer than the busy time")
+  func takeOverInMidTransaction() throws {
+    _ = try open()
+    let writing = try session()
+    try writing.script("BEGIN; SELECT * FROM station WHERE id = 1 FOR UPDATE")
+    let error = #expect(throws: LedgerError.self) {
+      try place.open(options: LedgerOptions(busyTimeoutSeconds: 0.1), takesOver: true)
+    }
+    guard case .busy = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    try writing.script("COMMIT")
+    _ = try open(takesOver: true)
+  }
+
+  @Test("a lost session costs one refused append; the next one connects again and goes on")
+  func lostSession() throws {
+    let ledger = try open()
+    try ledger.append([AlarmStory.draft], position: 1)
+    _ = try ledger.head
+    try session().script(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        + "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    #expect(try ledger.head.sequence == 2, "a reader connects again by itself")
+    let error = #expect(throws: LedgerError.self) {
+      try ledger.append([AlarmStory.draft], position: 2)
+    }
+    guard case .notAccessible = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(try ledger.append([AlarmStory.draft], position: 2) == 3...3)
+    // The new session shows that the writer is alive, as the old one did.
+    #expect(throws: LedgerError.self) { try place.open() }
+  }
+
+  @Test(
+    "the database itself refuses to change an entry",
+    arguments: [
+      "UPDATE entry SET body = '\\x7b7d' WHERE seq = 3",
+      "UPDATE entry SET body = NULL WHERE seq = 3",
+      "UPDATE entry SET time = time + 1 WHERE seq = 3",
+      "UPDATE entry SET seq = 999 WHERE seq = 3",
+      "DELETE FROM entry WHERE seq = 3",
+      "TRUNCATE entry CASCADE",
+      "INSERT INTO entry SELECT 23, time, kind, subject, actor, body, origin, prev_hash, hash "
+        + "FROM entry WHERE seq = 3",
+      "INSERT INTO entry SELECT 22, time, kind, subject, actor, body, origin, prev_hash, hash "
+        + "FROM entry WHERE seq = 3",
+      "INSERT INTO entry SELECT 3, time, kind, subject, actor, body, origin, prev_hash, hash "
+        + "FROM entry WHERE seq = 3 ON CONFLICT (seq) DO UPDATE SET time = 1",
+    ]
+  )
+  func appendOnly(sql: String) throws {
+    let ledger = try open()
+    try ledger.fill(seed: 4, entries: 20)
+    let session = try session()
+    // Even a session that claims the epoch.
+    try session.script("SET davy.epoch = '\(ledger.epoch)'")
+    let error = #expect(throws: PostgresFailure.self) { try session.script(sql) }
+    #expect(["P0001", "23505"].contains(error?.code ?? ""), "\(String(describing: error))")
+    #expect(try ledger.entries(after: 0, limit: 100).count == 21)
+    #expect(try verify().findings == [])
+  }
+
+  @Test("an entry that fits the chain is refused from a session without the epoch")
+  func foreignWriter() throws {
+    let ledger = try open()
+    let session = try session()
+    let sql = """
+      INSERT INTO entry SELECT 2, 0, 'system', 'x', 'x', NULL, 0, hash, hash FROM entry WHERE seq = 1
+      """
+    let error = #expect(throws: PostgresFailure.self) { try session.script(sql) }
+    #expect(error?.message.contains("holds the epoch") == true)
+    try session.script("BEGIN; SET LOCAL davy.epoch = '\(ledger.epoch)'; \(sql); ROLLBACK")
+  }
+
+  @Test("a copy verifies as the original does, and shows what was done to it")
+  func copy() throws {
+    let ledger = try open()
+    try ledger.fill(seed: 11, entries: 3_000)
+    let report = try verify()
+    #expect(report.findings == [])
+    #expect(report.entries == 3_001)
+    #expect(report.headHash == (try ledger.head.hash))
+    #expect(report.position == Int64(try ledger.position))
+    // Whoever owns the tables can turn the rule off: then the chain has to tell.
+    try session().script(
+      """
+      ALTER TABLE entry DISABLE TRIGGER USER;
+      UPDATE entry SET actor = 'nobody' WHERE seq = 1234
+      """
+    )
+    #expect(try verify().firstBadEntry == 1_234)
+  }
+
+  @Test(
+    "kill -9 while appending: whole batches, nothing acknowledged is lost, the lock is free again"
+  )
+  func kill() async throws {
+    let scratch = try Scratch()
+    let connection = place.connection
+    var random = SplitMix64(seed: 8)
+    for trial in 1...5 {
+      let note = scratch.folder + "/acknowledged-\(trial)"
+      let delay = UInt32.random(in: 20_000...250_000, using: &random)
+      await #expect(processExitsWith: .signal(SIGKILL)) {
+        [connection = connection as String, note = note as String, delay = delay as UInt32] in
+        try appendUntilKilled(connection, note: note, after: delay)
+      }
+      // The server notices the end of the session by the closed socket: at once, but not before the kill.
+      let ledger = try reopen()
+      let acknowledged = try String(contentsOfFile: note, encoding: .utf8)
+        .split(separator: "\n").last.flatMap { UInt64($0) }
+      #expect(try ledger.position >= acknowledged ?? 0, "trial \(trial)")
+      #expect((try ledger.head.sequence - 1) % 20 == 0, "trial \(trial): a batch was torn")
+      ledger.close()
+      #expect(try verify().findings == [], "trial \(trial)")
+    }
+    #expect(try open().position > 5, "the processes have to come to append before they are killed")
+  }
+
+  private func reopen() throws -> PostgresLedger {
+    let limit = ContinuousClock.now + .seconds(20)
+    while true {
+      do {
+        return try open()
+      } catch LedgerError.inUse where ContinuousClock.now < limit {
+        usleep(5_000)
+      }
+    }
+  }
+}
+
+/// Appends batches of 20, and notes what was acknowledged, until a thread kills the process.
+private func appendUntilKilled(_ connection: String, note: String, after delay: UInt32) throws {
+  let ledger = try PostgresLedger(PostgresOptions(connection: connection), station: "station-1")
+  let file = unsafe open(note, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+  // Read by the parent also when not one append came through.
+  _ = unsafe write(file, "0\n", 2)
+  Thread.detachNewThread {
+    usleep(delay)
+    kill(getpid(), SIGKILL)
+  }
+  var position = try ledger.position
+  var story = AlarmStory(seed: position, after: Int64(position) * 1_000_000)
+  while true {
+    position = max(position + 1, story.position)
+    let drafts = story.steps(20)
+    position = max(position, story.position)
+    try ledger.append(drafts, position: position)
+    let line = "\(position)\n"
+    _ = unsafe write(file, line, line.utf8.count)
+  }
+}
