@@ -166,7 +166,7 @@ let package = Package(
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        "Accounts", "Console", "Station", "Journal", "HazardLedger", "DeviceCatalog", "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -75,10 +75,11 @@ import Testing
     let text = try String(contentsOf: file, encoding: .utf8)
     let paths = text.matches(of: /(?m)^  (\/[^:\n]*):\n    (get|post):/)
       .map { (path: String($0.output.1), method: String($0.output.2)) }
-    #expect(paths.count > 17)
+    #expect(paths.count >= 24)
     try await test(station) { client in
       for (path, method) in paths where !path.hasSuffix("/stream") {
         let uri = path.replacing("{id}", with: "nothing").replacing("{path}", with: "nothing")
+          .replacing("{enterprise}", with: "nothing").replacing("{part}", with: "permits")
         let wrong: HTTPRequest.Method = method == "get" ? .post : .get
         try await client.execute(uri: uri, method: wrong) { response in
           #expect(response.status == .methodNotAllowed, "\(path)")
