@@ -30,6 +30,8 @@ public struct Catalog: Sendable {
   public var standards: [Standard]
   /// What is done about alarms: hazards, call-outs, clocks, inhibitions.
   public var response = ResponsePolicy()
+  /// What the welding desk goes by; nil where `devices/` has no `hot-work.yaml`.
+  public var hotWork: HotWorkRules?
 }
 
 /// A catalog, if there are no errors, and all that is to be said of its files.
@@ -202,7 +204,7 @@ extension Catalog {
     var sites: [SiteFile] = []
     for file in files where file.canonical.hasPrefix("sites/") && file.isYAML {
       guard let map = parseYAML(file.text, file: file.shown, log: log) else { continue }
-      if let site = SiteReader(log: log).site(map) { sites.append(site) }
+      if let site = SiteReader(log: log, hotWork: library.hotWork).site(map) { sites.append(site) }
     }
     var compiler = CatalogCompiler(library: library, log: log)
     compiler.compile(sites)
@@ -225,7 +227,8 @@ extension Catalog {
       enterprises: sites.map(\.enterprise),
       profiles: library.profiles,
       standards: library.standards,
-      response: response
+      response: response,
+      hotWork: library.hotWork
     )
     return CatalogResult(catalog: catalog, findings: findings)
   }

@@ -162,7 +162,7 @@ extension LedgerStore {
       // A refused act belongs to whom it was tried on.
       guard entry.isAboutMatter else { return nil }
       return try entries(of: entry.subject, after: 0, limit: 1).first?.namedEnterprise
-    case .genesis, .alarm, .register, .catalog, .redaction: return nil
+    case .genesis, .alarm, .register, .catalog, .welding, .redaction: return nil
     }
   }
 

@@ -56,7 +56,7 @@ package struct ViewWriter<Tables: ViewTables> {
         matters[key]?.add(entry, body: body)
       }
       if matters.count >= Self.capacity { try flush() }
-    case .genesis, .catalog, .system: break
+    case .genesis, .catalog, .system, .welding: break
     }
   }
 
