@@ -57,6 +57,7 @@ struct Serve: AsyncParsableCommand {
     let station: LiveStation
     let client: IntakeClient
     let callout: CalloutService?
+    let host: SparkplugHost?
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
       let stages = try Self.openStages(loaded, takesOver: takeOver, logger: logger)
@@ -68,6 +69,7 @@ struct Serve: AsyncParsableCommand {
       }
       callout = try Self.callout(station, stages, loaded, logger: logger)
       client = try Self.start(station, loaded, logger: logger)
+      host = try SparkplugHost(loaded, logger: logger)
     } catch {
       logger.critical("cannot start", metadata: ["error": "\(error)"])
       throw ExitCode(1)
@@ -103,6 +105,7 @@ struct Serve: AsyncParsableCommand {
     )
     defer {
       Self.tell(manager, "STOPPING=1", logger)
+      host?.stop()
       station.stop()
     }
     try await group.run()
