@@ -139,6 +139,8 @@ def test_pure_parts(on_recorded):
       const random = (n) => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed % n; };
       const store = new AlarmStore(), states = ['unacknowledged', 'acknowledged', 'returnedUnacknowledged', 'shelved', 'normal'];
       store.snapshot({ head: 0, alarms: [] });
+      let empty = 0;
+      store.addEventListener('row', ({ detail }) => { if (!detail.row && !detail.old) empty += 1; });
       for (let i = 1; i <= 5000; i += 1) {
         const n = random(300), body = { alarm: `e/s/a${n % 5}/d${n}/p#H@1`, point: `e/s/a${n % 5}/d${n}/p`, rule: 'H', onset: n * 7 % 90,
           event: 'raised', state: states[random(5)], priority: 1 + random(4), received: i * 1000 };
@@ -151,10 +153,10 @@ def test_pure_parts(on_recorded):
       const d = compareAlarms([a('x', 0), a('x', 9e6), a('y', 5)], [a('x', 60000), a('y', 5), a('z', 1)]);
       return {
         isSorted: sorted.every((row, i) => store.sorted.list[i] === row), counts: store.counts().total === counted.total && store.counts().aside === counted.aside,
-        place: (store.places.get('e/s/a3')?.total ?? 0) === area,
+        empty, place: (store.places.get('e/s/a3')?.total ?? 0) === area,
         difference: [d.same.length, d.shifted.map((s) => s.by), d.onlyA.length, d.onlyB.length],
         lines: compareLines('a\\nb\\nc\\nd', 'a\\nB\\nc\\nd\\ne').map((l) => l.kind + l.text).join('|'),
       };
     }""")
-    assert result == {"isSorted": True, "counts": True, "place": True, "difference": [1, [60000], 1, 1],
+    assert result == {"isSorted": True, "counts": True, "empty": 0, "place": True, "difference": [1, [60000], 1, 1],
                       "lines": " a|-b|+B| c| d|+e"}

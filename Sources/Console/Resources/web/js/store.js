@@ -65,7 +65,7 @@ class PlaceCount {
 
 /**
  * The standing alarms, with what the header counts. Tells of changes by 'change' (anything), 'row'
- * (detail {row, old}, either may be absent), 'reset' (all rows anew) and 'raised' events.
+ * (detail {row, old}, one of which may be absent), 'reset' (all rows anew) and 'raised' events.
  */
 export class AlarmStore extends EventTarget {
   constructor() {
@@ -133,7 +133,8 @@ export class AlarmStore extends EventTarget {
     if (old) { this.sorted.remove(old); this.count(old, -1); }
     if (row.state === 'normal') this.rows.delete(row.alarm);
     else { this.rows.set(row.alarm, row); this.sorted.add(row); this.count(row, 1); }
-    this.dispatchEvent(new CustomEvent('row', { detail: { row: row.state === 'normal' ? undefined : row, old } }));
+    // An alarm that came and went before the snapshot was no row and becomes none.
+    if (old || row.state !== 'normal') this.dispatchEvent(new CustomEvent('row', { detail: { row: row.state === 'normal' ? undefined : row, old } }));
     if (body.event === 'raised' && isNew) {
       this.recent.push({ at: row.received, alarm: row.alarm, point: row.point });
       this.judgeFlood();
