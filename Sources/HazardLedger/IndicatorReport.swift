@@ -76,7 +76,9 @@ public struct IndicatorReport: Sendable {
               fold.add(body, at: entry.time)
             }
           case .callout: try callouts.add(entry, path: path, scope: scope)
-          case .genesis, .hazard, .clock, .silence, .register, .catalog, .system, .redaction: break
+          case .genesis, .hazard, .clock, .silence, .register, .catalog, .system, .welding,
+            .redaction:
+            break
           }
         } catch {
           throw .refused(reason: "entry \(entry.sequence): \(error)")

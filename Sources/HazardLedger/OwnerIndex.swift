@@ -29,7 +29,7 @@ final class OwnerIndex {
     if let named = entry.namedEnterprise { return named }
     switch entry.kind {
     case .hazard, .callout, .clock, .silence: break
-    case .genesis, .alarm, .register, .catalog, .system, .redaction: return nil
+    case .genesis, .alarm, .register, .catalog, .system, .welding, .redaction: return nil
     }
     if let owner = known[entry.subject] { return owner }
     var owner: String?

@@ -134,7 +134,7 @@ extension LedgerEntry {
     switch kind {
     // The subjects of these are ids of their own, no paths.
     case .hazard, .callout, .clock, .silence, .register, .redaction, .genesis, .catalog: return nil
-    case .alarm, .system:
+    case .alarm, .system, .welding:
       return subject.contains("/") && !isAboutMatter ? LedgerScope.enterprise(ofPath: subject) : nil
     }
   }

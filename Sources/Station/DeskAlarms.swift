@@ -168,6 +168,9 @@ struct DeskAlarms: Codable, Sendable {
       }
     }
     guard isCurrent else { return (.unknownAlarm(act.alarm), []) }
+    if act.kind == .note {
+      return (act.reason.isEmpty ? .incomplete("a note needs its text") : nil, steps)
+    }
     guard let event = event(of: act, at: moment) else {
       return (
         act.until == nil
@@ -225,6 +228,7 @@ struct DeskAlarms: Codable, Sendable {
     case .unshelve: return .unshelve
     case .removeFromService: return .removeFromService
     case .returnToService: return .returnToService
+    case .note: return nil
     }
   }
 
