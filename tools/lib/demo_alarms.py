@@ -3,7 +3,6 @@
     watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
     wait URL ALARMS         until everything published is in the ledger and was announced
     summary URL RELEASES    what the ledger holds, against the releases
-    tour URL RELEASES       where to look at the releases in the console
 """
 
 import csv
@@ -139,10 +138,12 @@ def summary(url, path):
     print(f"  alarms raised   {len(raised)} (H and HH), of which {len(outside)} away from any listed release")
     print(f"  releases found  {len(found)} of {len(known)}")
     print(f"  ledger entries  {status['ledgerHead']}")
+    tour(url, path)
 
 
 def tour(url, path):
     """Where to look in the console: the strongest alarm of each release, with its curve and the readings behind it."""
+    print("  in the console:")
     strongest = {}
     for step in recorded(url):
         if step["event"] != "raised":
@@ -164,4 +165,4 @@ def tour(url, path):
 
 if __name__ == "__main__":
     act, *rest = sys.argv[1:]
-    {"watch": watch, "wait": wait, "summary": summary, "tour": tour}[act](*rest)
+    {"watch": watch, "wait": wait, "summary": summary}[act](*rest)
