@@ -25,6 +25,9 @@ ARTEFACTS = ROOT / "artefacts"
 # Where devices/ and config/ are taken from; an older program may need an older set.
 CONFIG = pathlib.Path(os.environ.get("DAVY_CONFIG", ROOT))
 
+# What the API has: pages without theirs are not offered, and not tested.
+FEATURES = set(re.findall(r"^  /api/v1/([a-z]+)", (ROOT / "Sources/Console/Resources/api/openapi.yaml").read_text(), re.M))
+
 # What must be quick is measured where it matters; a busy machine must not fail the rest.
 expect.set_options(timeout=15_000)
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from conftest import ARTEFACTS, wait_for
+from conftest import ARTEFACTS, FEATURES, wait_for
 
 LIVE = {"zh-CN": "实时", "en-US": "Live"}
 
@@ -25,6 +25,16 @@ PAGES = [
     ("/rejects", {"zh-CN": "拒收数据", "en-US": "Rejects"}),
     ("/status", {"zh-CN": "系统状态", "en-US": "System"}),
 ]
+PAGES += [page for need, *page in [
+    ("hazards", "/hazards", {"zh-CN": "隐患", "en-US": "Hazards"}),
+    ("callouts", "/callouts", {"zh-CN": "叫应", "en-US": "Call-outs"}),
+    ("callouts", "/callouts?view=clocks", {"zh-CN": "叫应", "en-US": "Call-outs"}),
+    ("callouts", "/callouts?view=silences", {"zh-CN": "叫应", "en-US": "Call-outs"}),
+    ("kpis", "/kpi", {"zh-CN": "指标", "en-US": "KPIs"}),
+    ("accounts", "/admin", {"zh-CN": "管理", "en-US": "Administration"}),
+    ("welding", "/welding", {"zh-CN": "焊接", "en-US": "Welding"}),
+    ("coverage", "/tree?view=coverage", {"zh-CN": "测点与健康", "en-US": "Points & health"}),
+] if need in FEATURES]
 
 
 @pytest.mark.parametrize("locale", ["zh-CN", "en-US"])

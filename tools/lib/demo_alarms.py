@@ -3,7 +3,6 @@
     watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
     wait URL ALARMS KEY     until everything published is in the ledger and was announced
     summary URL RELEASES KEY   what the ledger holds, against the releases
-    tour URL RELEASES KEY      where to look at the releases in the console
 """
 
 import csv
@@ -141,10 +140,12 @@ def summary(url, path):
     print(f"  alarms raised   {len(raised)} (H and HH), of which {len(outside)} away from any listed release")
     print(f"  releases found  {len(found)} of {len(known)}")
     print(f"  ledger entries  {status['ledgerHead']}")
+    tour(url, path)
 
 
 def tour(url, path):
     """Where to look in the console: the strongest alarm of each release, with its curve and the readings behind it."""
+    print("  in the console:")
     strongest = {}
     for step in recorded(url):
         if step["event"] != "raised":
@@ -166,7 +167,7 @@ def tour(url, path):
 
 if __name__ == "__main__":
     act, *rest = sys.argv[1:]
-    if act in ("wait", "summary", "tour"):
+    if act in ("wait", "summary"):
         with open(rest.pop()) as file:
             KEY = file.read()
-    {"watch": watch, "wait": wait, "summary": summary, "tour": tour}[act](*rest)
+    {"watch": watch, "wait": wait, "summary": summary}[act](*rest)

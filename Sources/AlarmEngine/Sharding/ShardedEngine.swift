@@ -124,8 +124,6 @@ public struct ShardedEngine: ~Copyable, Sendable {
   }
 
   /// Sorts the readings of a batch by shard.
-  ///
-  /// Whoever knows where readings belong before they are in one batch can fill the parts itself.
   public func split(_ batch: borrowing ReadingBatch, into parts: inout SplitBatch) {
     parts.reset(like: batch)
     let places = layout.channels.span

@@ -50,7 +50,7 @@ export class WeldingPage extends HTMLElement {
     const { machines } = await get('welding/machines', { active: this.only.checked ? 'true' : null, limit: 500 });
     const columns = ['machine', 'state', 'welder', 'permit', 'place', 'since', 'current', 'heard', 'alarms'];
     return { key: machines, n: machines.length, content: this.table(columns, machines.map((m) => h('tr', { class: m.barred ? 'overdue' : '' },
-      h('td', { title: m.id }, m.name || m.device, h('small', { class: 'mono' }, ` ${m.code ?? ''}`), m.registered ? null : h('b', { class: 'error' }, ` ${t('welding.unregistered')}`), m.barred ? h('b', { class: 'error' }, ` ${t('welding.barred')}：${m.barred}`) : null),
+      h('td', { title: m.id }, pick(m.name, m.device), h('small', { class: 'mono' }, ` ${m.code ?? ''}`), m.registered ? null : h('b', { class: 'error' }, ` ${t('welding.unregistered')}`), m.barred ? h('b', { class: 'error' }, ` ${t('welding.barred')}：${m.barred}`) : null),
       h('td', null, h('span', { class: 'badge' }, t(`weldState.${m.state}`) === `weldState.${m.state}` ? m.state : t(`weldState.${m.state}`))), h('td', null, m.welderName ?? m.welder ?? ''), h('td', { class: 'mono' }, m.permit ?? ''), h('td', { title: m.path }, m.path ? placeName(m.path.split('/').slice(0, 3).join('/')) : ''),
       h('td', { class: 'num' }, m.weldingSince ? duration(Date.now() - m.weldingSince) : m.until ? t('hazard.until', { time: dateTime(m.until) }) : ''), h('td', { class: 'num' }, m.current === null ? '' : `${number(m.current)} A`), h('td', { class: 'time' }, m.heard ? dateTime(m.heard) : '–'),
       h('td', null, m.alarms.map((id) => h('div', null, symbol(2, { size: 14 }), ' ', pick(this.rules.get(id)?.text, id))))))) };
