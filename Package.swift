@@ -130,6 +130,7 @@ let package = Package(
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
         "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation", "CTimex",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftCSV", package: "SwiftCSV"),

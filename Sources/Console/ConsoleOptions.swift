@@ -20,6 +20,10 @@ public struct ConsoleOptions: Sendable {
   public var heartbeat: Duration
   /// Longest time that an alarm may be shelved for.
   public var maximumShelving: Duration
+  /// Folder of the evidence files; without it none are taken.
+  public var evidenceFolder: String?
+  /// Largest evidence file, in bytes.
+  public var maximumEvidenceBytes = 20 << 20
 
   /// Makes options; the defaults suit one machine.
   public init(

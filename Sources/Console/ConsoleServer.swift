@@ -119,6 +119,16 @@ public struct ConsoleServer: Service {
       zone: zone,
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
+    let commands = DeskCommands(station: station)
+    let hazards = HazardRoutes(station: station, commands: commands)
+    let matters = MatterRoutes(station: station, commands: commands)
+    let evidence = EvidenceRoutes(
+      station: station,
+      commands: commands,
+      hazards: hazards,
+      options: options
+    )
+    let indicators = IndicatorRoutes(station: station)
     let stream = AlarmStream(
       station: station,
       tail: tail,
@@ -128,6 +138,26 @@ public struct ConsoleServer: Service {
     )
 
     route("/api/v1/alarms/standing", in: router, get: alarms.standing)
+    route("/api/v1/alarms/quiet", in: router, get: matters.quiet)
+    route("/api/v1/hazards", in: router, get: hazards.list, post: hazards.register)
+    route("/api/v1/hazards/workflow", in: router, get: hazards.workflow)
+    route("/api/v1/hazards/{id}", in: router, get: hazards.one)
+    route("/api/v1/hazards/{id}/acts", in: router, post: hazards.act)
+    route("/api/v1/hazards/{id}/evidence", in: router, post: evidence.upload)
+    route("/api/v1/hazards/{id}/evidence/{sha256}", in: router, get: evidence.download)
+    route("/api/v1/callouts", in: router, get: matters.callouts, post: matters.call)
+    route("/api/v1/callouts/{id}", in: router, get: matters.callout)
+    route("/api/v1/callouts/{id}/confirm", in: router, post: matters.confirm)
+    route("/api/v1/callouts/{id}/cancel", in: router, post: matters.cancel)
+    route("/api/v1/callouts/{id}/feedback", in: router, post: matters.feedback)
+    route("/api/v1/duties", in: router, post: matters.duty)
+    route("/api/v1/clocks", in: router, get: matters.clocks)
+    route("/api/v1/clocks/{id}", in: router, get: matters.clock)
+    route("/api/v1/clocks/{id}/report", in: router, post: matters.report)
+    route("/api/v1/clocks/{id}/supplement", in: router, post: matters.supplement)
+    route("/api/v1/silences", in: router, get: matters.silences, post: matters.silence)
+    route("/api/v1/silences/{id}/end", in: router, post: matters.unsilence)
+    route("/api/v1/kpis", in: router, get: indicators.report)
     route("/api/v1/alarms/stream", in: router, get: stream.respond)
     route("/api/v1/alarms", in: router, get: alarms.list)
     route("/api/v1/alarms.csv", in: router, get: alarms.csv)

@@ -28,6 +28,8 @@ public struct Catalog: Sendable {
   public var profiles: [DeviceProfile]
   /// The editions that the profiles cite.
   public var standards: [Standard]
+  /// What is done about alarms: hazards, call-outs, clocks, inhibitions.
+  public var response = ResponsePolicy()
 }
 
 /// A catalog, if there are no errors, and all that is to be said of its files.
@@ -164,22 +166,19 @@ extension Catalog {
   /// - Parameters:
   ///   - devices: Folder with `standards.yaml`, tables and profiles.
   ///   - site: Site files, or folders of them.
+  ///   - response: Response files, or folders of them.
   /// - Returns: The catalog unless there are errors, and all findings.
-  public static func load(devices: String, site: [String]) -> CatalogResult {
+  public static func load(
+    devices: String,
+    site: [String],
+    response: [String] = []
+  ) -> CatalogResult {
     let log = FindingLog()
     var files: [SourceFile] = []
     files += SourceFile.read(folder: devices, canonical: "devices", log: log)
-    for path in site {
-      var isFolder: ObjCBool = false
-      if unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
-        isFolder.boolValue
-      {
-        files += SourceFile.read(folder: path, canonical: "sites", log: log)
-      } else {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        if let file = SourceFile.read(path: path, canonical: "sites/\(name)", log: log) {
-          files.append(file)
-        }
+    for (paths, canonical) in [(site, "sites"), (response, "response")] {
+      for path in paths {
+        files += SourceFile.read(fileOrFolder: path, canonical: canonical, log: log)
       }
     }
     return build(files, log: log)
@@ -207,6 +206,12 @@ extension Catalog {
     }
     var compiler = CatalogCompiler(library: library, log: log)
     compiler.compile(sites)
+    let responses = files.filter { $0.canonical.hasPrefix("response/") && $0.isYAML }
+      .compactMap { parseYAML($0.text, file: $0.shown, log: log) }
+    let response = ResponseReader(
+      log: log,
+      siteContacts: ResponseReader.contacts(of: sites.map(\.enterprise))
+    ).policy(responses)
     let findings = log.findings.sorted(by: Finding.order)
     guard !log.hasErrors else { return CatalogResult(catalog: nil, findings: findings) }
     let catalog = Catalog(
@@ -219,7 +224,8 @@ extension Catalog {
       devices: compiler.devices,
       enterprises: sites.map(\.enterprise),
       profiles: library.profiles,
-      standards: library.standards
+      standards: library.standards,
+      response: response
     )
     return CatalogResult(catalog: catalog, findings: findings)
   }
@@ -262,6 +268,18 @@ struct SourceFile {
   var text: String
 
   var isYAML: Bool { canonical.hasSuffix(".yaml") || canonical.hasSuffix(".yml") }
+
+  /// Reads a file, or the YAML files below a folder.
+  static func read(fileOrFolder path: String, canonical: String, log: FindingLog) -> [SourceFile] {
+    var isFolder: ObjCBool = false
+    if unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
+      isFolder.boolValue
+    {
+      return read(folder: path, canonical: canonical, log: log)
+    }
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    return read(path: path, canonical: "\(canonical)/\(name)", log: log).map { [$0] } ?? []
+  }
 
   /// Reads the YAML files below a folder, in canonical order.
   static func read(folder: String, canonical: String, log: FindingLog) -> [SourceFile] {

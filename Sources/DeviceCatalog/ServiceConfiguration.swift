@@ -61,6 +61,8 @@ public struct ServiceConfiguration: Sendable {
   public var devicesFolder = ""
   /// Site files.
   public var sites: [String] = []
+  /// Response files: hazards, call-outs, clocks, inhibitions; none does nothing about alarms but to show them.
+  public var response: [String] = []
   /// The broker.
   public var broker = Broker()
   /// Publish alarms and status by MQTT.
@@ -107,6 +109,7 @@ public struct ServiceConfiguration: Sendable {
     read.dataFolder = file(map.required("data")) ?? ""
     read.devicesFolder = file(map.required("devices")) ?? ""
     read.sites = (map.required("sites")?.list() ?? []).compactMap { file($0) }
+    read.response = (map["response"]?.list() ?? []).compactMap { file($0) }
     read.broker.clientID = "davy-\(read.station)"
     if let broker = map["broker"]?.map() {
       read.broker.read(broker, file: file)

@@ -73,7 +73,7 @@ struct SiteReader {
     return SiteFile(enterprise: enterprise, devices: devices, routes: routes)
   }
 
-  private func timeZone(_ value: YAMLValue?) -> String {
+  func timeZone(_ value: YAMLValue?) -> String {
     guard let value, let text = value.string() else { return "UTC" }
     if TimeZone(identifier: text) == nil {
       value.report(

@@ -92,6 +92,8 @@ public struct AlarmBody: Hashable, Sendable {
   public var reason: String
   /// End of shelving, where there is one.
   public var until: Timestamp?
+  /// ``InputDigest`` of the input that brought the step about, where it was a message; empty otherwise.
+  public var input = ""
   /// For a revision, the alarm id of the decision that late data changes.
   public var revises: String?
 
@@ -151,6 +153,7 @@ extension AlarmBody {
     if !catalog.isEmpty { writer.member("catalog", catalog) }
     writer.member("cause", Int64(clamping: cause))
     writer.member("event", event.rawValue)
+    if !input.isEmpty { writer.member("input", input) }
     if let limit { writer.member("limit", limit) }
     writer.member("onset", onset.milliseconds)
     writer.member("point", point)
@@ -178,12 +181,12 @@ extension AlarmBody {
   }
 
   private static let keys: [[UInt8]] = [
-    "actor", "alarm", "catalog", "cause", "event", "limit", "onset", "point", "previous",
+    "actor", "alarm", "catalog", "cause", "event", "input", "limit", "onset", "point", "previous",
     "priority", "reason", "received", "revises", "rule", "state", "unit", "until", "value",
   ].map { [UInt8]($0.utf8) }
 
   /// The members that every body has, as bits by their place in ``keys``.
-  private static let required = [1, 3, 4, 6, 7, 8, 9, 11, 13, 14].reduce(0) { $0 | 1 << $1 }
+  private static let required = [1, 3, 4, 7, 8, 9, 10, 12, 14, 15].reduce(0) { $0 | 1 << $1 }
 
   private static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> AlarmBody {
     var body = AlarmBody(
@@ -225,18 +228,19 @@ extension AlarmBody {
       case 2: body.catalog = try cursor.readString()
       case 3: body.cause = UInt64(clamping: try cursor.readWhole())
       case 4: body.event = try cursor.readName()
-      case 5: body.limit = try cursor.readNumber().double
-      case 6: body.onset = Timestamp(milliseconds: try cursor.readWhole())
-      case 7: body.point = try cursor.readString()
-      case 8: body.previous = try cursor.readName()
-      case 9: body.priority = Int(try cursor.readWhole())
-      case 10: body.reason = try cursor.readString()
-      case 11: body.received = Timestamp(milliseconds: try cursor.readWhole())
-      case 12: body.revises = try cursor.readString()
-      case 13: body.rule = try cursor.readString()
-      case 14: body.state = try cursor.readName()
-      case 15: body.unit = try cursor.readString()
-      case 16: body.until = Timestamp(milliseconds: try cursor.readWhole())
+      case 5: body.input = try cursor.readString()
+      case 6: body.limit = try cursor.readNumber().double
+      case 7: body.onset = Timestamp(milliseconds: try cursor.readWhole())
+      case 8: body.point = try cursor.readString()
+      case 9: body.previous = try cursor.readName()
+      case 10: body.priority = Int(try cursor.readWhole())
+      case 11: body.reason = try cursor.readString()
+      case 12: body.received = Timestamp(milliseconds: try cursor.readWhole())
+      case 13: body.revises = try cursor.readString()
+      case 14: body.rule = try cursor.readString()
+      case 15: body.state = try cursor.readName()
+      case 16: body.unit = try cursor.readString()
+      case 17: body.until = Timestamp(milliseconds: try cursor.readWhole())
       default: body.value = try cursor.readNumber().double
       }
     }

@@ -97,6 +97,15 @@ public struct AlarmIndicators: Sendable {
     self.settings = settings
   }
 
+  /// Takes in an alarm that was raised before the first step that is added, and still stands.
+  public mutating func seed(_ alarm: AlarmView) {
+    standing[alarm.id] = Standing(
+      raised: alarm.raised?.time ?? alarm.onset,
+      state: alarm.state,
+      isAcknowledged: alarm.acknowledged != nil
+    )
+  }
+
   /// Adds a step at its event time.
   public mutating func add(_ body: AlarmBody, at time: Timestamp) {
     if first == nil { first = time }
@@ -104,7 +113,7 @@ public struct AlarmIndicators: Sendable {
     if body.event == .raised || body.event == .reAlarmed {
       annunciate(rule, priority: body.priority, at: time)
     }
-    var alarm = standing[body.alarm] ?? Standing(raised: time, state: body.state)
+    var alarm = standing[body.alarm] ?? Standing(raised: body.onset, state: body.state)
     switch body.event {
     case .raised: alarm.raised = time
     case .acknowledged where !alarm.isAcknowledged:
@@ -143,10 +152,14 @@ public struct AlarmIndicators: Sendable {
   }
 
   /// The indicators over all that was added, as of `now`.
-  public func report(at now: Timestamp) -> Report {
+  ///
+  /// - Parameters:
+  ///   - from: begin of the span that the rates are over; nil takes the first step's time.
+  ///   - now: its end.
+  public func report(from: Timestamp? = nil, at now: Timestamp) -> Report {
     var report = Report()
     report.annunciated = ruleCounts.values.reduce(0, +)
-    if let first {
+    if let first = from ?? first {
       let last = max(bucket(now), bucketCounts.keys.max() ?? bucket(first))
       report.buckets = (bucket(first)...last).map { bucketCounts[$0] ?? 0 }
       var isFlood = false

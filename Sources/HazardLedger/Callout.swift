@@ -1,9 +1,9 @@
 public import Telemetry
 
 /// Whom to call in a situation, level by level, until somebody named confirms (叫应).
-public struct CalloutPlan: Hashable, Sendable {
+public struct CalloutPlan: Hashable, Sendable, Codable {
   /// One level of the chain.
-  public struct Level: Hashable, Sendable {
+  public struct Level: Hashable, Sendable, Codable {
     /// Name of the level, for example 县级值班.
     public var name: String
     /// Persons on duty, called at the same time.
@@ -37,10 +37,39 @@ public struct CalloutPlan: Hashable, Sendable {
   }
 }
 
+/// What a call-out is about.
+public struct CalloutSubject: Hashable, Sendable, Codable {
+  /// Situation of the response file; empty for a call-out begun by hand.
+  public var situation: String
+  /// Path that its alarms share.
+  public var place: String
+  /// 1 blue … 4 red: that of its most urgent alarm.
+  public var priority: Int
+  /// Alarms and hazards, in the order in which they joined.
+  public var subjects: [String]
+  /// What is said, in both languages.
+  public var text: CalloutDispatch.Text
+
+  /// Makes a subject.
+  public init(
+    situation: String = "",
+    place: String = "",
+    priority: Int = 4,
+    subjects: [String] = [],
+    text: CalloutDispatch.Text = CalloutDispatch.Text(zh: "", en: "")
+  ) {
+    self.situation = situation
+    self.place = place
+    self.priority = priority
+    self.subjects = subjects
+    self.text = text
+  }
+}
+
 /// One step of a call-out: what is stored before anybody acts on it.
-public struct CalloutStep: Hashable, Sendable {
+public struct CalloutStep: Hashable, Sendable, Codable {
   /// What happened.
-  public enum Event: String, CaseIterable, Hashable, Sendable {
+  public enum Event: String, CaseIterable, Hashable, Sendable, Codable {
     /// The call-out began.
     case started
     /// A person is about to be called.
@@ -61,6 +90,8 @@ public struct CalloutStep: Hashable, Sendable {
     case feedbackDue
     /// What was done.
     case feedback
+    /// Another alarm has joined it; ``text`` names it.
+    case joined
   }
 
   /// What happened.
@@ -77,8 +108,10 @@ public struct CalloutStep: Hashable, Sendable {
   public var person = ""
   /// True for a call that may have been made before: its outcome was lost in a restart.
   public var inDoubt = false
-  /// Why, or what was done.
+  /// Why, what was done, or which alarm has joined.
   public var text = ""
+  /// Priority of the alarm that has joined; 0 otherwise.
+  public var priority = 0
 }
 
 /// Why an input to a call-out was refused.
@@ -97,9 +130,9 @@ public enum CalloutRefusal: Error, Hashable, Sendable {
 ///
 /// A step is stored before it is acted on. After a restart ``resume(at:)`` repeats each call whose
 /// outcome is not known, marked in doubt: such a person may be called twice, and never not at all.
-public struct Callout: Hashable, Sendable {
+public struct Callout: Hashable, Sendable, Codable {
   /// Where a call-out stands.
-  public enum Status: String, Hashable, Sendable {
+  public enum Status: String, Hashable, Sendable, Codable {
     /// Not begun.
     case idle
     /// Calling.
@@ -114,6 +147,8 @@ public struct Callout: Hashable, Sendable {
   public let id: String
   /// Whom to call.
   public let plan: CalloutPlan
+  /// What it is about.
+  public private(set) var subject: CalloutSubject
   /// Where it stands.
   public private(set) var status = Status.idle
   /// Level being called.
@@ -136,9 +171,10 @@ public struct Callout: Hashable, Sendable {
   private var due: Timestamp?
 
   /// Makes a call-out that has not begun.
-  public init(id: String, plan: CalloutPlan) {
+  public init(id: String, plan: CalloutPlan, subject: CalloutSubject = CalloutSubject()) {
     self.id = id
     self.plan = plan
+    self.subject = subject
   }
 
   /// When ``advance(to:)`` has something to do next.
@@ -257,8 +293,14 @@ public struct Callout: Hashable, Sendable {
   }
 
   /// A named person confirms: calling stops at once.
+  ///
+  /// - Parameters:
+  ///   - person: one of those called so far.
+  ///   - channel: by what: a channel's name, `console`, `acknowledge`.
+  ///   - time: when.
   public mutating func confirm(
     by person: String,
+    via channel: String = "",
     at time: Timestamp
   ) throws(CalloutRefusal) -> [CalloutStep] {
     guard status == .calling else { throw .ended }
@@ -266,9 +308,33 @@ public struct Callout: Hashable, Sendable {
       throw .notNamed
     }
     var steps: [CalloutStep] = []
-    take(CalloutStep(event: .confirmed, time: time, level: level, person: person), into: &steps)
+    take(
+      CalloutStep(event: .confirmed, time: time, level: level, person: person, text: channel),
+      into: &steps
+    )
     return steps
   }
+
+  /// Another alarm joins while it is calling.
+  public mutating func join(
+    _ alarm: String,
+    priority: Int,
+    at time: Timestamp
+  ) throws(CalloutRefusal) -> [CalloutStep] {
+    guard status == .calling else { throw .ended }
+    guard !subject.subjects.contains(alarm), subject.subjects.count < Self.subjectLimit else {
+      return []
+    }
+    var steps: [CalloutStep] = []
+    take(
+      CalloutStep(event: .joined, time: time, level: level, text: alarm, priority: priority),
+      into: &steps
+    )
+    return steps
+  }
+
+  /// How many alarms one call-out names; what joins beyond is called out all the same, unnamed.
+  public static let subjectLimit = 200
 
   /// Ends it without a confirmation; who and why are on record.
   public mutating func cancel(
@@ -343,6 +409,9 @@ public struct Callout: Hashable, Sendable {
       status = .cancelled
       outstanding = []
       due = nil
+    case .joined:
+      subject.subjects.append(step.text)
+      subject.priority = max(subject.priority, step.priority)
     case .feedbackDue: due = nil
     case .feedback:
       feedback = step.text

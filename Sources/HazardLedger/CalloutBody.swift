@@ -2,7 +2,7 @@ import Telemetry
 
 extension CalloutStep {
   /// The body of the step's entry; the first step carries the plan, so that the ledger alone rebuilds it.
-  public func encoded(plan: CalloutPlan?) -> [UInt8] {
+  public func encoded(plan: CalloutPlan?, subject: CalloutSubject? = nil) -> [UInt8] {
     var members: [String: JSONValue] = ["event": .string(event.rawValue)]
     if level > 0 { members["level"] = .integer(Int64(level)) }
     if attempt > 0 { members["attempt"] = .integer(Int64(attempt)) }
@@ -10,7 +10,15 @@ extension CalloutStep {
     if !person.isEmpty { members["person"] = .string(person) }
     if inDoubt { members["inDoubt"] = .bool(true) }
     if !text.isEmpty { members["text"] = .string(text) }
+    if priority > 0, subject == nil { members["priority"] = .integer(Int64(priority)) }
     if let plan { members["plan"] = plan.json }
+    if let subject {
+      members["place"] = .string(subject.place)
+      members["priority"] = .integer(Int64(subject.priority))
+      members["situation"] = .string(subject.situation)
+      members["subjects"] = .strings(subject.subjects)
+      members["say"] = .object(["en": .string(subject.text.en), "zh": .string(subject.text.zh)])
+    }
     return JSONValue.object(members).canonicalBytes()
   }
 
@@ -22,6 +30,7 @@ extension CalloutStep {
     person = json["person"]?.text ?? ""
     inDoubt = json["inDoubt"]?.truth ?? false
     text = json["text"]?.text ?? ""
+    if event == .joined { priority = Int(json["priority"]?.wholeNumber ?? 0) }
   }
 }
 
@@ -66,7 +75,8 @@ extension Callout {
         kind: .callout,
         subject: id,
         actor: isPersonal ? step.person : "engine",
-        body: step.encoded(plan: step.event == .started ? plan : nil),
+        body: step.event == .started
+          ? step.encoded(plan: plan, subject: subject) : step.encoded(plan: nil),
         origin: origin
       )
     }
@@ -83,7 +93,20 @@ extension Callout {
         throw BodyError(what: "call-out body", detail: error.description)
       }
       if let plan = json["plan"] {
-        callout = Callout(id: entry.subject, plan: try CalloutPlan(plan))
+        callout = Callout(
+          id: entry.subject,
+          plan: try CalloutPlan(plan),
+          subject: CalloutSubject(
+            situation: json["situation"]?.text ?? "",
+            place: json["place"]?.text ?? "",
+            priority: Int(json["priority"]?.wholeNumber ?? 4),
+            subjects: json.texts("subjects"),
+            text: CalloutDispatch.Text(
+              zh: json["say"]?["zh"]?.text ?? "",
+              en: json["say"]?["en"]?.text ?? ""
+            )
+          )
+        )
       }
       guard callout != nil else {
         throw BodyError(what: "call-out \(entry.subject)", detail: "does not begin with its plan")

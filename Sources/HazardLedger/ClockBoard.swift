@@ -1,7 +1,7 @@
 public import Telemetry
 
 /// What a clock of the ledger measures.
-public enum ClockKind: String, CaseIterable, Hashable, Sendable {
+public enum ClockKind: String, CaseIterable, Hashable, Sendable, Codable {
   /// The unit's report within one hour (国务院令493, article 9).
   case oneHourReport
   /// Passing a report on to the level above, two hours each (article 11).
@@ -14,10 +14,12 @@ public enum ClockKind: String, CaseIterable, Hashable, Sendable {
   case permitEnd
   /// Expiry of a certificate.
   case certificateExpiry
+  /// Deadline of a check task (举一反三).
+  case checkTask
 }
 
 /// A deadline that survives restarts, with warnings ahead of it.
-public struct LedgerClock: Hashable, Sendable {
+public struct LedgerClock: Hashable, Sendable, Codable {
   /// Identity; the ledger's subject.
   public var id: String
   /// What it measures.
@@ -57,6 +59,8 @@ public struct ClockStep: Hashable, Sendable {
     case expired
     /// What it waited for was done in time, or after it had come due.
     case stopped
+    /// Something was put down about it; it runs on.
+    case noted
   }
 
   /// What happened.
@@ -67,11 +71,19 @@ public struct ClockStep: Hashable, Sendable {
   public var clock: LedgerClock
   /// Milliseconds to the deadline; negative after it.
   public var remainingMilliseconds: Int64
+
+  /// Makes a step.
+  public init(event: Event, time: Timestamp, clock: LedgerClock, remainingMilliseconds: Int64) {
+    self.event = event
+    self.time = time
+    self.clock = clock
+    self.remainingMilliseconds = remainingMilliseconds
+  }
 }
 
 /// All clocks of a station: a plain value that inputs and deadlines drive.
-public struct ClockBoard: Hashable, Sendable {
-  private struct Mark: Hashable, Sendable, Comparable {
+public struct ClockBoard: Hashable, Sendable, Codable {
+  private struct Mark: Hashable, Sendable, Comparable, Codable {
     var time: Timestamp
     var id: String
     var isWarning: Bool
@@ -93,6 +105,9 @@ public struct ClockBoard: Hashable, Sendable {
 
   /// Clocks that run or have come due and are not stopped, by id.
   public var running: [LedgerClock] { clocks.values.sorted { $0.id < $1.id } }
+
+  /// The clock of this id; nil when there is none or it was stopped.
+  public func clock(_ id: String) -> LedgerClock? { clocks[id] }
 
   /// True when the clock has come due and is not stopped.
   public func isExpired(_ id: String) -> Bool { expired.contains(id) }
@@ -159,6 +174,7 @@ public struct ClockBoard: Hashable, Sendable {
         let time = step.clock.due.advanced(byMilliseconds: -ahead)
         if time > step.time { insert(Mark(time: time, id: id, isWarning: true)) }
       }
+    case .noted: break
     case .warned: marks.removeAll { $0.id == id && $0.isWarning && $0.time <= step.time }
     case .expired:
       marks.removeAll { $0.id == id }
@@ -183,17 +199,28 @@ public struct ClockBoard: Hashable, Sendable {
 
 extension ClockStep {
   /// The step's entry.
-  public func draft(actor: String = "engine", origin: UInt64) -> LedgerDraft {
-    LedgerDraft(
+  ///
+  /// - Parameters:
+  ///   - actor: who did it.
+  ///   - origin: journal sequence of the input.
+  ///   - extra: further members of the body: a report's text, its pre-filled draft, who it went to.
+  public func draft(
+    actor: String = "engine",
+    origin: UInt64,
+    extra: [String: JSONValue] = [:]
+  ) -> LedgerDraft {
+    var members: [String: JSONValue] = [
+      "event": .string(event.rawValue), "kind": .string(clock.kind.rawValue),
+      "about": .string(clock.about), "due": .integer(clock.due.milliseconds),
+      "warnings": .array(clock.warningsMilliseconds.map { .integer($0) }),
+    ]
+    members.merge(extra) { own, _ in own }
+    return LedgerDraft(
       time: time,
       kind: .clock,
       subject: clock.id,
       actor: actor,
-      body: JSONValue.object([
-        "event": .string(event.rawValue), "kind": .string(clock.kind.rawValue),
-        "about": .string(clock.about), "due": .integer(clock.due.milliseconds),
-        "warnings": .array(clock.warningsMilliseconds.map { .integer($0) }),
-      ]).canonicalBytes(),
+      body: JSONValue.object(members).canonicalBytes(),
       origin: origin
     )
   }

@@ -48,8 +48,44 @@ struct EntryWriter {
     }
   }
 
-  /// Adds one entry and brings the views on.
+  /// Adds one entry and brings the views on; an order to prune is carried out.
   mutating func add(_ draft: LedgerDraft) throws {
+    guard draft.kind == .redaction else { return try write(draft) }
+    let rule: RedactionRule
+    do throws(BodyError) {
+      rule = try RedactionRule(order: draft)
+    } catch {
+      throw LedgerError.refused(reason: error.description)
+    }
+    // The order sees everything before it, also what came in this batch.
+    try views.flush()
+    try prune(try PrunedBodies(db, rule: rule), by: draft, rule)
+  }
+
+  /// Announces a pruning and does it.
+  mutating func prune(
+    _ pruned: PrunedBodies,
+    by order: LedgerDraft,
+    _ rule: RedactionRule
+  ) throws {
+    var announcement = order
+    announcement.body = pruned.announcement(rule)
+    try write(announcement)
+    try views.forget(alarms: pruned.alarms, events: pruned.events)
+    let list = try HotStatement(db, sql: "INSERT INTO redacted VALUES (?, ?, ?, ?)")
+    let prune = try HotStatement(db, sql: "UPDATE entry SET body = NULL WHERE seq = ?")
+    for body in pruned.bodies {
+      list.bind(1, body.sequence)
+      list.bind(2, sequence)
+      list.bind(3, Int64(body.length))
+      list.bind(4, body.digest)
+      try list.run()
+      prune.bind(1, body.sequence)
+      try prune.run()
+    }
+  }
+
+  private mutating func write(_ draft: LedgerDraft) throws {
     sequence += 1
     let next = EntryEncoding.hash(
       of: draft,
@@ -81,11 +117,6 @@ struct EntryWriter {
       )
     )
     hash = next
-  }
-
-  /// Takes alarms whose bodies are pruned out of the views.
-  mutating func forget(alarms: [String], events: [String: Int64]) throws {
-    try views.forget(alarms: alarms, events: events)
   }
 
   /// Writes the views and the station's row; answers the sequences given.

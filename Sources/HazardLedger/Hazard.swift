@@ -1,7 +1,7 @@
 public import Telemetry
 
 /// Where a hazard came from (四查贯通, and what is not an inspection).
-public enum HazardSource: String, CaseIterable, Hashable, Sendable {
+public enum HazardSource: String, CaseIterable, Hashable, Sendable, Codable {
   /// 监测报警.
   case monitoring
   /// 企业自查.
@@ -17,7 +17,7 @@ public enum HazardSource: String, CaseIterable, Hashable, Sendable {
 }
 
 /// 一般 or 重大.
-public enum HazardGrade: String, CaseIterable, Hashable, Sendable {
+public enum HazardGrade: String, CaseIterable, Hashable, Sendable, Codable {
   /// 一般事故隐患.
   case general
   /// 重大事故隐患.
@@ -25,7 +25,7 @@ public enum HazardGrade: String, CaseIterable, Hashable, Sendable {
 }
 
 /// 挂牌督办: which level supervises.
-public enum ListingLevel: String, CaseIterable, Hashable, Sendable {
+public enum ListingLevel: String, CaseIterable, Hashable, Sendable, Codable {
   /// 县级.
   case county
   /// 市级.
@@ -35,7 +35,7 @@ public enum ListingLevel: String, CaseIterable, Hashable, Sendable {
 }
 
 /// The rungs of 提醒→督办→通报→警示, in order.
-public enum EscalationRung: String, CaseIterable, Hashable, Sendable {
+public enum EscalationRung: String, CaseIterable, Hashable, Sendable, Codable {
   /// 提醒.
   case remind
   /// 督办.
@@ -57,7 +57,7 @@ public enum EscalationRung: String, CaseIterable, Hashable, Sendable {
 }
 
 /// 五定 / 五落实: what must stand before work starts.
-public struct RectificationPlan: Hashable, Sendable {
+public struct RectificationPlan: Hashable, Sendable, Codable {
   /// 责任: the person answerable.
   public var responsible: String
   /// 措施.
@@ -86,7 +86,7 @@ public struct RectificationPlan: Hashable, Sendable {
 }
 
 /// A file that shows something; the ledger keeps its hash, not the file.
-public struct Evidence: Hashable, Sendable {
+public struct Evidence: Hashable, Sendable, Codable {
   /// Name of the file.
   public var name: String
   /// SHA-256 of its contents, lower-case hexadecimal.
@@ -100,7 +100,7 @@ public struct Evidence: Hashable, Sendable {
 }
 
 /// What makes a hazard.
-public struct HazardRegistration: Hashable, Sendable {
+public struct HazardRegistration: Hashable, Sendable, Codable {
   /// Identity; the ledger's subject.
   public var id: String
   /// Where it came from.
@@ -113,6 +113,14 @@ public struct HazardRegistration: Hashable, Sendable {
   public var title: String
   /// Alarms behind it.
   public var alarms: [String]
+  /// What it is, at length.
+  public var detail = ""
+  /// Why the engine registered it: the part of the policy.
+  public var ground = ""
+  /// The clause by which it is a major hazard; empty where a person grades it.
+  public var basis = ""
+  /// The hazard whose 举一反三 it is.
+  public var parent = ""
 
   /// Makes a registration.
   public init(
@@ -192,7 +200,7 @@ public enum HazardRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One hazard: a plain value that acts drive and entries rebuild.
-public struct Hazard: Hashable, Sendable {
+public struct Hazard: Hashable, Sendable, Codable {
   /// How it was registered.
   public private(set) var registration: HazardRegistration
   /// Where it stands.
@@ -235,6 +243,9 @@ public struct Hazard: Hashable, Sendable {
     self.registration = registration
     lastTime = time
   }
+
+  /// How much evidence one hazard may have on file.
+  public static let evidenceLimit = 500
 
   /// The next rung of the escalation that is open.
   public var nextRung: EscalationRung? { rung.map(\.next) ?? .remind }

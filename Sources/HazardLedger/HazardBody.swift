@@ -18,6 +18,12 @@ public enum HazardBody: Hashable, Sendable {
         "enterprise": .string(registration.enterprise), "place": .string(registration.place),
         "title": .string(registration.title), "alarms": .strings(registration.alarms),
       ]
+      for (key, text) in [
+        ("detail", registration.detail), ("ground", registration.ground),
+        ("basis", registration.basis), ("parent", registration.parent),
+      ] where !text.isEmpty {
+        members[key] = .string(text)
+      }
     case .acted(let input, let state):
       members = [
         "act": .string(input.act.rawValue), "role": .string(input.role.rawValue),
@@ -51,17 +57,19 @@ public enum HazardBody: Hashable, Sendable {
     }
     let role: HazardRole = try json.name("role")
     if json["act"]?.text == "register" {
-      self = .registered(
-        HazardRegistration(
-          id: entry.subject,
-          source: try json.name("source"),
-          enterprise: try json.text("enterprise"),
-          place: try json.text("place"),
-          title: try json.text("title"),
-          alarms: json.texts("alarms")
-        ),
-        by: role
+      var registration = HazardRegistration(
+        id: entry.subject,
+        source: try json.name("source"),
+        enterprise: try json.text("enterprise"),
+        place: try json.text("place"),
+        title: try json.text("title"),
+        alarms: json.texts("alarms")
       )
+      registration.detail = json["detail"]?.text ?? ""
+      registration.ground = json["ground"]?.text ?? ""
+      registration.basis = json["basis"]?.text ?? ""
+      registration.parent = json["parent"]?.text ?? ""
+      self = .registered(registration, by: role)
       return
     }
     var input = HazardInput(
@@ -143,7 +151,8 @@ extension Hazard {
 }
 
 extension RectificationPlan {
-  fileprivate var json: JSONValue {
+  /// The plan as JSON, with the five members by name.
+  public var json: JSONValue {
     .object([
       "responsible": .string(responsible), "measures": .string(measures),
       "funds": .string(funds), "deadline": .integer(deadline.milliseconds),
@@ -151,7 +160,8 @@ extension RectificationPlan {
     ])
   }
 
-  fileprivate init(_ json: JSONValue) throws(BodyError) {
+  /// Reads a plan.
+  public init(_ json: JSONValue) throws(BodyError) {
     self.init(
       responsible: try json.text("responsible"),
       measures: try json.text("measures"),

@@ -2,6 +2,8 @@ public import Telemetry
 
 /// When an alarm becomes a hazard.
 public struct HazardPolicy: Hashable, Sendable {
+  /// The alarms that it is for.
+  public var matcher: AlarmMatcher
   /// At once from this priority on: 1 blue … 4 red; 5 never.
   public var immediateFromPriority: Int
   /// After standing this long; 0 never.
@@ -15,12 +17,14 @@ public struct HazardPolicy: Hashable, Sendable {
 
   /// Makes a policy.
   public init(
+    matcher: AlarmMatcher = AlarmMatcher(),
     immediateFromPriority: Int = 4,
     standingMilliseconds: Int64 = 0,
     repeatCount: Int = 0,
     repeatMilliseconds: Int64 = 86_400_000,
     majorRules: [String: String] = [:]
   ) {
+    self.matcher = matcher
     self.immediateFromPriority = immediateFromPriority
     self.standingMilliseconds = standingMilliseconds
     self.repeatCount = repeatCount
@@ -56,36 +60,62 @@ public struct HazardProposal: Hashable, Sendable {
 /// Turns alarms into proposals by policy: a plain value, fed in ledger order.
 ///
 /// One rule of one point has at most one open hazard: while it is open, further alarms propose none.
-public struct HazardIntake: Hashable, Sendable {
-  private struct Waiting: Hashable, Sendable {
-    var due: Timestamp
-    var body: AlarmBody
+public struct HazardIntake: Hashable, Sendable, Codable {
+  private struct Waiting: Hashable, Sendable, Codable {
+    var point: String
+    var rule: String
   }
 
-  private let policy: HazardPolicy
+  /// Not part of the saved state: it comes from the catalog in force.
+  private var policies: [HazardPolicy] = []
   private var open: [String: String] = [:]
+  private var ruleOfHazard: [String: String] = [:]
   private var occurrences: [String: [Timestamp]] = [:]
   private var waiting: [String: Waiting] = [:]
+  private var due = Agenda<String>()
+
+  private enum CodingKeys: String, CodingKey {
+    case open, ruleOfHazard, occurrences, waiting, due
+  }
 
   /// Begins without open hazards.
   public init(policy: HazardPolicy) {
-    self.policy = policy
+    policies = [policy]
+  }
+
+  /// Begins without open hazards; the first policy that fits an alarm decides.
+  public init(policies: [HazardPolicy]) {
+    self.policies = policies
+  }
+
+  /// Other policies are in force; what waits keeps its deadline.
+  public mutating func adopt(_ policies: [HazardPolicy]) {
+    self.policies = policies
   }
 
   /// When ``advance(to:)`` has something to do next.
-  public var nextDeadline: Timestamp? { waiting.values.map(\.due).min() }
+  public var nextDeadline: Timestamp? { due.next }
 
-  /// Takes an alarm's step at its event time.
+  /// Takes an alarm's step, and does before it what has fallen due.
   public mutating func add(_ body: AlarmBody, at time: Timestamp) -> [HazardProposal] {
-    var proposals = advance(to: time)
+    advance(to: time) + follow(body, at: time)
+  }
+
+  /// Takes an alarm's step and nothing else: for backlog, in which what keeps a deadline from falling due may lie
+  /// further back.
+  public mutating func follow(_ body: AlarmBody, at time: Timestamp) -> [HazardProposal] {
     let rule = "\(body.point)#\(body.rule)"
-    if body.state == .normal || body.event == .returned { waiting[body.alarm] = nil }
-    guard body.event == .raised || body.event == .priorityChanged else { return proposals }
-    if body.event == .raised {
+    if body.state == .normal || body.event == .returned { forget(body.alarm) }
+    guard body.event == .raised || body.event == .priorityChanged,
+      let policy = policies.first(where: {
+        $0.matcher.fits(point: body.point, rule: body.rule, priority: body.priority)
+      })
+    else { return [] }
+    if body.event == .raised, policy.repeatCount > 0 {
       var times = occurrences[rule] ?? []
       times.removeAll { time.milliseconds(since: $0) >= policy.repeatMilliseconds }
       times.append(time)
-      occurrences[rule] = Array(times.suffix(max(1, policy.repeatCount)))
+      occurrences[rule] = Array(times.suffix(policy.repeatCount))
     }
     let ground: HazardProposal.Ground? =
       if policy.majorRules[body.rule] != nil {
@@ -98,54 +128,80 @@ public struct HazardIntake: Hashable, Sendable {
         nil
       }
     if let ground {
-      if let proposal = propose(body, ground, at: time) { proposals.append(proposal) }
-    } else if policy.standingMilliseconds > 0, body.event == .raised {
-      let due = time.advanced(byMilliseconds: policy.standingMilliseconds)
-      waiting[body.alarm] = Waiting(due: due, body: body)
+      let basis = policy.majorRules[body.rule]
+      return propose(
+        body.alarm,
+        Waiting(point: body.point, rule: body.rule),
+        ground,
+        basis,
+        at: time
+      )
+      .map { [$0] } ?? []
     }
-    return proposals
+    if policy.standingMilliseconds > 0, body.event == .raised {
+      waiting[body.alarm] = Waiting(point: body.point, rule: body.rule)
+      due.set(body.alarm, time.advanced(byMilliseconds: policy.standingMilliseconds))
+    }
+    return []
   }
 
   /// Proposes for alarms that stand too long, each at its own time.
   public mutating func advance(to now: Timestamp) -> [HazardProposal] {
-    let due = waiting.values.filter { $0.due <= now }
-      .sorted { ($0.due, $0.body.alarm) < ($1.due, $1.body.alarm) }
     var proposals: [HazardProposal] = []
-    for item in due {
-      waiting[item.body.alarm] = nil
-      if let proposal = propose(item.body, .standing, at: item.due) { proposals.append(proposal) }
+    while let (alarm, time) = due.take(upTo: now) {
+      guard let item = waiting.removeValue(forKey: alarm) else { continue }
+      if let proposal = propose(alarm, item, .standing, nil, at: time) {
+        proposals.append(proposal)
+      }
     }
     return proposals
   }
 
   /// The hazard is closed or dismissed: its rule may propose again.
   public mutating func ended(hazard id: String) {
-    open = open.filter { $0.value != id }
+    guard let rule = ruleOfHazard.removeValue(forKey: id) else { return }
+    if open[rule] == id { open[rule] = nil }
+  }
+
+  /// The hazard is open again: its rule proposes no other.
+  public mutating func reopened(hazard id: String, point: String, rule: String) {
+    let key = "\(point)#\(rule)"
+    guard open[key] == nil else { return }
+    open[key] = id
+    ruleOfHazard[id] = key
+  }
+
+  private mutating func forget(_ alarm: String) {
+    waiting[alarm] = nil
+    due.set(alarm, nil)
   }
 
   private mutating func propose(
-    _ body: AlarmBody,
+    _ alarm: String,
+    _ item: Waiting,
     _ ground: HazardProposal.Ground,
+    _ basis: String?,
     at time: Timestamp
   ) -> HazardProposal? {
-    let rule = "\(body.point)#\(body.rule)"
+    let rule = "\(item.point)#\(item.rule)"
     guard open[rule] == nil else { return nil }
-    let id = "hazard/\(body.alarm)"
+    let id = "hazard/\(alarm)"
     open[rule] = id
-    waiting[body.alarm] = nil
-    let enterprise = body.point.split(separator: "/").first.map { String($0) } ?? body.point
+    ruleOfHazard[id] = rule
+    forget(alarm)
+    let enterprise = item.point.split(separator: "/").first.map { String($0) } ?? item.point
     return HazardProposal(
       registration: HazardRegistration(
         id: id,
         source: .monitoring,
         enterprise: enterprise,
-        place: body.point,
-        title: "\(body.rule) @ \(body.point)",
-        alarms: [body.alarm]
+        place: item.point,
+        title: "\(item.rule) @ \(item.point)",
+        alarms: [alarm]
       ),
       ground: ground,
       time: time,
-      majorBasis: policy.majorRules[body.rule]
+      majorBasis: basis
     )
   }
 }

@@ -41,12 +41,37 @@ public struct HazardFilter: Hashable, Sendable {
   public var enterprises: [String]
   /// Only of this grade.
   public var grade: HazardGrade?
+  /// Only in these states.
+  public var states: Set<HazardState> = []
+  /// Only from these sources.
+  public var sources: Set<HazardSource> = []
+  /// Only at or below this path.
+  public var place = ""
+  /// Only those on the list (挂牌督办).
+  public var listedOnly = false
+  /// Only those whose deadline was before this.
+  public var dueBefore: Timestamp?
 
   /// Makes a filter.
   public init(openOnly: Bool = false, enterprises: [String] = [], grade: HazardGrade? = nil) {
     self.openOnly = openOnly
     self.enterprises = enterprises
     self.grade = grade
+  }
+
+  /// True when the hazard fits.
+  public func fits(_ hazard: HazardView) -> Bool {
+    if openOnly, hazard.state.isFinal { return false }
+    if !enterprises.isEmpty, !enterprises.contains(hazard.enterprise) { return false }
+    if let grade, hazard.grade != grade { return false }
+    if !states.isEmpty, !states.contains(hazard.state) { return false }
+    if !sources.isEmpty, !sources.contains(hazard.source) { return false }
+    if !place.isEmpty, hazard.place != place, !hazard.place.hasPrefix(place + "/") { return false }
+    if listedOnly, hazard.listed == nil { return false }
+    if let dueBefore {
+      guard let deadline = hazard.deadline, deadline < dueBefore else { return false }
+    }
+    return true
   }
 }
 
@@ -77,12 +102,33 @@ extension SQLiteLedger {
       conditions.append("grade = ?")
       arguments += [grade.rawValue]
     }
+    if !filter.states.isEmpty {
+      conditions.append(Self.among("state", filter.states.map(\.rawValue).sorted()))
+    }
+    if !filter.sources.isEmpty {
+      conditions.append(Self.among("source", filter.sources.map(\.rawValue).sorted()))
+    }
+    if !filter.place.isEmpty {
+      conditions.append("(place = ? OR (place >= ? AND place < ?))")
+      // "/" is followed by "0": everything below the path lies between the two.
+      arguments += [filter.place, filter.place + "/", filter.place + "0"]
+    }
+    if filter.listedOnly { conditions.append("listed IS NOT NULL") }
+    if let limit = filter.dueBefore {
+      conditions.append("deadline < ?")
+      arguments += [limit.milliseconds]
+    }
     arguments += [limit]
     let chosen = conditions.joined(separator: " AND ")
     return try reading { [arguments] db in
       let sql = "SELECT * FROM hazard WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
       return try Row.fetchAll(db, sql: sql, arguments: arguments).map(HazardRow.decode)
     }
+  }
+
+  /// A condition over names of our own, which need no escaping.
+  private static func among(_ column: String, _ names: [String]) -> String {
+    "\(column) IN (\(names.map { "'\($0)'" }.joined(separator: ", ")))"
   }
 
   /// Hazards that an alarm is behind.
@@ -141,6 +187,26 @@ struct HazardRow {
     for alarm in registration.alarms {
       try link.execute(arguments: [alarm, registration.id])
     }
+  }
+
+  var view: HazardView {
+    let registration = hazard.registration
+    return HazardView(
+      id: registration.id,
+      enterprise: registration.enterprise,
+      place: registration.place,
+      source: registration.source,
+      title: registration.title,
+      state: hazard.state,
+      grade: hazard.grade,
+      deadline: hazard.deadline,
+      listed: hazard.listed,
+      rung: hazard.rung,
+      firstSequence: firstSequence,
+      lastSequence: lastSequence,
+      lastTime: hazard.lastTime,
+      steps: hazard.steps
+    )
   }
 
   static func decode(_ row: Row) throws -> HazardView {

@@ -1,5 +1,5 @@
 /// Where a hazard (隐患) stands in its closed loop.
-public enum HazardState: String, CaseIterable, Hashable, Sendable {
+public enum HazardState: String, CaseIterable, Hashable, Sendable, Codable {
   /// 登记: entered, not yet looked into.
   case registered
   /// 误报: looked into, and no hazard.
@@ -34,7 +34,7 @@ public enum HazardState: String, CaseIterable, Hashable, Sendable {
 }
 
 /// What can be done to a hazard.
-public enum HazardAct: String, CaseIterable, Hashable, Sendable {
+public enum HazardAct: String, CaseIterable, Hashable, Sendable, Codable {
   /// 核实.
   case verify
   /// 误报.
@@ -86,7 +86,7 @@ public enum HazardAct: String, CaseIterable, Hashable, Sendable {
 }
 
 /// Who acts, as far as the workflow is concerned.
-public enum HazardRole: String, CaseIterable, Hashable, Sendable {
+public enum HazardRole: String, CaseIterable, Hashable, Sendable, Codable {
   /// The enterprise whose hazard it is.
   case enterprise
   /// 县安委办: the county's safety committee office.
@@ -192,6 +192,8 @@ public enum HazardWorkflow {
       [.county, .sector],
       [.reasonGiven, .conditionClear]
     ),
+    // A rule that makes a major hazard by itself (判定标准) is named at once; people confirm it when they grade.
+    row([.registered], .grade, nil, [.engine], [.gradeGiven, .reasonGiven]),
     row([.verified], .grade, .graded, authorities, [.gradeGiven, .reasonGiven]),
     row(
       [.graded, .committeeAssigned, .sectorAssigned, .assigned, .planned, .rectifying],
@@ -290,14 +292,14 @@ public enum HazardWorkflow {
       [.planned, .rectifying],
       .circulate,
       nil,
-      [.county, .city],
+      [.county, .city, .engine],
       [.isOverdue, .isNextRung, .reasonGiven]
     ),
     row(
       [.planned, .rectifying],
       .warn,
       nil,
-      [.county, .city],
+      [.county, .city, .engine],
       [.isOverdue, .isNextRung, .reasonGiven]
     ),
     row(

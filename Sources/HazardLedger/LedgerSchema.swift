@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1]
+  static let migrations = [version1, version2]
 
   static var currentVersion: Int { migrations.count }
 
@@ -165,6 +165,27 @@ enum LedgerSchema {
       PRIMARY KEY (reason, topic, device)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX reject_newest ON reject(last_seq);
+    """
+
+  /// Call-outs, clocks, silences and register items in lists; nothing of these kinds was written before.
+  private static let version2 = """
+    CREATE TABLE matter (
+      first_seq INTEGER PRIMARY KEY,
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      place TEXT NOT NULL,
+      state TEXT NOT NULL,
+      is_open INTEGER NOT NULL,
+      first_time INTEGER NOT NULL,
+      last_time INTEGER NOT NULL,
+      last_seq INTEGER NOT NULL,
+      steps INTEGER NOT NULL,
+      UNIQUE (kind, id)
+    ) STRICT;
+    CREATE INDEX matter_kind ON matter(kind, first_seq);
+    CREATE INDEX matter_open ON matter(kind, first_seq) WHERE is_open = 1;
+    CREATE INDEX hazard_open ON hazard(first_seq)
+      WHERE state NOT IN ('dismissed', 'closed', 'generalised');
     """
 
   /// Brings the database to the current version, or says why it is none of ours.

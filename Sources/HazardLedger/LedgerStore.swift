@@ -61,6 +61,29 @@ public protocol LedgerStore: AnyObject, Sendable {
   /// One alarm occurrence by its id.
   func alarm(id: String) throws(LedgerError) -> AlarmView?
 
+  /// One hazard with all its facts, folded from its entries.
+  func hazard(id: String) throws(LedgerError) -> Hazard?
+
+  /// Hazards by filter, newest first, from before a cursor (nil: from the newest).
+  func hazards(
+    _ filter: HazardFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [HazardView]
+
+  /// Hazards that an alarm is behind, by id.
+  func hazards(ofAlarm id: String) throws(LedgerError) -> [String]
+
+  /// Call-outs, clocks, silences or register items by filter, newest first, from before a cursor (nil: from the newest).
+  func matters(
+    _ filter: MatterFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [MatterView]
+
+  /// One call-out, clock, silence or register item.
+  func matter(_ kind: EntryKind, id: String) throws(LedgerError) -> MatterView?
+
   /// What was refused: newest first.
   func rejects(limit: Int) throws(LedgerError) -> [RejectTally]
 

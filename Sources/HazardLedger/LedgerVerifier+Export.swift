@@ -8,6 +8,8 @@ extension LedgerVerifier {
     public var station = ""
     /// How many entries the export holds.
     public var entries = 0
+    /// How many inputs of the journal it holds that an entry vouches for by their hash.
+    public var inputs = 0
     /// How many entries the checkpoint covers.
     public var checkpointSize: Int64 = 0
     /// When the checkpoint was signed, milliseconds since the Unix epoch.
@@ -71,8 +73,10 @@ extension LedgerVerifier {
       find(nil, "checkpoint: \(fault)")
     }
     if export.entries.isEmpty { find(nil, "it holds no entry") }
+    var vouched: [Int64: String] = [:]
     var before: Int64 = 0
     for entry in export.entries {
+      if entry.kind == "alarm", let digest = entry.inputDigest { vouched[entry.origin] = digest }
       if entry.sequence <= before { find(entry.sequence, "out of order") }
       before = entry.sequence
       if !export.subjects.contains(entry.subject) {
@@ -93,6 +97,15 @@ extension LedgerVerifier {
         )
       {
         find(entry.sequence, "its proof does not lead to the checkpoint's root")
+      }
+    }
+    for input in export.inputs ?? [] {
+      // Only what raised an alarm is named by its hash; other inputs are there to be read.
+      guard let digest = vouched[input.sequence] else { continue }
+      if input.digest == digest {
+        report.inputs += 1
+      } else {
+        find(nil, "input \(input.sequence) is not the one that the alarm names by its hash")
       }
     }
     return report
@@ -153,6 +166,11 @@ private struct ExportDocument: Decodable {
     var hash: String
     var path: [String]
 
+    /// The hash of the input that raised an alarm, where its body names one.
+    var inputDigest: String? {
+      body.flatMap { try? JSONDecoder().decode(AlarmDigest.self, from: Data($0.utf8)).input }
+    }
+
     /// The hash that the contents give; nil when they are not complete.
     var leafHash: [UInt8]? {
       guard let previous = [UInt8](hex: previousHash) else { return nil }
@@ -177,7 +195,34 @@ private struct ExportDocument: Decodable {
     }
   }
 
+  struct Input: Decodable {
+    var sequence: Int64
+    var kind: UInt8
+    var received: Int64
+    var topic: String
+    var payload: String
+
+    /// The hash that an alarm names it by; nil when a part cannot be read.
+    var digest: String? {
+      guard let topic = Data(base64Encoded: topic), let payload = Data(base64Encoded: payload)
+      else { return nil }
+      var hash = SHA256()
+      hash.update(data: [kind])
+      hash.update(data: EntryFields.bigEndian(received))
+      for part in [topic, payload] {
+        hash.update(data: EntryFields.bigEndian(Int64(part.count)).suffix(4))
+        hash.update(data: part)
+      }
+      return hash.finalize().map { String(format: "%02x", $0) }.joined()
+    }
+  }
+
+  private struct AlarmDigest: Decodable {
+    var input: String?
+  }
+
   var format: String
+  var inputs: [Input]?
   var station: String
   var subjects: [String]
   var checkpoint: Point

@@ -5,10 +5,21 @@ internal import GRDB
 ///
 /// Complete subtrees of 2⁸, 2¹⁶ and 2²⁴ leaves are kept in the table `subtree`, written when a
 /// checkpoint is signed, so that a root or a proof reads a few hundred hashes whatever the size.
-struct MerkleTree {
+/// They are read in blocks of 256 neighbours and remembered, so that many proofs of one export cost little more than
+/// one. Never outlives the transaction it was made in.
+final class MerkleTree {
+  private struct Place: Hashable {
+    var level: Int
+    var index: Int64
+  }
+
   private let db: Database
+  private var blocks: [Place: [[UInt8]]] = [:]
+  private var roots: [Range<Int64>: [UInt8]] = [:]
   private static let stride = 8
   private static let topLevel = 24
+  /// Blocks remembered at most: 8 KiB of hashes each.
+  private static let blockLimit = 4_096
 
   init(_ db: Database) {
     self.db = db
@@ -29,7 +40,7 @@ struct MerkleTree {
         let children = try nodes(level: level - Self.stride, first..<first + 256)
         insert.bind(1, Int64(level))
         insert.bind(2, place)
-        insert.bind(3, Self.fold(children))
+        insert.bind(3, Self.fold(children[...]))
         try insert.run()
       }
     }
@@ -59,23 +70,57 @@ struct MerkleTree {
 
   private func hash(_ range: Range<Int64>) throws -> [UInt8] {
     let count = Int64(range.count)
-    guard count > 256 else { return Self.fold(try nodes(level: 0, range)) }
+    guard count > 256 else { return Self.fold(try block(level: 0, range)) }
+    if let known = roots[range] { return known }
+    let root: [UInt8]
     if count & (count - 1) == 0 {
       // Complete and aligned, as RFC 6962 splits: built from the highest subtrees that are kept.
       let level = min(count.trailingZeroBitCount / Self.stride * Self.stride, Self.topLevel)
       let shift = Int64(level)
-      return Self.fold(
-        try nodes(level: level, range.lowerBound >> shift..<range.upperBound >> shift)
+      root = Self.fold(
+        try block(level: level, range.lowerBound >> shift..<range.upperBound >> shift)
+      )
+    } else {
+      let middle = range.lowerBound + Self.split(count)
+      root = Self.parent(
+        try hash(range.lowerBound..<middle),
+        try hash(middle..<range.upperBound)
       )
     }
-    let middle = range.lowerBound + Self.split(count)
-    return Self.parent(
-      try hash(range.lowerBound..<middle),
-      try hash(middle..<range.upperBound)
-    )
+    roots[range] = root
+    return root
   }
 
-  private func nodes(level: Int, _ places: Range<Int64>) throws -> [[UInt8]] {
+  /// Neighbouring nodes out of their block of 256: the subtrees of RFC 6962 never cross one.
+  private func block(level: Int, _ places: Range<Int64>) throws -> ArraySlice<[UInt8]> {
+    let place = Place(level: level, index: places.lowerBound >> Int64(Self.stride))
+    let first = place.index << Int64(Self.stride)
+    guard places.upperBound <= first + 256 else {
+      // More than 2³² entries: above the highest kept level blocks no longer hold a subtree.
+      return try nodes(level: level, places)[...]
+    }
+    let block: [[UInt8]]
+    if let known = blocks[place], known.count >= Int(places.upperBound - first) {
+      block = known
+    } else {
+      block = try nodes(level: level, first..<first + 256, isWhole: false)
+      if blocks.count >= Self.blockLimit { blocks.removeAll(keepingCapacity: true) }
+      blocks[place] = block
+    }
+    guard block.count >= Int(places.upperBound - first) else {
+      throw LedgerError.damaged(
+        path: db.description,
+        detail: "Merkle level \(level) lacks nodes in \(places)"
+      )
+    }
+    return block[Int(places.lowerBound - first)..<Int(places.upperBound - first)]
+  }
+
+  private func nodes(
+    level: Int,
+    _ places: Range<Int64>,
+    isWhole: Bool = true
+  ) throws -> [[UInt8]] {
     let sql =
       level == 0
       ? "SELECT hash FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq"
@@ -86,7 +131,7 @@ struct MerkleTree {
     defer { statement.reset() }
     var hashes: [[UInt8]] = []
     while try statement.step() { hashes.append(statement.bytes(0)) }
-    guard hashes.count == places.count else {
+    guard !isWhole || hashes.count == places.count else {
       throw LedgerError.damaged(
         path: db.description,
         detail: "Merkle level \(level) lacks nodes in \(places)"
@@ -101,13 +146,20 @@ struct MerkleTree {
   }
 
   /// The root over neighbouring nodes.
-  private static func fold(_ nodes: [[UInt8]]) -> [UInt8] {
-    guard nodes.count > 1 else { return nodes.first ?? [UInt8](SHA256.hash(data: [UInt8]())) }
-    let middle = Int(split(Int64(nodes.count)))
-    return parent(fold(Array(nodes[..<middle])), fold(Array(nodes[middle...])))
+  private static func fold(_ nodes: ArraySlice<[UInt8]>) -> [UInt8] {
+    guard nodes.count > 1, let first = nodes.first else {
+      return nodes.first ?? [UInt8](SHA256.hash(data: [UInt8]()))
+    }
+    guard nodes.count > 2 else { return parent(first, nodes[nodes.startIndex + 1]) }
+    let middle = nodes.startIndex + Int(split(Int64(nodes.count)))
+    return parent(fold(nodes[..<middle]), fold(nodes[middle...]))
   }
 
   private static func parent(_ left: [UInt8], _ right: [UInt8]) -> [UInt8] {
-    [UInt8](SHA256.hash(data: [1] + left + right))
+    var hash = SHA256()
+    hash.update(data: [1])
+    hash.update(data: left)
+    hash.update(data: right)
+    return [UInt8](hash.finalize())
   }
 }

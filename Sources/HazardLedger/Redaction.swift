@@ -26,6 +26,42 @@ public struct RedactionRule: Hashable, Sendable {
   }
 }
 
+extension RedactionRule {
+  /// The rule as an order among drafts: the store that appends it prunes in the same transaction, and writes what it
+  /// pruned into the entry.
+  ///
+  /// So a redaction has its place among the inputs, and a replay prunes the same bodies.
+  public func order(at time: Timestamp, actor: String, origin: UInt64) -> LedgerDraft {
+    LedgerDraft(
+      time: time,
+      kind: .redaction,
+      subject: name,
+      actor: actor,
+      body: JSONValue.object([
+        "before": .integer(before.milliseconds), "limit": .integer(Int64(limit)),
+        "reason": .string(reason),
+      ]).canonicalBytes(),
+      origin: origin
+    )
+  }
+
+  /// Reads an order.
+  init(order draft: LedgerDraft) throws(BodyError) {
+    let json: JSONValue
+    do throws(JSONSyntaxError) {
+      json = try JSONValue(parsing: draft.body)
+    } catch {
+      throw BodyError(what: "redaction order", detail: error.description)
+    }
+    self.init(
+      name: draft.subject,
+      before: Timestamp(milliseconds: try json.whole("before")),
+      reason: try json.text("reason"),
+      limit: Int(clamping: try json.whole("limit"))
+    )
+  }
+}
+
 /// What a redaction did.
 public struct RedactionSummary: Hashable, Sendable {
   /// The entry that says so; nil when there was nothing to prune.
@@ -38,6 +74,8 @@ public struct RedactionSummary: Hashable, Sendable {
 
 extension SQLiteLedger {
   /// Prunes bodies by rule and says so in the ledger; chain, root and proofs stay as they were.
+  ///
+  /// A station prunes by an order among its drafts instead, see ``RedactionRule/order(at:actor:origin:)``.
   ///
   /// - Parameters:
   ///   - rule: which.
@@ -54,23 +92,47 @@ extension SQLiteLedger {
     origin: UInt64,
     position: UInt64
   ) throws(LedgerError) -> RedactionSummary {
-    let summary = try translating {
-      try pool.writeWithoutTransaction { db in
-        // Freed pages are overwritten, else the bodies could be read from the file.
-        try db.execute(sql: "PRAGMA secure_delete = ON")
-        defer { Self.leaveSecureDelete(db) }
+    try translating {
+      try erasing { db in
         var summary = RedactionSummary(alarms: 0, bodies: 0)
         try db.inTransaction(.immediate) {
-          summary = try Redaction(db: db, rule: rule)
-            .run(time: time, actor: actor, origin: origin, position: position)
+          var batch = try EntryWriter(db)
+          let pruned = try PrunedBodies(db, rule: rule)
+          guard !pruned.bodies.isEmpty else {
+            try batch.admit([], hasRejects: false, position: position)
+            try batch.finish(position: position)
+            return .commit
+          }
+          let order = rule.order(at: time, actor: actor, origin: origin)
+          try batch.admit([order], hasRejects: false, position: position)
+          try batch.prune(pruned, by: order, rule)
+          summary.sequence = try batch.finish(position: position)?.lowerBound
+          summary.alarms = pruned.alarms.count
+          summary.bodies = pruned.bodies.count
           return .commit
         }
         return summary
       }
     }
+  }
+
+  /// Runs work after which nothing of what it deleted can be read from the files.
+  func erasing<Answer>(_ work: (Database) throws -> Answer) throws -> Answer {
+    let answer = try pool.writeWithoutTransaction { db in
+      // Freed pages are overwritten, else the bodies could be read from the file.
+      try db.execute(sql: "PRAGMA secure_delete = ON")
+      defer { Self.leaveSecureDelete(db) }
+      return try work(db)
+    }
     // The log still holds the old pages.
-    if summary.bodies > 0 { _ = try translating { try pool.checkpointOnWriter() } }
-    return summary
+    try pool.writeWithoutTransaction { db in
+      do {
+        _ = try db.checkpoint(.truncate)
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+        // A reader is still at it: what the log holds is overwritten when it is used again.
+      }
+    }
+    return answer
   }
 
   private static func leaveSecureDelete(_ db: Database) {
@@ -82,24 +144,15 @@ extension SQLiteLedger {
   }
 }
 
-extension DatabasePool {
-  fileprivate func checkpointOnWriter() throws {
-    try writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
-  }
-}
+/// What a redaction rule finds in the ledger as it stands.
+struct PrunedBodies {
+  var alarms: [String]
+  var bodies: [(sequence: Int64, length: Int, digest: [UInt8])] = []
+  /// Steps by event among the bodies.
+  var events: [String: Int64] = [:]
 
-/// One redaction inside a transaction.
-private struct Redaction {
-  let db: Database
-  let rule: RedactionRule
-
-  func run(
-    time: Timestamp,
-    actor: String,
-    origin: UInt64,
-    position: UInt64
-  ) throws -> RedactionSummary {
-    let alarms = try String.fetchAll(
+  init(_ db: Database, rule: RedactionRule) throws {
+    alarms = try String.fetchAll(
       db,
       sql: """
         SELECT id FROM alarm
@@ -109,8 +162,6 @@ private struct Redaction {
         """,
       arguments: [rule.before.milliseconds, rule.limit]
     )
-    var bodies: [(sequence: Int64, length: Int, digest: [UInt8])] = []
-    var events: [String: Int64] = [:]
     for id in alarms {
       try EntryRow.forEach(
         db,
@@ -123,48 +174,26 @@ private struct Redaction {
       }
     }
     bodies.sort { $0.sequence < $1.sequence }
-    var batch = try EntryWriter(db)
-    guard let first = bodies.first, let last = bodies.last else {
-      try batch.admit([], hasRejects: false, position: position)
-      try batch.finish(position: position)
-      return RedactionSummary(alarms: 0, bodies: 0)
-    }
+  }
+
+  /// The body of the entry that announces the pruning.
+  func announcement(_ rule: RedactionRule) -> [UInt8] {
     var digest = SHA256()
     for body in bodies {
       digest.update(
         data: (0..<8).map { UInt8(truncatingIfNeeded: body.sequence >> (56 - 8 * $0)) }
       )
     }
-    let draft = LedgerDraft(
-      time: time,
-      kind: .redaction,
-      subject: rule.name,
-      actor: actor,
-      body: JSONValue.object([
-        "before": .integer(rule.before.milliseconds), "reason": .string(rule.reason),
-        "alarms": .integer(Int64(alarms.count)), "count": .integer(Int64(bodies.count)),
-        "first": .integer(first.sequence), "last": .integer(last.sequence),
-        "digest": .string([UInt8](digest.finalize()).hex),
-        "events": .object(events.mapValues { .integer($0) }),
-      ]).canonicalBytes(),
-      origin: origin
-    )
-    try batch.admit([draft], hasRejects: false, position: position)
-    try batch.add(draft)
-    try batch.forget(alarms: alarms, events: events)
-    let sequence = try batch.finish(position: position)?.lowerBound ?? 0
-
-    let list = try HotStatement(db, sql: "INSERT INTO redacted VALUES (?, ?, ?, ?)")
-    let prune = try HotStatement(db, sql: "UPDATE entry SET body = NULL WHERE seq = ?")
-    for body in bodies {
-      list.bind(1, body.sequence)
-      list.bind(2, sequence)
-      list.bind(3, Int64(body.length))
-      list.bind(4, body.digest)
-      try list.run()
-      prune.bind(1, body.sequence)
-      try prune.run()
+    var members: [String: JSONValue] = [
+      "before": .integer(rule.before.milliseconds), "reason": .string(rule.reason),
+      "alarms": .integer(Int64(alarms.count)), "count": .integer(Int64(bodies.count)),
+      "digest": .string([UInt8](digest.finalize()).hex),
+      "events": .object(events.mapValues { .integer($0) }),
+    ]
+    if let first = bodies.first, let last = bodies.last {
+      members["first"] = .integer(first.sequence)
+      members["last"] = .integer(last.sequence)
     }
-    return RedactionSummary(sequence: sequence, alarms: alarms.count, bodies: bodies.count)
+    return JSONValue.object(members).canonicalBytes()
   }
 }

@@ -57,17 +57,7 @@ extension SQLiteLedger {
     _ clauses: String,
     _ arguments: StatementArguments
   ) throws -> Checkpoint? {
-    let sql = "SELECT size, time, root, key, signature FROM checkpoint \(clauses)"
-    return try Row.fetchOne(db, sql: sql, arguments: arguments).map { row in
-      Checkpoint(
-        station: station,
-        size: row[0],
-        root: [UInt8](row[2] as Data),
-        time: Timestamp(milliseconds: row[1]),
-        key: [UInt8](row[3] as Data),
-        signature: [UInt8](row[4] as Data)
-      )
-    }
+    try Checkpoint.fetch(db, station: station, clauses, arguments)
   }
 
   /// Everything the ledger holds of some subjects, each entry with its proof, as one JSON text.
@@ -81,49 +71,27 @@ extension SQLiteLedger {
   /// - Throws: ``LedgerError/refused(reason:)`` when there is nothing to export, or no checkpoint
   ///   covers it yet.
   public func export(subjects: [String]) throws(LedgerError) -> [UInt8] {
-    try reading { db in
-      let marks = repeatElement("?", count: subjects.count).joined(separator: ", ")
-      var entries: [LedgerEntry] = []
-      try EntryRow.forEach(
-        db,
-        "WHERE subject IN (\(marks)) ORDER BY seq",
-        arguments: StatementArguments(subjects)
-      ) { entries.append($0) }
-      guard let last = entries.last else {
-        throw LedgerError.refused(reason: "the ledger holds nothing of \(subjects)")
-      }
-      guard let checkpoint = try checkpoint(db, "ORDER BY size DESC LIMIT 1", []),
-        checkpoint.size >= last.sequence
-      else {
-        throw LedgerError.refused(
-          reason: "no checkpoint covers entry \(last.sequence) yet; sign one first"
-        )
-      }
-      let tree = MerkleTree(db)
-      return JSONValue.object([
-        "format": "davy-export/1",
-        "station": .string(station),
-        "subjects": .array(subjects.map { .string($0) }),
-        "checkpoint": checkpoint.json,
-        "entries": .array(
-          try entries.map { entry in
-            var members = entry.json
-            members["path"] = .array(
-              try tree.path(to: entry.sequence - 1, size: checkpoint.size).map { .string($0.hex) }
-            )
-            if entry.body == nil {
-              let listed = try Row.fetchOne(
-                db,
-                sql: "SELECT length, digest FROM redacted WHERE seq = ?",
-                arguments: [entry.sequence]
-              )
-              members["bodyLength"] = .integer(listed?[0] ?? 0)
-              members["bodyDigest"] = .string([UInt8](listed?[1] as Data? ?? Data()).hex)
-            }
-            return .object(members)
-          }
-        ),
-      ]).canonicalBytes()
+    try reading { try ExportBuilder(db: $0, station: self.station).build(subjects) }
+  }
+}
+
+extension Checkpoint {
+  static func fetch(
+    _ db: Database,
+    station: String,
+    _ clauses: String,
+    _ arguments: StatementArguments = []
+  ) throws -> Checkpoint? {
+    let sql = "SELECT size, time, root, key, signature FROM checkpoint \(clauses)"
+    return try Row.fetchOne(db, sql: sql, arguments: arguments).map { row in
+      Checkpoint(
+        station: station,
+        size: row[0],
+        root: [UInt8](row[2] as Data),
+        time: Timestamp(milliseconds: row[1]),
+        key: [UInt8](row[3] as Data),
+        signature: [UInt8](row[4] as Data)
+      )
     }
   }
 }

@@ -138,19 +138,23 @@ public final class SQLiteLedger: LedgerStore {
     rejects: [RejectTally] = [],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
-    try translating {
-      try pool.writeWithoutTransaction { db in
-        var range: ClosedRange<Int64>?
-        try db.inTransaction(.immediate) {
-          var batch = try EntryWriter(db)
-          try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
-          for draft in drafts { try batch.add(draft) }
-          try RejectWriter(db, options: options).add(rejects)
-          range = try batch.finish(position: position)
-          return .commit
-        }
-        return range
+    func write(_ db: Database) throws -> ClosedRange<Int64>? {
+      var range: ClosedRange<Int64>?
+      try db.inTransaction(.immediate) {
+        var batch = try EntryWriter(db)
+        try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
+        for draft in drafts { try batch.add(draft) }
+        try RejectWriter(db, options: options).add(rejects)
+        range = try batch.finish(position: position)
+        return .commit
       }
+      return range
+    }
+    return try translating {
+      guard drafts.contains(where: { $0.kind == .redaction }) else {
+        return try pool.writeWithoutTransaction(write)
+      }
+      return try erasing(write)
     }
   }
 

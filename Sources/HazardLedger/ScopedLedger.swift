@@ -58,6 +58,54 @@ public struct ScopedLedger: Sendable {
     return alarm
   }
 
+  /// One hazard; nil also when it is somebody else's.
+  public func hazard(id: String) throws(LedgerError) -> Hazard? {
+    guard let hazard = try store.hazard(id: id),
+      scope.includes(enterprise: hazard.registration.enterprise)
+    else { return nil }
+    return hazard
+  }
+
+  /// Hazards by filter, newest first.
+  public func hazards(
+    _ filter: HazardFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [HazardView] {
+    var filter = filter
+    if case .enterprises(let ids) = scope {
+      let asked = Set(filter.enterprises)
+      filter.enterprises = (asked.isEmpty ? ids : ids.intersection(asked)).sorted()
+      if filter.enterprises.isEmpty { return [] }
+    }
+    return try store.hazards(filter, before: cursor, limit: limit)
+      .filter { scope.includes(enterprise: $0.enterprise) }
+  }
+
+  /// Call-outs, clocks, silences or register items by filter, newest first.
+  public func matters(
+    _ filter: MatterFilter,
+    before cursor: Int64?,
+    limit: Int
+  ) throws(LedgerError) -> [MatterView] {
+    var filter = filter
+    if case .enterprises(let ids) = scope {
+      filter.places =
+        filter.places.isEmpty ? ids.sorted() : filter.places.filter { scope.includes(path: $0) }
+      if filter.places.isEmpty { return [] }
+    }
+    return try store.matters(filter, before: cursor, limit: limit)
+      .filter { scope.includes(path: $0.place) }
+  }
+
+  /// One call-out, clock, silence or register item; nil also when it is somebody else's.
+  public func matter(_ kind: EntryKind, id: String) throws(LedgerError) -> MatterView? {
+    guard let matter = try store.matter(kind, id: id), scope.includes(path: matter.place) else {
+      return nil
+    }
+    return matter
+  }
+
   private func included(_ entries: [LedgerEntry]) throws(LedgerError) -> [LedgerEntry] {
     guard case .enterprises(let ids) = scope else { return entries }
     var kept: [LedgerEntry] = []
@@ -83,7 +131,17 @@ extension LedgerEntry {
         return LedgerScope.enterprise(ofPath: path)
       }
     }
-    return subject.contains("/") ? LedgerScope.enterprise(ofPath: subject) : nil
+    switch kind {
+    // The subjects of these are ids of their own, no paths.
+    case .hazard, .callout, .clock, .silence, .register, .redaction, .genesis, .catalog: return nil
+    case .alarm, .system:
+      return subject.contains("/") && !isAboutMatter ? LedgerScope.enterprise(ofPath: subject) : nil
+    }
+  }
+
+  /// True when its subject is a hazard, call-out, clock or silence by id.
+  fileprivate var isAboutMatter: Bool {
+    ["hazard/", "callout/", "clock/", "silence/"].contains { subject.hasPrefix($0) }
   }
 }
 
@@ -100,7 +158,11 @@ extension LedgerStore {
         first.sequence != entry.sequence
       else { return nil }
       return first.namedEnterprise
-    case .genesis, .alarm, .register, .catalog, .system, .redaction: return nil
+    case .system:
+      // A refused act belongs to whom it was tried on.
+      guard entry.isAboutMatter else { return nil }
+      return try entries(of: entry.subject, after: 0, limit: 1).first?.namedEnterprise
+    case .genesis, .alarm, .register, .catalog, .redaction: return nil
     }
   }
 

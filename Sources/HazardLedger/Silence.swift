@@ -1,7 +1,7 @@
 public import Telemetry
 
 /// Which alarms a silence, an inhibition or a group is about; what is nil or empty fits all.
-public struct AlarmMatcher: Hashable, Sendable {
+public struct AlarmMatcher: Hashable, Sendable, Codable {
   /// Path of a point, or of what holds it: enterprise, site, area, device.
   public var path: String
   /// Rule ids.
@@ -26,8 +26,13 @@ public struct AlarmMatcher: Hashable, Sendable {
 
   /// True when the alarm fits.
   public func fits(_ alarm: AlarmView) -> Bool {
-    alarm.priority >= minimumPriority && alarm.priority <= maximumPriority
-      && (rules.isEmpty || rules.contains(alarm.rule)) && isBelow(alarm.point)
+    fits(point: alarm.point, rule: alarm.rule, priority: alarm.priority)
+  }
+
+  /// True when an alarm of this rule at this point with this priority fits.
+  public func fits(point: String, rule: String, priority: Int) -> Bool {
+    priority >= minimumPriority && priority <= maximumPriority
+      && (rules.isEmpty || rules.contains(rule)) && isBelow(point)
   }
 
   private func isBelow(_ point: String) -> Bool {
@@ -39,7 +44,7 @@ public struct AlarmMatcher: Hashable, Sendable {
 }
 
 /// Nobody is notified for a time; the alarm stands and counts as before, and is not acknowledged.
-public struct Silence: Hashable, Sendable {
+public struct Silence: Hashable, Sendable, Codable {
   /// Identity.
   public var id: String
   /// Which alarms.
@@ -169,7 +174,8 @@ public struct NotificationPolicy: Hashable, Sendable {
     return order.map { (String($0), groups[$0] ?? []) }
   }
 
-  private static func leading(_ parts: Int, of point: String) -> Substring {
+  /// The leading parts of a point path: 1 enterprise, 2 site, 3 area, 4 device; empty for 0.
+  public static func leading(_ parts: Int, of point: String) -> Substring {
     guard parts > 0 else { return "" }
     var slashes = 0
     for index in point.utf8.indices where point.utf8[index] == UInt8(ascii: "/") {

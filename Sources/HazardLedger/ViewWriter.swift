@@ -24,7 +24,10 @@ struct ViewWriter {
   /// Empties all views.
   mutating func clear() throws {
     try db.execute(
-      sql: "DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm"
+      sql: """
+        DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm;
+        DELETE FROM matter
+        """
     )
   }
 
@@ -43,7 +46,9 @@ struct ViewWriter {
         counts["alarm.\(event)", default: 0] += count.wholeNumber ?? 0
       }
     case .hazard: try applyHazard(entry)
-    case .genesis, .callout, .clock, .silence, .register, .catalog, .system: break
+    case .callout, .clock, .silence, .register:
+      try MatterRow.apply(entry, body: try Self.value(bytes, of: entry), in: db)
+    case .genesis, .catalog, .system: break
     }
   }
 

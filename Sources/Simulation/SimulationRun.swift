@@ -169,7 +169,8 @@ public struct SimulationRun {
       case 1: commit()
       case 2: evaluate()
       case 3: record()
-      default: outcome.unrecorded += stages.exchange.announceOverdue(at: now, limit: 200).count
+      default: outcome.unrecorded += stages.exchange.announceOverdue(at: now, limit: 200).announced
+          .count
       }
     }
   }

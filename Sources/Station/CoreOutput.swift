@@ -17,6 +17,10 @@ public struct CoreOutput: Sendable {
   ///
   /// A replay sends none.
   public var replies: [OutgoingMessage] = []
+  /// Calls and messages to persons, whose ledger entries are among the drafts.
+  ///
+  /// They go out once these are recorded; a replay sends none.
+  public var dispatches: [CalloutDispatch] = []
   /// The readings of these inputs, by rows of the catalog in force after them.
   public var latest: [ChannelReading] = []
   /// Readings from before a change of catalog among these inputs, whose rows are the former catalog's.

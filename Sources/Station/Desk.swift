@@ -54,6 +54,9 @@ protocol Desk: AnyObject {
   /// It is later: does what has fallen due, each at its own time.
   func advance(_ record: JournalRecord, into output: inout CoreOutput)
 
+  /// The input to put in first after a restart; nil when the desk has nothing to take up again.
+  var resumption: DeskInput? { get }
+
   /// All state as versioned bytes.
   func snapshot() -> [UInt8]
 
@@ -65,6 +68,8 @@ protocol Desk: AnyObject {
 
 extension Desk {
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput) {}
+
+  var resumption: DeskInput? { nil }
 
   func claims(topic: Span<UInt8>) -> Bool { false }
 

@@ -7,10 +7,15 @@ import Telemetry
 
 /// Turns engine transitions into the alarm entries of the ledger.
 enum AlarmDraft {
-  static func body(_ transition: Transition, act: OperatorAct?, catalog: Catalog) -> AlarmBody {
+  static func body(
+    _ transition: Transition,
+    act: OperatorAct?,
+    catalog: Catalog,
+    record: JournalRecord
+  ) -> AlarmBody {
     let channel = catalog.channels[Int(transition.channel.rawValue)]
     let rule = catalog.rules[Int(transition.rule.rawValue)]
-    return AlarmBody(
+    var body = AlarmBody(
       point: channel.path,
       rule: rule.id,
       onset: transition.onset,
@@ -28,6 +33,16 @@ enum AlarmDraft {
       reason: act?.reason ?? "",
       until: act?.until
     )
+    if body.event == .raised, record.input.kind == .message {
+      let input = record.input
+      body.input = InputDigest.text(
+        kind: input.kind.rawValue,
+        received: input.received,
+        topic: input.topic,
+        payload: input.payload
+      )
+    }
+    return body
   }
 
   // Two vocabularies on purpose: what the ledger has written must stay readable when the engine's changes.

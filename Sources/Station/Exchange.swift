@@ -1,5 +1,5 @@
 import Foundation
-package import HazardLedger
+public import HazardLedger
 package import PayloadDecoding
 import Synchronization
 import Telemetry
@@ -160,14 +160,20 @@ public final class Exchange: Sendable {
     }
   }
 
-  /// Says that the ledger holds the oldest `count` outputs.
+  /// Says that the ledger holds the oldest `count` outputs; answers the dispatches that may go out with that.
   ///
   /// - Parameters:
   ///   - count: how many of the waiting outputs, oldest first.
   ///   - position: journal position that was committed with them.
   ///   - entries: ledger sequences they got; nil when they had no drafts.
-  public func didCommit(count: Int, position: UInt64, entries: ClosedRange<Int64>?) {
+  @discardableResult
+  public func didCommit(
+    count: Int,
+    position: UInt64,
+    entries: ClosedRange<Int64>?
+  ) -> [CalloutDispatch] {
     var wakeUps: [CheckedContinuation<Void, Never>] = []
+    var dispatches: [CalloutDispatch] = []
     var answers: [(ticket: ActTicket, result: Result<ActReceipt, ActError>)] = []
     state.withLock { state in
       var sequence = entries?.lowerBound ?? 0
@@ -185,6 +191,7 @@ public final class Exchange: Sendable {
             answers.append((ticket, .failure(refusal)))
           }
         }
+        if !waiting.isAnnounced { dispatches += waiting.output.dispatches }
         sequence += Int64(waiting.output.drafts.count)
         state.waitingDrafts -= waiting.output.drafts.count
       }
@@ -199,6 +206,7 @@ public final class Exchange: Sendable {
     for wake in wakeUps { wake.resume() }
     for answer in answers { answer.ticket.resolve(answer.result) }
     signal()
+    return dispatches
   }
 
   /// Says why the ledger does not take commits.
@@ -214,15 +222,25 @@ public final class Exchange: Sendable {
   // MARK: - Never silent
 
   /// Announces as unrecorded what has waited for its commit longer than `limit` at monotonic time `now`
-  /// (both in milliseconds); returns what was announced.
-  public func announceOverdue(at now: Int64, limit: Int64) -> [UnrecordedAnnouncement] {
+  /// (both in milliseconds).
+  ///
+  /// - Returns: what was announced, and the calls that must not wait any longer for their entries.
+  public func announceOverdue(
+    at now: Int64,
+    limit: Int64
+  ) -> (announced: [UnrecordedAnnouncement], dispatches: [CalloutDispatch]) {
     var wakeUps: [CheckedContinuation<Void, Never>] = []
-    let announced = state.withLock { state in
+    let overdue = state.withLock { state in
       var announced: [UnrecordedAnnouncement] = []
+      var dispatches: [CalloutDispatch] = []
       for index in state.waiting.indices {
         guard now - state.waiting[index].since >= limit else { break }
         guard !state.waiting[index].isAnnounced else { continue }
         state.waiting[index].isAnnounced = true
+        for var dispatch in state.waiting[index].output.dispatches {
+          dispatch.isRecorded = false
+          dispatches.append(dispatch)
+        }
         for draft in state.waiting[index].output.drafts where draft.kind == .alarm {
           state.lastUnrecorded += 1
           announced.append(
@@ -230,16 +248,16 @@ public final class Exchange: Sendable {
           )
         }
       }
-      guard !announced.isEmpty else { return announced }
+      guard !announced.isEmpty else { return (announced: announced, dispatches: dispatches) }
       state.unrecorded.append(contentsOf: announced)
       if state.unrecorded.count > Self.unrecordedLimit {
         state.unrecorded.removeFirst(state.unrecorded.count - Self.unrecordedLimit)
       }
       wakeUps = Self.takeWoken(&state)
-      return announced
+      return (announced: announced, dispatches: dispatches)
     }
     for wake in wakeUps { wake.resume() }
-    return announced
+    return overdue
   }
 
   // MARK: - Readers of the streams

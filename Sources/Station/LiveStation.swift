@@ -164,10 +164,11 @@ public final class LiveStation: StationAccess {
     let exchange = stages.exchange
     var feedback = FeedbackWriter()
     while !exchange.isStopping {
-      let overdue = exchange.announceOverdue(
+      let (overdue, calls) = exchange.announceOverdue(
         at: clocks.monotonic(),
         limit: stages.limits.unrecordedAfter
       )
+      stages.deliver(calls)
       stages.counters.unrecorded.add(UInt64(overdue.count), ordering: .relaxed)
       if !overdue.isEmpty {
         logger.critical(
@@ -308,6 +309,11 @@ public final class LiveStation: StationAccess {
   /// Channels and rules that are in both keep their state, and standing alarms are not raised again.
   public func change(to catalog: Catalog) async throws(ActError) -> ActReceipt {
     try await outcome(of: try stages.enqueue(catalog))
+  }
+
+  /// Takes in what came back from outside on a call or message; returns when it is in the ledger.
+  public func submit(_ report: CalloutReport) async throws(ActError) -> ActReceipt {
+    try await submit(DeskInput(report))
   }
 
   private func outcome(of ticket: ActTicket) async throws(ActError) -> ActReceipt {

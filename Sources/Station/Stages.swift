@@ -56,6 +56,10 @@ public final class Stages: @unchecked Sendable {
   /// Called after a snapshot with the newest receive time and the sequence after which everything is still needed. Set
   /// before the stages run.
   public var prune: (@Sendable (_ now: Int64, _ floor: UInt64) throws -> Int)?
+  /// Brings calls and messages to persons; nil brings none.
+  ///
+  /// Set before the stages run.
+  public var dispatcher: (any CalloutDispatcher)?
   /// Where the stages meet.
   public let exchange: Exchange
   /// The limits they keep.
@@ -171,6 +175,9 @@ public final class Stages: @unchecked Sendable {
     }
     shown = Mutex(initial)
     counters.setDeadline(core.nextDeadline)
+    for input in core.resumptions {
+      inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
+    }
   }
 
   // MARK: - Stage 1: collect
@@ -361,7 +368,9 @@ public final class Stages: @unchecked Sendable {
     do {
       let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
       attempted = nil
-      exchange.didCommit(count: ready.count, position: last.position, entries: entries)
+      deliver(
+        exchange.didCommit(count: ready.count, position: last.position, entries: entries)
+      )
     } catch {
       attempted = ready.count
       counters.ledgerFailures.add(1, ordering: .relaxed)
@@ -370,6 +379,13 @@ public final class Stages: @unchecked Sendable {
     }
     try writeDueSnapshot(position: last.position)
     return true
+  }
+
+  /// Hands out calls and messages to persons.
+  func deliver(_ dispatches: [CalloutDispatch]) {
+    guard !dispatches.isEmpty else { return }
+    counters.dispatches.add(UInt64(dispatches.count), ordering: .relaxed)
+    dispatcher?.deliver(dispatches)
   }
 
   private func append(

@@ -51,7 +51,7 @@ public final class StationCore {
   private var notes: [DecodingNote] = []
   private var transitions: [Transition] = []
   /// What lives on the same inputs beside the engine.
-  private let desks: [any Desk] = []
+  private let desks: [any Desk] = [HazardDesk()]
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
@@ -61,6 +61,9 @@ public final class StationCore {
     ([live?.nextDeadline, decoder.nextDeadline] + desks.map(\.nextDeadline))
       .compactMap { $0 }.min()
   }
+
+  /// What the desks have to take up again after a restart.
+  var resumptions: [DeskInput] { desks.compactMap(\.resumption) }
 
   /// Counters of each engine lane, live first, with the lane's name.
   public var engineCounters: [(lane: String, counters: EngineCounters)] {
@@ -358,7 +361,7 @@ public final class StationCore {
         )
         output.latest = []
         for transition in closed {
-          let body = AlarmDraft.body(transition, act: nil, catalog: former)
+          let body = AlarmDraft.body(transition, act: nil, catalog: former, record: record)
           output.drafts.append(
             LedgerDraft(alarm: body, time: transition.time, origin: record.sequence)
           )
@@ -426,7 +429,7 @@ public final class StationCore {
   ) {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
-      let body = AlarmDraft.body(transition, act: act, catalog: catalog)
+      let body = AlarmDraft.body(transition, act: act, catalog: catalog, record: record)
       output.drafts.append(LedgerDraft(alarm: body, time: transition.time, origin: record.sequence))
       for desk in desks { desk.follow(body, of: record, into: &output) }
     }

@@ -12,6 +12,7 @@ public final class StationCounters: Sendable {
   let drafts = Atomic<UInt64>(0)
   let published = Atomic<UInt64>(0)
   let unrecorded = Atomic<UInt64>(0)
+  let dispatches = Atomic<UInt64>(0)
   let announcer = Mutex(Announcer.Faults())
   let replies = Atomic<UInt64>(0)
   let feedback = Atomic<UInt64>(0)

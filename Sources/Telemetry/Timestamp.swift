@@ -36,3 +36,16 @@ public struct Timestamp: Comparable, Hashable, Sendable {
     milliseconds &- earlier.milliseconds
   }
 }
+
+extension Timestamp: Codable {
+  /// Reads the milliseconds.
+  public init(from decoder: any Decoder) throws {
+    milliseconds = try decoder.singleValueContainer().decode(Int64.self)
+  }
+
+  /// Writes the milliseconds alone.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(milliseconds)
+  }
+}

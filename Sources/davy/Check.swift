@@ -30,7 +30,11 @@ struct Check: ParsableCommand {
     var findings = serviceFindings
     var catalog: Catalog?
     if let service {
-      let result = Catalog.load(devices: service.devicesFolder, site: service.sites)
+      let result = Catalog.load(
+        devices: service.devicesFolder,
+        site: service.sites,
+        response: service.response
+      )
       findings += result.findings
       catalog = result.catalog
       if let catalog { findings += catalog.lint(on: today) }

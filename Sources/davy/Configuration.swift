@@ -21,7 +21,11 @@ struct LoadedConfiguration {
       Self.print(findings)
       throw ExitCode(1)
     }
-    let result = Catalog.load(devices: service.devicesFolder, site: service.sites)
+    let result = Catalog.load(
+      devices: service.devicesFolder,
+      site: service.sites,
+      response: service.response
+    )
     Self.print(result.findings.filter { !isQuiet || $0.severity == .error })
     guard let catalog = result.catalog else { throw ExitCode(1) }
     self.service = service

@@ -17,12 +17,14 @@ struct Davy: AsyncParsableCommand {
         davy replay DATA/journal              run a recording through the same pipeline
         davy simulate FOLDER                  publish a fleet of every family in every format
         davy verify DATA                      prove that journal and ledger are whole
+        davy export DATA ALARM                one alarm or hazard with its proof, as a file that verifies alone
         davy doctor config/service.yaml       look for what keeps a station from working well
       """,
     version: "davy 0.1.0",
     subcommands: [
-      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-      ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self, Doctor.self,
+      Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Export.self,
+      Import.self, ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self,
+      Doctor.self,
     ]
   )
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Crypto
 import Foundation
 import HazardLedger
 import Journal
@@ -11,20 +12,33 @@ struct Verify: ParsableCommand {
       "Prove that a station's journal and ledger are whole; name the first bad entry where they are not.",
     discussion: """
       Reads only, shares no code with what wrote the ledger, and may run beside a running service. Ends with 0 when \
-      everything holds, with 1 when not.
+      everything holds, with 1 when not. Checkpoints are held against the key in the file beside them, or against \
+      --key, which is what shows that the station signed them.
+
+      A file that `davy export` has written is verified alone and offline.
       """
   )
 
-  @Argument(help: "The station's data folder.", completion: .directory)
+  @Argument(help: "The station's data folder, or a file of `davy export`.", completion: .file())
   var data: String
+
+  @Option(help: "Public key file (checkpoint.key.pub) that checkpoints must be signed with.")
+  var key: [String] = []
 
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
   func run() throws {
+    let trusted = try key.map(Self.publicKey)
+    var isFolder: ObjCBool = false
+    if unsafe FileManager.default.fileExists(atPath: data, isDirectory: &isFolder),
+      !isFolder.boolValue
+    {
+      return try verifyExport(trusting: trusted)
+    }
     let folder = URL(fileURLWithPath: data)
     let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path)
-      .verify()
+      .verify(trusting: trusted)
     let journal = try Recording(path: folder.appendingPathComponent("journal").path).verify()
     let isWhole = report.isIntact && journal.isSound
     if json {
@@ -61,5 +75,48 @@ struct Verify: ParsableCommand {
       for fault in journal.faults { Terminal.line("        \(fault.segment): \(fault.message)") }
     }
     if !isWhole { throw ExitCode(1) }
+  }
+  private static func publicKey(_ path: String) throws -> Curve25519.Signing.PublicKey {
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    guard let bytes = [UInt8](hex: text),
+      let key = try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
+    else { throw ValidationError("\(path) holds no public key in hexadecimal") }
+    return key
+  }
+
+  private func verifyExport(trusting trusted: [Curve25519.Signing.PublicKey]) throws {
+    let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: data)))
+    let report = LedgerVerifier.verifyExport(bytes, trusting: trusted)
+    if json {
+      let value = JSONValue.object([
+        "export": .object([
+          "station": .string(report.station), "entries": .integer(Int64(report.entries)),
+          "inputs": .integer(Int64(report.inputs)),
+          "checkpointSize": .integer(report.checkpointSize),
+          "checkpointTime": .integer(report.checkpointTime), "key": .string(report.key),
+          "keyTrusted": .bool(report.isKeyTrusted), "intact": .bool(report.isIntact),
+          "findings": .array(report.findings.map { .string($0.description) }),
+        ]),
+        "whole": .bool(report.isIntact),
+      ])
+      Terminal.line(String(decoding: value.canonicalBytes(), as: UTF8.self))
+    } else {
+      Terminal.line(
+        "export  \(report.station): \(report.entries) entries and \(report.inputs) inputs, "
+          + (report.isIntact ? "all as they were when signed" : "NOT INTACT")
+      )
+      Terminal.line(
+        "        checkpoint over \(report.checkpointSize) entries, "
+          + TimeText.utc(report.checkpointTime)
+      )
+      Terminal.line(
+        "        key \(report.key)"
+          + (report.isKeyTrusted
+            ? ", trusted" : trusted.isEmpty ? ", not compared (--key)" : ", NOT TRUSTED")
+      )
+      for finding in report.findings { Terminal.line("        \(finding)") }
+    }
+    if !report.isIntact { throw ExitCode(1) }
   }
 }

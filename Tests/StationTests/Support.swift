@@ -38,7 +38,9 @@ enum Fixture {
   }()
 
   /// The site of the demonstration; as a live site it runs on the receive time.
-  static func catalog(isReplaySource: Bool = false) throws -> Catalog {
+  ///
+  /// - Parameter response: text of a response file; nil does nothing about alarms.
+  static func catalog(isReplaySource: Bool = false, response: String? = nil) throws -> Catalog {
     let site = root.appendingPathComponent("config/sites/methane-demo.yaml")
     var text = try String(contentsOf: site, encoding: .utf8)
     if !isReplaySource {
@@ -47,9 +49,15 @@ enum Fixture {
     let scratch = try Scratch()
     let file = scratch.file("site.yaml")
     try text.write(toFile: file, atomically: true, encoding: .utf8)
+    var responses: [String] = []
+    if let response {
+      responses = [scratch.file("response.yaml")]
+      try response.write(toFile: responses[0], atomically: true, encoding: .utf8)
+    }
     let result = Catalog.load(
       devices: root.appendingPathComponent("devices").path,
-      site: [file]
+      site: [file],
+      response: responses
     )
     return try #require(
       result.catalog,

@@ -1,0 +1,182 @@
+import Foundation
+import HTTPTypes
+import HazardLedger
+import Hummingbird
+import Station
+import Telemetry
+
+/// Takes the acts of people on hazards, call-outs, clocks and silences, and puts them into the station's inputs.
+///
+/// The body is a JSON object in the desk's own words; who acts and in which role is put in here.
+struct DeskCommands: Sendable {
+  let station: any StationAccess
+  let answers = IdempotencyStore()
+
+  /// The longest body that is taken: a report of 10,000 characters and what belongs to it.
+  static let maximumBody = 65_536
+
+  /// Submits the request's body as an input of the desk.
+  ///
+  /// - Parameters:
+  ///   - request: a POST with a JSON object.
+  ///   - context: its context.
+  ///   - verb: the desk's word for it.
+  ///   - fixed: members that the address decides.
+  ///   - place: path of what is acted on; nil takes the body's `place` or `path`.
+  ///   - answer: what is answered besides the sequences.
+  func respond(
+    to request: Request,
+    _ context: ConsoleContext,
+    verb: String,
+    fixed: [String: HazardLedger.JSONValue] = [:],
+    at place: String? = nil,
+    status: HTTPResponse.Status = .ok,
+    answer: @escaping @Sendable (inout JSONWriter, ActReceipt) -> Void = { _, _ in }
+  ) async throws -> Response {
+    let mediaType = request.headers[.contentType] ?? ""
+    guard mediaType.lowercased().split(separator: ";").first == "application/json" else {
+      throw Problem(.unsupportedMediaType, "not-json", "send the act as application/json")
+    }
+    let buffer = try await request.body.collect(upTo: Self.maximumBody)
+    let bytes = Array(buffer.readableBytesView)
+    var members = try Self.object(bytes)
+    members.merge(fixed) { _, fixed in fixed }
+    try context.identify(
+      &members,
+      at: place ?? members["place"]?.text ?? members["path"]?.text
+    )
+    let key = request.headers[.named("Idempotency-Key")]
+    if let key, key.isEmpty || key.count > 255 {
+      throw Problem.parameter("Idempotency-Key", "must have 1 to 255 characters")
+    }
+    let payload = HazardLedger.JSONValue.object(members).canonicalBytes()
+    guard let key else {
+      return Response(json: try await submit(verb, payload, answer), status: status)
+    }
+    switch answers.claim(key, fingerprint: Array(verb.utf8) + [0] + payload) {
+    case .answered(let body): return Response(json: body, status: status)
+    case .inProgress:
+      throw Problem(
+        .conflict,
+        "in-progress",
+        "the same request is being worked on",
+        retryAfter: 1
+      )
+    case .otherRequest:
+      throw Problem(
+        .unprocessableContent,
+        "key-reused",
+        "this idempotency key was used for another request"
+      )
+    case .new: break
+    }
+    do {
+      let body = try await submit(verb, payload, answer)
+      answers.complete(key, answer: body)
+      return Response(json: body, status: status)
+    } catch {
+      answers.release(key)
+      throw error
+    }
+  }
+
+  /// Submits an act that was made up here.
+  func submit(
+    _ verb: String,
+    _ payload: [UInt8],
+    _ answer: (inout JSONWriter, ActReceipt) -> Void
+  ) async throws -> [UInt8] {
+    do throws(ActError) {
+      let receipt = try await station.submit(
+        DeskInput(kind: .command, desk: "hazards", verb: verb, payload: payload)
+      )
+      return JSONWriter.object { writer in
+        writer.member("journalSequence", receipt.journalSequence)
+        writer.member("ledgerSequence", receipt.ledgerSequence)
+        answer(&writer, receipt)
+      }
+    } catch {
+      throw Self.problem(error)
+    }
+  }
+
+  private static func object(_ bytes: [UInt8]) throws -> [String: HazardLedger.JSONValue] {
+    let json: HazardLedger.JSONValue
+    do throws(JSONSyntaxError) {
+      json = try HazardLedger.JSONValue(parsing: bytes)
+    } catch {
+      throw Problem(.badRequest, "malformed", "the body is not JSON: \(error.description)")
+    }
+    guard let members = json.members else {
+      throw Problem(.badRequest, "malformed", "the body must be a JSON object")
+    }
+    return members
+  }
+
+  /// What an act's refusal is in HTTP: 403 for who, 404 for what is not there, 409 for what does not hold.
+  static func problem(_ error: ActError) -> Problem {
+    guard case .refused(let detail, let code) = error else { return ActRoutes.problem(error) }
+    let status: HTTPResponse.Status =
+      switch code {
+      case "role", "scope": .forbidden
+      case _ where code.hasPrefix("unknown-"): .notFound
+      default: .conflict
+      }
+    return Problem(status, "refused-" + code, detail)
+  }
+}
+
+extension ConsoleContext {
+  /// Puts into an act who does it and in which role.
+  ///
+  /// - Parameters:
+  ///   - members: the act; `actor` and `role` are checked against the account, and filled in where it has but one role
+  ///     that takes part in hazards.
+  ///   - place: path of what is acted on; for an enterprise's person the desk holds the act to it.
+  func identify(
+    _ members: inout [String: HazardLedger.JSONValue],
+    at place: String?
+  ) throws {
+    let actor = try actor(named: members["actor"]?.text)
+    members["actor"] = .string(actor)
+    members["role"] = .string(try hazardRole(named: members["role"]?.text).rawValue)
+    if let place {
+      try requireInScope(
+        path: place,
+        else: Problem(.forbidden, "scope", "\(place) is not in your share")
+      )
+      members["enterprise"] = .string(LedgerScope.enterprise(ofPath: place))
+    }
+  }
+
+  /// The role of the workflow in which the caller acts.
+  private func hazardRole(named name: String?) throws -> HazardRole {
+    let roles = try principal.roles
+    // Whoever leads call-outs does so for the county's office.
+    var own = Set(roles.compactMap { HazardRole(rawValue: $0.rawValue) })
+    if roles.contains(.dutyOfficer) || roles.contains(.operator), own.isEmpty { own = [.county] }
+    if let name, !name.isEmpty {
+      guard let role = HazardRole(rawValue: name), role != .engine else {
+        let names = HazardRole.allCases.filter { $0 != .engine }.map(\.rawValue)
+        throw Problem(
+          .unprocessableContent,
+          "incomplete",
+          "role: must be one of \(names.joined(separator: ", "))"
+        )
+      }
+      guard isOpen || own.contains(role) else {
+        throw Problem(.forbidden, "role", "your account does not have the role \(name)")
+      }
+      return role
+    }
+    guard own.count == 1, let role = own.first else {
+      throw Problem(
+        .unprocessableContent,
+        "incomplete",
+        own.isEmpty
+          ? "role: your account has no part in hazards" : "role: must be named, you have several"
+      )
+    }
+    return role
+  }
+}

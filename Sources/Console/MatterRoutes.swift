@@ -1,0 +1,307 @@
+import HTTPTypes
+import HazardLedger
+import Hummingbird
+import Station
+import Telemetry
+
+/// Call-outs (叫应), clocks and silences: lists, one with its entries, and what people do with them.
+struct MatterRoutes: Sendable {
+  let station: any StationAccess
+  let commands: DeskCommands
+
+  /// Most entries of one matter in an answer; the rest is reached by `/entries`.
+  static let maximumSteps = 1_000
+
+  private func page(
+    _ request: Request,
+    _ context: ConsoleContext,
+    _ kind: EntryKind,
+    named name: String,
+    _ write: @escaping @Sendable (inout JSONWriter, Item) -> Void
+  ) async throws -> Response {
+    try request.refuseOtherParameters(than: ["open", "place", "before", "limit"])
+    let filter = MatterFilter(
+      kind: kind,
+      openOnly: try request.flag("open"),
+      places: try request.parameter("place").map { [$0] } ?? []
+    )
+    let cursor = try request.integer("before", in: 1...Int64.max)
+    let limit = Int(try request.integer("limit", in: 1...200) ?? 50)
+    let scope = try context.scope
+    let items = try await BlockingWork.run { [station] in
+      try ScopedLedger(station.ledger, scope: scope).matters(
+        filter,
+        before: cursor,
+        limit: limit
+      ).map {
+        Item(
+          view: $0,
+          entries: try station.ledger.entries(of: $0.id, after: 0, limit: Self.maximumSteps)
+        )
+      }
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.key(name)
+        writer.array(items) { writer, item in
+          writer.object { writer in
+            item.view.write(to: &writer)
+            write(&writer, item)
+          }
+        }
+        writer.member("next", items.count < limit ? nil : items.last?.view.firstSequence)
+      }
+    )
+  }
+
+  private func one(
+    _ request: Request,
+    _ context: ConsoleContext,
+    _ kind: EntryKind,
+    _ write: @escaping @Sendable (inout JSONWriter, Item) -> Void
+  ) async throws -> Response {
+    try request.refuseOtherParameters(than: [])
+    let id = try context.pathParameter("id")
+    let scope = try context.scope
+    let item = try await BlockingWork.run { [station] in
+      try ScopedLedger(station.ledger, scope: scope).matter(kind, id: id).map {
+        Item(
+          view: $0,
+          entries: try station.ledger.entries(of: id, after: 0, limit: Self.maximumSteps)
+        )
+      }
+    }
+    guard let item else {
+      throw Problem(.notFound, "unknown-\(kind.rawValue)", "the ledger has no \(id)")
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        item.view.write(to: &writer)
+        write(&writer, item)
+        writer.key("entries")
+        writer.array(item.entries) { writer, entry in writer.object(entry.write) }
+        writer.member("entriesComplete", item.entries.count < Self.maximumSteps)
+      }
+    )
+  }
+
+  private func post(
+    _ request: Request,
+    _ context: ConsoleContext,
+    _ verb: String,
+    _ member: String
+  ) async throws -> Response {
+    let id = try context.pathParameter("id")
+    let scope = try context.scope
+    let kind: EntryKind = member == "callout" ? .callout : member == "clock" ? .clock : .silence
+    let matter = try await BlockingWork.run { [station] in
+      try ScopedLedger(station.ledger, scope: scope).matter(kind, id: id)
+    }
+    guard let matter else {
+      throw Problem(.notFound, "unknown-\(member)", "the ledger has no \(id)")
+    }
+    return try await commands.respond(
+      to: request,
+      context,
+      verb: verb,
+      fixed: [member: .string(id)],
+      at: matter.place
+    ) { writer, _ in writer.member(member, id) }
+  }
+
+  // MARK: - Call-outs
+
+  /// `GET /api/v1/callouts`.
+  func callouts(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await page(request, context, .callout, named: "callouts") { $1.writeCallout(to: &$0) }
+  }
+
+  /// `GET /api/v1/callouts/{id}`.
+  func callout(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await one(request, context, .callout) { $1.writeCallout(to: &$0) }
+  }
+
+  /// `POST /api/v1/callouts`: begins one by hand.
+  func call(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await commands.respond(to: request, context, verb: "call", status: .created)
+  }
+
+  /// `POST /api/v1/callouts/{id}/confirm`.
+  func confirm(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "confirm", "callout")
+  }
+
+  /// `POST /api/v1/callouts/{id}/cancel`.
+  func cancel(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "cancel", "callout")
+  }
+
+  /// `POST /api/v1/callouts/{id}/feedback`.
+  func feedback(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "feedback", "callout")
+  }
+
+  /// `POST /api/v1/duties`: an exchange of duty for a time.
+  func duty(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await commands.respond(to: request, context, verb: "duty", status: .created)
+  }
+
+  // MARK: - Clocks
+
+  /// `GET /api/v1/clocks`.
+  func clocks(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await page(request, context, .clock, named: "clocks") { $1.writeClock(to: &$0) }
+  }
+
+  /// `GET /api/v1/clocks/{id}`: with the pre-filled draft of a report.
+  func clock(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await one(request, context, .clock) { $1.writeClock(to: &$0) }
+  }
+
+  /// `POST /api/v1/clocks/{id}/report`.
+  func report(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "report", "clock")
+  }
+
+  /// `POST /api/v1/clocks/{id}/supplement`.
+  func supplement(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "supplement", "clock")
+  }
+
+  // MARK: - Silences
+
+  /// `GET /api/v1/silences`.
+  func silences(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await page(request, context, .silence, named: "silences") { $1.writeSilence(to: &$0) }
+  }
+
+  /// `POST /api/v1/silences`.
+  func silence(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await commands.respond(to: request, context, verb: "silence", status: .created) {
+      writer,
+      receipt in
+      writer.member("silence", "silence/\(receipt.journalSequence)")
+    }
+  }
+
+  /// `POST /api/v1/silences/{id}/end`.
+  func unsilence(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await post(request, context, "unsilence", "silence")
+  }
+
+  /// `GET /api/v1/alarms/quiet`: standing alarms of which nobody is notified, and by what.
+  func quiet(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try request.refuseOtherParameters(than: [])
+    let inhibitions = station.catalog.inhibitions
+    let now = WallClock.now()
+    let scope = try context.scope
+    let found = try await BlockingWork.run { [station] in
+      let open = try station.ledger.matters(
+        MatterFilter(kind: .silence, openOnly: true),
+        before: nil,
+        limit: 1_000
+      )
+      let silences = try open.compactMap { view in
+        try station.ledger.entries(of: view.id, after: 0, limit: 1).first
+          .map { try Silence(decoding: $0) }
+      }
+      let alarms = try station.ledger.standingAlarms()
+      let policy = NotificationPolicy(silences: silences, inhibitions: inhibitions)
+      return zip(alarms, policy.verdicts(for: alarms, at: now)).filter {
+        $0.1 != .notify && scope.includes(path: $0.0.point)
+      }
+      .map { (alarm: $0.0.id, verdict: $0.1) }
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.key("quiet")
+        writer.array(found) { writer, item in
+          writer.object { writer in
+            writer.member("alarm", item.alarm)
+            switch item.verdict {
+            case .silenced(let id): writer.member("silence", id)
+            case .inhibited(let id, let cause):
+              writer.member("inhibition", id)
+              writer.member("cause", cause)
+            case .notify: break
+            }
+          }
+        }
+      }
+    )
+  }
+
+  /// A matter with its entries.
+  struct Item: Sendable {
+    var view: MatterView
+    var entries: [LedgerEntry]
+
+    private var bodies: [HazardLedger.JSONValue] {
+      entries.compactMap { entry in
+        entry.body.flatMap { try? HazardLedger.JSONValue(parsing: $0) }
+      }
+    }
+
+    /// Where a call-out stands: the fold of its entries.
+    func writeCallout(to writer: inout JSONWriter) {
+      guard let callout = try? Callout(replaying: entries) else { return }
+      writer.member("status", callout.status.rawValue)
+      writer.member("situation", callout.subject.situation)
+      writer.member("priority", callout.subject.priority)
+      writer.strings("subjects", callout.subject.subjects)
+      writer.key("say")
+      writer.object { writer in
+        writer.member("zh", callout.subject.text.zh)
+        writer.member("en", callout.subject.text.en)
+      }
+      writer.member("level", callout.level)
+      writer.member("attempt", callout.attempt)
+      writer.member("unanswered", callout.isUnanswered)
+      writer.member("confirmedBy", callout.confirmedBy)
+      writer.member("answerMilliseconds", callout.answerMilliseconds)
+      writer.member("feedback", callout.feedback)
+      writer.member("nextDeadline", callout.nextDeadline?.milliseconds)
+      writer.key("levels")
+      writer.array(callout.plan.levels) { writer, level in
+        writer.object { writer in
+          writer.member("name", level.name)
+          writer.strings("persons", level.persons)
+          writer.member("attempts", level.attempts)
+          writer.member("intervalMilliseconds", level.intervalMilliseconds)
+        }
+      }
+    }
+
+    /// What a clock measures, until when, and the draft of its report.
+    func writeClock(to writer: inout JSONWriter) {
+      let bodies = bodies
+      guard let started = bodies.last(where: { $0["event"]?.text == "started" }) else { return }
+      writer.member("kind", started["kind"]?.text)
+      writer.member("about", started["about"]?.text)
+      writer.member("due", started["due"]?.wholeNumber)
+      writer.member("duty", started["duty"]?.text)
+      writer.member("name", started["name"]?.text)
+      writer.member("expired", bodies.last.map { $0["event"]?.text == "expired" } ?? false)
+      writer.key("draft")
+      if let draft = started["draft"] {
+        writer.raw(draft.canonicalBytes())
+      } else {
+        writer.null()
+      }
+      let stopped = bodies.last { $0["event"]?.text == "stopped" }
+      writer.member("text", stopped?["text"]?.text)
+      writer.member("late", stopped?["late"]?.wholeNumber)
+    }
+
+    /// What a silence is about.
+    func writeSilence(to writer: inout JSONWriter) {
+      guard let set = bodies.first else { return }
+      writer.member("author", entries.first?.actor)
+      writer.member("reason", set["reason"]?.text)
+      writer.member("until", set["until"]?.wholeNumber)
+      writer.member("minimumPriority", set["minimumPriority"]?.wholeNumber)
+      writer.member("maximumPriority", set["maximumPriority"]?.wholeNumber)
+      writer.strings("rules", (set["rules"]?.elements ?? []).compactMap(\.text))
+    }
+  }
+}

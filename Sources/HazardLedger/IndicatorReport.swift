@@ -1,0 +1,243 @@
+public import Telemetry
+
+/// ISA-18.2 / IEC 62682 figures of a ledger for a span of time and a path: the same fold over live and replayed ledgers.
+public struct IndicatorReport: Sendable {
+  /// The span, from inclusive to exclusive.
+  public var from: Timestamp
+  /// End of the span.
+  public var to: Timestamp
+  /// Alarms at or below this path; empty for all.
+  public var path: String
+  /// The figures.
+  public var alarms: AlarmIndicators.Report
+  /// Figures of the call-outs begun in the span.
+  public var callouts: CalloutIndicators
+  /// False when the span holds more entries than are read at once.
+  public var isComplete: Bool
+
+  /// Entries read for one report at most.
+  public static let entryLimit = 2_000_000
+
+  /// Folds the entries of a ledger whose time lies in the span.
+  ///
+  /// Entries are about in the order of their time (receive order; event time of the steps). The fold begins an hour
+  /// before the span in the ledger, so that one that came late is not passed over.
+  ///
+  /// - Parameters:
+  ///   - ledger: read only.
+  ///   - from: begin.
+  ///   - to: end, exclusive.
+  ///   - path: enterprise, site or anything below.
+  ///   - scope: the reader's share.
+  ///   - settings: figures that the standard leaves to the site.
+  public init(
+    of ledger: any LedgerStore,
+    from: Timestamp,
+    to: Timestamp,
+    path: String = "",
+    scope: LedgerScope = .everything,
+    settings: AlarmIndicators.Settings = AlarmIndicators.Settings()
+  ) throws(LedgerError) {
+    self.from = from
+    self.to = to
+    self.path = path
+    var fold = AlarmIndicators(settings: settings)
+    var callouts = CalloutIndicators.Fold()
+    let matcher = AlarmMatcher(path: path)
+    let first = try Self.firstSequence(
+      in: ledger,
+      notBefore: from.advanced(byMilliseconds: -3_600_000)
+    )
+    for alarm in try ledger.standingAlarms()
+    where alarm.firstSequence < first && matcher.fits(alarm) && scope.includes(path: alarm.point) {
+      fold.seed(alarm)
+    }
+    var cursor = first - 1
+    var read = 0
+    var isComplete = true
+    reading: while true {
+      let page = try ledger.entries(after: cursor, limit: 5_000)
+      for entry in page {
+        cursor = entry.sequence
+        read += 1
+        if read > Self.entryLimit {
+          isComplete = false
+          break reading
+        }
+        guard entry.time >= from, entry.time < to, let bytes = entry.body else { continue }
+        do throws(BodyError) {
+          switch entry.kind {
+          case .alarm:
+            let body = try AlarmBody(decoding: bytes)
+            if matcher.fits(point: body.point, rule: body.rule, priority: body.priority),
+              scope.includes(path: body.point)
+            {
+              fold.add(body, at: entry.time)
+            }
+          case .callout: try callouts.add(entry, path: path, scope: scope)
+          case .genesis, .hazard, .clock, .silence, .register, .catalog, .system, .redaction: break
+          }
+        } catch {
+          throw .refused(reason: "entry \(entry.sequence): \(error)")
+        }
+      }
+      if page.isEmpty { break }
+    }
+    alarms = fold.report(from: from, at: to)
+    self.callouts = callouts.report
+    self.isComplete = isComplete
+  }
+
+  /// The first entry of a time or later, by halving; entry times are about in order.
+  private static func firstSequence(
+    in ledger: any LedgerStore,
+    notBefore time: Timestamp
+  ) throws(LedgerError) -> Int64 {
+    var low: Int64 = 2  // the genesis entry has no time
+    var high = try ledger.head.sequence + 1
+    while low < high {
+      let middle = low + (high - low) / 2
+      guard let entry = try ledger.entries(after: middle - 1, limit: 1).first else { return low }
+      if entry.time < time { low = middle + 1 } else { high = middle }
+    }
+    return max(1, low)
+  }
+}
+
+/// Figures of call-outs: 叫而不应 and the time to an answer.
+public struct CalloutIndicators: Hashable, Sendable {
+  /// Begun.
+  public var started = 0
+  /// Answered by a named person.
+  public var confirmed = 0
+  /// 叫而不应: whose last level did not answer in its attempts.
+  public var unanswered = 0
+  /// Ended without an answer, by a person.
+  public var cancelled = 0
+  /// That went above their first level.
+  public var escalated = 0
+  /// Calls made, and those that no channel took.
+  public var calls = 0
+  /// Calls that no channel took.
+  public var failedCalls = 0
+  /// Calls that were made twice because of a restart.
+  public var inDoubt = 0
+  /// Time to the answer: median, milliseconds.
+  public var answerMedian: Int64?
+  /// 95th percentile of the same.
+  public var answerP95: Int64?
+
+  struct Fold {
+    private var begun: [String: Timestamp] = [:]
+    private var risen: Set<String> = []
+    private var answers: [Int64] = []
+    private var figures = CalloutIndicators()
+
+    mutating func add(
+      _ entry: LedgerEntry,
+      path: String,
+      scope: LedgerScope
+    ) throws(BodyError) {
+      let json: JSONValue
+      do throws(JSONSyntaxError) {
+        json = try JSONValue(parsing: entry.body ?? [])
+      } catch {
+        throw BodyError(what: "call-out body", detail: error.description)
+      }
+      let event: CalloutStep.Event = try json.name("event")
+      if event == .started {
+        let place = json["place"]?.text ?? ""
+        guard path.isEmpty || place == path || place.hasPrefix(path + "/"),
+          scope.includes(path: place)
+        else { return }
+        begun[entry.subject] = entry.time
+        figures.started += 1
+        return
+      }
+      guard let start = begun[entry.subject] else { return }
+      switch event {
+      case .confirmed:
+        figures.confirmed += 1
+        answers.append(entry.time.milliseconds(since: start))
+      case .unanswered: figures.unanswered += 1
+      case .cancelled: figures.cancelled += 1
+      case .escalated: if risen.insert(entry.subject).inserted { figures.escalated += 1 }
+      case .dispatching:
+        figures.calls += 1
+        if json["inDoubt"]?.truth == true { figures.inDoubt += 1 }
+      case .failed: figures.failedCalls += 1
+      case .started, .delivered, .joined, .feedbackDue, .feedback: break
+      }
+    }
+
+    var report: CalloutIndicators {
+      var figures = figures
+      let sorted = answers.sorted()
+      if !sorted.isEmpty {
+        figures.answerMedian = sorted[(sorted.count - 1) / 2]
+        figures.answerP95 = sorted[(sorted.count * 95 + 99) / 100 - 1]
+      }
+      return figures
+    }
+  }
+}
+
+extension IndicatorReport {
+  /// The report as it is published.
+  public var json: JSONValue {
+    func whole(_ value: Int64?) -> JSONValue { value.map { .integer($0) } ?? .null }
+    return .object([
+      "from": .integer(from.milliseconds), "to": .integer(to.milliseconds),
+      "path": .string(path), "complete": .bool(isComplete),
+      "annunciated": .integer(Int64(alarms.annunciated)),
+      "perTenMinutes": .object([
+        "average": .number(alarms.averagePerBucket),
+        "peak": .integer(Int64(alarms.peakPerBucket)),
+        "counts": .array(alarms.buckets.map { .integer(Int64($0)) }),
+      ]),
+      "flood": .object([
+        "buckets": .integer(Int64(alarms.floodBuckets)), "share": .number(alarms.floodShare),
+      ]),
+      "chattering": .object(alarms.chattering.mapValues { .integer(Int64($0)) }),
+      "fleeting": .integer(Int64(alarms.fleeting)),
+      "stale": .strings(alarms.stale),
+      "top": .array(
+        alarms.top.map {
+          .object([
+            "rule": .string($0.rule), "count": .integer(Int64($0.count)),
+            "share": .number($0.share),
+          ])
+        }
+      ),
+      "topShare": .number(alarms.topShare),
+      "priorities": .object(
+        Dictionary(
+          uniqueKeysWithValues: (1...4).map { priority in
+            (
+              ["blue", "yellow", "orange", "red"][priority - 1],
+              .integer(Int64(alarms.byPriority[priority] ?? 0))
+            )
+          }
+        )
+      ),
+      "acknowledge": .object([
+        "median": whole(alarms.acknowledgeMedian), "p95": whole(alarms.acknowledgeP95),
+      ]),
+      "shelved": .strings(alarms.shelved), "suppressed": .strings(alarms.suppressed),
+      "outOfService": .strings(alarms.outOfService),
+      "callouts": .object([
+        "started": .integer(Int64(callouts.started)),
+        "confirmed": .integer(Int64(callouts.confirmed)),
+        "unanswered": .integer(Int64(callouts.unanswered)),
+        "cancelled": .integer(Int64(callouts.cancelled)),
+        "escalated": .integer(Int64(callouts.escalated)),
+        "calls": .integer(Int64(callouts.calls)),
+        "failedCalls": .integer(Int64(callouts.failedCalls)),
+        "inDoubt": .integer(Int64(callouts.inDoubt)),
+        "answer": .object([
+          "median": whole(callouts.answerMedian), "p95": whole(callouts.answerP95),
+        ]),
+      ]),
+    ])
+  }
+}

@@ -1,0 +1,198 @@
+import HazardLedger
+import Journal
+import Station
+import Telemetry
+import Testing
+
+/// Calling out along a six-level chain, in virtual time.
+@Suite("Call-out desk")
+struct CalloutDeskTests {
+  static let end = DeskStation.start + 20 * DeskStation.minute
+
+  static func key(_ dispatch: CalloutDispatch) -> String {
+    "\(dispatch.level)/\(dispatch.attempt)/\(dispatch.contact.id)"
+  }
+
+  /// Runs a plume until twenty minutes later, a tick every 20 s; restarts before the `crash`-th step of the world.
+  ///
+  /// A step is a tick or the channel's word on a call; a call that was made before the restart and whose word did
+  /// not come is in doubt.
+  static func run(crashAt crash: Int?) throws -> (calls: [CalloutDispatch], steps: Int, DeskStation)
+  {
+    let station = try DeskStation()
+    var step = 0
+    var answered = 0
+    func world(_ body: () throws -> Void) throws {
+      step += 1
+      if step == crash {
+        station.now += 1
+        try station.restart()
+      }
+      try body()
+    }
+    try station.reading(25)
+    while station.now < end {
+      while answered < station.dispatches.count {
+        let dispatch = station.dispatches[answered]
+        answered += 1
+        try world {
+          _ = try station.send(
+            .external,
+            "delivered",
+            ["dispatch": .string(dispatch.id), "channel": "sms"]
+          )
+        }
+      }
+      try world { try station.tick(to: station.now + 20_000) }
+    }
+    return (station.dispatches, step, station)
+  }
+
+  @Test("undisturbed, each level is called as planned, the county's by its roster, then 叫而不应")
+  func undisturbed() throws {
+    let (calls, _, station) = try Self.run(crashAt: nil)
+    let expected = [
+      "0/1/metec/operator", "0/2/metec/operator", "1/1/p0", "1/1/p2", "2/1/p1", "2/2/p1",
+      "3/1/p3", "4/1/p4", "5/1/p5", "5/2/p5", "5/3/p5",
+    ]
+    // 2025-10-09 16:53 in Shanghai: the day shift.
+    #expect(calls.prefix(expected.count).map(Self.key) == expected)
+    #expect(Set(calls.map(\.id)).count == calls.count)
+    #expect(calls.allSatisfy { !$0.inDoubt && $0.purpose == .call && $0.priority == 4 })
+    #expect(calls[0].channels == ["voice"])
+    #expect(calls[2].contact.addresses == ["phone": "+86-1"])
+    for part in ["烟羽", "METEC 试验场", "甲烷烟羽", "≥ 20 ppm"] {
+      #expect(calls[0].text.zh.contains(part), "\(calls[0].text.zh)")
+    }
+    #expect(try station.events(.callout).contains("unanswered"))
+    let starts = calls.map { $0.time.milliseconds - DeskStation.start }
+    #expect(Array(starts.prefix(5)) == [0, 60_000, 120_000, 120_000, 180_000])
+    // Written before acted on: each dispatch has its entry in the output that brought it.
+    let dispatching = try station.bodies(.callout).filter { $0["event"]?.text == "dispatching" }
+    #expect(dispatching.count == calls.count)
+    #expect(try station.replayedHead(page: 5) == (try station.ledger.head.hash))
+  }
+
+  @Test("a restart at every step loses no call; repeats only where marked in doubt")
+  func restarts() throws {
+    let (undisturbed, steps, _) = try Self.run(crashAt: nil)
+    #expect(steps > 70)
+    var repeats = 0
+    for crash in 1...steps {
+      let (calls, _, station) = try Self.run(crashAt: crash)
+      let made = Dictionary(grouping: calls, by: Self.key)
+      for call in undisturbed {
+        guard let times = made[Self.key(call)] else {
+          #expect(
+            call.time.milliseconds > Self.end - 3 * DeskStation.minute,
+            "crash \(crash): \(Self.key(call)) was never made"
+          )
+          continue
+        }
+        #expect(times.filter { !$0.inDoubt }.count == 1, "crash \(crash): \(Self.key(call))")
+        #expect(times.count <= 2, "crash \(crash): \(Self.key(call))")
+        repeats += times.count - 1
+      }
+      #expect(
+        try station.replayedHead(page: 11) == (try station.ledger.head.hash),
+        "crash \(crash)"
+      )
+    }
+    #expect(repeats >= 10)
+  }
+
+  @Test("a named person's word stops it within the input; feedback is asked for later")
+  func confirm() throws {
+    let station = try DeskStation()
+    try station.reading(25)
+    func confirm(_ person: String) throws -> ActError? {
+      try station.send(
+        .external,
+        "confirmed",
+        ["callout": "callout/1", "person": .string(person), "channel": "voice"]
+      )
+    }
+    #expect(
+      try confirm("p5") == .refused("not one of the persons called so far", code: "not-named")
+    )
+    try station.tick(to: DeskStation.start + 125_000)
+    #expect(try confirm("p2") == nil)
+    let made = station.dispatches.count
+    try station.tick(to: DeskStation.start + 25 * DeskStation.minute)
+    #expect(station.dispatches.count == made)
+    try station.tick(to: DeskStation.start + 40 * DeskStation.minute)
+    let question = try #require(station.dispatches.last)
+    #expect(question.purpose == .feedback && question.contact.id == "p2")
+    #expect(
+      try station.send(
+        .external,
+        "feedback",
+        ["callout": "callout/1", "person": "p2", "channel": "sms", "text": "已关阀"]
+      ) == nil
+    )
+    let callout = try #require(
+      try Callout(replaying: try station.ledger.entries(of: "callout/1", after: 0, limit: 999))
+    )
+    #expect(callout.feedback == "已关阀")
+    #expect(callout.answerMilliseconds == 125_000)
+    let view = try #require(
+      try station.ledger.matters(MatterFilter(kind: .callout), before: nil, limit: 9).first
+    )
+    #expect(view.state == "feedback" && !view.isOpen && view.place == "metec/metec")
+  }
+
+  @Test(
+    "alarms of one site join the call-out that is under way; another one begins after the answer"
+  )
+  func grouping() throws {
+    let station = try DeskStation()
+    try station.reading(25)
+    station.now += 1_000
+    try station.reading(30, device: "ch4_e")
+    #expect(station.dispatches.count == 1)
+    try station.tick(to: DeskStation.start + 60_000)
+    #expect(station.dispatches.last?.subjects.count == 2)
+    #expect(station.dispatches.last?.text.zh.contains("另有 1 条报警") == true)
+    // The operator acknowledges the first alarm: an answer in person.
+    let alarm = try #require(station.dispatches.first?.subjects.first)
+    let ack =
+      #"{"act":"acknowledge","actor":"Demo operator","alarm":"\#(alarm)","reason":"seen"}"#
+    try station.feed(
+      JournalInput(
+        kind: .command,
+        received: station.now,
+        topic: Array("act".utf8),
+        payload: Array(ack.utf8)
+      )
+    )
+    #expect(try station.events(.callout).last == "confirmed")
+    station.now += 1_000
+    try station.reading(40, device: "ch4_s")
+    #expect(station.dispatches.last?.callout == "callout/2")
+  }
+
+  @Test("alarms gathered before the first call are one call; duty can be exchanged for a time")
+  func gatherAndExchange() throws {
+    let station = try DeskStation { text in
+      text.replacing("group-by: site}", with: "group-by: site, wait: 30s}")
+        .replacing("responsible: true, attempts: 2", with: "roster: county, attempts: 2")
+    }
+    #expect(
+      try station.send(
+        .command,
+        "duty",
+        [
+          "actor": "chief", "role": "county", "roster": "county", "persons": ["p3"],
+          "until": .integer(DeskStation.start + DeskStation.hour), "reason": "换班",
+        ]
+      ) == nil
+    )
+    try station.reading(25)
+    try station.reading(25, device: "ch4_e")
+    #expect(station.dispatches.isEmpty)
+    try station.tick(to: DeskStation.start + 31_000)
+    #expect(station.dispatches.map(\.contact.id) == ["p3"])
+    #expect(station.dispatches.first?.subjects.count == 2)
+    #expect(station.dispatches.first?.time.milliseconds == DeskStation.start + 30_000)
+  }
+}
