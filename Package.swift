@@ -167,7 +167,7 @@ let package = Package(
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
+        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal", "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,3 +1,4 @@
+import Accounts
 import Foundation
 import HTTPTypes
 import HazardLedger
@@ -164,7 +165,9 @@ extension ConsoleContext {
           "role: must be one of \(names.joined(separator: ", "))"
         )
       }
-      guard isOpen || own.contains(role) else {
+      // Where people name themselves on a console of their own, they name their part as well.
+      let namesFreely = try isOpen && principal.scope.isEverywhere
+      guard namesFreely || own.contains(role) else {
         throw Problem(.forbidden, "role", "your account does not have the role \(name)")
       }
       return role

@@ -43,6 +43,16 @@ public struct ServiceConfiguration: Sendable {
     public var serverName: String?
   }
 
+  /// How often the ledger is signed, and by which key.
+  public struct CheckpointSigning: Sendable {
+    /// File of the private key, made at the first start; nil takes `checkpoint.key` in the data folder.
+    public var keyFile: String?
+    /// A checkpoint at least this often while there are new entries, milliseconds.
+    public var everyMilliseconds: Int64 = 600_000
+    /// A checkpoint after this many new entries.
+    public var everyEntries: Int64 = 10_000
+  }
+
   /// How much of the journal is kept.
   public struct JournalKeeping: Sendable {
     /// A segment is closed at this size.
@@ -73,6 +83,10 @@ public struct ServiceConfiguration: Sendable {
   public var httpPort = 8_080
   /// How much of the journal is kept.
   public var journal = JournalKeeping()
+  /// How often the ledger is signed.
+  public var checkpoints = CheckpointSigning()
+  /// Largest file of evidence, bytes.
+  public var evidenceBytes = 20 << 20
 
   /// Reads a service file.
   ///
@@ -131,6 +145,22 @@ public struct ServiceConfiguration: Sendable {
         read.journal.maximumBytes = Int64(gibibytes) << 30
       }
       journal.finish()
+    }
+    if let section = map["checkpoints"]?.map() {
+      read.checkpoints.keyFile = file(section["keyFile"])
+      if let every = section["every"]?.milliseconds() {
+        read.checkpoints.everyMilliseconds = every
+      }
+      if let entries = section["entries"]?.integer(in: 1...100_000_000) {
+        read.checkpoints.everyEntries = Int64(entries)
+      }
+      section.finish()
+    }
+    if let section = map["evidence"]?.map() {
+      if let mebibytes = section["maximumMebibytes"]?.integer(in: 1...1_024) {
+        read.evidenceBytes = mebibytes << 20
+      }
+      section.finish()
     }
     map.finish()
     let failed = log.findings.contains { $0.severity == .error }

@@ -196,6 +196,36 @@ struct CheckedAlarm {
   }
 }
 
+/// A call-out's, clock's, silence's or register item's row as the verifier derives it.
+struct CheckedMatter {
+  let firstSequence: Int64
+  private(set) var lastSequence: Int64 = 0
+  private var steps: Int64 = 0
+  private var state = ""
+
+  private struct Body: Decodable {
+    var event: String?
+  }
+
+  init(first sequence: Int64) {
+    firstSequence = sequence
+  }
+
+  mutating func add(_ fields: EntryFields, sequence: Int64) {
+    lastSequence = sequence
+    steps += 1
+    state = fields.body.flatMap { try? JSONDecoder().decode(Body.self, from: $0).event } ?? ""
+  }
+
+  /// Whether a row of id, first and last sequence, steps and state says the same.
+  func fits(_ row: Row) -> Bool {
+    Int64.fromDatabaseValue(row[1]) == firstSequence
+      && Int64.fromDatabaseValue(row[2]) == lastSequence
+      && Int64.fromDatabaseValue(row[3]) == steps
+      && String.fromDatabaseValue(row[4]) == state
+  }
+}
+
 /// The list of pruned bodies, held against the entries that announce the pruning.
 struct CheckedRedactions {
   private struct Listed {

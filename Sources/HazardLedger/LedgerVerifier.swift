@@ -113,6 +113,7 @@ private struct VerificationPass {
   private var newestOrigin: Int64 = 0
   private var alarms: [String: CheckedAlarm] = [:]
   private var hazards: [String: CheckedHazard] = [:]
+  private var matters: [String: CheckedMatter] = [:]
   private var counts: [String: Int64] = [:]
   private var redactions = CheckedRedactions()
   private var tree = CheckedTree()
@@ -237,6 +238,9 @@ private struct VerificationPass {
       else { return find(sequence, "not the body of a hazard's next step") }
       hazards[fields.subject, default: CheckedHazard(body, sequence: sequence)]
         .add(body, fields, sequence: sequence)
+    case "callout", "clock", "silence", "register":
+      matters["\(fields.kind) \(fields.subject)", default: CheckedMatter(first: sequence)]
+        .add(fields, sequence: sequence)
     case "redaction":
       let body = fields.decoded
       if let detail = redactions.check(body, sequence: sequence) { find(sequence, detail) }
@@ -322,5 +326,27 @@ private struct VerificationPass {
       }
     }
     for (id, hazard) in hazards { find(hazard.firstSequence, "view hazard: \(id) is missing") }
+    try checkMatters()
+  }
+
+  private mutating func checkMatters() throws {
+    // Ledgers of the first schema had no such entries, and no such view.
+    guard try db.tableExists("matter") else { return }
+    let rows = try Row.fetchCursor(
+      db,
+      sql: "SELECT kind || ' ' || id, first_seq, last_seq, steps, state FROM matter"
+    )
+    while let row = try rows.next() {
+      let id: String = row[0]
+      guard let matter = matters.removeValue(forKey: id) else {
+        find(row[1], "view matter: \(id) is in no entry")
+        continue
+      }
+      guard matter.fits(row) else {
+        find(matter.lastSequence, "view matter: \(id) is not what the entries give")
+        continue
+      }
+    }
+    for (id, matter) in matters { find(matter.firstSequence, "view matter: \(id) is missing") }
   }
 }

@@ -219,7 +219,14 @@ extension LedgerError {
   }
 }
 
-extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
+  ExpressibleByArrayLiteral
+{
+  /// An array.
+  public init(arrayLiteral elements: JSONValue...) {
+    self = .array(elements)
+  }
+
   /// A whole number.
   public init(integerLiteral value: Int64) {
     self = .integer(value)

@@ -153,6 +153,7 @@ public final class LiveStation: StationAccess {
             !exchange.hasReadyDrafts && !exchange.isStopping
           }
         }
+        stages.signCheckpoint(at: clocks.wall())
       } catch {
         logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
         pause()

@@ -60,6 +60,10 @@ public final class Stages: @unchecked Sendable {
   ///
   /// Set before the stages run.
   public var dispatcher: (any CalloutDispatcher)?
+  /// Signs checkpoints of the ledger; nil signs none.
+  ///
+  /// Set before the stages run; then the ledger's stage owns it.
+  public var checkpoints: CheckpointSigner?
   /// Where the stages meet.
   public let exchange: Exchange
   /// The limits they keep.
@@ -379,6 +383,19 @@ public final class Stages: @unchecked Sendable {
     }
     try writeDueSnapshot(position: last.position)
     return true
+  }
+
+  /// Signs a checkpoint of the ledger when one is due at `now`, milliseconds since the Unix epoch.
+  func signCheckpoint(at now: Int64) {
+    do {
+      guard let signed = try checkpoints?.signIfDue(head: exchange.head, at: now) else { return }
+      counters.checkpoints.add(1, ordering: .relaxed)
+      logger.debug("checkpoint signed", metadata: ["entries": "\(signed.size)"])
+    } catch {
+      // The chain is whole without it; the next occasion covers these entries too.
+      counters.checkpointFailures.add(1, ordering: .relaxed)
+      logger.error("checkpoint not signed", metadata: ["error": "\(error)"])
+    }
   }
 
   /// Hands out calls and messages to persons.

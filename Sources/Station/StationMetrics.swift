@@ -73,6 +73,21 @@ struct StationMetrics {
       "Alarm steps announced before they could be recorded.",
       counters.unrecorded.load(ordering: .relaxed)
     )
+    counter(
+      "davy_callout_dispatches_total",
+      "Calls and messages to persons handed to their channels.",
+      counters.dispatches.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_ledger_checkpoints_total",
+      "Checkpoints of the ledger signed.",
+      counters.checkpoints.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_ledger_checkpoint_failures_total",
+      "Checkpoints that could not be signed.",
+      counters.checkpointFailures.load(ordering: .relaxed)
+    )
     let announcer = counters.announcer.withLock { $0 }
     counter(
       "davy_alarm_unrecorded_dropped_total",

@@ -42,6 +42,12 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(help: "Name of the ledger's station; give the live one's to compare hashes.")
   var station: String = "replay"
 
+  @Flag(help: "Print the figures of ISA-18.2 over the recording's span as one JSON object.")
+  var kpis = false
+
+  @Option(help: "With --kpis: only alarms at or below this path.")
+  var path: String = ""
+
   @Option(help: "Publish the messages to this broker, HOST:PORT, instead of evaluating them.")
   var publish: String?
 
@@ -97,6 +103,15 @@ struct ReplayCommand: AsyncParsableCommand {
       )
     }
     Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hexText)")
+    if kpis, let span = summary.span {
+      let report = try IndicatorReport(
+        of: store,
+        from: span.lowerBound,
+        to: span.upperBound.advanced(byMilliseconds: 1),
+        path: self.path
+      )
+      Terminal.line(String(decoding: report.json.canonicalBytes(), as: UTF8.self))
+    }
   }
 }
 

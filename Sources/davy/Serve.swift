@@ -64,7 +64,7 @@ struct Serve: AsyncParsableCommand {
     let console = try ConsoleServer(
       station: station,
       access: .openToThisMachine,
-      options: ConsoleOptions(host: service.httpHost, port: service.httpPort, vendor: vendor),
+      options: Self.consoleOptions(service, vendor: vendor),
       logger: logger
     ) { port in
       logger.info(
@@ -102,6 +102,17 @@ struct Serve: AsyncParsableCommand {
     do { try manager?.tell(state) } catch {
       logger.error("service manager not told", metadata: ["error": "\(error)"])
     }
+  }
+
+  private static func consoleOptions(
+    _ service: ServiceConfiguration,
+    vendor: String?
+  ) -> ConsoleOptions {
+    var options = ConsoleOptions(host: service.httpHost, port: service.httpPort, vendor: vendor)
+    options.evidenceFolder =
+      URL(fileURLWithPath: service.dataFolder).appendingPathComponent("evidence").path
+    options.maximumEvidenceBytes = service.evidenceBytes
+    return options
   }
 
   private static func openStages(
@@ -145,6 +156,14 @@ struct Serve: AsyncParsableCommand {
       limits: StationLimits(),
       logger: logger,
       now: SystemClocks().wall()
+    )
+    stages.checkpoints = try CheckpointSigner(
+      ledger: ledger,
+      key: try CheckpointKey(
+        path: service.checkpoints.keyFile ?? folder.appendingPathComponent("checkpoint.key").path
+      ),
+      everyMilliseconds: service.checkpoints.everyMilliseconds,
+      everyEntries: service.checkpoints.everyEntries
     )
     stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count
     }

@@ -12,6 +12,7 @@ import Testing
 func test(
   _ station: any StationAccess,
   access: ConsoleAccess = .openToThisMachine,
+  options: ConsoleOptions = ConsoleOptions(),
   _ body: @escaping @Sendable (any TestClientProtocol) async throws -> Void
 ) async throws {
   var logger = Logger(label: "test.console")
@@ -19,6 +20,7 @@ func test(
   let server = try ConsoleServer(
     station: station,
     access: access,
+    options: options,
     logger: logger
   )
   try await server.application.test(.router) { client in try await body(client) }

@@ -1,0 +1,157 @@
+import DeviceCatalog
+import Foundation
+import HazardLedger
+import Journal
+import Station
+import Synchronization
+import Telemetry
+import Testing
+
+/// A station with the real core and a ledger in memory: what is submitted is evaluated and recorded at once.
+final class CoreStation: StationAccess, @unchecked Sendable {
+  let catalog: Catalog
+  let memory = MemoryLedger()
+  /// Guards `core` and `now`.
+  private let lock = NSLock()
+  private let core = StationCore()
+  private var now: Int64
+
+  var ledger: any LedgerStore { memory }
+
+  static let response = """
+    people: {duty: {name: 值班员, phone: "+86-1"}}
+    chains:
+      county:
+        levels:
+          - {name: {zh: 县, en: County}, persons: [duty], attempts: 2, interval: 60s}
+    situations:
+      red: {name: {zh: 红色报警, en: Red alarm}, when: {priority: red}, chain: county}
+    hazards: [{immediate-from: red}]
+    reports: {leak: {when: {priority: red}, within: 1h}}
+    """
+
+  init() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    var sources: [(path: String, text: String)] = [("response/response.yaml", Self.response)]
+    for folder in ["devices"] {
+      let base = root.appendingPathComponent(folder)
+      for name in try FileManager.default.subpathsOfDirectory(atPath: base.path)
+      where name.hasSuffix(".yaml") {
+        let text = try String(contentsOf: base.appendingPathComponent(name), encoding: .utf8)
+        sources.append(("\(folder)/\(name)", text))
+      }
+    }
+    let site = try String(
+      contentsOf: root.appendingPathComponent("config/sites/methane-demo.yaml"),
+      encoding: .utf8
+    ).replacing("replay-source: true", with: "replay-source: false")
+    sources.append(("sites/methane-demo.yaml", site))
+    let result = Catalog.load(sources: sources)
+    catalog = try #require(result.catalog, "\(result.findings.filter { $0.severity == .error })")
+    now = Int64(Date().timeIntervalSince1970 * 1_000)
+    struct Payload: Encodable {
+      struct Source: Encodable {
+        var path: String
+        var text: String
+      }
+      var sources: [Source]
+    }
+    let payload = Payload(
+      sources: catalog.sources.map { Payload.Source(path: $0.path, text: $0.text) }
+    )
+    _ = try feed(.catalog, "catalog", Array(try JSONEncoder().encode(payload)))
+  }
+
+  /// Processes one input a second after the last.
+  func feed(_ kind: JournalInput.Kind, _ topic: String, _ payload: [UInt8]) throws -> (
+    output: CoreOutput, first: Int64
+  ) {
+    try lock.withLock {
+      now += 1_000
+      let input = JournalInput(
+        kind: kind,
+        received: now,
+        topic: Array(topic.utf8),
+        payload: payload
+      )
+      let output = core.process(JournalBatch([input]), firstSequence: core.position + 1)
+      let range = try memory.append(
+        output.drafts,
+        rejects: output.rejects,
+        position: output.position
+      )
+      return (output, range?.lowerBound ?? 0)
+    }
+  }
+
+  /// A reading of a sensor; 25 is a plume.
+  func reading(_ value: Double, device: String = "ch4_n") throws {
+    let time = lock.withLock { now }
+    _ = try feed(
+      .message,
+      "davy/v1/metec/gw-1/readings",
+      Array(#"{"device":"\#(device)","point":"ch4","t":\#(time),"v":\#(value)}"#.utf8)
+    )
+  }
+
+  func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
+    let kind: JournalInput.Kind =
+      switch input.kind {
+      case .command: .command
+      case .register: .register
+      case .external: .external
+      }
+    let fed: (output: CoreOutput, first: Int64)
+    do {
+      fed = try feed(kind, "\(input.desk)/\(input.verb)", input.payload)
+    } catch {
+      throw .incomplete("\(error)")
+    }
+    guard let act = fed.output.acts.last else { throw .incomplete("no outcome") }
+    if let refusal = act.refusal { throw refusal }
+    return ActReceipt(
+      journalSequence: act.sequence,
+      ledgerSequence: fed.first + Int64(act.draftIndex)
+    )
+  }
+
+  func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
+    throw .unknownAlarm(act.alarm)
+  }
+
+  func status() -> StationStatus {
+    StationStatus(
+      link: "connected",
+      linkReason: "",
+      journalSequence: 0,
+      ledgerPosition: 0,
+      ledgerHead: 0,
+      journalFault: nil,
+      ledgerFault: nil,
+      lastMessage: nil,
+      messages: 0,
+      readings: 0,
+      rejects: 0,
+      started: Timestamp(milliseconds: 0),
+      catalogVersion: catalog.version
+    )
+  }
+
+  func metrics() -> String { "" }
+
+  func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
+    News(ledgerHead: (try? memory.head.sequence) ?? 0, unrecorded: [])
+  }
+
+  func latestReadings() -> [LatestReading?] { [] }
+
+  func trend(
+    point: String,
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
+  ) async throws(TrendError) -> [TrendBucket] {
+    throw .unknownPoint(point)
+  }
+}
