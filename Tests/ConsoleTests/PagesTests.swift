@@ -85,7 +85,7 @@ import Testing
     let methods: [String: HTTPRequest.Method] = [
       "get": .get, "post": .post, "put": .put, "patch": .patch, "delete": .delete,
     ]
-    try await test(station) { client in
+    try await test(station) { [paths] client in
       for (path, method) in paths where !path.hasSuffix("/stream") {
         let uri = path.replacing(/\{\w+\}/, with: "nothing")
         try await client.execute(uri: uri, method: .trace) { response in

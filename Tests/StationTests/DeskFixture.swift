@@ -69,8 +69,26 @@ final class DeskStation {
   init(response: String = DeskStation.response, _ edit: (String) -> String = { $0 }) throws {
     scratch = try Scratch()
     ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
-    let catalog = try Fixture.catalog(response: edit(response))
+    let catalog = try Self.catalog(response: edit(response))
     try feed(try StationCoreTests.catalogInput(catalog, at: now))
+  }
+
+  /// The methane site with the one profile that it needs: many stations are made, and each reads its catalog.
+  static func catalog(response: String) throws -> Catalog {
+    func text(_ path: String) throws -> String {
+      try String(contentsOf: Fixture.root.appendingPathComponent(path), encoding: .utf8)
+    }
+    let profile = "devices/research/fence-line-methane.yaml"
+    let site = try text("config/sites/methane-demo.yaml")
+      .replacing("replay-source: true", with: "replay-source: false")
+    let result = Catalog.load(sources: [
+      (profile, try text(profile)), ("sites/methane-demo.yaml", site),
+      ("response/response.yaml", response),
+    ])
+    return try #require(
+      result.catalog,
+      "\(result.findings.filter { $0.severity == .error })"
+    )
   }
 
   @discardableResult

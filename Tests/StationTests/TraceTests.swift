@@ -236,5 +236,5 @@ struct TraceTests {
     }
   }
 
-  static let shared = Result { try Fixture.catalog(response: DeskStation.response) }
+  static let shared = Result { try DeskStation.catalog(response: DeskStation.response) }
 }

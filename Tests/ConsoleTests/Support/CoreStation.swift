@@ -34,14 +34,9 @@ final class CoreStation: StationAccess, @unchecked Sendable {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     var sources: [(path: String, text: String)] = [("response/response.yaml", Self.response)]
-    for folder in ["devices"] {
-      let base = root.appendingPathComponent(folder)
-      for name in try FileManager.default.subpathsOfDirectory(atPath: base.path)
-      where name.hasSuffix(".yaml") {
-        let text = try String(contentsOf: base.appendingPathComponent(name), encoding: .utf8)
-        sources.append(("\(folder)/\(name)", text))
-      }
-    }
+    let profile = "devices/research/fence-line-methane.yaml"
+    let text = try String(contentsOf: root.appendingPathComponent(profile), encoding: .utf8)
+    sources.append((profile, text))
     let site = try String(
       contentsOf: root.appendingPathComponent("config/sites/methane-demo.yaml"),
       encoding: .utf8
