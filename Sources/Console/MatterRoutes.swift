@@ -237,7 +237,8 @@ struct MatterRoutes: Sendable {
     var entries: [LedgerEntry]
 
     private var bodies: [HazardLedger.JSONValue] {
-      entries.compactMap { entry in
+      // A refused act is among the entries, but no step.
+      entries.filter { $0.kind == view.kind }.compactMap { entry in
         entry.body.flatMap { try? HazardLedger.JSONValue(parsing: $0) }
       }
     }

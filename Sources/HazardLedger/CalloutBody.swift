@@ -83,9 +83,11 @@ extension Callout {
   }
 
   /// Rebuilds a call-out from its entries; nil without any.
+  ///
+  /// Entries of other kinds about it, such as a refused act, are passed over.
   public init?(replaying entries: [LedgerEntry]) throws(BodyError) {
     var callout: Callout?
-    for entry in entries {
+    for entry in entries where entry.kind == .callout {
       let json: JSONValue
       do throws(JSONSyntaxError) {
         json = try JSONValue(parsing: entry.body ?? [])

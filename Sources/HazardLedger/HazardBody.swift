@@ -128,7 +128,7 @@ extension Hazard {
   /// Rebuilds a hazard from its entries; nil without any.
   public init?(replaying entries: [LedgerEntry]) throws(BodyError) {
     var hazard: Hazard?
-    for entry in entries { try Self.replay(entry, onto: &hazard) }
+    for entry in entries where entry.kind == .hazard { try Self.replay(entry, onto: &hazard) }
     guard let hazard else { return nil }
     self = hazard
   }

@@ -59,7 +59,9 @@ struct HazardRouteTests {
       try await act(#"["#, 400, "malformed")
       let story = try await client.json(path)
       #expect(story["state"] as? String == "verified")
-      #expect(story.list("entries").count == 2)
+      let kinds = story.list("entries").compactMap { $0["kind"] as? String }
+      #expect(kinds.filter { $0 == "hazard" }.count == 2)
+      #expect(kinds.filter { $0 == "system" }.count == 4, "refused acts are part of the story")
       #expect(story.list("alarms").first?["rule"] as? String == "HH")
       let grade = story.list("acts").first { $0["act"] as? String == "grade" }
       #expect(grade?["roles"] as? [String] == ["county", "sector", "city"])

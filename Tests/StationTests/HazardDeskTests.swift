@@ -56,7 +56,7 @@ struct HazardDeskTests {
     let closed = try #require(try station.ledger.hazard(id: Self.hazard))
     #expect(closed.state == .closed)
     #expect(closed.evidence.map(\.name) == ["after.jpg"])
-    #expect(try station.events(.system).filter { $0 == "desk.refused" }.count == 8)
+    #expect(try station.events(.system).filter { $0 == "desk.refused" }.count == 7)
     // The next plume at the same point is another hazard.
     station.now += 1_000
     try station.reading(25)
@@ -284,5 +284,28 @@ struct HazardDeskTests {
     try station.feed(StationCoreTests.act("acknowledge", alarm: plume, at: station.now))
     #expect(station.dispatches.count == 2)
     #expect(station.dispatches.last?.subjects.allSatisfy { $0.contains("ch4_e") } == true)
+  }
+
+  @Test(
+    "retention takes the bodies of old ended alarms by rule, says so, and still verifies and replays"
+  )
+  func retention() throws {
+    let station = try DeskStation { $0 + "retention:\n  old: {after: 1d, reason: kept a day}\n" }
+    try station.reading(7)
+    station.now += 60_000
+    try station.reading(2)
+    let alarm = try #require(try station.ledger.standingAlarms().first).id
+    try station.feed(StationCoreTests.act("acknowledge", alarm: alarm, at: station.now))
+    try station.tick(to: DeskStation.start + 20 * DeskStation.hour)
+    #expect(try station.ledger.alarm(id: alarm) != nil)
+    try station.tick(to: DeskStation.start + 3 * DeskStation.day)
+    #expect(try station.ledger.alarm(id: alarm) == nil)
+    let entries = try station.ledger.entries(of: alarm, after: 0, limit: 9)
+    #expect(entries.count == 3 && entries.allSatisfy { $0.body == nil })
+    let orders = station.drafts.filter { $0.kind == .redaction }
+    #expect(orders.count >= 2)
+    let report = try LedgerVerifier(path: station.scratch.file("ledger.sqlite")).verify()
+    #expect(report.findings == [] && report.redacted == 3)
+    #expect(try station.replayedHead(page: 1_000) == (try station.ledger.head.hash))
   }
 }
