@@ -24,7 +24,10 @@ struct DeskCommands: Sendable {
   ///   - verb: the desk's word for it.
   ///   - fixed: members that the address decides.
   ///   - place: path of what is acted on; nil takes the body's `place` or `path`.
+  ///   - status: the answer's when it is in the ledger.
   ///   - answer: what is answered besides the sequences.
+  /// - Returns: journal and ledger sequence of the act.
+  /// - Throws: the problem, when it was refused or could not be read.
   func respond(
     to request: Request,
     _ context: ConsoleContext,
@@ -134,6 +137,7 @@ extension ConsoleContext {
   ///   - members: the act; `actor` and `role` are checked against the account, and filled in where it has but one role
   ///     that takes part in hazards.
   ///   - place: path of what is acted on; for an enterprise's person the desk holds the act to it.
+  /// - Throws: a problem 401, 403 or 422.
   func identify(
     _ members: inout [String: HazardLedger.JSONValue],
     at place: String?

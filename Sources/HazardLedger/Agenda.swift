@@ -14,7 +14,9 @@ public struct Agenda<Key: Hashable & Comparable & Sendable>: Sendable {
   }
 
   private var due: [Key: Timestamp] = [:]
-  /// A binary heap; an item that disagrees with `due` is stale. The top never is.
+  /// A binary heap.
+  ///
+  /// An item that disagrees with `due` is stale; the top never is.
   private var heap: [Item] = []
 
   /// Makes an empty agenda.

@@ -156,6 +156,7 @@ public struct AlarmIndicators: Sendable {
   /// - Parameters:
   ///   - from: begin of the span that the rates are over; nil takes the first step's time.
   ///   - now: its end.
+  /// - Returns: the figures.
   public func report(from: Timestamp? = nil, at now: Timestamp) -> Report {
     var report = Report()
     report.annunciated = ruleCounts.values.reduce(0, +)

@@ -298,6 +298,8 @@ public struct Callout: Hashable, Sendable, Codable {
   ///   - person: one of those called so far.
   ///   - channel: by what: a channel's name, `console`, `acknowledge`.
   ///   - time: when.
+  /// - Returns: the steps to store.
+  /// - Throws: when it is not calling, or the person was not called.
   public mutating func confirm(
     by person: String,
     via channel: String = "",

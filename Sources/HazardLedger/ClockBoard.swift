@@ -204,6 +204,7 @@ extension ClockStep {
   ///   - actor: who did it.
   ///   - origin: journal sequence of the input.
   ///   - extra: further members of the body: a report's text, its pre-filled draft, who it went to.
+  /// - Returns: the entry to be.
   public func draft(
     actor: String = "engine",
     origin: UInt64,

@@ -30,6 +30,7 @@ public struct IndicatorReport: Sendable {
   ///   - path: enterprise, site or anything below.
   ///   - scope: the reader's share.
   ///   - settings: figures that the standard leaves to the site.
+  /// - Throws: what the ledger throws, or an entry that cannot be read.
   public init(
     of ledger: any LedgerStore,
     from: Timestamp,

@@ -3,7 +3,7 @@ internal import GRDB
 
 /// An input of the journal in an export: the message that brought a step about.
 public struct ExportedInput: Hashable, Sendable {
-  /// `message`, `tick`, `command`, …
+  /// What the input was, by the journal's number: 1 a message, 2 a tick, 3 a command.
   public var kind: UInt8
   /// Receive time, milliseconds since the Unix epoch.
   public var received: Int64

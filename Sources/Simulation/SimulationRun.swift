@@ -169,8 +169,9 @@ public struct SimulationRun {
       case 1: commit()
       case 2: evaluate()
       case 3: record()
-      default: outcome.unrecorded += stages.exchange.announceOverdue(at: now, limit: 200).announced
-          .count
+      default:
+        let overdue = stages.exchange.announceOverdue(at: now, limit: 200)
+        outcome.unrecorded += overdue.announced.count
       }
     }
   }

@@ -20,6 +20,7 @@ public struct CheckpointSigner: Sendable {
   ///   - key: by what.
   ///   - everyMilliseconds: see ``everyMilliseconds``.
   ///   - everyEntries: see ``everyEntries``.
+  /// - Throws: when the newest checkpoint cannot be read.
   public init(
     ledger: SQLiteLedger,
     key: CheckpointKey,

@@ -160,12 +160,13 @@ public final class Exchange: Sendable {
     }
   }
 
-  /// Says that the ledger holds the oldest `count` outputs; answers the dispatches that may go out with that.
+  /// Says that the ledger holds the oldest `count` outputs.
   ///
   /// - Parameters:
   ///   - count: how many of the waiting outputs, oldest first.
   ///   - position: journal position that was committed with them.
   ///   - entries: ledger sequences they got; nil when they had no drafts.
+  /// - Returns: calls and messages to persons that may go out with that.
   @discardableResult
   public func didCommit(
     count: Int,

@@ -37,9 +37,7 @@ enum Fixture {
     return logger
   }()
 
-  /// The site of the demonstration; as a live site it runs on the receive time.
-  ///
-  /// - Parameter response: text of a response file; nil does nothing about alarms.
+  /// The site of the demonstration; as a live site it runs on the receive time; with a response file or without.
   static func catalog(isReplaySource: Bool = false, response: String? = nil) throws -> Catalog {
     let site = root.appendingPathComponent("config/sites/methane-demo.yaml")
     var text = try String(contentsOf: site, encoding: .utf8)
