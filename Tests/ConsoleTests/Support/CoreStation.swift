@@ -150,4 +150,35 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   ) async throws(TrendError) -> [TrendBucket] {
     throw .unknownPoint(point)
   }
+
+  // It has no trends, no journal and no reports.
+
+  func report(_ period: PlantReport.Period, scope: LedgerScope) async throws -> PlantReport {
+    throw TrendError.unreadable("no reports here")
+  }
+
+  func readings(
+    point: String,
+    through sequence: UInt64,
+    limit: Int
+  ) async throws(TrendError) -> [RecordedReading] {
+    throw .unknownPoint(point)
+  }
+
+  func recentReadings(channels: [Int], after: Timestamp) -> [[LatestReading]] {
+    channels.map { _ in [] }
+  }
+
+  func deviceHours() -> DeviceHours { DeviceHours(catalog) }
+
+  func recordedCatalog(at sequence: UInt64) throws(BacktestError) -> Catalog {
+    throw .noCatalog(sequence: sequence)
+  }
+
+  func backtest(
+    _ plan: BacktestPlan,
+    progress: (Double) -> Bool
+  ) throws(BacktestError) -> BacktestOutcome {
+    throw .failed("no journal here")
+  }
 }
