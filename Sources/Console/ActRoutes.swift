@@ -165,7 +165,7 @@ struct ActRoutes: Sendable {
     return trimmed
   }
 
-  private static func problem(_ error: ActError) -> Problem {
+  static func problem(_ error: ActError) -> Problem {
     switch error {
     case .unknownAlarm(let detail): Problem(.notFound, "unknown-alarm", detail)
     case .notApplicable(let detail): Problem(.conflict, "not-applicable", detail)

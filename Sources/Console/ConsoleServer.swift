@@ -148,6 +148,23 @@ public struct ConsoleServer: Service {
     route("/api/v1/backtests", in: router, get: backtests.list, post: backtests.begin)
     route("/api/v1/backtests/{id}", in: router, get: backtests.one)
     route("/api/v1/backtests/{id}/cancel", in: router, post: backtests.cancel)
+    let welding = WeldingRoutes(station: station)
+    let register = "/api/v1/welding/register/{enterprise}"
+    route("/api/v1/welding/machines", in: router, get: welding.machines)
+    route("/api/v1/welding/scans", in: router, get: welding.scans)
+    route("/api/v1/welding/rules", in: router, get: welding.rules)
+    route(register + "/permits/{id}/reports", in: router, post: welding.report)
+    route(register + "/{part}", in: router, get: welding.list)
+    route(
+      register + "/{part}/{id}",
+      in: router,
+      get: welding.one,
+      put: welding.put,
+      delete: welding.remove
+    )
+    let coverage = CoverageRoutes(station: station)
+    route("/api/v1/coverage", in: router, get: coverage.counts)
+    route("/api/v1/coverage/points", in: router, get: coverage.points)
     route("/api/v1/status", in: router, get: status.status)
     route("/api/v1/console", in: router, get: status.console)
     route("/healthz", in: router, get: status.health)
@@ -172,7 +189,9 @@ public struct ConsoleServer: Service {
     _ path: String,
     in router: Router<ConsoleContext>,
     get: Handler? = nil,
-    post: Handler? = nil
+    post: Handler? = nil,
+    put: Handler? = nil,
+    delete: Handler? = nil
   ) {
     var handlers: [HTTPRequest.Method: Handler] = [:]
     if let get {
@@ -182,6 +201,8 @@ public struct ConsoleServer: Service {
       }
     }
     if let post { handlers[.post] = post }
+    if let put { handlers[.put] = put }
+    if let delete { handlers[.delete] = delete }
     let allow = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
     for method in [.get, .head, .post, .put, .delete, .patch, .options, .trace]
       as [HTTPRequest.Method]

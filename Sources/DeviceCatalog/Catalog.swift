@@ -28,6 +28,8 @@ public struct Catalog: Sendable {
   public var profiles: [DeviceProfile]
   /// The editions that the profiles cite.
   public var standards: [Standard]
+  /// What the welding desk goes by; nil where `devices/` has no `hot-work.yaml`.
+  public var hotWork: HotWorkRules?
 }
 
 /// A catalog, if there are no errors, and all that is to be said of its files.
@@ -203,7 +205,7 @@ extension Catalog {
     var sites: [SiteFile] = []
     for file in files where file.canonical.hasPrefix("sites/") && file.isYAML {
       guard let map = parseYAML(file.text, file: file.shown, log: log) else { continue }
-      if let site = SiteReader(log: log).site(map) { sites.append(site) }
+      if let site = SiteReader(log: log, hotWork: library.hotWork).site(map) { sites.append(site) }
     }
     var compiler = CatalogCompiler(library: library, log: log)
     compiler.compile(sites)
@@ -219,7 +221,8 @@ extension Catalog {
       devices: compiler.devices,
       enterprises: sites.map(\.enterprise),
       profiles: library.profiles,
-      standards: library.standards
+      standards: library.standards,
+      hotWork: library.hotWork
     )
     return CatalogResult(catalog: catalog, findings: findings)
   }

@@ -30,6 +30,36 @@ private struct CatalogLinter {
     checkEditions()
     checkExposurePolicy()
     for enterprise in catalog.enterprises { check(enterprise) }
+    checkWelding()
+    for missing in catalog.unconnected {
+      add(
+        .warning,
+        "not-connected",
+        at: missing.place,
+        zh: "应联未联：\(missing.path) 没有对应的设备或测点",
+        en: "should be connected, but there is no such device or point: \(missing.path)",
+        remedyZh: "在该区域 devices 下登记设备，或从 should-be-connected 中删除",
+        remedyEn: "add the device under the area's devices, or take it out of should-be-connected"
+      )
+    }
+  }
+
+  private mutating func checkWelding() {
+    for enterprise in catalog.enterprises {
+      for figure in enterprise.welding?.looser ?? [] {
+        add(
+          .warning,
+          "looser-than-standard",
+          at: figure.place,
+          clause: figure.citation,
+          zh: "焊接登记：\(figure.name) 为 \(figure.value / 60_000) 分钟，宽于标准的 \(figure.bound / 60_000) 分钟",
+          en: "welding: \(figure.name) is \(figure.value / 60_000) min, looser than the standard's "
+            + "\(figure.bound / 60_000) min",
+          remedyZh: "恢复到标准限值",
+          remedyEn: "return to the standard's bound"
+        )
+      }
+    }
   }
 
   private mutating func add(

@@ -5,6 +5,8 @@ struct ProfileLibrary {
   var standards: [Standard] = []
   var profiles: [DeviceProfile] = []
   var statusCodes: [String: [String: SourceStatus]] = [:]
+  /// What the welding desk goes by; nil where the library has no `hot-work.yaml`.
+  var hotWork: HotWorkRules?
 
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
@@ -24,6 +26,7 @@ struct ProfileLibrary {
       let name = String(file.canonical.dropFirst("devices/".count).dropLast(".yaml".count))
       switch name.split(separator: "/").first {
       case "standards": break
+      case "hot-work": library.hotWork = HotWorkRules.read(map, standards: library.standards)
       case "status-codes":
         for (key, _, value) in map.identified() {
           guard let entry = value.map() else { continue }

@@ -20,6 +20,8 @@ public struct Enterprise: Codable, Sendable {
   public var sites: [Site]
   /// Responsible for all that nobody nearer is responsible for.
   public var responsible: [String]
+  /// Its welding register and figures; nil where it does not weld.
+  public var welding: EnterpriseWelding?
   /// Where it is defined.
   public var place: Place
 }
@@ -88,6 +90,8 @@ public struct Area: Codable, Sendable {
   public var responsible: [String]
   /// Key of the major hazard source that it belongs to.
   public var hazardSource: String?
+  /// Devices, or `device/point`, that should be connected here (应联尽联), whether they are or not.
+  public var expected: [ExpectedPoint] = []
   /// Where it is defined.
   public var place: Place
 

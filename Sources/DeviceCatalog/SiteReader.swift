@@ -17,6 +17,8 @@ struct SiteFile {
 /// Reads the files of `config/sites/`.
 struct SiteReader {
   let log: FindingLog
+  /// What a welding section builds on.
+  var hotWork: HotWorkRules?
 
   /// Reads one file; nil when it does not even name its enterprise.
   func site(_ map: YAMLMap) -> SiteFile? {
@@ -56,6 +58,7 @@ struct SiteReader {
         devices += found
       }
     }
+    let welding = map["welding"].flatMap { readWelding($0, sites: sites, devices: devices) }
     guard let id, let name else { return nil }
     let enterprise = Enterprise(
       id: id,
@@ -68,9 +71,31 @@ struct SiteReader {
       gateways: gateways,
       sites: sites,
       responsible: responsible.map(\.value),
+      welding: welding,
       place: entry.place
     )
     return SiteFile(enterprise: enterprise, devices: devices, routes: routes)
+  }
+
+  private func readWelding(
+    _ value: YAMLValue,
+    sites: [Site],
+    devices: [SiteFile.PlacedDevice]
+  ) -> EnterpriseWelding? {
+    guard let entry = value.map() else { return nil }
+    guard let hotWork else {
+      value.report(.nothing(kind: "devices/hot-work.yaml", kindZh: "devices/hot-work.yaml"))
+      return nil
+    }
+    var fences: [String: [Coordinates]] = [:]
+    for site in sites {
+      for area in site.areas { fences["\(site.id)/\(area.id)"] = area.fence }
+    }
+    return WeldingReader(
+      rules: hotWork,
+      fences: fences,
+      devices: devices.map(\.spec.id)
+    ).read(entry)
   }
 
   private func timeZone(_ value: YAMLValue?) -> String {
@@ -216,8 +241,11 @@ struct SiteReader {
         )
       }
     }
+    let expected = (map["should-be-connected"]?.list() ?? []).compactMap { value in
+      value.string().map { ExpectedPoint(name: $0, place: value.place) }
+    }
     guard let name else { return nil }
-    return Area(
+    var area = Area(
       id: id,
       path: path,
       name: name,
@@ -226,6 +254,8 @@ struct SiteReader {
       hazardSource: hazardSource,
       place: place
     )
+    area.expected = expected
+    return area
   }
 
   private func check(_ names: [DeviceSpec.Placed<String>], among people: [Person]) {

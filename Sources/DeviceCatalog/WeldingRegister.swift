@@ -11,15 +11,28 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var code: String
     /// Identifier of the chip.
     public var chip: String
-    /// Why it is barred; nil when it is not.
+    /// Why it is barred (black-listed); nil when it is not.
     public var barred: String?
+    /// Least and largest current of its usual work, A; nil when nobody has stated them.
+    public var normalCurrent: [Double]?
+    /// Topic of its lock and release commands; nil takes the gateway's.
+    public var commandTopic: String?
 
     /// Makes a machine.
-    public init(device: String, code: String, chip: String, barred: String? = nil) {
+    public init(
+      device: String,
+      code: String,
+      chip: String,
+      barred: String? = nil,
+      normalCurrent: [Double]? = nil,
+      commandTopic: String? = nil
+    ) {
       self.device = device
       self.code = code
       self.chip = chip
       self.barred = barred
+      self.normalCurrent = normalCurrent
+      self.commandTopic = commandTopic
     }
   }
 
@@ -72,27 +85,11 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     /// 二级.
     case second
 
-    /// Longest validity of a ticket, hours (GB 30871-2022, 5.1.5).
-    public var longestHours: Int {
-      switch self {
-      case .special, .first: 8
-      case .second: 72
-      }
-    }
-
     /// One class up, as on holidays, rest days and at night (GB 30871-2022, 5.1.1).
     public var upgraded: HotWorkClass {
       switch self {
       case .special, .first: .special
       case .second: .first
-      }
-    }
-
-    /// Longest break without a new gas test, minutes (source O7).
-    public var longestBreakMinutes: Int {
-      switch self {
-      case .special, .first: 30
-      case .second: 60
       }
     }
   }
@@ -111,8 +108,10 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var id: String
     /// Ticket or declaration.
     public var kind: Kind
-    /// Class of the work.
+    /// Class of the work as approved.
     public var hotWorkClass: HotWorkClass
+    /// Class of the work by itself; on holidays, rest days and at night the approved one must be higher.
+    public var assessedClass: HotWorkClass
     /// Machines that it covers, by device id.
     public var machines: [String]
     /// Welders that it covers, by id.
@@ -127,23 +126,31 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var gasTestedAt: Int64?
     /// 监护人 who has checked in; nil when nobody has.
     public var guardian: String?
+    /// When the work was reported finished, ms; nil while it is not.
+    public var finishedAt: Int64?
+    /// When the place was confirmed clear after the work, ms.
+    public var clearedAt: Int64?
 
     /// Makes a permit.
     public init(
       id: String,
       kind: Kind,
       hotWorkClass: HotWorkClass,
+      assessedClass: HotWorkClass? = nil,
       machines: [String],
       welders: [String],
       fence: [Coordinates],
       from: Int64,
       until: Int64,
       gasTestedAt: Int64?,
-      guardian: String?
+      guardian: String?,
+      finishedAt: Int64? = nil,
+      clearedAt: Int64? = nil
     ) {
       self.id = id
       self.kind = kind
       self.hotWorkClass = hotWorkClass
+      self.assessedClass = assessedClass ?? hotWorkClass
       self.machines = machines
       self.welders = welders
       self.fence = fence
@@ -151,11 +158,30 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
       self.until = until
       self.gasTestedAt = gasTestedAt
       self.guardian = guardian
+      self.finishedAt = finishedAt
+      self.clearedAt = clearedAt
+    }
+
+    /// Whether the approved class is the higher one that a holiday, rest day or night asks for.
+    public var isUpgraded: Bool {
+      switch (assessedClass, hotWorkClass) {
+      case (.special, .special), (.first, .special), (.second, .first), (.second, .special): true
+      case (.special, .first), (.special, .second), (.first, .first), (.first, .second),
+        (.second, .second):
+        false
+      }
+    }
+
+    /// Whether a position is inside the declared fence; false without a fence of three corners.
+    public func covers(_ position: Coordinates) -> Bool {
+      fence.count >= 3 && polygon(fence, contains: position)
     }
   }
 
   /// A period in which hot work is banned (特殊时期).
   public struct BannedPeriod: Codable, Hashable, Sendable {
+    /// Identifier.
+    public var id: String
     /// Why.
     public var reason: String
     /// First moment, ms.
@@ -164,10 +190,25 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var until: Int64
 
     /// Makes a period.
-    public init(reason: String, from: Int64, until: Int64) {
+    public init(id: String = "", reason: String, from: Int64, until: Int64) {
+      self.id = id
       self.reason = reason
       self.from = from
       self.until = until
+    }
+  }
+
+  /// What an enterprise has declared for a day (安全风险承诺公告).
+  public struct Commitment: Codable, Hashable, Sendable {
+    /// The local day.
+    public var day: CalendarDate
+    /// How many hot works it will have.
+    public var hotWorks: Int
+
+    /// Makes a commitment.
+    public init(day: CalendarDate, hotWorks: Int) {
+      self.day = day
+      self.hotWorks = hotWorks
     }
   }
 
@@ -179,18 +220,30 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
   public var permits: [Permit]
   /// Bans.
   public var bannedPeriods: [BannedPeriod]
+  /// Declared hot works by day.
+  public var commitments: [Commitment]
+  /// Holidays.
+  public var holidays: [CalendarDate]
+  /// Days of weekends that are worked (调休).
+  public var workdays: [CalendarDate]
 
   /// Makes a register.
   public init(
     machines: [Machine] = [],
     welders: [Welder] = [],
     permits: [Permit] = [],
-    bannedPeriods: [BannedPeriod] = []
+    bannedPeriods: [BannedPeriod] = [],
+    commitments: [Commitment] = [],
+    holidays: [CalendarDate] = [],
+    workdays: [CalendarDate] = []
   ) {
     self.machines = machines
     self.welders = welders
     self.permits = permits
     self.bannedPeriods = bannedPeriods
+    self.commitments = commitments
+    self.holidays = holidays
+    self.workdays = workdays
   }
 }
 
@@ -208,6 +261,10 @@ public struct WeldingScan: Codable, Hashable, Sendable {
   public var time: Int64
   /// The day of it in the site's time zone, for certificates.
   public var day: CalendarDate
+  /// Whether it is a holiday, a rest day or night.
+  public var needsUpgrade: Bool
+  /// Whether a gas or temperature alarm stands at the work place.
+  public var hasGasNear: Bool
 
   /// Makes a scan.
   public init(
@@ -216,7 +273,9 @@ public struct WeldingScan: Codable, Hashable, Sendable {
     position: Coordinates?,
     machinePosition: Coordinates?,
     time: Int64,
-    day: CalendarDate
+    day: CalendarDate,
+    needsUpgrade: Bool = false,
+    hasGasNear: Bool = false
   ) {
     self.code = code
     self.welder = welder
@@ -224,6 +283,8 @@ public struct WeldingScan: Codable, Hashable, Sendable {
     self.machinePosition = machinePosition
     self.time = time
     self.day = day
+    self.needsUpgrade = needsUpgrade
+    self.hasGasNear = hasGasNear
   }
 }
 
@@ -265,18 +326,14 @@ public enum WeldingDenial: String, Codable, CaseIterable, Sendable {
   case gasTestMissing
   /// The guardian has not checked in (NO_GUARDIAN).
   case noGuardian
-}
-
-/// What a site may set about the answers.
-public struct WeldingPolicy: Codable, Hashable, Sendable {
-  /// A gas test holds this long, minutes; 30 by the ticket form of source O7.
-  public var gasTestMinutes: Int
-  /// A scan further than this from the machine is remote, metres; the plant's own figure.
-  public var scanRadius: Double
-
-  /// Makes a policy; there is no radius that a standard would give.
-  public init(gasTestMinutes: Int = 30, scanRadius: Double) {
-    self.gasTestMinutes = gasTestMinutes
-    self.scanRadius = scanRadius
-  }
+  /// A holiday, a rest day or night, and the ticket is not of the higher class.
+  case notUpgraded
+  /// A gas or temperature alarm stands at the work place (GAS/TEMP_NEAR).
+  case gasNear
+  /// The service has no register for this enterprise.
+  case noRegister
+  /// The scan's time and the receive time differ too much to decide by either.
+  case clockFault
+  /// The request cannot be read.
+  case malformed
 }

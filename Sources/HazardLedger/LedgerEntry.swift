@@ -22,6 +22,8 @@ public enum EntryKind: String, CaseIterable, Hashable, Sendable {
   case catalog
   /// Davy's own condition: clock faults, storage, back-pressure.
   case system
+  /// A welding scan with its answer, a command to a machine, and what came of it.
+  case welding
   /// Bodies were pruned by rule.
   case redaction
 }

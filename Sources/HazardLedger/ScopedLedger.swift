@@ -100,7 +100,7 @@ extension LedgerStore {
         first.sequence != entry.sequence
       else { return nil }
       return first.namedEnterprise
-    case .genesis, .alarm, .register, .catalog, .system, .redaction: return nil
+    case .genesis, .alarm, .register, .catalog, .system, .welding, .redaction: return nil
     }
   }
 

@@ -43,7 +43,7 @@ struct ViewWriter {
         counts["alarm.\(event)", default: 0] += count.wholeNumber ?? 0
       }
     case .hazard: try applyHazard(entry)
-    case .genesis, .callout, .clock, .silence, .register, .catalog, .system: break
+    case .genesis, .callout, .clock, .silence, .register, .catalog, .system, .welding: break
     }
   }
 

@@ -374,6 +374,31 @@ import Glibc
         )
       }
     }
+    if version == .v5, !publication.responseTopic.isEmpty {
+      let added = unsafe mosquitto_property_add_string(
+        &properties,
+        Int32(MQTT_PROP_RESPONSE_TOPIC.rawValue),
+        publication.responseTopic
+      )
+      guard added == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
+        unsafe mosquitto_property_free_all(&properties)
+        return .failure(.invalid(unsafe String(cString: mosquitto_strerror(added))))
+      }
+    }
+    if version == .v5, !publication.correlation.isEmpty {
+      let added = unsafe publication.correlation.withUnsafeBytes { data in
+        unsafe mosquitto_property_add_binary(
+          &properties,
+          Int32(MQTT_PROP_CORRELATION_DATA.rawValue),
+          data.baseAddress,
+          UInt16(clamping: data.count)
+        )
+      }
+      guard added == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
+        unsafe mosquitto_property_free_all(&properties)
+        return .failure(.invalid(unsafe String(cString: mosquitto_strerror(added))))
+      }
+    }
     let code = unsafe publication.payload.withUnsafeBufferPointer { payload in
       unsafe mosquitto_publish_v5(
         handle,

@@ -105,6 +105,7 @@ private func onMessage(
     payload: payload,
     flags: flags,
     properties: properties == nil ? [] : userProperties(properties),
+    request: properties == nil ? nil : requestProperties(properties),
     maximum: inbox.maximumPayload,
     sample: inbox.oversizeSample
   )
@@ -174,4 +175,35 @@ private func userProperties(_ list: OpaquePointer?) -> [(String, String)] {
     unsafe property = mosquitto_property_next(current)
   }
   return pairs
+}
+
+/// Copies response topic and correlation data of a message; nil when it has neither.
+private func requestProperties(_ list: OpaquePointer?) -> RequestProperties? {
+  var text: UnsafeMutablePointer<CChar>?
+  _ = unsafe mosquitto_property_read_string(
+    list,
+    Int32(MQTT_PROP_RESPONSE_TOPIC.rawValue),
+    &text,
+    false
+  )
+  var data: UnsafeMutableRawPointer?
+  var length: UInt16 = 0
+  _ = unsafe mosquitto_property_read_binary(
+    list,
+    Int32(MQTT_PROP_CORRELATION_DATA.rawValue),
+    &data,
+    &length,
+    false
+  )
+  defer {
+    unsafe free(text)
+    unsafe free(data)
+  }
+  guard unsafe text != nil || data != nil else { return nil }
+  return RequestProperties(
+    responseTopic: unsafe text.map { unsafe String(cString: $0) } ?? "",
+    correlation: unsafe data.map {
+      unsafe Array(UnsafeRawBufferPointer(start: $0, count: Int(length)))
+    } ?? []
+  )
 }

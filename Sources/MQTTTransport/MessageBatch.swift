@@ -34,6 +34,20 @@ public struct MQTTMessage: Sendable {
   }
 }
 
+/// What MQTT 5 calls request and response: where an answer is to go, and what it is to carry.
+public struct RequestProperties: Sendable, Equatable {
+  /// The response topic; empty when the sender names none.
+  public var responseTopic: String
+  /// The correlation data, handed back as they came.
+  public var correlation: [UInt8]
+
+  /// Creates them.
+  public init(responseTopic: String, correlation: [UInt8] = []) {
+    self.responseTopic = responseTopic
+    self.correlation = correlation
+  }
+}
+
 /// Received messages in one flat store that is reused: no allocation a message once it has grown.
 ///
 /// `batch.bytes.span.extracting(batch.payloadRange(at: i))` reads a payload where it lies.
@@ -51,6 +65,7 @@ public struct MessageBatch: Sendable {
   public private(set) var bytes: [UInt8] = []
   private var entries: [Entry] = []
   private var properties: [[(String, String)]] = []
+  private var requests: [Int: RequestProperties] = [:]
 
   /// Creates an empty batch.
   public init() {}
@@ -95,6 +110,9 @@ public struct MessageBatch: Sendable {
     return row < 0 ? [] : properties[Int(row)]
   }
 
+  /// Where the sender of a message asks for an answer (MQTT 5); nil when it asks for none.
+  public func request(at index: Int) -> RequestProperties? { requests[index] }
+
   /// A copy of a message.
   public subscript(index: Int) -> MQTTMessage {
     MQTTMessage(
@@ -120,6 +138,7 @@ public struct MessageBatch: Sendable {
     }
     entries.removeAll(keepingCapacity: true)
     properties.removeAll()
+    requests.removeAll()
   }
 
   /// Appends a message; a payload above `maximum` is cut to `sample` bytes and keeps its true length.
@@ -128,9 +147,11 @@ public struct MessageBatch: Sendable {
     payload: UnsafeRawBufferPointer,
     flags: UInt8,
     properties pairs: [(String, String)],
+    request: RequestProperties? = nil,
     maximum: Int,
     sample: Int
   ) {
+    if let request { requests[entries.count] = request }
     let kept = payload.count > maximum ? sample : payload.count
     var row: Int32 = -1
     if !pairs.isEmpty {
@@ -155,6 +176,8 @@ public struct MessageBatch: Sendable {
   mutating func append(contentsOf other: borrowing MessageBatch) {
     let byteOffset = bytes.count
     let rowOffset = Int32(properties.count)
+    let entryOffset = entries.count
+    for (index, request) in other.requests { requests[entryOffset + index] = request }
     bytes.append(contentsOf: other.bytes)
     properties.append(contentsOf: other.properties)
     for var entry in other.entries {

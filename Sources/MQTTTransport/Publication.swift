@@ -12,6 +12,10 @@ public struct Publication: Sendable {
   public var retain: Bool
   /// MQTT 5 user properties; not sent over MQTT 3.1.1.
   public var userProperties: [(String, String)]
+  /// MQTT 5 correlation data of an answer; empty for none, not sent over MQTT 3.1.1.
+  public var correlation: [UInt8]
+  /// MQTT 5 topic that an answer is asked to; empty for none, not sent over MQTT 3.1.1.
+  public var responseTopic: String
 
   /// Creates a publication.
   public init(
@@ -20,7 +24,9 @@ public struct Publication: Sendable {
     payload: [UInt8],
     qos: QoS = .atLeastOnce,
     retain: Bool = false,
-    userProperties: [(String, String)] = []
+    userProperties: [(String, String)] = [],
+    correlation: [UInt8] = [],
+    responseTopic: String = ""
   ) {
     self.token = token
     self.topic = topic
@@ -28,6 +34,8 @@ public struct Publication: Sendable {
     self.qos = qos
     self.retain = retain
     self.userProperties = userProperties
+    self.correlation = correlation
+    self.responseTopic = responseTopic
   }
 }
 

@@ -22,6 +22,26 @@ public struct CoreOutput: Sendable {
   /// Readings from before a change of catalog among these inputs, whose rows are the former catalog's.
   public var former: [FormerReadings] = []
 
+  /// Messages of desks that go out once the ledger entry that speaks of them is committed, or after the time that an
+  /// alarm waits for its commit.
+  ///
+  /// A replay sends none.
+  public var answers: [Answer] = []
+  /// Steps of alarms that desks have drafted and the other desks have not seen yet; empty when the core is done.
+  var deskSteps: [AlarmBody] = []
+
+  /// A message of a desk, recorded before it is sent.
+  public struct Answer: Sendable {
+    /// Topic name.
+    public var topic: String
+    /// A JSON object; `recorded`, and for a recorded one the ledger `sequence`, are added when it is sent.
+    public var payload: [UInt8]
+    /// MQTT 5 correlation data; empty for none.
+    public var correlation: [UInt8] = []
+    /// Row in ``CoreOutput/drafts`` of the entry that speaks of it.
+    public var draftIndex: Int
+  }
+
   /// What became of an operator act.
   public struct ActOutcome: Sendable {
     /// Journal sequence of the act.

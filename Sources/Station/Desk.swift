@@ -51,6 +51,19 @@ protocol Desk: AnyObject {
   /// Sees a step of an alarm that has just been drafted.
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput)
 
+  /// Whether this desk raised the alarm, so that acts on it are for this desk and not for the engine.
+  func owns(_ alarm: AlarmName) -> Bool
+
+  /// Does what a person asks with an alarm of the desk's own.
+  ///
+  /// - Returns: why it changed nothing; nil when it took effect.
+  func perform(
+    _ act: OperatorAct,
+    on alarm: AlarmName,
+    of record: JournalRecord,
+    into output: inout CoreOutput
+  ) -> ActError?
+
   /// It is later: does what has fallen due, each at its own time.
   func advance(_ record: JournalRecord, into output: inout CoreOutput)
 
@@ -78,6 +91,15 @@ extension Desk {
   ) {}
 
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput) {}
+
+  func owns(_ alarm: AlarmName) -> Bool { false }
+
+  func perform(
+    _ act: OperatorAct,
+    on alarm: AlarmName,
+    of record: JournalRecord,
+    into output: inout CoreOutput
+  ) -> ActError? { .unknownAlarm(act.alarm) }
 }
 
 /// An act, a register change or a report from outside, on its way to a desk.

@@ -32,7 +32,7 @@ enum AlarmDraft {
 
   // Two vocabularies on purpose: what the ledger has written must stay readable when the engine's changes.
 
-  private static func event(_ kind: TransitionKind) -> AlarmBody.Event {
+  static func event(_ kind: TransitionKind) -> AlarmBody.Event {
     switch kind {
     case .raised: .raised
     case .returned: .returned
@@ -50,7 +50,7 @@ enum AlarmDraft {
     }
   }
 
-  private static func state(_ state: AlarmState) -> AlarmBody.State {
+  static func state(_ state: AlarmState) -> AlarmBody.State {
     switch state {
     case .normal: .normal
     case .unacknowledged: .unacknowledged

@@ -23,6 +23,16 @@ public final class Exchange: Sendable {
     var wake: CheckedContinuation<Void, Never>
   }
 
+  /// A message of a desk that waits for its ledger entry.
+  private struct PendingAnswer {
+    var answer: CoreOutput.Answer
+    /// Position of the output that it belongs to.
+    var position: UInt64
+    var since: Int64
+    /// Ledger sequence of its entry, once it has one.
+    var sequence: Int64?
+  }
+
   private struct State {
     var durable: UInt64
     var position: UInt64
@@ -39,6 +49,7 @@ public final class Exchange: Sendable {
     var readers: [UInt64: Reader] = [:]
     var nextReader: UInt64 = 1
     var acts: [UInt64: ActTicket] = [:]
+    var answers: [PendingAnswer] = []
     var journalFault: String?
     var ledgerFault: String?
     var isStopping = false
@@ -105,6 +116,11 @@ public final class Exchange: Sendable {
   /// Takes in what the core put out at monotonic time `now` (milliseconds).
   public func enqueue(_ output: CoreOutput, at now: Int64) {
     state.withLock { state in
+      for answer in output.answers {
+        state.answers.append(
+          PendingAnswer(answer: answer, position: output.position, since: now)
+        )
+      }
       state.waiting.append(Waiting(output: output, since: now))
       state.waitingDrafts += output.drafts.count
       let count = output.replies.count + output.rejects.count
@@ -185,6 +201,13 @@ public final class Exchange: Sendable {
             answers.append((ticket, .failure(refusal)))
           }
         }
+        if !waiting.output.answers.isEmpty {
+          for index in state.answers.indices
+          where state.answers[index].position == waiting.output.position {
+            state.answers[index].sequence =
+              sequence + Int64(state.answers[index].answer.draftIndex)
+          }
+        }
         sequence += Int64(waiting.output.drafts.count)
         state.waitingDrafts -= waiting.output.drafts.count
       }
@@ -240,6 +263,39 @@ public final class Exchange: Sendable {
     }
     for wake in wakeUps { wake.resume() }
     return announced
+  }
+
+  /// Takes the messages of desks that may go out at monotonic time `now` (milliseconds): those whose entry the ledger
+  /// holds, with its sequence, and those that have waited longer than `limit`.
+  func takeAnswers(
+    at now: Int64,
+    limit: Int64
+  ) -> [(answer: CoreOutput.Answer, sequence: Int64?)] {
+    state.withLock { state in
+      guard !state.answers.isEmpty else { return [] }
+      var ready: [(answer: CoreOutput.Answer, sequence: Int64?)] = []
+      state.answers.removeAll { pending in
+        guard pending.sequence != nil || now - pending.since >= limit else { return false }
+        ready.append((pending.answer, pending.sequence))
+        return true
+      }
+      return ready
+    }
+  }
+
+  /// Whether a message of a desk may go out.
+  var hasAnswers: Bool { state.withLock { $0.answers.contains { $0.sequence != nil } } }
+
+  /// Puts messages back that could not be sent yet, before those that came after them.
+  func putBack(_ answers: ArraySlice<(answer: CoreOutput.Answer, sequence: Int64?)>) {
+    state.withLock { state in
+      state.answers.insert(
+        contentsOf: answers.map {
+          PendingAnswer(answer: $0.answer, position: 0, since: .min / 2, sequence: $0.sequence)
+        },
+        at: 0
+      )
+    }
   }
 
   // MARK: - Readers of the streams

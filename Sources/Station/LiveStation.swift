@@ -42,13 +42,19 @@ public final class LiveStation: StationAccess {
   /// - Parameters:
   ///   - makeLink: makes the broker link on the intake thread, which alone uses it.
   ///   - announcer: publishes what is new; nil publishes nothing.
-  public func start(makeLink: @escaping @Sendable () -> any IntakeLink, announcer: Announcer?) {
+  ///   - answers: sends what desks have to say; nil sends nothing.
+  public func start(
+    makeLink: @escaping @Sendable () -> any IntakeLink,
+    announcer: Announcer?,
+    answers: AnswerSender? = nil
+  ) {
     threads.run("davy-intake") { self.intake(makeLink()) }
     threads.run("davy-journal") { self.commitJournal() }
     threads.run("davy-engine") { self.evaluate() }
     threads.run("davy-ledger") { self.commitLedger() }
     threads.run("davy-announce") { self.announce(announcer) }
     if let trends = stages.trends { threads.run("davy-trends") { self.keep(trends) } }
+    threads.run("davy-answers") { self.sendAnswers(answers) }
   }
 
   /// Stops the threads and waits for them.
@@ -237,6 +243,22 @@ public final class LiveStation: StationAccess {
   /// How long readings stay in memory before their minutes are written, in milliseconds.
   private static let trendPeriod: Int64 = 15_000
 
+  private func sendAnswers(_ sender: AnswerSender?) {
+    let exchange = stages.exchange
+    while !exchange.isStopping {
+      let now = clocks.monotonic()
+      let limit = stages.limits.unrecordedAfter
+      // Without a sender they are taken all the same: nothing may pile up.
+      let sent =
+        sender?.work(exchange: exchange, at: now, limit: limit)
+        ?? exchange.takeAnswers(at: now, limit: limit).count
+      if let counts = sender?.counts { stages.counters.answers.withLock { $0 = counts } }
+      if sent == 0 {
+        exchange.wait(milliseconds: 20) { !exchange.hasAnswers && !exchange.isStopping }
+      }
+    }
+  }
+
   private func pause() {
     stages.exchange.wait(milliseconds: Int(stages.limits.retryDelay)) { true }
   }
@@ -320,6 +342,9 @@ public final class LiveStation: StationAccess {
     defer { alarm.cancel() }
     return try await ticket.outcome().get()
   }
+
+  /// The welding desk.
+  public var welding: WeldingBoard? { stages.welding }
 
   /// The newest reading of each channel.
   public func latestReadings() -> [LatestReading?] { stages.latestReadings() }

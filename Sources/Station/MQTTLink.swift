@@ -1,3 +1,4 @@
+import Foundation
 public import Journal
 public import MQTTTransport
 
@@ -38,6 +39,25 @@ public final class MQTTLink: IntakeLink {
         properties.append(
           (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))")
         )
+      }
+      // These names are ours: what a sender writes under them would be taken for its broker's word.
+      if !properties.isEmpty {
+        properties.removeAll {
+          $0.0 == StationCore.responseTopicProperty || $0.0 == StationCore.correlationProperty
+        }
+      }
+      if let request = batch.request(at: index) {
+        if !request.responseTopic.isEmpty {
+          properties.append((StationCore.responseTopicProperty, request.responseTopic))
+        }
+        if !request.correlation.isEmpty {
+          properties.append(
+            (
+              StationCore.correlationProperty,
+              Data(request.correlation).base64EncodedString()
+            )
+          )
+        }
       }
       let bytes = batch.bytes.span
       inputs.append(

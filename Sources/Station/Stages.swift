@@ -63,6 +63,9 @@ public final class Stages: @unchecked Sendable {
   /// Counters of what passed through.
   public let counters = StationCounters()
 
+  /// What others may see of the welding desk.
+  public let welding: WeldingBoard?
+
   let journal: any JournalStore
   let ledger: any LedgerStore
   /// Readings reduced to minutes; nil keeps none.
@@ -123,6 +126,7 @@ public final class Stages: @unchecked Sendable {
     var recovery = try Recovery(ledger: ledger, snapshots: snapshots, logger: logger)
     try recovery.replay(journal, into: ledger, trends: trends)
     core = recovery.core
+    welding = core.welding
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)

@@ -27,6 +27,8 @@ public protocol StationAccess: AnyObject, Sendable {
   ///
   /// - Throws: ``ActError`` when it was refused or could not be recorded in time.
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt
+  /// The welding desk: register, machines, scans; nil where the station has none.
+  var welding: WeldingBoard? { get }
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -66,6 +68,11 @@ public protocol StationAccess: AnyObject, Sendable {
     _ plan: BacktestPlan,
     progress: (Double) -> Bool
   ) throws(BacktestError) -> BacktestOutcome
+}
+
+extension StationAccess {
+  /// A station without a welding desk.
+  public var welding: WeldingBoard? { nil }
 }
 
 /// How far a stream's reader has come.

@@ -26,6 +26,10 @@ public final class StationCore {
   /// The journal property under which a message that was cut because it exceeds the size limit keeps its true
   /// length.
   static let cutProperty = "davy-cut-from"
+  /// The journal property that keeps a message's MQTT 5 response topic.
+  static let responseTopicProperty = "davy-response-topic"
+  /// The journal property that keeps a message's MQTT 5 correlation data, base64.
+  static let correlationProperty = "davy-correlation"
 
   /// The catalog in force; nil until the first catalog record.
   public private(set) var catalog: Catalog?
@@ -51,7 +55,7 @@ public final class StationCore {
   private var notes: [DecodingNote] = []
   private var transitions: [Transition] = []
   /// What lives on the same inputs beside the engine.
-  private let desks: [any Desk] = []
+  private let desks: [any Desk] = [WeldingDesk()]
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
@@ -60,6 +64,11 @@ public final class StationCore {
   public var nextDeadline: Timestamp? {
     ([live?.nextDeadline, decoder.nextDeadline] + desks.map(\.nextDeadline))
       .compactMap { $0 }.min()
+  }
+
+  /// What others may see of the welding desk.
+  public var welding: WeldingBoard? {
+    desks.lazy.compactMap { ($0 as? WeldingDesk)?.board }.first
   }
 
   /// Counters of each engine lane, live first, with the lane's name.
@@ -81,6 +90,7 @@ public final class StationCore {
       case .command, .register, .external: processAct(record(inputs, index), into: &output)
       case .catalog: processCatalog(record(inputs, index), into: &output)
       }
+      if !output.deskSteps.isEmpty { spread(record(inputs, index), into: &output) }
     }
     output.position = position
     output.rejects = rejects.take()
@@ -106,6 +116,17 @@ public final class StationCore {
   /// The input at `index`, which is the one at ``position``, as a value of its own.
   private func record(_ inputs: borrowing JournalBatch, _ index: Int) -> JournalRecord {
     JournalRecord(sequence: position, input: inputs.input(at: index))
+  }
+
+  /// Shows every desk the alarm steps that desks have drafted, and those that follow from them.
+  private func spread(_ record: JournalRecord, into output: inout CoreOutput) {
+    while !output.deskSteps.isEmpty {
+      let steps = output.deskSteps
+      output.deskSteps.removeAll(keepingCapacity: true)
+      for step in steps {
+        for desk in desks { desk.follow(step, of: record, into: &output) }
+      }
+    }
   }
 
   private var lanes: [Lane] { (live.map { [$0] } ?? []) + replays }
@@ -285,7 +306,11 @@ public final class StationCore {
     let refusal: ActError?
     do throws(ActError) {
       let act = try OperatorAct(journalPayload: record.input.payload)
-      refusal = perform(act, record: record)
+      if let name = AlarmName(act.alarm), let desk = desks.first(where: { $0.owns(name) }) {
+        refusal = desk.perform(act, on: name, of: record, into: &output)
+      } else {
+        refusal = perform(act, record: record)
+      }
       appendDrafts(of: record, by: act, to: &output)
       if refusal == nil, act.kind == .note {
         output.drafts.append(EventDraft.note(act, record: record))

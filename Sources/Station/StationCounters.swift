@@ -18,6 +18,7 @@ public final class StationCounters: Sendable {
   let feedbackHeldBack = Atomic<UInt64>(0)
   /// Replies and words to gateways that the publisher had no room for.
   let outgoingDropped = Atomic<UInt64>(0)
+  let answers: Mutex<(sent: UInt64, unrecorded: UInt64, dropped: UInt64)> = Mutex((0, 0, 0))
   private let messages = Atomic<UInt64>(0)
   private let lastMessage = Atomic<Int64>(.min)
   private let deadlineMilliseconds = Atomic<Int64>(.max)

@@ -117,6 +117,18 @@ struct StationMetrics {
         Int64(trends.writtenPosition)
       )
     }
+    let answers = counters.answers.withLock { $0 }
+    counter("davy_answers_total", "Answers and commands of desks sent.", answers.sent)
+    counter(
+      "davy_answers_unrecorded_total",
+      "Answers and commands sent before they could be recorded.",
+      answers.unrecorded
+    )
+    counter(
+      "davy_answers_dropped_total",
+      "Answers and commands never sent because the broker took none.",
+      answers.dropped
+    )
     if let last = status.lastMessage {
       head(
         "davy_ingest_last_message_timestamp_seconds",

@@ -3,6 +3,7 @@ import DeviceCatalog
 import Foundation
 import MQTTTransport
 import PayloadDecoding
+import Station
 
 /// A service file with the catalog that it names, loaded and free of errors.
 struct LoadedConfiguration {
@@ -85,6 +86,9 @@ struct LoadedConfiguration {
     var filters: [String] = []
     for route in catalog.decodingPlan.routes where !filters.contains(route.template.filter) {
       filters.append(route.template.filter)
+    }
+    if catalog.enterprises.contains(where: { $0.welding != nil }) {
+      filters += WeldingBoard.filters
     }
     return filters.map { Subscription(filter: $0, qos: .atLeastOnce) }
   }

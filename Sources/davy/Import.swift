@@ -8,7 +8,7 @@ import SwiftCSV
 struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Bring in what people keep in tables.",
-    subcommands: [ImportPoints.self, ImportReadings.self]
+    subcommands: [ImportPoints.self, ImportWelding.self, ImportReadings.self]
   )
 }
 

@@ -180,7 +180,15 @@ struct Serve: AsyncParsableCommand {
         logger: logger
       )
     }
-    station.start(makeLink: { MQTTLink(client: client) }, announcer: announcer)
+    let answers = AnswerSender(
+      publisher: try MQTTAnswers(options: loaded.mqttOptions(role: "answers"), logger: logger),
+      logger: logger
+    )
+    station.start(
+      makeLink: { MQTTLink(client: client) },
+      announcer: announcer,
+      answers: answers
+    )
     return client
   }
 }

@@ -1,5 +1,9 @@
 import DeviceCatalog
+import Foundation
 import Testing
+
+private let devices = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("devices").path
 
 private let minute: Int64 = 60_000
 private let hour = 60 * minute
@@ -9,9 +13,11 @@ private let noon: Int64 = 1_800_000_000_000
 private struct Case {
   var register: WeldingRegister
   var scan: WeldingScan
-  var policy = WeldingPolicy(scanRadius: 20)
+  var policy: WeldingPolicy
 
   init() throws {
+    policy = try #require(Catalog.load(devices: devices, site: []).catalog?.hotWork).policy
+    policy.scanRadius = 20
     func day(_ text: String) throws -> CalendarDate { try #require(CalendarDate(text)) }
     func place(_ longitude: Double, _ latitude: Double) throws -> Coordinates {
       try #require(Coordinates(longitude: longitude, latitude: latitude))
@@ -110,6 +116,10 @@ struct WeldingRegisterTests {
       (.gasTestMissing, { $0.register.permits[0].gasTestedAt = nil }),
       (.gasTestMissing, { $0.register.permits[0].gasTestedAt = noon + 1 }),
       (.noGuardian, { $0.register.permits[0].guardian = nil }),
+      (.notUpgraded, { $0.scan.needsUpgrade = true }),
+      (.gasNear, { $0.scan.hasGasNear = true }),
+      (.certificateExpired, { $0.policy.freezeDays = 18 }),
+      (.outOfHours, { $0.register.permits[0].finishedAt = noon }),
     ]
     for (reason, spoil) in spoilers {
       var spoiled = try Case()
@@ -141,9 +151,11 @@ struct WeldingRegisterTests {
   }
 
   @Test("classes and their times by GB 30871-2022")
-  func classes() {
-    #expect(WeldingRegister.HotWorkClass.allCases.map(\.longestHours) == [8, 8, 72])
-    #expect(WeldingRegister.HotWorkClass.allCases.map(\.longestBreakMinutes) == [30, 30, 60])
+  func classes() throws {
+    let policy = try Case().policy
+    let classes = WeldingRegister.HotWorkClass.allCases
+    #expect(classes.map { policy.longestTicket($0) / hour } == [8, 8, 72])
+    #expect(classes.map { policy.longestBreak($0) / minute } == [30, 30, 60])
     #expect(WeldingRegister.HotWorkClass.second.upgraded == .first)
     #expect(WeldingRegister.HotWorkClass.special.upgraded == .special)
   }

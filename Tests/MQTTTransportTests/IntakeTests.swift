@@ -267,6 +267,34 @@ extension IntakeTests {
     publisher.stop()
   }
 
+  @Test("response topic and correlation data arrive at MQTT 5, byte for byte")
+  func requests() throws {
+    let broker = try TestBroker()
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    try client.connect()
+    let publisher = try PublishClient(options: testOptions(port: broker.port, id: "phone"))
+    for (correlation, topic) in [([0, 255, 10], "a/answers"), ([7], ""), ([], "b"), ([], "")]
+      as [([UInt8], String)]
+    {
+      _ = publisher.publish(
+        Publication(
+          topic: "t/1",
+          payload: [1],
+          correlation: correlation,
+          responseTopic: topic
+        )
+      )
+    }
+    let batch = try client.receive(4)
+    #expect(
+      (0..<4).map { batch.request(at: $0) } == [
+        RequestProperties(responseTopic: "a/answers", correlation: [0, 255, 10]),
+        RequestProperties(responseTopic: "", correlation: [7]),
+        RequestProperties(responseTopic: "b"), nil,
+      ]
+    )
+  }
+
   @Test("user properties arrive, in order, at MQTT 5")
   func userProperties() throws {
     let broker = try TestBroker()

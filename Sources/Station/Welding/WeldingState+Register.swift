@@ -1,0 +1,327 @@
+import DeviceCatalog
+import Foundation
+import HazardLedger
+import Journal
+import Telemetry
+
+extension WeldingState {
+  private typealias Value = HazardLedger.JSONValue
+
+  // MARK: - Changes of the register
+
+  /// Takes a register record: `put`, `remove` or `report`.
+  mutating func take(
+    _ record: JournalRecord,
+    verb: Substring,
+    into output: inout CoreOutput
+  ) -> ActError? {
+    let received = record.input.received
+    let moment = self.moment(received, received: received, sequence: record.sequence)
+    do throws(ActError) {
+      guard let payload = try? Value(parsing: record.input.payload) else {
+        throw .incomplete("the register record is not JSON")
+      }
+      let enterprise = try payload.needed("enterprise")
+      guard books[enterprise] != nil else {
+        throw .refused("enterprise \(enterprise) has no welding section", code: "enterprise")
+      }
+      let actor = try payload.needed("actor")
+      switch verb {
+      case "put", "remove":
+        let partName = try payload.needed("part")
+        guard let part = WeldingRegisterPart(rawValue: partName) else {
+          throw .incomplete("part: \(partName) is not one of the register's")
+        }
+        let id = try payload.needed("id")
+        var changed = RegisterChange()
+        if verb == "put" {
+          guard let value = payload["value"], value.members != nil else {
+            throw .incomplete("value: missing")
+          }
+          changed = try entry(part, id, value, enterprise: enterprise)
+        } else if !has(part, id, enterprise: enterprise) {
+          throw .refused("there is no \(part.rawValue)/\(id)", code: "unknown")
+        }
+        guard (changes[enterprise]?.count ?? 0) < Self.maximumChanges else {
+          throw .refused("the register is full", code: "limit")
+        }
+        change(
+          enterprise,
+          part,
+          id,
+          changed,
+          actor: actor,
+          reason: payload["reason"]?.text ?? "",
+          at: moment,
+          into: &output
+        )
+        judgeAll(enterprise, touching: part, id, at: moment, into: &output)
+      case "report":
+        try report(payload, enterprise: enterprise, actor: actor, at: moment, into: &output)
+      default: throw .incomplete("the welding desk does not know '\(verb)'")
+      }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// A report by MQTT: gas test, guardian, finished, cleared.
+  mutating func report(
+    _ record: JournalRecord,
+    _ topic: WeldingTopic,
+    into output: inout CoreOutput
+  ) {
+    let received = record.input.received
+    let moment = self.moment(received, received: received, sequence: record.sequence)
+    var refusal: ActError?
+    do throws(ActError) {
+      guard frame.enterprises[topic.enterprise]?.gateways.contains(topic.gateway) ?? false else {
+        throw .refused(
+          "no welding register for \(topic.enterprise)/\(topic.gateway)",
+          code: "gateway"
+        )
+      }
+      guard let payload = try? Value(parsing: record.input.payload) else {
+        throw .incomplete("the report is not JSON")
+      }
+      guard payload["event"]?.text != "extend" else {
+        throw .refused("an extension needs an approval: use the register", code: "role")
+      }
+      let actor = "\(topic.enterprise)/\(topic.gateway)"
+      try report(payload, enterprise: topic.enterprise, actor: actor, at: moment, into: &output)
+    } catch {
+      refusal = error
+      note(
+        "report-refused",
+        subject: "\(topic.enterprise)/welding",
+        ["refusal": .string(error.text)],
+        at: moment,
+        into: &output
+      )
+    }
+    var members: [String: Value] = ["answer": .string(refusal == nil ? "taken" : "refused")]
+    if let refusal { members["refusal"] = .string(refusal.text) }
+    output.answers.append(
+      CoreOutput.Answer(
+        topic: topic.answers,
+        payload: Value.object(members).canonicalBytes(),
+        draftIndex: output.drafts.count - 1
+      )
+    )
+  }
+
+  private mutating func report(
+    _ payload: HazardLedger.JSONValue,
+    enterprise: String,
+    actor: String,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) throws(ActError) {
+    let id = try payload.needed("permit")
+    let event = try payload.needed("event")
+    guard var permit = books[enterprise]?.permits[id],
+      let policy = frame.enterprises[enterprise]?.welding.policy
+    else { throw .refused("there is no permit \(id)", code: "unknown") }
+    let time = payload["time"]?.wholeNumber ?? moment.time
+    guard abs(time.subtractingReportingOverflow(moment.time).partialValue) <= policy.clockTolerance
+    else { throw .refused("time: differs too much from the receive time", code: "clock") }
+    switch event {
+    case "gas-test":
+      guard payload["passed"]?.truth ?? true else {
+        permit.gasTestedAt = nil
+        break
+      }
+      permit.gasTestedAt = time
+    case "guardian": permit.guardian = try payload.needed("person")
+    case "guardian-left": permit.guardian = nil
+    case "finished": permit.finishedAt = time
+    case "cleared": permit.clearedAt = time
+    case "extend":
+      guard let until = payload["until"]?.wholeNumber else { throw .incomplete("until: missing") }
+      permit.until = until
+      if let fault = books[enterprise]?.fault(of: permit, policy: policy) {
+        throw .refused(fault.text.en, code: "permit")
+      }
+    default:
+      throw .incomplete(
+        "event: \(event) is not one of gas-test, guardian, guardian-left, finished, cleared, extend"
+      )
+    }
+    change(
+      enterprise,
+      .permits,
+      id,
+      RegisterChange(permit: permit),
+      actor: actor,
+      reason: event,
+      at: moment,
+      into: &output
+    )
+    judgeAll(enterprise, touching: .permits, id, at: moment, into: &output)
+  }
+
+  /// Changes the register, on record.
+  mutating func change(
+    _ enterprise: String,
+    _ part: WeldingRegisterPart,
+    _ id: String,
+    _ changed: RegisterChange,
+    actor: String,
+    reason: String,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) {
+    books[enterprise]?.put(part, id, changed)
+    changes[enterprise, default: [:]]["\(part.rawValue)/\(id)"] = changed
+    let value = changed.json
+    note(
+      value == nil ? "removed" : "put",
+      kind: .register,
+      subject: "\(enterprise)/welding/\(part.rawValue)/\(id)",
+      actor: actor,
+      [
+        "id": .string(id), "part": .string(part.rawValue), "reason": .string(reason),
+        "register": .string("welding"), "value": value ?? .null,
+      ],
+      at: moment,
+      into: &output
+    )
+  }
+
+  private func has(_ part: WeldingRegisterPart, _ id: String, enterprise: String) -> Bool {
+    guard let book = books[enterprise] else { return false }
+    return switch part {
+    case .machines: book.machines[id] != nil
+    case .welders: book.welders[id] != nil
+    case .permits: book.permits[id] != nil
+    case .bans: book.bans[id] != nil
+    case .commitments: book.commitments[id] != nil
+    }
+  }
+
+  /// Judges again what an entry of the register touches.
+  private mutating func judgeAll(
+    _ enterprise: String,
+    touching part: WeldingRegisterPart,
+    _ id: String,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) {
+    for (row, place) in frame.places.enumerated() where place.enterprise == enterprise {
+      guard let machine = machines[place.key] else { continue }
+      let isTouched =
+        switch part {
+        case .machines: place.device == id
+        case .welders: machine.session?.welder == id
+        case .permits: machine.session?.permit == id
+        case .bans, .commitments: machine.session != nil || machine.arcSince != nil
+        }
+      guard isTouched else { continue }
+      if part == .machines, books[enterprise]?.machines[id]?.barred != nil, machine.session != nil {
+        var machine = machine
+        lockMachine(&machine, place, cause: "machineBarred", at: moment, into: &output)
+        machines[place.key] = machine
+      }
+      let at = self.moment(
+        max(moment.time, machine.moment),
+        received: moment.received,
+        sequence: moment.sequence
+      )
+      judge(row, at: at, isLater: false, into: &output)
+    }
+    switch part {
+    case .welders: judgeCertificates(enterprise, only: id, at: moment, into: &output)
+    case .permits:
+      setAfterCheck("\(enterprise)/\(id)")
+      judgeAfterCheck("\(enterprise)/\(id)", at: moment, into: &output)
+    case .machines, .bans, .commitments: break
+    }
+  }
+
+  // MARK: - Certificates and the check after the work
+
+  /// Looks at the certificates of an enterprise by the local day, and again at midnight.
+  mutating func judgeCertificates(
+    _ enterprise: String,
+    only: String? = nil,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) {
+    guard let known = frame.enterprises[enterprise], let book = books[enterprise] else { return }
+    let today = known.calendar.day(of: moment.time)
+    let policy = known.welding.policy
+    for id in only.map({ [$0] }) ?? book.welders.keys.sorted() {
+      let point = "\(enterprise)/welding/welders/\(id)"
+      let welder = book.welders[id]
+      let left = welder?.daysLeft(on: today) ?? .max
+      let isExpired = left < Int(policy.freezeDays)
+      let isExpiring = !isExpired && left <= Int(policy.remindDays)
+      for (rule, holds) in [(WeldingRule.certExpiring, isExpiring), (.certExpired, isExpired)] {
+        guard let alarm = frame.alarms[rule] else { continue }
+        let steps =
+          holds
+          ? alarms.raise(
+            point,
+            rule.rawValue,
+            priority: alarm.priority,
+            DeskAlarms.Evidence(
+              onset: moment.time,
+              value: Double(left),
+              limit: rule == .certExpiring ? policy.remindDays : policy.freezeDays,
+              unit: "d",
+              detail: welder?.certificate ?? ""
+            ),
+            at: moment
+          ) : alarms.clear(point, rule.rawValue, at: moment)
+        emit(steps, at: moment, into: &output)
+      }
+    }
+    if only == nil {
+      deadlines["e|" + enterprise] = known.calendar.nextMidnight(after: moment.time)
+    }
+  }
+
+  /// Sets when the place of a permit must have been confirmed clear.
+  mutating func setAfterCheck(_ key: String) {
+    guard let due = afterCheckDue(key) else { return deadlines["p|" + key] = nil }
+    deadlines["p|" + key] = due
+  }
+
+  /// When the check after the work is overdue; nil when none is owed.
+  private func afterCheckDue(_ key: String) -> Int64? {
+    guard let work = works[key], let slash = key.firstIndex(of: "/") else { return nil }
+    let enterprise = String(key[..<slash])
+    guard let policy = frame.enterprises[enterprise]?.welding.policy,
+      let permit = books[enterprise]?.permits[String(key[key.index(after: slash)...])],
+      permit.clearedAt ?? .min < work.lastArc
+    else { return nil }
+    return max(work.lastArc, min(permit.until, permit.finishedAt ?? .max)) + policy.afterCheck
+  }
+
+  mutating func judgeAfterCheck(
+    _ key: String,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) {
+    guard let slash = key.firstIndex(of: "/"), let alarm = frame.alarms[.afterCheck] else { return }
+    let point = "\(key[..<slash])/welding/permits/\(key[key.index(after: slash)...])"
+    let rule = WeldingRule.afterCheck.rawValue
+    let due = afterCheckDue(key)
+    if due == nil { works[key] = nil }
+    let steps =
+      if let due, due <= moment.time {
+        alarms.raise(
+          point,
+          rule,
+          priority: alarm.priority,
+          DeskAlarms.Evidence(onset: due),
+          at: moment
+        )
+      } else {
+        alarms.clear(point, rule, at: moment)
+      }
+    emit(steps, at: moment, into: &output)
+    if let due, due > moment.time { deadlines["p|" + key] = due }
+  }
+}
