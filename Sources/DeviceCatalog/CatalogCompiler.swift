@@ -301,10 +301,15 @@ struct CatalogCompiler {
   private func bind(_ text: String, _ points: [PointEntry], at place: Place) -> BoundExpression? {
     do throws(ExpressionError) {
       let expression = try CompiledExpression(text) { name in
-        guard let point = points.first(where: { $0.name == name }) else { return nil }
-        let row = Int(point.channel.rawValue)
+        // By the point's id, not by what the device calls it in payloads, which a site may change.
+        let row = points.lazy.map { Int($0.channel.rawValue) }
+          .first {
+            channels[$0].point == name || ExpressionNames.word(for: channels[$0].point) == name
+          }
+        guard let row else { return nil }
         if channels[row].kind == .state { return SignalType(index: row, kind: .state) }
-        let symbol = ["%VOL": "%vol", "degC": "°C", "1": ""][point.unit] ?? point.unit
+        let unit = channels[row].unit
+        let symbol = ["%VOL": "%vol", "degC": "°C", "1": ""][unit] ?? unit
         return SignalType(index: row, kind: .quantity(MeasurementUnit(symbol) ?? .number))
       }
       let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }

@@ -140,8 +140,9 @@ private struct CatalogLinter {
 
   /// HH and H on one instrument: the switch that is to save the tank must not share the gauge's fault.
   private mutating func checkInstruments() {
+    let rulesOfChannel = Dictionary(grouping: catalog.rules, by: \.channel)
     for channel in catalog.channels where channel.kind == .level {
-      let rules = catalog.rules.filter { $0.channel == channel.index }
+      let rules = rulesOfChannel[channel.index] ?? []
       for (outer, inner) in [(AlarmLevel.highHigh, AlarmLevel.high), (.lowLow, .low)] {
         guard let far = rules.first(where: { $0.level == outer }),
           rules.contains(where: { $0.level == inner })
@@ -188,8 +189,13 @@ private struct CatalogLinter {
         remedyEn: "compare the molar volume with the instrument's manual"
       )
     }
+    let areas = Dictionary(
+      catalog.enterprises.flatMap(\.sites).flatMap(\.areas).map { ($0.path, $0) },
+      uniquingKeysWith: { first, _ in first }
+    )
     for device in catalog.devices {
-      guard let position = device.position, let area = area(of: device),
+      let path = String(device.path.dropLast(device.id.count + 1))
+      guard let position = device.position, let area = areas[path],
         area.contains(position) == false
       else { continue }
       add(
@@ -202,15 +208,6 @@ private struct CatalogLinter {
         remedyEn: "correct the position or the fence"
       )
     }
-  }
-
-  private func area(of device: DeviceDescription) -> Area? {
-    for enterprise in catalog.enterprises {
-      for site in enterprise.sites {
-        for area in site.areas where device.path == "\(area.path)/\(device.id)" { return area }
-      }
-    }
-    return nil
   }
 
   // MARK: editions

@@ -289,8 +289,14 @@ final class DeviceResolver {
       resolved.detector = .stuck(StuckDetector.Parameters(duration: duration, tolerance: tolerance))
       resolved.condition = "does not move for \(plain(Double(duration) / 1000)) s"
     case .expression(let text):
+      guard let text = settled(text) else { return nil }
+      resolved.profile.detector = .expression(text)
       resolved.condition = text
-    case .interlock(let cause, let response, let within):
+    case .interlock(let cause, let response, let usual):
+      guard let cause = settled(cause), let response = settled(response) else { return nil }
+      // What a valve or a fan needs is the plant's figure: a site sets it in seconds.
+      let within = override?.setpoint.map { Int64(($0 * 1000).rounded()) } ?? usual
+      resolved.profile.detector = .interlock(cause: cause, response: response, within: within)
       resolved.condition = "\(cause): \(response) within \(plain(Double(within) / 1000)) s"
     case .limit(let when, let until, let deadband):
       guard
@@ -320,6 +326,31 @@ final class DeviceResolver {
       judge(&resolved, when: when, override: override, name: name, unit: unit)
     }
     return resolved
+  }
+
+  /// The condition with its figures put in; nil when a figure is absent here, or a point that it names: then there is
+  /// no such rule.
+  private func settled(_ text: String) -> String? {
+    let names = ExpressionNames(text)
+    for point in profile.points where names.points.contains(ExpressionNames.word(for: point.id)) {
+      let isLeftOut = spec.without.contains { $0.value == point.id }
+      if isLeftOut || !holds(point.only) { return nil }
+    }
+    var result = text
+    for name in names.figures {
+      guard let value = figures[name] ?? setpoint(ofRule: name) else { return nil }
+      result = result.replacing("{\(name)}", with: plain(value))
+    }
+    return result
+  }
+
+  /// The set-point of another rule of the device, named `point.rule`.
+  private func setpoint(ofRule name: String) -> Double? {
+    if let given = spec.limits[name]?.setpoint { return given }
+    guard let rule = profile.rule(named: name), case .limit(let when, _, _) = rule.detector else {
+      return nil
+    }
+    return holds(rule.only) ? figure(when.quantity) : nil
   }
 
   /// The rule's source, or that of the chosen row where the row has its own.
@@ -520,54 +551,4 @@ final class DeviceResolver {
       }
     }
   }
-}
-
-/// A point of a device with its figures.
-struct ResolvedPoint {
-  var profile: PointProfile
-  var low: Double?
-  var high: Double?
-  var stale: Int64?
-  var override: PointOverride?
-  var responsible: [String]
-  var scale = 1.0
-  var offset = 0.0
-  var conversion: String?
-  var molarVolume: Double?
-  var place: Place
-
-  /// The decoder's row for it.
-  func entry(channel: ChannelIndex) -> PointEntry {
-    // A unit conversion comes first, then the site's own scale and offset on top of it.
-    let siteScale = override?.scale ?? 1
-    let siteOffset = override?.offset ?? 0
-    return PointEntry(
-      name: override?.name ?? profile.id,
-      channel: channel,
-      unit: profile.unit.symbol,
-      scale: scale * siteScale,
-      offset: offset * siteScale + siteOffset,
-      sourceUnit: override?.unit?.symbol,
-      aliases: profile.aliases + (override?.aliases ?? [])
-    )
-  }
-}
-
-/// A rule of a device with its figures.
-struct ResolvedRule {
-  var profile: RuleProfile
-  var detector: Detector
-  var onDelay: Int64
-  var offDelay: Int64
-  var setpoint: Double?
-  var restore: Double?
-  /// Large values alarm; nil where there is no limit.
-  var isHigh: Bool?
-  var condition = ""
-  var bound: String?
-  var isLooserThanBound = false
-  var isRestoreChanged = false
-  var source: RuleSource
-  var deviation: ApprovedDeviation?
-  var place: Place
 }

@@ -456,12 +456,25 @@ struct ProfileReader {
           )
         }
         if let bound = rule.bound { check(bound.quantity, at: rule.place) }
+        for name in figures(in: rule) where profile.rule(named: name) == nil {
+          check(Quantity(factor: 1, base: .named(name)), at: rule.place)
+        }
         guard case .limit(let when, let until, let deadband) = rule.detector else { continue }
         check(when.quantity, at: rule.place)
         if let until { check(until.quantity, at: rule.place) }
         if case .absolute(let quantity) = deadband { check(quantity, at: rule.place) }
       }
     }
+  }
+}
+
+/// The figures that a rule's conditions have in braces.
+private func figures(in rule: RuleProfile) -> [String] {
+  switch rule.detector {
+  case .expression(let text): ExpressionNames(text).figures
+  case .interlock(let cause, let response, _):
+    ExpressionNames(cause).figures + ExpressionNames(response).figures
+  case .limit, .physicalRange, .stale, .rate, .stuck: []
   }
 }
 

@@ -15,6 +15,15 @@ extension Decoder {
     var historical = -1
   }
 
+  /// What the next record of a message probably speaks of, tried before it is searched for.
+  private struct Guess {
+    /// Where the device was named that `device` is the row of; −1 for none.
+    var deviceField = -1
+    var device = 0
+    /// The point behind the last one.
+    var point = Int.max
+  }
+
   /// Where a record stands in the text.
   private struct Path {
     var list: StaticString = ""
@@ -52,8 +61,8 @@ extension Decoder {
           &notes
         )
       } else {
-        var next = Int.max
-        record(document, fields, Path(), message, &next, &batch, &notes)
+        var guess = Guess()
+        record(document, fields, Path(), message, &guess, &batch, &notes)
       }
     case .array:
       records(document, 0, "", Fields(), message, &batch, &notes)
@@ -72,8 +81,7 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) {
     var element = array + 1
-    // The point that the next record probably is for.
-    var next = Int.max
+    var guess = Guess()
     for index in 0..<document[array].extra {
       let path = Path(list: list, index: index)
       if document[element].kind == .object {
@@ -82,7 +90,7 @@ extension Decoder {
         if fields.device < 0 { fields.device = envelope.device }
         if fields.time < 0 { fields.time = envelope.time }
         if fields.historical < 0 { fields.historical = envelope.historical }
-        record(document, fields, path, message, &next, &batch, &notes)
+        record(document, fields, path, message, &guess, &batch, &notes)
       } else {
         reject(
           message,
@@ -148,13 +156,17 @@ extension Decoder {
     _ fields: Fields,
     _ path: Path,
     _ message: Message,
-    _ next: inout Int,
+    _ guess: inout Guess,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    guard
-      let device = davyDevice(document, fields.device, path, message, &notes)
-    else { return }
+    // Records below one envelope share its device: the same place in the text is the same row.
+    if fields.device < 0 || fields.device != guess.deviceField {
+      guard let found = davyDevice(document, fields.device, path, message, &notes) else { return }
+      guess.deviceField = fields.device
+      guess.device = found
+    }
+    let device = guess.device
     var draft = Draft(point: 0, value: 0)
     if fields.time >= 0 {
       guard let time = davyTime(document, fields.time) else {
@@ -187,7 +199,7 @@ extension Decoder {
       }
     }
     guard fields.values >= 0 else {
-      davySingle(document, fields, draft, device, path, message, &next, &batch, &notes)
+      davySingle(document, fields, draft, device, path, message, &guess, &batch, &notes)
       return
     }
     guard document[fields.values].kind == .object, fields.value < 0 else {
@@ -204,7 +216,7 @@ extension Decoder {
     }
     var member = fields.values + 1
     for _ in 0..<document[fields.values].extra {
-      davyMember(document, member, fields, draft, device, path, message, &next, &batch, &notes)
+      davyMember(document, member, fields, draft, device, path, message, &guess, &batch, &notes)
       member = document.after(member + 1)
     }
   }
@@ -267,21 +279,21 @@ extension Decoder {
     }
   }
 
-  /// The point named at `field`, tried first at `next`, which moves behind it.
+  /// The point named at `field`, tried first at the guess, which moves behind it.
   @inline(__always)
   private func nextPoint(
     _ document: JSONDocument,
     _ field: Int,
     _ device: Int,
-    _ next: inout Int
+    _ guess: inout Guess
   ) -> Int? {
     let name = document[field]
-    if hot.isPoint(next, device: device, word: name.bits, length: name.extra) {
-      next &+= 1
-      return next &- 1
+    if hot.isPoint(guess.point, device: device, word: name.bits, length: name.extra) {
+      guess.point &+= 1
+      return guess.point &- 1
     }
     guard let found = findPoint(document.raw(field), device: device) else { return nil }
-    next = found &+ 1
+    guess.point = found &+ 1
     return found
   }
 
@@ -293,7 +305,7 @@ extension Decoder {
     _ device: Int,
     _ path: Path,
     _ message: Message,
-    _ next: inout Int,
+    _ guess: inout Guess,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
@@ -301,7 +313,7 @@ extension Decoder {
     let found: Int?
     if fields.point >= 0 {
       switch document[fields.point].kind {
-      case .string: found = nextPoint(document, fields.point, device, &next)
+      case .string: found = nextPoint(document, fields.point, device, &guess)
       case .escaped:
         found = document.unescaped(fields.point).withView { findPoint($0, device: device) }
       default:
@@ -352,7 +364,8 @@ extension Decoder {
       status: fields.status,
       unit: fields.unit,
       draft,
-      path.pointer,
+      // A closure of its own: the method as a value would cost an allocation for each reading.
+      { path.pointer($0) },
       "v",
       message,
       &batch,
@@ -369,13 +382,13 @@ extension Decoder {
     _ device: Int,
     _ path: Path,
     _ message: Message,
-    _ next: inout Int,
+    _ guess: inout Guess,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
     let found =
       document[member].kind == .string
-      ? nextPoint(document, member, device, &next)
+      ? nextPoint(document, member, device, &guess)
       : document.unescaped(member).withView { findPoint($0, device: device) }
     let place = { (_: String) in
       path.pointer("values/" + Self.escapedToken(document.text(member)))

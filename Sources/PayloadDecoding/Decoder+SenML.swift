@@ -193,7 +193,8 @@ extension Decoder {
     // A record of base fields only sets the stage for those that follow.
     if record.isBaseOnly { return }
     let resolved = SenML.resolve(record, base)
-    let place = "/\(number)"
+    // Texts for people are made when somebody is told, not for each reading.
+    var place: String { "/\(number)" }
     var name: String { String(decoding: resolved.name, as: UTF8.self) }
     if let label = record.badField {
       reject(
@@ -218,8 +219,8 @@ extension Decoder {
       return
     }
     let values =
-      [resolved.value != nil, resolved.text != nil, resolved.bool != nil, resolved.data != nil]
-      .count { $0 }
+      (resolved.value != nil ? 1 : 0) + (resolved.text != nil ? 1 : 0)
+      + (resolved.bool != nil ? 1 : 0) + (resolved.data != nil ? 1 : 0)
     guard values == 1 else {
       let sumOnly = values == 0 && resolved.sum != nil
       reject(

@@ -398,7 +398,6 @@ extension Decoder {
     let statusName = Array(options.statusProperty.utf8)
     var isAliasMissing = false
     for (number, metric) in content.metrics.enumerated() {
-      let place = "metric \(number)"
       let name: [UInt8]
       var datatype = metric.datatype
       if let range = metric.name, !range.isEmpty {
@@ -413,7 +412,7 @@ extension Decoder {
           message,
           .unknownAlias,
           device: plan.devices[device].id,
-          place: place,
+          place: "metric \(number)",
           detail: metric.alias.map { "alias \($0)" } ?? "neither name nor alias",
           &notes
         )
@@ -428,7 +427,7 @@ extension Decoder {
         device,
         kind,
         statusName,
-        place,
+        number,
         message,
         &batch,
         &notes
@@ -446,13 +445,15 @@ extension Decoder {
     _ device: Int,
     _ kind: Kind,
     _ statusName: [UInt8],
-    _ place: String,
+    _ number: Int,
     _ message: Message,
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    let id = plan.devices[device].id
+    // Texts for people are made when somebody is told, not for each metric.
+    var id: String { plan.devices[device].id }
     var text: String { String(decoding: name, as: UTF8.self) }
+    var place: String { "metric \(number)" }
     guard let point = name.withView({ findPoint($0, device: device) }) else {
       // A node's housekeeping metrics are no points.
       if !kind.isOfDevice {
@@ -491,9 +492,9 @@ extension Decoder {
         return
       }
     }
-    let number = metric.isNull ? nil : SparkplugPayload.number(metric.value, datatype: datatype)
-    if let number {
-      draft.value = number
+    let sent = metric.isNull ? nil : SparkplugPayload.number(metric.value, datatype: datatype)
+    if let sent {
+      draft.value = sent
     } else if draft.status.use == .noValue {
       draft.value = 0
     } else if metric.isNull && kind.isBirth {

@@ -190,7 +190,7 @@ public struct Decoder: Sendable {
     let depth = plan.limits.depth
     unsafe nodes.withUnsafeMutableBufferPointer { buffer in
       guard let base = buffer.baseAddress else { return }
-      var parser = unsafe JSONParser(
+      let parser = unsafe JSONParser(
         payload,
         nodes: base,
         capacity: buffer.count,
@@ -222,7 +222,7 @@ public struct Decoder: Sendable {
     return payload.withView { payload in
       unsafe nodes.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return nil }
-        var parser = unsafe JSONParser(
+        let parser = unsafe JSONParser(
           payload,
           nodes: base,
           capacity: buffer.count,

@@ -9,8 +9,6 @@ struct JSONParser {
   private let nodes: UnsafeMutablePointer<JSONNode>
   private let capacity: Int
   private let depthLimit: Int
-  private var position = 0
-  private var count = 0
 
   /// How many nodes a text of `length` bytes can need.
   static func capacity(for length: Int, depth: Int) -> Int {
@@ -30,79 +28,90 @@ struct JSONParser {
     self.depthLimit = depthLimit
   }
 
+  /// Where the parser stands; apart from `self`, so that the loop keeps it in registers.
+  private struct Cursor {
+    /// The next byte.
+    var position = 0
+    /// Nodes written.
+    var count = 0
+  }
+
   /// Parses the whole text and gives the number of nodes written.
   @inline(never)
-  mutating func parse() throws(JSONError) -> Int {
+  func parse() throws(JSONError) -> Int {
+    var at = Cursor()
     var parent = -1
     var depth = 0
     var inObject = false
     var members = 0
-    skipSpace()
-    guard position < bytes.count else { throw JSONError(kind: .empty, offset: position) }
+    skipSpace(&at)
+    guard at.position < bytes.count else { throw JSONError(kind: .empty, offset: at.position) }
     while true {
-      // A value starts here.
-      guard position < bytes.count else { throw end() }
-      let byte = bytes[position]
+      // A member or an element starts here; this is the one place where names are read.
+      if inObject { try name(&at) }
+      guard at.position < bytes.count else { throw end() }
+      let byte = bytes[at.position]
       switch byte {
       case 0x22:
-        try string()
+        try string(&at)
       case 0x2D, 0x30...0x39:
-        try number(byte)
+        let (node, end) = try JSONNumber.scan(bytes, at: at.position)
+        write(node, &at)
+        at.position = end
       case 0x7B, 0x5B:
-        guard depth < depthLimit else { throw JSONError(kind: .tooDeep, offset: position) }
+        guard depth < depthLimit else { throw JSONError(kind: .tooDeep, offset: at.position) }
         // While a container is open, its node keeps its parent and the parent's count so far.
-        let index = count
+        let index = at.count
         write(
           JSONNode(
             byte == 0x7B ? .object : .array,
-            offset: position,
+            offset: at.position,
             extra: 0,
             bits: UInt64(truncatingIfNeeded: parent + 1) | UInt64(members) &<< 32
-          )
+          ),
+          &at
         )
-        position &+= 1
-        skipSpace()
-        guard position < bytes.count else { throw end() }
-        if bytes[position] == byte &+ 2 {
-          position &+= 1
-          unsafe nodes[index].bits = UInt64(count)
+        at.position &+= 1
+        skipSpace(&at)
+        guard at.position < bytes.count else { throw end() }
+        if bytes[at.position] == byte &+ 2 {
+          at.position &+= 1
+          unsafe nodes[index].bits = UInt64(at.count)
           break
         }
         depth &+= 1
         parent = index
         members = 0
         inObject = byte == 0x7B
-        if inObject { try name() }
         continue
       case 0x74:
-        try literal(0x6575_7274, length: 4, .true)
+        try literal(0x6575_7274, length: 4, .true, &at)
       case 0x66:
-        try literal(0x65_736C_6166, length: 5, .false)
+        try literal(0x65_736C_6166, length: 5, .false, &at)
       case 0x6E:
-        try literal(0x6C6C_756E, length: 4, .null)
+        try literal(0x6C6C_756E, length: 4, .null, &at)
       default:
-        throw JSONError(kind: .unexpectedByte, offset: position)
+        throw JSONError(kind: .unexpectedByte, offset: at.position)
       }
       // A value ended here.
       while true {
-        skipSpace()
+        skipSpace(&at)
         guard parent >= 0 else {
-          guard position == bytes.count else {
-            throw JSONError(kind: .trailingBytes, offset: position)
+          guard at.position == bytes.count else {
+            throw JSONError(kind: .trailingBytes, offset: at.position)
           }
-          return count
+          return at.count
         }
         members &+= 1
-        guard position < bytes.count else { throw end() }
-        let byte = bytes[position]
-        position &+= 1
+        guard at.position < bytes.count else { throw end() }
+        let byte = bytes[at.position]
+        at.position &+= 1
         if byte == 0x2C {
-          skipSpace()
-          if inObject { try name() }
+          skipSpace(&at)
           break
         }
         guard byte == (inObject ? 0x7D : 0x5D) else {
-          throw JSONError(kind: .unexpectedByte, offset: position &- 1)
+          throw JSONError(kind: .unexpectedByte, offset: at.position &- 1)
         }
         let open = unsafe nodes[parent]
         let kind: JSONKind = inObject ? .object : .array
@@ -110,12 +119,15 @@ struct JSONParser {
           kind,
           offset: Int(open.offset),
           extra: members,
-          bits: UInt64(count)
+          bits: UInt64(at.count)
         )
-        if inObject && members > 1 { try rejectDuplicates(in: parent, members: members) }
+        if inObject && members > 1 {
+          try rejectDuplicates(in: parent, members: members, count: at.count)
+        }
         parent = Int(open.bits & 0xFFFF_FFFF) &- 1
         members = Int(open.bits &>> 32)
         depth &-= 1
+        inObject = false
         if parent >= 0 {
           let kind = unsafe nodes[parent].info & 15
           inObject = kind == JSONKind.object.rawValue
@@ -127,96 +139,115 @@ struct JSONParser {
   private func end() -> JSONError { JSONError(kind: .unexpectedEnd, offset: bytes.count) }
 
   @inline(__always)
-  private mutating func write(_ node: JSONNode) {
-    precondition(count < capacity)
-    unsafe nodes[count] = node
-    count &+= 1
+  private func write(_ node: JSONNode, _ at: inout Cursor) {
+    precondition(at.count < capacity)
+    unsafe nodes[at.count] = node
+    at.count &+= 1
   }
 
   @inline(__always)
-  private mutating func skipSpace() {
-    while position < bytes.count {
-      let byte = bytes[position]
+  private func skipSpace(_ at: inout Cursor) {
+    while at.position < bytes.count {
+      let byte = bytes[at.position]
       if byte > 0x20 { return }
       guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
-      position &+= 1
+      at.position &+= 1
     }
   }
 
   @inline(__always)
-  private mutating func literal(
+  private func literal(
     _ word: UInt64,
     length: Int,
-    _ kind: JSONKind
+    _ kind: JSONKind,
+    _ at: inout Cursor
   ) throws(JSONError) {
-    guard position &+ length <= bytes.count,
-      bytes.prefixWord(from: position, length: length) == word
+    guard at.position &+ length <= bytes.count,
+      bytes.prefixWord(from: at.position, length: length) == word
     else {
-      throw JSONError(kind: .unexpectedByte, offset: position)
+      throw JSONError(kind: .unexpectedByte, offset: at.position)
     }
-    write(JSONNode(kind, offset: position, extra: length))
-    position &+= length
+    write(JSONNode(kind, offset: at.position, extra: length), &at)
+    at.position &+= length
   }
 
   /// A member name with the colon and the space around it.
   @inline(__always)
-  private mutating func name() throws(JSONError) {
-    guard position < bytes.count else { throw end() }
-    guard bytes[position] == 0x22 else {
-      throw JSONError(kind: .unexpectedByte, offset: position)
+  private func name(_ at: inout Cursor) throws(JSONError) {
+    guard at.position < bytes.count else { throw end() }
+    guard bytes[at.position] == 0x22 else {
+      throw JSONError(kind: .unexpectedByte, offset: at.position)
     }
-    try string()
-    skipSpace()
-    guard position < bytes.count else { throw end() }
-    guard bytes[position] == 0x3A else {
-      throw JSONError(kind: .unexpectedByte, offset: position)
+    try string(&at)
+    skipSpace(&at)
+    guard at.position < bytes.count else { throw end() }
+    guard bytes[at.position] == 0x3A else {
+      throw JSONError(kind: .unexpectedByte, offset: at.position)
     }
-    position &+= 1
-    skipSpace()
+    at.position &+= 1
+    skipSpace(&at)
+  }
+
+  /// Marks, by their high bits, the bytes of a word at which plain text may end.
+  ///
+  /// These are quotation mark, backslash, control and non-ASCII bytes; the lowest mark is exact, those above may be false.
+  @inline(__always)
+  private static func stops(_ word: UInt64) -> UInt64 {
+    let quote = word ^ 0x2222_2222_2222_2222
+    let slash = word ^ 0x5C5C_5C5C_5C5C_5C5C
+    return
+      (word | (quote &- 0x0101_0101_0101_0101) | (slash &- 0x0101_0101_0101_0101)
+      | (word &- 0x2020_2020_2020_2020)) & 0x8080_8080_8080_8080
   }
 
   @inline(__always)
-  private mutating func string() throws(JSONError) {
-    let start = position &+ 1
+  private func string(_ at: inout Cursor) throws(JSONError) {
+    let start = at.position &+ 1
+    // Most names and texts end within eight bytes, which are then the node's own already.
+    if start &+ 8 <= bytes.count {
+      let word = bytes.word(at: start)
+      let shift = UInt64(Self.stops(word).trailingZeroBitCount & ~7)
+      if shift < 64, (word &>> shift) & 0xFF == 0x22 {
+        let length = Int(shift &>> 3)
+        write(
+          JSONNode(.string, offset: start, extra: length, bits: word & ((1 &<< shift) &- 1)),
+          &at
+        )
+        at.position = start &+ length &+ 1
+        return
+      }
+    }
+    try longString(&at)
+  }
+
+  /// Text of eight bytes or more, with escapes or other than ASCII, or at the payload's end.
+  @inline(never)
+  private func longString(_ at: inout Cursor) throws(JSONError) {
+    let start = at.position &+ 1
     var index = start
-    // Eight bytes at a time: stop at a quotation mark, a backslash, a control or a non-ASCII byte.
     while index &+ 8 <= bytes.count {
-      let word = bytes.word(at: index)
-      let quote = word ^ 0x2222_2222_2222_2222
-      let slash = word ^ 0x5C5C_5C5C_5C5C_5C5C
-      let found =
-        (word | (quote &- 0x0101_0101_0101_0101) | (slash &- 0x0101_0101_0101_0101)
-          | (word &- 0x2020_2020_2020_2020)) & 0x8080_8080_8080_8080
+      let found = Self.stops(bytes.word(at: index))
       if found != 0 {
         index &+= found.trailingZeroBitCount &>> 3
         break
       }
       index &+= 8
     }
-    if index < bytes.count, bytes[index] == 0x22 {
-      let length = index &- start
-      write(
-        JSONNode(
-          .string,
-          offset: start,
-          extra: length,
-          bits: bytes.prefixWord(from: start, length: length)
-        )
-      )
-      position = index &+ 1
-      return
+    var escaped = false
+    if index >= bytes.count || bytes[index] != 0x22 {
+      (index, escaped) = try Self.stringEnd(bytes, from: index)
     }
-    let (close, escaped) = try Self.stringEnd(bytes, from: index)
-    let length = close &- start
+    let length = index &- start
     write(
       JSONNode(
         escaped ? .escaped : .string,
         offset: start,
         extra: length,
         bits: bytes.prefixWord(from: start, length: length)
-      )
+      ),
+      &at
     )
-    position = close &+ 1
+    at.position = index &+ 1
   }
 
   /// The place of the closing quotation mark of a string, scanned byte by byte from `start`.
@@ -323,47 +354,88 @@ struct JSONParser {
     return result
   }
 
-  @inline(__always)
-  private mutating func number(_ first: UInt8) throws(JSONError) {
-    let start = position
-    let (node, end) = try JSONNumber.scan(bytes, at: start)
-    _ = first
-    write(node)
-    position = end
-  }
-
   // MARK: Names that occur twice
 
-  private func rejectDuplicates(in object: Int, members: Int) throws(JSONError) {
+  @inline(__always)
+  private func rejectDuplicates(in object: Int, members: Int, count: Int) throws(JSONError) {
     let document = unsafe JSONDocument(
       bytes: bytes,
       nodes: UnsafePointer(nodes),
       count: count
     )
-    guard members <= 12 else {
-      try Self.rejectDuplicatesSorted(document, object: object, members: members)
-      return
-    }
-    var outer = document.after(object + 2)
-    for position in 1..<members {
-      let name = document[outer]
-      var inner = object + 1
-      for _ in 0..<position {
-        let other = document[inner]
-        let plain = name.info == other.info && name.kind == .string
-        let bothPlain = name.kind == .string && other.kind == .string
-        if bothPlain {
-          if plain && name.bits == other.bits
-            && (name.extra <= 8 || document.raw(outer).equals(document.raw(inner)))
-          {
-            throw JSONError(kind: .duplicateKey, offset: Int(name.offset))
-          }
-        } else if document.unescaped(outer) == document.unescaped(inner) {
-          throw JSONError(kind: .duplicateKey, offset: Int(name.offset))
-        }
-        inner = document.after(inner + 1)
+    // One bit for each name: as long as no bit is met twice, no name is.
+    var seen: UInt64 = 0
+    var member = object &+ 1
+    for _ in 0..<members {
+      let name = document[member]
+      let bit = 1 &<< Self.place(of: name, bits: 6)
+      if seen & bit != 0 || name.kind == .escaped {
+        try Self.rejectDuplicatesSlowly(document, object: object, members: members)
+        return
       }
-      outer = document.after(outer + 1)
+      seen |= bit
+      member = document.after(member &+ 1)
+    }
+  }
+
+  /// Where a name falls among 2^`bits` places.
+  @inline(__always)
+  private static func place(of name: JSONNode, bits: UInt64) -> UInt64 {
+    ((name.bits ^ UInt64(name.info)) &* 0x9E37_79B9_7F4A_7C15) &>> (64 &- bits)
+  }
+
+  @inline(never)
+  private static func rejectDuplicatesSlowly(
+    _ document: JSONDocument,
+    object: Int,
+    members: Int
+  ) throws(JSONError) {
+    switch duplicateByTable(document, object: object, members: members) {
+    case .none: return
+    case .at(let offset): throw JSONError(kind: .duplicateKey, offset: offset)
+    case .undecided: try rejectDuplicatesSorted(document, object: object, members: members)
+    }
+  }
+
+  private enum Duplicate {
+    case none
+    case at(Int)
+    case undecided
+  }
+
+  /// Looks for a name that occurs twice in a table on the stack; undecided for large objects, for names with
+  /// escapes, and for names chosen to fall on one place.
+  private static func duplicateByTable(
+    _ document: JSONDocument,
+    object: Int,
+    members: Int
+  ) -> Duplicate {
+    guard members <= 120 else { return .undecided }
+    return unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { table in
+      unsafe table.initialize(repeating: 0)
+      var member = object &+ 1
+      var steps = 0
+      for _ in 0..<members {
+        let name = document[member]
+        if name.kind == .escaped { return .undecided }
+        var place = Int(Self.place(of: name, bits: 8))
+        while true {
+          let other = unsafe Int(table[place])
+          if other == 0 { break }
+          let known = document[other]
+          if known.bits == name.bits, known.info == name.info,
+            name.extra <= 8 || document.raw(member).equals(document.raw(other))
+          {
+            return .at(Int(name.offset))
+          }
+          steps &+= 1
+          if steps > 1_000 { return .undecided }
+          place = (place &+ 1) & 255
+        }
+        unsafe table[place] = UInt32(truncatingIfNeeded: member)
+        member = document.after(member &+ 1)
+      }
+      return .none
     }
   }
 

@@ -32,7 +32,7 @@ package indirect enum JSONValue: Equatable, Sendable {
         try unsafe nodes.withUnsafeMutableBufferPointer {
           (buffer) throws(JSONError) -> JSONValue in
           guard let base = buffer.baseAddress else { throw JSONError(kind: .empty, offset: 0) }
-          var parser = unsafe JSONParser(
+          let parser = unsafe JSONParser(
             view,
             nodes: base,
             capacity: buffer.count,

@@ -27,7 +27,7 @@ struct ProtobufReader {
     guard position < end else { return nil }
     let start = position
     let key = try varint()
-    guard key >> 3 > 0, key >> 3 < 1 << 29 else {
+    guard key >> 3 > 0, key >> 3 < 1 << 29, position - start <= 5 else {
       throw Failure(offset: start, detail: "a field number that cannot be")
     }
     let field = Int(key >> 3)

@@ -2,7 +2,7 @@
 ///
 /// Hand-written against `sparkplug_b.proto` of Sparkplug 3.0 for the fields used; all others are
 /// passed over.
-struct SparkplugPayload {
+package struct SparkplugPayload {
   enum Value {
     case none
     case integer(UInt64)

@@ -6,6 +6,8 @@ import Telemetry
 //
 //   decodebench run [--messages N] [--rounds N] [--only NAME]   one JSON object a line, the median of the rounds
 //   decodebench write DIRECTORY [--messages N]    the JSON payloads, one a line, for other parsers
+//   decodebench sparkplug                         what the Sparkplug reader makes of each payload on standard
+//                                                 input (four bytes of length, big-endian, before each), a line each
 
 /// CPU time of this thread, nanoseconds.
 func threadTime() -> Int {
@@ -20,6 +22,29 @@ func template(_ text: String) -> TopicTemplate {
   } catch {
     fatalError("\(text): \(error)")
   }
+}
+
+/// Exactly `count` bytes of standard input; nil at its end.
+func input(_ count: Int) -> [UInt8]? {
+  var bytes = [UInt8](repeating: 0, count: count)
+  var have = 0
+  while have < count {
+    let got = unsafe bytes.withUnsafeMutableBytes {
+      unsafe read(STDIN_FILENO, $0.baseAddress?.advanced(by: have), count - have)
+    }
+    guard got > 0 else { return nil }
+    have += got
+  }
+  return bytes
+}
+
+if CommandLine.arguments.dropFirst().first == "sparkplug" {
+  while let head = input(4) {
+    let length = head.reduce(0) { $0 << 8 | Int($1) }
+    guard let payload = input(length) else { fatalError("the input ends in a payload") }
+    print(SparkplugPayload.text(of: payload))
+  }
+  exit(0)
 }
 
 var messages = 10_000
