@@ -10,6 +10,8 @@ public struct SampleOutcome: Sendable {
   public var sample: String
   /// Where it stands.
   public var place: Place
+  /// How many alarm steps it expects; a profile needs a sample with some and one with none.
+  public var expectedSteps: Int
   /// What differs from what the sample expects; empty when all is as it says.
   public var differences: [String]
 }
@@ -56,6 +58,7 @@ extension ProfileLibrary {
       profile: profile.id,
       sample: sample.name,
       place: sample.place,
+      expectedSteps: sample.alarms.count,
       differences: []
     )
     let log = FindingLog()

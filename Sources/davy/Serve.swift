@@ -49,6 +49,7 @@ struct Serve: AsyncParsableCommand {
     let service = loaded.service
     let station: LiveStation
     let client: IntakeClient
+    let host: SparkplugHost?
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
       let stages = try Self.openStages(loaded, logger: logger)
@@ -56,6 +57,7 @@ struct Serve: AsyncParsableCommand {
       try PidFile(dataFolder: service.dataFolder).write()
       station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger)
       client = try Self.start(station, loaded, logger: logger)
+      host = try SparkplugHost(loaded, logger: logger)
     } catch {
       logger.critical("cannot start", metadata: ["error": "\(error)"])
       throw ExitCode(1)
@@ -93,6 +95,7 @@ struct Serve: AsyncParsableCommand {
     )
     defer {
       Self.tell(manager, "STOPPING=1", logger)
+      host?.stop()
       station.stop()
     }
     try await group.run()
