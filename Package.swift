@@ -156,7 +156,13 @@ let package = Package(
       ],
       path: "Sources/davy"
     ),
-    .executableTarget(name: "davy", dependencies: ["DavyCommands"], path: "Sources/davy-main"),
+    .executableTarget(
+      name: "davy",
+      dependencies: [
+        "DavyCommands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/davy-main"
+    ),
     // The same command line with a ledger in PostgreSQL: alone in needing libpq.
     .executableTarget(
       name: "davy-postgres",

@@ -236,7 +236,7 @@ struct WeldingRoutes: Sendable {
         }
       )
     } catch {
-      throw ActRoutes.problem(error)
+      throw Problem(error)
     }
   }
 

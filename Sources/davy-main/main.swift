@@ -1,3 +1,0 @@
-import DavyCommands
-
-await Davy.main()
