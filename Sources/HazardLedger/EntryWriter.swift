@@ -24,7 +24,7 @@ struct EntryWriter {
     sequence = state[1]
     hash = [UInt8](state[2] as Data)
     first = sequence + 1
-    views = ViewWriter(db)
+    views = try ViewWriter(db)
   }
 
   /// Checks a batch before anything of it is written.

@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1]
+  static let migrations = [version1, version2]
 
   static var currentVersion: Int { migrations.count }
 
@@ -167,6 +167,19 @@ enum LedgerSchema {
     CREATE INDEX reject_newest ON reject(last_seq);
     """
 
+  /// What scoped readers and filters are answered from in a ledger of ten million entries.
+  private static let version2 = """
+    CREATE TABLE entry_owner (
+      enterprise TEXT NOT NULL,
+      seq INTEGER NOT NULL,
+      PRIMARY KEY (enterprise, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX alarm_enterprise
+      ON alarm(substr(point, 1, instr(point, '/') - 1), first_seq);
+    CREATE INDEX alarm_rule ON alarm(rule, first_seq);
+    CREATE INDEX alarm_onset ON alarm(onset);
+    """
+
   /// Brings the database to the current version, or says why it is none of ours.
   static func migrate(_ db: Database, path: String) throws {
     let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
@@ -183,6 +196,7 @@ enum LedgerSchema {
     for next in version..<currentVersion {
       try db.inTransaction {
         try db.execute(sql: migrations[next])
+        if next == 1 { try OwnerIndex.rebuild(db) }
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(next + 1)")
         return .commit

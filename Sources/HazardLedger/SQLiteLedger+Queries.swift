@@ -57,32 +57,6 @@ extension SQLiteLedger {
     try reading { try AlarmRow.fetchAll($0, "WHERE state <> 'normal' ORDER BY first_seq") }
   }
 
-  /// Alarms by filter, newest first, from before a cursor (nil: from the newest).
-  public func alarms(
-    _ filter: AlarmFilter = AlarmFilter(),
-    before cursor: Int64? = nil,
-    limit: Int
-  ) throws(LedgerError) -> AlarmPage {
-    var (conditions, arguments) = filter.sql
-    if let cursor {
-      conditions.append("first_seq < ?")
-      arguments += [cursor]
-    }
-    // One more than asked for shows whether there is a next page.
-    arguments += [limit + 1]
-    let chosen = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-    return try reading { [arguments] db in
-      var alarms = try AlarmRow.fetchAll(
-        db,
-        "\(chosen) ORDER BY first_seq DESC LIMIT ?",
-        arguments: arguments
-      )
-      guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: nil) }
-      alarms.removeLast()
-      return AlarmPage(alarms: alarms, next: alarms.last?.firstSequence)
-    }
-  }
-
   /// One alarm occurrence by its id.
   public func alarm(id: String) throws(LedgerError) -> AlarmView? {
     try reading { try AlarmRow.fetch($0, id: id) }
@@ -120,37 +94,5 @@ extension SQLiteLedger {
   /// Runs a query on one snapshot of the store.
   func reading<Answer>(_ query: (Database) throws -> Answer) throws(LedgerError) -> Answer {
     try translating { try pool.read(query) }
-  }
-}
-
-extension AlarmFilter {
-  /// The filter as conditions of a WHERE clause and their arguments.
-  fileprivate var sql: (conditions: [String], arguments: StatementArguments) {
-    var conditions: [String] = []
-    var arguments = StatementArguments()
-    func add(_ condition: String, _ values: [any DatabaseValueConvertible]) {
-      conditions.append(condition)
-      arguments += StatementArguments(values)
-    }
-    if case .enterprises(let ids) = scope {
-      let marks = repeatElement("?", count: ids.count).joined(separator: ", ")
-      add("substr(point, 1, instr(point, '/') - 1) IN (\(marks))", ids.sorted())
-    }
-    if standingOnly { conditions.append("state <> 'normal'") }
-    if !states.isEmpty {
-      let marks = repeatElement("?", count: states.count).joined(separator: ", ")
-      add("state IN (\(marks))", states.map(\.rawValue).sorted())
-    }
-    if let minimumPriority { add("priority >= ?", [minimumPriority]) }
-    if !pointPaths.isEmpty {
-      // '0' is the byte after '/': all that lies below a path, and nothing that merely begins alike.
-      let one = "(point = ? OR point > ? || '/' AND point < ? || '0')"
-      let any = repeatElement(one, count: pointPaths.count).joined(separator: " OR ")
-      add("(\(any))", pointPaths.flatMap { [$0, $0, $0] })
-    }
-    if let rule { add("rule = ?", [rule]) }
-    if let onsetFrom { add("onset >= ?", [onsetFrom.milliseconds]) }
-    if let onsetBefore { add("onset < ?", [onsetBefore.milliseconds]) }
-    return (conditions, arguments)
   }
 }

@@ -159,7 +159,7 @@ public final class SQLiteLedger: LedgerStore {
     try translating {
       try pool.writeWithoutTransaction { db in
         try db.inTransaction(.immediate) {
-          var views = ViewWriter(db)
+          var views = try ViewWriter(db)
           try views.clear()
           try EntryRow.forEach(db, "ORDER BY seq") { try views.apply($0) }
           try views.flush()

@@ -13,24 +13,30 @@ struct ViewWriter {
   private var order: [String] = []
   private var hazards: [String: HazardRow] = [:]
   private var counts: [String: Int64] = [:]
+  private var owners: OwnerIndex
 
   /// Rows held at most before they are written: the memory that a rebuild may take.
   private static let capacity = 20_000
 
-  init(_ db: Database) {
+  init(_ db: Database) throws {
     self.db = db
+    owners = try OwnerIndex(db)
   }
 
   /// Empties all views.
   mutating func clear() throws {
     try db.execute(
-      sql: "DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm"
+      sql: """
+        DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm;
+        DELETE FROM entry_owner
+        """
     )
   }
 
   /// Adds one entry.
   mutating func apply(_ entry: LedgerEntry) throws {
     counts[Self.entryCounter[entry.kind] ?? "", default: 0] += 1
+    try owners.add(entry)
     guard let bytes = entry.body else { return }
     switch entry.kind {
     case .alarm:

@@ -1,0 +1,194 @@
+import Foundation
+internal import GRDB
+import Telemetry
+
+/// Lists of alarms by filter, in bounded time however long the ledger is.
+///
+/// A page is full, or ends the list, or is short with a cursor to go on from: a filter that next to nothing fits would
+/// otherwise walk millions of rows for one answer.
+extension SQLiteLedger {
+  /// Rows that one page may walk without an index that knows the filter.
+  private static let walk = 50_000
+  /// Up to so many enterprises are sought one by one; more are so many that a walk meets them often.
+  private static let soughtEnterprises = 200
+  /// Up to so many alarms within a span of onset times are found by that index and sorted.
+  private static let sortedOnsets = 20_000
+
+  /// Alarms by filter, newest first, from before a cursor (nil: from the newest).
+  public func alarms(
+    _ filter: AlarmFilter = AlarmFilter(),
+    before cursor: Int64? = nil,
+    limit: Int
+  ) throws(LedgerError) -> AlarmPage {
+    try reading { db in
+      let before = cursor ?? Int64.max
+      guard case .enterprises(let ids) = filter.scope, ids.count <= Self.soughtEnterprises else {
+        return try page(db, filter, enterprise: nil, before: before, limit: limit)
+      }
+      // One enterprise after the other, then the newest of all: each page is complete down to its own cursor, so the
+      // highest of the cursors is where all of them are complete.
+      var alarms: [AlarmView] = []
+      var floor: Int64?
+      for id in ids.sorted() {
+        let part = try page(db, filter, enterprise: id, before: before, limit: limit)
+        alarms += part.alarms
+        if let next = part.next { floor = max(floor ?? next, next) }
+      }
+      alarms.sort { $0.firstSequence > $1.firstSequence }
+      if let floor { alarms.removeAll { $0.firstSequence < floor } }
+      guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: floor) }
+      alarms.removeLast(alarms.count - limit)
+      return AlarmPage(alarms: alarms, next: alarms.last?.firstSequence)
+    }
+  }
+
+  private func page(
+    _ db: Database,
+    _ filter: AlarmFilter,
+    enterprise: String?,
+    before cursor: Int64,
+    limit: Int
+  ) throws -> AlarmPage {
+    var (conditions, arguments) = filter.sql
+    conditions.append("first_seq < ?")
+    arguments += [cursor]
+    if let enterprise {
+      conditions.append("substr(point, 1, instr(point, '/') - 1) = ?")
+      arguments += [enterprise]
+    }
+    let plan = try plan(db, filter, enterprise: enterprise, before: cursor)
+    if let floor = plan.floor {
+      conditions.append("first_seq >= ?")
+      arguments += [floor]
+    }
+    // One more than asked for shows whether there is a next page.
+    arguments += [limit + 1]
+    var alarms = try AlarmRow.fetchAll(
+      db,
+      "\(plan.index) WHERE \(conditions.joined(separator: " AND ")) ORDER BY first_seq DESC LIMIT ?",
+      arguments: arguments
+    )
+    guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: plan.floor) }
+    alarms.removeLast()
+    return AlarmPage(alarms: alarms, next: alarms.last?.firstSequence)
+  }
+
+  /// By which index the rows are found, and down to which row they are looked at.
+  ///
+  /// Chosen here and not by SQLite, which without statistics takes an index for better than it is.
+  private func plan(
+    _ db: Database,
+    _ filter: AlarmFilter,
+    enterprise: String?,
+    before cursor: Int64
+  ) throws -> (index: String, floor: Int64?) {
+    if filter.standingOnly { return ("INDEXED BY alarm_standing", nil) }
+    if filter.pointPaths.count == 1, try isFew(db, "INDEXED BY alarm_point WHERE", filter.pointSQL)
+    {
+      return ("INDEXED BY alarm_point", nil)
+    }
+    if filter.onsetFrom != nil || filter.onsetBefore != nil {
+      var conditions: [String] = []
+      var arguments = StatementArguments()
+      if let from = filter.onsetFrom {
+        conditions.append("onset >= ?")
+        arguments += [from.milliseconds]
+      }
+      if let to = filter.onsetBefore {
+        conditions.append("onset < ?")
+        arguments += [to.milliseconds]
+      }
+      let span = (conditions.joined(separator: " AND "), arguments)
+      if try isFew(db, "INDEXED BY alarm_onset WHERE", span) {
+        return ("INDEXED BY alarm_onset", nil)
+      }
+    }
+    let (index, key): (String, (column: String, value: String)?) =
+      if let enterprise {
+        ("INDEXED BY alarm_enterprise", ("substr(point, 1, instr(point, '/') - 1)", enterprise))
+      } else if let rule = filter.rule {
+        ("INDEXED BY alarm_rule", ("rule", rule))
+      } else {
+        ("NOT INDEXED", nil)
+      }
+    guard filter.hasMore(than: key?.column) else { return (index, nil) }
+    var arguments = StatementArguments([cursor])
+    if let key { arguments += [key.value] }
+    arguments += [Self.walk]
+    let floor = try Int64.fetchOne(
+      db,
+      sql: """
+        SELECT first_seq FROM alarm \(index) WHERE first_seq < ?
+        \(key.map { "AND \($0.column) = ?" } ?? "") ORDER BY first_seq DESC LIMIT 1 OFFSET ?
+        """,
+      arguments: arguments
+    )
+    return (index, floor)
+  }
+
+  private func isFew(
+    _ db: Database,
+    _ head: String,
+    _ condition: (sql: String, arguments: StatementArguments)
+  ) throws -> Bool {
+    let count = try Int.fetchOne(
+      db,
+      sql: """
+        SELECT count(*) FROM (
+          SELECT 1 FROM alarm \(head) \(condition.sql) LIMIT \(Self.sortedOnsets + 1))
+        """,
+      arguments: condition.arguments
+    )
+    return (count ?? 0) <= Self.sortedOnsets
+  }
+}
+
+extension AlarmFilter {
+  /// The filter as conditions of a WHERE clause and their arguments.
+  fileprivate var sql: (conditions: [String], arguments: StatementArguments) {
+    var conditions: [String] = []
+    var arguments = StatementArguments()
+    func add(_ condition: String, _ values: [any DatabaseValueConvertible]) {
+      conditions.append(condition)
+      arguments += StatementArguments(values)
+    }
+    if case .enterprises(let ids) = scope {
+      let list = JSONValue.array(ids.sorted().map(JSONValue.string)).canonicalBytes()
+      add(
+        "substr(point, 1, instr(point, '/') - 1) IN (SELECT value FROM json_each(?))",
+        [String(decoding: list, as: UTF8.self)]
+      )
+    }
+    if standingOnly { conditions.append("state <> 'normal'") }
+    if !states.isEmpty {
+      let marks = repeatElement("?", count: states.count).joined(separator: ", ")
+      add("state IN (\(marks))", states.map(\.rawValue).sorted())
+    }
+    if let minimumPriority { add("priority >= ?", [minimumPriority]) }
+    if !pointPaths.isEmpty {
+      let one = pointSQL
+      conditions.append("(\(one.0))")
+      arguments += one.1
+    }
+    if let rule { add("rule = ?", [rule]) }
+    if let onsetFrom { add("onset >= ?", [onsetFrom.milliseconds]) }
+    if let onsetBefore { add("onset < ?", [onsetBefore.milliseconds]) }
+    return (conditions, arguments)
+  }
+
+  /// The points and what lies below them.
+  fileprivate var pointSQL: (String, StatementArguments) {
+    // '0' is the byte after '/': all that lies below a path, and nothing that merely begins alike.
+    // The bounds come first: they are what an index is entered by.
+    let one = "(point >= ? AND point < ? || '0' AND (point = ? OR point > ? || '/'))"
+    let any = repeatElement(one, count: pointPaths.count).joined(separator: " OR ")
+    return (any, StatementArguments(pointPaths.flatMap { [$0, $0, $0, $0] }))
+  }
+
+  /// Whether the filter asks for more than an index on `column` answers.
+  fileprivate func hasMore(than column: String?) -> Bool {
+    !states.isEmpty || (minimumPriority ?? 1) > 1 || !pointPaths.isEmpty
+      || onsetFrom != nil || onsetBefore != nil || (rule != nil && column != "rule")
+      || (scope != .everything && column?.hasPrefix("substr") != true)
+  }
+}

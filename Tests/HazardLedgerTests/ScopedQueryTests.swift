@@ -1,0 +1,156 @@
+import Foundation
+import GRDB
+import HazardLedger
+import Telemetry
+import Testing
+
+/// Scoped and filtered reading against brute force over everything.
+@Suite("Scoped queries") struct ScopedQueryTests {
+  static func filled(_ scratch: Scratch, seed: UInt64) throws -> SQLiteLedger {
+    let ledger = try SQLiteLedger(path: scratch.path, station: "test")
+    try ledger.fill(seed: seed, entries: 600)
+    var position = try ledger.position
+    func note(_ kind: EntryKind, _ subject: String, _ body: [String: JSONValue]) throws {
+      position += 1
+      let draft = LedgerDraft(
+        time: Timestamp(milliseconds: 1),
+        kind: kind,
+        subject: subject,
+        actor: "engine",
+        body: JSONValue.object(body).canonicalBytes(),
+        origin: position
+      )
+      try ledger.append([draft], position: position)
+    }
+    try note(.system, "", ["event": "clock"])
+    try note(.system, "ent-1/site/area/GD-1", ["event": "source.death"])
+    // A call-out's first entry names the place; the steps after it name nothing.
+    try note(.callout, "C-1", ["event": "started", "place": "ent-2/site"])
+    try note(.callout, "C-1", ["event": "called"])
+    try note(.callout, "C-2", ["event": "called"])
+    try note(.register, "account:li", ["event": "account.created", "account": "li"])
+    return ledger
+  }
+
+  @Test(
+    "entries of enterprises are those that a walk over all finds, in any pages",
+    arguments: 1...4 as ClosedRange<UInt64>
+  )
+  func entries(seed: UInt64) throws {
+    let scratch = try Scratch()
+    let ledger = try Self.filled(scratch, seed: seed)
+    let all = try ledger.entries(after: 0, limit: 10_000)
+    for ids in [["ent-1"], ["ent-2", "ent-3"], ["nobody"], (0..<9).map { "ent-\($0)" }] {
+      let scope = Set(ids)
+      var expected: [Int64] = []
+      for entry in all {
+        if let owner = try ledger.enterprise(of: entry), scope.contains(owner) {
+          expected.append(entry.sequence)
+        }
+      }
+      for limit in [1, 7, 1_000] {
+        let reader = ScopedLedger(ledger, scope: .enterprises(scope))
+        var found: [Int64] = []
+        var cursor: Int64 = 0
+        while true {
+          let page = try reader.entries(after: cursor, limit: limit)
+          guard let last = page.last else { break }
+          #expect(page.count <= limit)
+          found += page.map(\.sequence)
+          cursor = last.sequence
+        }
+        #expect(found == expected, "SEED=\(seed) \(ids) by \(limit)")
+      }
+    }
+    let second = try ScopedLedger(ledger, scope: .enterprises(["ent-2"]))
+      .entries(after: 0, limit: 10_000)
+    #expect(second.filter { $0.subject == "C-1" }.count == 2)
+    #expect(!second.contains { $0.subject == "C-2" || $0.kind == .register || $0.kind == .genesis })
+  }
+
+  static let filters: [AlarmFilter] = [
+    AlarmFilter(), AlarmFilter(standingOnly: true), AlarmFilter(states: [.normal]),
+    AlarmFilter(minimumPriority: 3), AlarmFilter(rule: "stale"), AlarmFilter(rule: "none"),
+    AlarmFilter(pointPaths: ["ent-1"]), AlarmFilter(pointPaths: ["ent-1/site/area", "ent-4"]),
+    AlarmFilter(pointPaths: ["ent"]),
+    AlarmFilter(
+      minimumPriority: 2,
+      rule: "high",
+      onsetFrom: Timestamp(milliseconds: 1_795_000_050_000),
+      onsetBefore: Timestamp(milliseconds: 1_795_000_300_000)
+    ),
+  ]
+
+  @Test(
+    "lists by scope and filter hold what a walk over all finds, newest first, in any pages",
+    arguments: 1...3 as ClosedRange<UInt64>
+  )
+  func alarms(seed: UInt64) throws {
+    let scratch = try Scratch()
+    let ledger = try Self.filled(scratch, seed: seed)
+    let all = try ledger.alarms(limit: 100_000).alarms
+    #expect(all.count > 100)
+    let scopes: [LedgerScope] = [
+      .everything, .enterprises(["ent-1"]), .enterprises(["ent-2", "ent-5", "nobody"]),
+      .enterprises([]), .enterprises(Set((0..<300).map { "ent-\($0)" })),
+    ]
+    for scope in scopes {
+      for filter in Self.filters {
+        let expected = all.filter { fits($0, filter) && scope.includes(path: $0.point) }.map(\.id)
+        for limit in [3, 50] {
+          var found: [String] = []
+          var cursor: Int64?
+          repeat {
+            let page = try ScopedLedger(ledger, scope: scope)
+              .alarms(filter, before: cursor, limit: limit)
+            #expect(page.alarms.count <= limit)
+            found += page.alarms.map(\.id)
+            cursor = page.next
+          } while cursor != nil
+          #expect(found == expected, "SEED=\(seed) \(scope) \(filter)")
+        }
+      }
+    }
+  }
+
+  private func fits(_ alarm: AlarmView, _ filter: AlarmFilter) -> Bool {
+    (!filter.standingOnly || alarm.isStanding)
+      && (filter.states.isEmpty || filter.states.contains(alarm.state))
+      && alarm.priority >= (filter.minimumPriority ?? 1)
+      && (filter.rule == nil || filter.rule == alarm.rule)
+      && (filter.onsetFrom.map { alarm.onset >= $0 } ?? true)
+      && (filter.onsetBefore.map { alarm.onset < $0 } ?? true)
+      && (filter.pointPaths.isEmpty
+        || filter.pointPaths.contains { alarm.point == $0 || alarm.point.hasPrefix($0 + "/") })
+  }
+
+  @Test(
+    "a ledger of the first schema gets its owners when it is opened, and rebuilding gives the same"
+  )
+  func migration() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.filled(scratch, seed: 9)
+    let expected = try ledger.entries(ofEnterprises: ["ent-1", "ent-2"], after: 0, limit: 10_000)
+    #expect(expected.count > 50)
+    try ledger.close()
+    let queue = try DatabaseQueue(path: scratch.path)
+    try queue.write { db in
+      try db.execute(
+        sql: """
+          DROP TABLE entry_owner; DROP INDEX alarm_enterprise; DROP INDEX alarm_rule;
+          DROP INDEX alarm_onset; PRAGMA user_version = 1;
+          """
+      )
+    }
+    try queue.close()
+    let again = try SQLiteLedger(path: scratch.path, station: "test")
+    #expect(
+      try again.entries(ofEnterprises: ["ent-1", "ent-2"], after: 0, limit: 10_000) == expected
+    )
+    try again.rebuildViews()
+    #expect(
+      try again.entries(ofEnterprises: ["ent-1", "ent-2"], after: 0, limit: 10_000) == expected
+    )
+    #expect(try LedgerVerifier(path: scratch.path).verify().isIntact)
+  }
+}
