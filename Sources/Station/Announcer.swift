@@ -14,8 +14,9 @@ public protocol AlarmPublishing: AnyObject, Sendable {
   ///   - topic: its topic name.
   ///   - payload: its payload.
   ///   - token: what ``takeConfirmed()`` names it by; 0 for messages nobody asks after.
+  ///   - retain: the broker keeps it for those who subscribe later; empty takes back what it kept.
   /// - Returns: false when the queue is full, and then nothing was queued.
-  func publish(topic: String, payload: [UInt8], token: Int64) -> Bool
+  func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool
   /// Tokens of the messages that the broker has acknowledged since the last call.
   func takeConfirmed() -> [Int64]
   /// Queues a reply or a word to a gateway, at its own quality of service and never retained; nobody asks after it.
@@ -58,7 +59,9 @@ public final class Announcer: Sendable {
     /// Everything up to here has been handed to the publisher.
     var sent: Int64
     /// Handed over and not confirmed, ascending.
-    var inFlight: [Int64] = []
+    var inFlight: [(sequence: Int64, token: Int64)] = []
+    /// Alarms that stood at the start and whose retained message is still to be made sure of; nil until looked up.
+    var standing: [AlarmView]?
     var saved: Int64
     /// Unrecorded steps for which the publisher had no room yet, oldest first.
     var pending: [UnrecordedAnnouncement] = []
@@ -117,22 +120,72 @@ public final class Announcer: Sendable {
   ) -> Int {
     var handed = sendUnrecorded(unrecorded)
     settle()
-    guard exchange.head > state.sent, let entries = read(ledger) else { return handed }
+    guard exchange.head > state.sent else {
+      renewStanding(ledger)
+      return handed
+    }
+    guard let entries = read(ledger) else { return handed }
     for entry in entries {
       if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
-        guard
-          publisher.publish(
-            topic: message.topic,
-            payload: message.payload,
-            token: entry.sequence
-          )
-        else { break }
-        state.inFlight.append(entry.sequence)
+        guard publish(message, sequence: entry.sequence) else { break }
         handed += 1
       }
       state.sent = entry.sequence
     }
     return handed
+  }
+
+  /// Hands over a step twice: to those who follow, and retained for those who come later and ask what stands.
+  private func publish(_ message: AlarmMessage, sequence: Int64) -> Bool {
+    guard
+      publisher.publish(
+        topic: message.standingTopic,
+        payload: message.isStanding ? message.payload : [],
+        token: -sequence,
+        retain: true
+      ),
+      publisher.publish(
+        topic: message.topic,
+        payload: message.payload,
+        token: sequence,
+        retain: false
+      )
+    else { return false }
+    state.inFlight += [(sequence, -sequence), (sequence, sequence)]
+    return true
+  }
+
+  /// After a start the broker may have lost what it kept, or never had it: once everything new has been handed over,
+  /// what stands is handed over once more.
+  private func renewStanding(_ ledger: any LedgerStore) {
+    if state.standing?.isEmpty == true { return }
+    do {
+      var waiting = try state.standing ?? ledger.standingAlarms()
+      defer { state.standing = waiting }
+      while let alarm = waiting.last {
+        // A step that is still to be announced brings its retained message with it.
+        if alarm.last.sequence <= state.sent {
+          let entries = try ledger.entries(
+            of: alarm.id,
+            after: alarm.last.sequence - 1,
+            limit: 1
+          )
+          if let message = entries.first.flatMap(AlarmMessage.init(entry:)) {
+            guard
+              publisher.publish(
+                topic: message.standingTopic,
+                payload: message.payload,
+                token: 0,
+                retain: true
+              )
+            else { return }
+          }
+        }
+        waiting.removeLast()
+      }
+    } catch {
+      tellUnreadable(error)
+    }
   }
 
   private func sendUnrecorded(_ announcements: [UnrecordedAnnouncement]) -> Int {
@@ -149,7 +202,9 @@ public final class Announcer: Sendable {
         handed += 1
         continue
       }
-      guard publisher.publish(topic: message.topic, payload: message.payload, token: 0) else {
+      guard
+        publisher.publish(topic: message.topic, payload: message.payload, token: 0, retain: false)
+      else {
         break
       }
       handed += 1
@@ -165,16 +220,20 @@ public final class Announcer: Sendable {
       state.isReadFailing = false
       return entries
     } catch {
-      counted.withLock { $0.ledgerReads += 1 }
-      if !state.isReadFailing {
-        logger.error(
-          "ledger unreadable; recorded alarm steps wait to be announced",
-          metadata: ["after": "\(state.sent)", "error": "\(error)"]
-        )
-      }
-      state.isReadFailing = true
+      tellUnreadable(error)
       return nil
     }
+  }
+
+  private func tellUnreadable(_ error: any Error) {
+    counted.withLock { $0.ledgerReads += 1 }
+    if !state.isReadFailing {
+      logger.error(
+        "ledger unreadable; recorded alarm steps wait to be announced",
+        metadata: ["after": "\(state.sent)", "error": "\(error)"]
+      )
+    }
+    state.isReadFailing = true
   }
 
   /// Hands messages over that nobody asks after; gives how many found room.
@@ -191,9 +250,9 @@ public final class Announcer: Sendable {
   private func settle() {
     let confirmed = Set(publisher.takeConfirmed())
     if !confirmed.isEmpty {
-      state.inFlight.removeAll { confirmed.contains($0) }
+      state.inFlight.removeAll { confirmed.contains($0.token) }
     }
-    state.confirmed = state.inFlight.first.map { $0 - 1 } ?? state.sent
+    state.confirmed = state.inFlight.first.map { $0.sequence - 1 } ?? state.sent
     if state.confirmed >= state.saved + 256
       || (state.inFlight.isEmpty && state.confirmed > state.saved)
     {
@@ -230,6 +289,10 @@ public final class Announcer: Sendable {
 public struct AlarmMessage: Sendable {
   /// `davy/v1/alarms/` and the point's path.
   public var topic: String
+  /// `davy/v1/standing/`, the point's path, the rule and the onset: where the occurrence's newest step is retained.
+  public var standingTopic: String
+  /// Whether the occurrence stands after this step.
+  public var isStanding: Bool
   /// The alarm body with `recorded`, and for a recorded one its ledger `sequence`, `hash` and event `time`.
   public var payload: [UInt8]
 
@@ -255,7 +318,11 @@ public struct AlarmMessage: Sendable {
       let point = all["point"]?.text
     else { return nil }
     all.merge(members) { _, new in new }
-    topic = "davy/v1/alarms/" + point.filter { $0 != "+" && $0 != "#" }
+    let path = point.filter { $0 != "+" && $0 != "#" }
+    topic = "davy/v1/alarms/" + path
+    let rule = (all["rule"]?.text ?? "").filter { !"+#/".contains($0) }
+    standingTopic = "davy/v1/standing/\(path)/\(rule)/\(all["onset"]?.wholeNumber ?? 0)"
+    isStanding = all["state"]?.text != "normal"
     payload = HazardLedger.JSONValue.object(all).canonicalBytes()
   }
 }

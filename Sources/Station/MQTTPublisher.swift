@@ -33,12 +33,13 @@ public final class MQTTPublisher: AlarmPublishing {
   }
 
   /// Queues a message at QoS 1; false when the queue is full.
-  public func publish(topic: String, payload: [UInt8], token: Int64) -> Bool {
+  public func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool {
     let publication = Publication(
       token: UInt64(bitPattern: token),
       topic: topic,
       payload: payload,
-      qos: .atLeastOnce
+      qos: .atLeastOnce,
+      retain: retain
     )
     return client.publish(publication) == .queued
   }

@@ -16,13 +16,19 @@ struct AnnouncerTests {
       var room: Int
       var sent: [(token: Int64, payload: String)] = []
       var confirmed: [Int64] = []
+      var kept: [String: String] = [:]
     }
     private let state: Mutex<State>
 
     init(room: Int) { state = Mutex(State(room: room)) }
 
-    func publish(topic: String, payload: [UInt8], token: Int64) -> Bool {
+    func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool {
       state.withLock { state in
+        guard !retain else {
+          state.kept[topic] = payload.isEmpty ? nil : String(decoding: payload, as: UTF8.self)
+          if token != 0 { state.confirmed.append(token) }
+          return true
+        }
         guard state.room > 0 else { return false }
         state.room -= 1
         state.sent.append((token, String(decoding: payload, as: UTF8.self)))
@@ -41,6 +47,8 @@ struct AnnouncerTests {
     func send(_ message: OutgoingMessage) -> Bool { true }
 
     func makeRoom(_ count: Int) { state.withLock { $0.room = count } }
+    /// What a broker would have retained, by topic.
+    var kept: [String: String] { state.withLock { $0.kept } }
     var tokens: [Int64] { state.withLock { $0.sent.map(\.token) } }
     var payloads: [String] { state.withLock { $0.sent.map(\.payload) } }
   }
@@ -144,6 +152,39 @@ struct AnnouncerTests {
     )
     announcer.finish()
     #expect(announcer.faults.cursorWrites >= 1)
+  }
+
+  @Test("what stands is retained, what is normal is taken back, and a new start renews it")
+  func standing() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 2)
+    var end = Self.body(1)
+    (end.event, end.state, end.previous) = (.acknowledged, .normal, .unacknowledged)
+    try ledger.append(
+      [LedgerDraft(alarm: end, time: Timestamp(milliseconds: 9), origin: 2)],
+      rejects: [],
+      position: 2
+    )
+    let exchange = try Self.exchange(over: ledger)
+    let topic = "davy/v1/standing/e/s/a/d/p2/H/2"
+    let publisher = Publisher(room: 100)
+    func announcer(_ publisher: Publisher) -> Announcer {
+      Announcer(
+        publisher: publisher,
+        cursorFile: scratch.file("cursor"),
+        start: 0,
+        logger: Fixture.quiet
+      )
+    }
+    let first = announcer(publisher)
+    #expect(first.work(unrecorded: [], exchange: exchange, ledger: ledger) == 3)
+    first.finish()
+    #expect(Array(publisher.kept.keys) == [topic])
+    #expect(publisher.kept[topic]?.contains(#""sequence":3"#) == true)
+    // Another broker, that has kept nothing.
+    let empty = Publisher(room: 100)
+    #expect(announcer(empty).work(unrecorded: [], exchange: exchange, ledger: ledger) == 0)
+    #expect(empty.kept == publisher.kept)
   }
 
   @Test("unrecorded steps wait for room in the publisher's queue")
