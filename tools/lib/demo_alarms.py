@@ -1,8 +1,8 @@
 """Shows alarm messages beside the metered releases of the recording; for tools/demo.
 
     watch PORT RELEASES ALARMS   subscribe to the broker on loopback, keep the messages in ALARMS, print a line each
-    wait URL ALARMS         until everything published is in the ledger and was announced
-    summary URL RELEASES    what the ledger holds, against the releases
+    wait URL ALARMS KEY     until everything published is in the ledger and was announced
+    summary URL RELEASES KEY   what the ledger holds, against the releases
 """
 
 import csv
@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
+KEY = ""  # a machine's key that reads everything
 GRACE = 30 * 60_000  # a release counts as found, and an alarm as explained, this long after it ended
 
 
@@ -35,7 +36,8 @@ def releases(path):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
 
@@ -165,4 +167,7 @@ def tour(url, path):
 
 if __name__ == "__main__":
     act, *rest = sys.argv[1:]
+    if act in ("wait", "summary"):
+        with open(rest.pop()) as file:
+            KEY = file.read()
     {"watch": watch, "wait": wait, "summary": summary}[act](*rest)
