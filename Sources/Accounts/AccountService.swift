@@ -101,7 +101,7 @@ public final class AccountService: Sendable {
         keys: try store.keys()
       )
     )
-    decoy = try Self.hash(Secret().text, cost: options.cost, path: path)
+    decoy = PasswordHash.decoy(cost: options.cost)
   }
 
   // MARK: - Who is it
@@ -469,18 +469,25 @@ public final class AccountService: Sendable {
 
   // MARK: - First start
 
-  /// What the first start needs: the administrator's account, if there is none that anybody could use, and a one-time
-  /// secret for it; nil once an administrator has a password.
-  public func firstStart(now: Int64) throws(AccountError) -> (account: Account, secret: Secret)? {
+  /// Where a station stands with its first administrator.
+  public enum FirstStart: Sendable {
+    /// There is none: this account is to be put into the ledger and kept.
+    case needsAccount(Account)
+    /// There is one who has never set a password: a one-time link lets him in.
+    case needsLink(account: String)
+    /// An administrator can sign in.
+    case done
+  }
+
+  /// Where the station stands with its first administrator.
+  public func firstStart(now: Int64) throws(AccountError) -> FirstStart {
     let administrators = accounts.filter {
       $0.isActive && $0.kind == .person && $0.roles.contains(.administrator)
     }
-    guard !administrators.contains(where: \.hasPassword) else { return nil }
-    let account: Account
-    if let known = administrators.first {
-      account = known
-    } else {
-      account = try create(
+    if administrators.contains(where: \.hasPassword) { return .done }
+    if let known = administrators.first { return .needsLink(account: known.id) }
+    return .needsAccount(
+      try create(
         AccountDraft(
           id: "administrator",
           displayName: "管理员 Administrator",
@@ -489,9 +496,7 @@ public final class AccountService: Sendable {
         ),
         now: now
       )
-      try keep(account)
-    }
-    return (account, try invite(account.id, now: now))
+    )
   }
 
   // MARK: - Hashing
@@ -509,18 +514,6 @@ public final class AccountService: Sendable {
       return try work()
     } catch {
       throw .store(path: store.path, reason: "scrypt: \(error)")
-    }
-  }
-
-  private static func hash(
-    _ password: String,
-    cost: PasswordCost,
-    path: String
-  ) throws(AccountError) -> PasswordHash {
-    do {
-      return try PasswordHash(of: password, cost: cost)
-    } catch {
-      throw .store(path: path, reason: "scrypt: \(error)")
     }
   }
 }

@@ -41,6 +41,21 @@ public struct PasswordHash: Hashable, Sendable, CustomStringConvertible {
     hash = try Self.derive(password, salt: salt, cost: cost)
   }
 
+  /// A hash that no password has, as dear to try as any.
+  static func decoy(cost: PasswordCost) -> PasswordHash {
+    PasswordHash(
+      cost: cost,
+      salt: [UInt8](repeating: 0, count: saltBytes),
+      hash: [UInt8](repeating: 0, count: hashBytes)
+    )
+  }
+
+  private init(cost: PasswordCost, salt: [UInt8], hash: [UInt8]) {
+    self.cost = cost
+    self.salt = salt
+    self.hash = hash
+  }
+
   /// Reads a kept hash; nil when it is not one.
   public init?(_ text: String) {
     let parts = text.split(separator: "$", omittingEmptySubsequences: false)

@@ -87,7 +87,7 @@ struct ActRoutes: Sendable {
         writer.member("ledgerSequence", receipt.ledgerSequence)
       }
     } catch {
-      throw Self.problem(error)
+      throw Problem(error)
     }
   }
 
@@ -163,25 +163,6 @@ struct ActRoutes: Sendable {
       )
     }
     return trimmed
-  }
-
-  private static func problem(_ error: ActError) -> Problem {
-    switch error {
-    case .unknownAlarm(let detail): Problem(.notFound, "unknown-alarm", detail)
-    case .notApplicable(let detail): Problem(.conflict, "not-applicable", detail)
-    case .incomplete(let detail): Problem(.unprocessableContent, "incomplete", detail)
-    case .notYetRecorded(let sequence):
-      Problem(
-        .serviceUnavailable,
-        "not-yet-recorded",
-        "the act was taken in, but the ledger has not confirmed it; it may still take effect",
-        retryAfter: 2,
-        journalSequence: sequence
-      )
-    case .busy:
-      Problem(.serviceUnavailable, "busy", "too many acts are waiting", retryAfter: 1)
-    case .refused(let detail, let code): Problem(.conflict, "refused-" + code, detail)
-    }
   }
 
   private static func words(for error: any Error) -> String {

@@ -57,6 +57,12 @@ struct ConsoleContext: RequestContext {
     throw Problem(.forbidden, "role", "this needs one of the roles \(names)")
   }
 
+  /// Ends the request with 403 unless the caller sees the whole station, or has one of the roles.
+  func requireWholeStation(or roles: Role...) throws {
+    guard try scope != .everything, try principal.roles.isDisjoint(with: roles) else { return }
+    throw Problem(.forbidden, "scope", "this tells of the whole station, beyond your scope")
+  }
+
   /// Ends the request as if the thing were not there when a path lies outside the caller's scope, so that a stranger
   /// cannot even learn that it exists.
   func requireInScope(path: String, else problem: Problem) throws {

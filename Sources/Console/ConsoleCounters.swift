@@ -9,6 +9,9 @@ package final class ConsoleCounters: Sendable {
     var streamsRefused: UInt64 = 0
     var streamResets: UInt64 = 0
     var ledgerFailures: UInt64 = 0
+    var signIns: UInt64 = 0
+    var failedSignIns: UInt64 = 0
+    var auditFailures: UInt64 = 0
   }
 
   private let state = Mutex(State())
@@ -40,6 +43,16 @@ package final class ConsoleCounters: Sendable {
 
   func countLedgerFailure() {
     state.withLock { $0.ledgerFailures += 1 }
+  }
+
+  func countSignIn(hasFailed: Bool) {
+    state.withLock { state in
+      if hasFailed { state.failedSignIns += 1 } else { state.signIns += 1 }
+    }
+  }
+
+  func countAuditFailure() {
+    state.withLock { $0.auditFailures += 1 }
   }
 
   /// Streams open now.
@@ -83,6 +96,21 @@ package final class ConsoleCounters: Sendable {
       "counter",
       "Fresh snapshots given to streams whose cursor was unknown or too far behind.",
       [("", String(state.streamResets))]
+    )
+    family(
+      "davy_console_sign_ins_total",
+      "counter",
+      "Sign-ins, by result.",
+      [
+        ("{result=\"opened\"}", String(state.signIns)),
+        ("{result=\"failed\"}", String(state.failedSignIns)),
+      ]
+    )
+    family(
+      "davy_console_audit_failures_total",
+      "counter",
+      "Audit records that the ledger did not take in time.",
+      [("", String(state.auditFailures))]
     )
     family(
       "davy_console_ledger_failures_total",

@@ -1,3 +1,4 @@
+import Accounts
 import DeviceCatalog
 import Foundation
 import HTTPTypes
@@ -21,6 +22,11 @@ public struct ConsoleServer: Service {
   private let counters: ConsoleCounters
   private let tail: LedgerTail
   private let gatekeeper: Gatekeeper
+  private let http: HTTPServerBuilder
+  private let audit: AuditTrail
+  private let doorman: Doorman
+  /// What the newest router answers.
+  private let served = Served()
   private let announce: @Sendable (Int) async -> Void
 
   /// Makes a server; it listens when it runs.
@@ -31,7 +37,7 @@ public struct ConsoleServer: Service {
   ///   - options: where to listen, and limits.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
-  /// - Throws: when the address is not loopback or the web pages cannot be read.
+  /// - Throws: when the address would not be safe, a certificate cannot be used or the web pages cannot be read.
   public init(
     station: any StationAccess,
     access: ConsoleAccess,
@@ -39,7 +45,13 @@ public struct ConsoleServer: Service {
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) throws(ConsoleError) {
-    guard Self.isLoopback(options.host) else { throw .notLoopback(options.host) }
+    if !Self.isLoopback(options.host) {
+      if case .open = access { throw .openToOthers(options.host) }
+      guard options.tls != nil || options.allowsPlainHTTP else {
+        throw .notEncrypted(options.host)
+      }
+    }
+    http = try ServerTransport.builder(tls: options.tls)
     self.station = station
     self.options = options
     self.logger = logger
@@ -56,6 +68,8 @@ public struct ConsoleServer: Service {
     gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
     announce = onListening
+    audit = AuditTrail(station: station, logger: logger, counters: counters)
+    doorman = Doorman(access: access, audit: audit, options: options, logger: logger)
   }
 
   /// Serves until it is cancelled or shut down gracefully; open streams are ended then.
@@ -66,38 +80,46 @@ public struct ConsoleServer: Service {
   /// The application, as tests drive it.
   package var application: some ApplicationProtocol {
     let announce = announce
+    let doorman = doorman
     return Application(
       router: router,
-      server: .http1(
-        configuration: HTTP1Channel.Configuration(
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: 8_192,
-            maxHeaderListSize: 32_768,
-            maxHeaderFieldCount: 100
-          )
-        )
-      ),
+      server: http,
       configuration: ApplicationConfiguration(
         address: .hostname(options.host, port: options.port),
         serverName: "davy",
         backlog: 1_024
       ),
-      services: [tail],
-      onServerRunning: { channel in await announce(channel.localAddress?.port ?? 0) },
+      services: [tail, doorman],
+      onServerRunning: { channel in
+        let port = channel.localAddress?.port ?? 0
+        doorman.isListening(on: port)
+        await announce(port)
+      },
       logger: logger
     )
   }
 
+  /// Every method and path that is answered, without those that only refuse a method; how tests hold the description to it.
+  package var routes: [(method: String, path: String)] {
+    served.withLock { $0 }.sorted { ($0.path, $0.method) < ($1.path, $1.method) }
+  }
+
   private var router: Router<ConsoleContext> {
     let router = Router(context: ConsoleContext.self)
-    router.add(middleware: SecurityHeaders())
+    served.withLock { $0 = [] }
+    let cookie = SessionCookie(isSecure: options.tls != nil)
+    let limiter = options.requestsPerSecond.map {
+      RateLimiter(perSecond: $0, burst: 10 * $0)
+    }
+    router.add(middleware: SecurityHeaders(isEncrypted: options.tls != nil))
     router.add(middleware: ProblemMiddleware(counters: counters))
-    router.add(middleware: OriginGuard(extra: options.allowedHosts))
+    router.add(middleware: OriginGuard(extra: options.allowedHosts + [options.host]))
     router.add(
       middleware: SignInMiddleware(
         gatekeeper: gatekeeper,
-        cookie: "davy-session",
-        publicPaths: Set(files.paths + Self.pages + ["/healthz", "/readyz"])
+        cookie: cookie.name,
+        publicPaths: Set(files.paths + Self.pages + ["/healthz", "/readyz"]),
+        limiter: limiter
       )
     )
     let zone =
@@ -127,6 +149,26 @@ public struct ConsoleServer: Service {
       options: options
     )
 
+    let session = SessionRoutes(
+      access: gatekeeper.access,
+      audit: audit,
+      cookie: cookie,
+      limiter: RateLimiter(perSecond: 1, burst: 20),
+      counters: counters
+    )
+    let accounts = AccountRoutes(access: gatekeeper.access, audit: audit)
+    route(
+      "/api/v1/session",
+      in: router,
+      [.get: session.session, .post: session.signIn, .delete: session.signOut]
+    )
+    route("/api/v1/session/password", in: router, [.put: session.setPassword])
+    route("/api/v1/tokens", in: router, [.post: session.token])
+    route("/api/v1/accounts", in: router, [.get: accounts.list, .post: accounts.create])
+    route("/api/v1/accounts/{id}", in: router, [.get: accounts.one, .put: accounts.replace])
+    route("/api/v1/accounts/{id}/link", in: router, [.post: accounts.link])
+    route("/api/v1/accounts/{id}/keys", in: router, [.get: accounts.keys, .post: accounts.makeKey])
+    route("/api/v1/accounts/{id}/keys/{key}", in: router, [.delete: accounts.removeKey])
     route("/api/v1/alarms/standing", in: router, get: alarms.standing)
     route("/api/v1/alarms/stream", in: router, get: stream.respond)
     route("/api/v1/alarms", in: router, get: alarms.list)
@@ -163,7 +205,16 @@ public struct ConsoleServer: Service {
     "/", "/wall", "/alarm", "/ledger", "/hazards", "/hazard", "/tree", "/trends", "/map",
     "/quality",
     "/kpi", "/replay", "/welding", "/rejects", "/rules", "/status", "/admin",
+    "/sign-in",
   ]
+
+  private final class Served: Sendable {
+    private let routes: Mutex<[(method: String, path: String)]> = Mutex([])
+
+    func withLock<Answer>(_ body: (inout [(method: String, path: String)]) -> Answer) -> Answer {
+      routes.withLock { routes in body(&routes) }
+    }
+  }
 
   private typealias Handler = @Sendable (Request, ConsoleContext) async throws -> Response
 
@@ -175,13 +226,24 @@ public struct ConsoleServer: Service {
     post: Handler? = nil
   ) {
     var handlers: [HTTPRequest.Method: Handler] = [:]
-    if let get {
-      handlers[.get] = get
+    if let get { handlers[.get] = get }
+    if let post { handlers[.post] = post }
+    route(path, in: router, handlers)
+  }
+
+  /// Routes a path by method; GET answers HEAD as well.
+  private func route(
+    _ path: String,
+    in router: Router<ConsoleContext>,
+    _ taken: [HTTPRequest.Method: Handler]
+  ) {
+    var handlers = taken
+    if let get = taken[.get] {
       handlers[.head] = { request, context in
         try await get(request, context).createHeadResponse()
       }
     }
-    if let post { handlers[.post] = post }
+    served.withLock { $0 += handlers.keys.map { ($0.rawValue, path) } }
     let allow = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
     for method in [.get, .head, .post, .put, .delete, .patch, .options, .trace]
       as [HTTPRequest.Method]

@@ -5,6 +5,9 @@ import Hummingbird
 struct SecurityHeaders: RouterMiddleware {
   typealias Context = ConsoleContext
 
+  /// Under TLS a browser is told never to come without.
+  let isEncrypted: Bool
+
   /// Nothing but what this server serves: no inline script or style, no other origin, no frame.
   static let policy =
     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
@@ -23,6 +26,9 @@ struct SecurityHeaders: RouterMiddleware {
     response.headers[.named("Cross-Origin-Opener-Policy")] = "same-origin"
     response.headers[.named("Cross-Origin-Resource-Policy")] = "same-origin"
     response.headers[.named("Permissions-Policy")] = "camera=(), geolocation=(), microphone=()"
+    if isEncrypted {
+      response.headers[.strictTransportSecurity] = "max-age=31536000"
+    }
     if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
     return response
   }
@@ -30,8 +36,8 @@ struct SecurityHeaders: RouterMiddleware {
 
 /// Refuses requests that a foreign page could have made with a person's browser.
 ///
-/// A console on loopback without accounts is reachable by every page that the same browser shows:
-/// by a name that resolves to 127.0.0.1 (DNS rebinding), or by posting blindly. The Host must
+/// A console on loopback is reachable by every page that the same browser shows: by a name that
+/// resolves to 127.0.0.1 (DNS rebinding), or by posting blindly, with the session's cookie if the browser sends it. The Host must
 /// therefore be one of ours, and an Origin, where there is one, must be the Host.
 struct OriginGuard: RouterMiddleware {
   typealias Context = ConsoleContext

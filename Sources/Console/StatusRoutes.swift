@@ -1,3 +1,4 @@
+import Accounts
 import Foundation
 import HTTPTypes
 import HazardLedger
@@ -45,6 +46,7 @@ struct StatusRoutes: Sendable {
 
   /// `GET /metrics`.
   func metrics(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try context.requireWholeStation(or: .monitor)
     var text = station.metrics()
     if !text.isEmpty, !text.hasSuffix("\n") { text += "\n" }
     return Response(

@@ -16,6 +16,7 @@ final class VerifyRoutes: Sendable {
 
   func verify(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
+    try context.requireWholeStation()
     guard let ledger = station.ledger as? SQLiteLedger else {
       throw Problem(
         .notImplemented,

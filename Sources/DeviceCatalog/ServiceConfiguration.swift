@@ -43,6 +43,26 @@ public struct ServiceConfiguration: Sendable {
     public var serverName: String?
   }
 
+  /// The HTTP server.
+  public struct HTTP: Hashable, Sendable {
+    /// Address to listen on.
+    public var host = "127.0.0.1"
+    /// Port; 0 takes a free one.
+    public var port = 8_080
+    /// Names by which browsers or a proxy address it, besides the address.
+    public var names: [String] = []
+    /// Certificate file, PEM; nil speaks plain HTTP.
+    public var certificate: String?
+    /// Key file, PEM.
+    public var key: String?
+    /// Plain HTTP although other machines can reach the address.
+    public var isUnsafePlainHTTP = false
+    /// False: everybody on this machine is in; for trials.
+    public var needsSignIn = true
+    /// Requests of one account a second.
+    public var requestsPerSecond = 50
+  }
+
   /// How much of the journal is kept.
   public struct JournalKeeping: Sendable {
     /// A segment is closed at this size.
@@ -65,10 +85,8 @@ public struct ServiceConfiguration: Sendable {
   public var broker = Broker()
   /// Publish alarms and status by MQTT.
   public var publishes = true
-  /// Address of the HTTP server.
-  public var httpHost = "127.0.0.1"
-  /// Port of the HTTP server; 0 takes a free one.
-  public var httpPort = 8_080
+  /// The HTTP server.
+  public var http = HTTP()
   /// How much of the journal is kept.
   public var journal = JournalKeeping()
 
@@ -112,11 +130,7 @@ public struct ServiceConfiguration: Sendable {
       read.broker.read(broker, file: file)
     }
     if let publishes = map["publish"]?.bool() { read.publishes = publishes }
-    if let http = map["http"]?.map() {
-      if let host = http["host"]?.loopbackAddress() { read.httpHost = host }
-      if let port = http["port"]?.integer(in: 0...65_535) { read.httpPort = port }
-      http.finish()
-    }
+    if let http = map["http"]?.map() { read.http.read(http, file: file) }
     if let journal = map["journal"]?.map() {
       if let mebibytes = journal["segmentMebibytes"]?.integer(in: 1...65_536) {
         read.journal.segmentBytes = Int64(mebibytes) << 20
@@ -132,6 +146,51 @@ public struct ServiceConfiguration: Sendable {
     map.finish()
     let failed = log.findings.contains { $0.severity == .error }
     return (failed ? nil : read, log.findings)
+  }
+}
+
+extension ServiceConfiguration.HTTP {
+  /// Whether other machines can reach the address.
+  var isReachable: Bool {
+    host != "localhost" && host != "::1" && !host.hasPrefix("127.")
+  }
+
+  fileprivate mutating func read(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
+    let hostValue = map["host"]
+    if let value = hostValue?.string() { host = value }
+    if let value = map["port"]?.integer(in: 0...65_535) { port = value }
+    names = (map["names"]?.list() ?? []).compactMap { $0.string() }
+    if let section = map["tls"]?.map() {
+      certificate = file(section.required("certificate"))
+      key = file(section.required("key"))
+      section.finish()
+    }
+    if let value = map["unsafePlainHTTP"]?.bool() { isUnsafePlainHTTP = value }
+    if let value = map["signIn"]?.bool() { needsSignIn = value }
+    if let value = map["requestsPerSecond"]?.integer(in: 1...1_000_000) {
+      requestsPerSecond = value
+    }
+    map.finish()
+    guard isReachable, let hostValue else { return }
+    if !needsSignIn {
+      hostValue.report(
+        .wrongType(
+          expected: "127.0.0.1, ::1 or localhost while signIn is false",
+          expectedZh: "signIn 为 false 时只能是 127.0.0.1、::1 或 localhost",
+          found: host
+        )
+      )
+    } else if certificate == nil, !isUnsafePlainHTTP {
+      hostValue.report(
+        .wrongType(
+          expected: "127.0.0.1, ::1 or localhost without tls "
+            + "(other machines need tls: {certificate, key}; unsafePlainHTTP: true lets passwords be read on the way)",
+          expectedZh: "未配置 tls 时只能是 127.0.0.1、::1 或 localhost"
+            + "（供其他机器访问须配置 tls: {certificate, key}；unsafePlainHTTP: true 会使密码在网络上可被窃听）",
+          found: host
+        )
+      )
+    }
   }
 }
 
@@ -181,22 +240,5 @@ extension YAMLValue {
       return nil
     }
     return value
-  }
-
-  /// A loopback address: the HTTP server has no sign-in yet, so it must not be reachable from elsewhere.
-  func loopbackAddress() -> String? {
-    guard let host = string() else { return nil }
-    guard ["127.0.0.1", "::1", "localhost"].contains(host) else {
-      report(
-        .wrongType(
-          expected:
-            "127.0.0.1, ::1 or localhost (the server has no sign-in; put a proxy before it)",
-          expectedZh: "127.0.0.1、::1 或 localhost（服务尚无登录功能，请在其前部署代理）",
-          found: host
-        )
-      )
-      return nil
-    }
-    return host
   }
 }

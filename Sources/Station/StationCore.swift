@@ -51,7 +51,7 @@ public final class StationCore {
   private var notes: [DecodingNote] = []
   private var transitions: [Transition] = []
   /// What lives on the same inputs beside the engine.
-  private let desks: [any Desk] = []
+  private let desks: [any Desk] = [AccountsDesk()]
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
@@ -485,7 +485,10 @@ public final class StationCore {
     var output = CoreOutput(position: position)
     for desk in desks {
       desk.adopt(catalog, by: nil, into: &output)
-      guard let state = deskStates[desk.name] else { throw SnapshotFault.missingDesk(desk.name) }
+      // A desk that keeps no state needs none: a snapshot of before it was added will do.
+      guard let state = deskStates[desk.name] ?? (desk.snapshot().isEmpty ? [] : nil) else {
+        throw SnapshotFault.missingDesk(desk.name)
+      }
       try desk.restore(state)
     }
   }

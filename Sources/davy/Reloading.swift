@@ -37,7 +37,7 @@ struct Reloading: Service {
       ("broker.host", next.broker.host == started.broker.host),
       ("broker.port", next.broker.port == started.broker.port),
       ("broker.clientID", next.broker.clientID == started.broker.clientID),
-      ("http", next.httpHost == started.httpHost && next.httpPort == started.httpPort),
+      ("http", next.http == started.http),
       ("publish", next.publishes == started.publishes),
     ]
     for (key, isSame) in fixed where !isSame {

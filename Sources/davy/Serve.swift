@@ -1,3 +1,4 @@
+import Accounts
 import ArgumentParser
 import Console
 import DeviceCatalog
@@ -61,16 +62,7 @@ struct Serve: AsyncParsableCommand {
       throw ExitCode(1)
     }
     let manager = ServiceManager()
-    let console = try ConsoleServer(
-      station: station,
-      access: .openToThisMachine,
-      options: ConsoleOptions(host: service.httpHost, port: service.httpPort, vendor: vendor),
-      logger: logger
-    ) { port in
-      logger.info(
-        "console and API are up",
-        metadata: ["address": "http://\(service.httpHost):\(port)/"]
-      )
+    let console = try Self.console(station, service, vendor: vendor, logger: logger) { port in
       Self.tell(manager, "READY=1\nSTATUS=station \(service.station), port \(port)", logger)
     }
     var services: [any Service] = [
@@ -101,6 +93,52 @@ struct Serve: AsyncParsableCommand {
   private static func tell(_ manager: ServiceManager?, _ state: String, _ logger: Logger) {
     do { try manager?.tell(state) } catch {
       logger.error("service manager not told", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// The console, behind its accounts unless the service file says otherwise.
+  private static func console(
+    _ station: LiveStation,
+    _ service: ServiceConfiguration,
+    vendor: String?,
+    logger: Logger,
+    onListening: @escaping @Sendable (Int) -> Void
+  ) throws -> ConsoleServer {
+    let http = service.http
+    let folder = URL(fileURLWithPath: service.dataFolder)
+    var tls: ConsoleTLS?
+    if let certificate = http.certificate, let key = http.key {
+      tls = ConsoleTLS(certificate: certificate, key: key)
+    }
+    let access: ConsoleAccess =
+      http.needsSignIn
+      ? .accounts(
+        try AccountService(
+          path: folder.appendingPathComponent("accounts.sqlite").path,
+          station: service.station
+        )
+      ) : .openToThisMachine
+    if !http.needsSignIn {
+      logger.warning("signIn is false: whoever uses this machine may act, under any name")
+    }
+    let scheme = tls == nil ? "http" : "https"
+    let options = ConsoleOptions(
+      host: http.host,
+      port: http.port,
+      allowedHosts: http.names,
+      vendor: vendor,
+      tls: tls,
+      allowsPlainHTTP: http.isUnsafePlainHTTP,
+      requestsPerSecond: Double(http.requestsPerSecond),
+      linkFile: folder.appendingPathComponent("sign-in.link").path
+    )
+    return try ConsoleServer(station: station, access: access, options: options, logger: logger) {
+      port in
+      logger.info(
+        "console and API are up",
+        metadata: ["address": "\(scheme)://\(http.host):\(port)/"]
+      )
+      onListening(port)
     }
   }
 

@@ -73,14 +73,13 @@ def test_acknowledging_by_keyboard_reaches_the_ledger_and_the_other_officer(watc
     first.keyboard.press("j")
     expect(first.locator(".wall-detail h2")).to_contain_text("东侧甲烷")
     first.keyboard.press("a")
-    first.keyboard.type("王伟")
     first.locator("#act-reason").fill("现场已确认")
     first.keyboard.press("Enter")
     expect(first.locator("dialog")).to_have_count(0)
     expect(first.locator("#rows tr.row").first).to_contain_text("已确认")
     expect(other).to_contain_text("Acknowledged")
     alarm = calm.get("alarms/standing")["alarms"][0]
-    assert (alarm["state"], alarm["acknowledgedBy"], alarm["acknowledgedReason"]) == ("acknowledged", "王伟", "现场已确认")
+    assert (alarm["state"], alarm["acknowledgedBy"], alarm["acknowledgedReason"]) == ("acknowledged", "wang.wei", "现场已确认")
     steps = [entry["body"]["event"] for entry in calm.get("alarms/" + quote(alarm["alarm"]))["entries"]]
     assert steps == ["raised", "acknowledged"]
 
@@ -91,7 +90,6 @@ def test_shelving_asks_for_a_reason_and_shows_its_end(watched, calm):
     row = page.locator("#rows tr.row", has_text="南侧甲烷").first
     row.click()
     page.keyboard.press("s")
-    page.locator("#act-actor").fill("李工")
     page.locator("#act-submit").click()
     expect(page.locator("dialog")).to_be_visible()
     page.locator("#act-reason").fill("标校")
@@ -170,7 +168,6 @@ def test_a_phone_can_acknowledge(watched, calm):
     page = watched.open("/wall", width=390, height=844)
     page.locator("#rows tr.row", has_text="西南侧甲烷").first.click()
     page.locator("button[data-act=acknowledge]").click()
-    page.locator("#act-actor").fill("陈矿长")
     page.locator("#act-submit").click()
     expect(page.locator(".badge")).to_have_text("已确认")
     width = page.evaluate("document.documentElement.scrollWidth")
@@ -188,3 +185,25 @@ def test_the_kiosk_needs_no_hand(watched, calm):
 def quote(text):
     from urllib.parse import quote as escape
     return escape(text, safe="")
+
+
+def test_signing_in_by_password_and_by_link(watched, station):
+    station.admin.account("li.wei", "李伟", ["operator"], {"enterprises": ["metec"]})
+    page = watched.open("/ledger", expect_loss=True, signed_in=False)
+    expect(page).to_have_url(re.compile("/sign-in\\?next=%2Fledger"))
+    page.goto(f"{station.url}/sign-in#link={station.admin.link('li.wei')}")
+    page.reload()
+    page.locator("#new-password").fill("正确的马电池订书钉甲")
+    page.locator("#new-password-again").fill("正确的马电池订书钉甲")
+    page.locator("#sign-in-set").click()
+    expect(page.locator("#sign-out")).to_have_text("李伟")
+    page.locator("#sign-out").click()
+    expect(page.locator("#sign-in-account")).to_be_visible()
+    page.locator("#sign-in-account").fill("li.wei")
+    page.locator("#sign-in-password").fill("falsch")
+    page.locator("#sign-in-submit").click()
+    expect(page.locator(".error")).to_have_text("账号或密码不正确")
+    page.locator("#sign-in-password").fill("正确的马电池订书钉甲")
+    page.locator("#sign-in-submit").click()
+    expect(page.locator("#sign-out")).to_have_text("李伟")
+    assert page.evaluate("document.cookie") == ""

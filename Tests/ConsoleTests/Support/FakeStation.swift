@@ -28,6 +28,7 @@ final class FakeStation: StationAccess {
     )
     var acts: [OperatorAct] = []
     var nextError: ActError?
+    var nextDeskError: ActError?
   }
 
   let catalog: Catalog
@@ -80,7 +81,26 @@ final class FakeStation: StationAccess {
   }
 
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
-    throw .refused("this station has no desks", code: "desk")
+    guard input.desk == "accounts", let body = try? JSONValue(parsing: input.payload),
+      let actor = body["actor"]?.text, let account = body["account"]?.text
+    else { throw .refused("this station has no such desk", code: "desk") }
+    if let error = state.withLock({ state in
+      defer { state.nextDeskError = nil }
+      return state.nextDeskError
+    }) {
+      throw error
+    }
+    let sequence = append(
+      LedgerDraft(
+        time: Timestamp(milliseconds: 5),
+        kind: input.verb == "change" ? .register : .system,
+        subject: "account:" + account,
+        actor: actor,
+        body: input.payload,
+        origin: 1
+      )
+    )
+    return ActReceipt(journalSequence: UInt64(sequence), ledgerSequence: sequence)
   }
 
   func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
@@ -202,6 +222,11 @@ final class FakeStation: StationAccess {
   /// Lets the next act end in an error.
   func refuseNextAct(_ error: ActError) {
     state.withLock { $0.nextError = error }
+  }
+
+  /// Lets the next input of a desk end in an error.
+  func refuseNextDeskInput(_ error: ActError) {
+    state.withLock { $0.nextDeskError = error }
   }
 
   /// Changes the status.
