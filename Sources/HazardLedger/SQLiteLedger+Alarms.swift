@@ -8,7 +8,7 @@ import Telemetry
 /// otherwise walk millions of rows for one answer.
 extension SQLiteLedger {
   /// Rows that one page may walk without an index that knows the filter.
-  private static let walk = 50_000
+  private static let walkedRows = 50_000
   /// Up to so many enterprises are sought one by one; more are so many that a walk meets them often.
   private static let soughtEnterprises = 200
   /// Up to so many alarms within a span of onset times are found by that index and sorted.
@@ -22,19 +22,33 @@ extension SQLiteLedger {
   ) throws(LedgerError) -> AlarmPage {
     try reading { db in
       let before = cursor ?? Int64.max
+      if let index = try narrowIndex(db, filter) {
+        return try page(db, filter, by: (index, nil), within: 0..<before, limit: limit)
+      }
       guard case .enterprises(let ids) = filter.scope, ids.count <= Self.soughtEnterprises else {
-        return try page(db, filter, enterprise: nil, before: before, limit: limit)
+        let plan = try walk(db, filter, enterprise: nil, before: before)
+        return try page(db, filter, by: plan, within: 0..<before, limit: limit)
       }
       // One enterprise after the other, then the newest of all: each page is complete down to its own cursor, so the
       // highest of the cursors is where all of them are complete.
       var alarms: [AlarmView] = []
       var floor: Int64?
       for id in ids.sorted() {
-        let part = try page(db, filter, enterprise: id, before: before, limit: limit)
+        var own = filter
+        own.scope = .enterprises([id])
+        let part = try page(
+          db,
+          own,
+          by: try walk(db, own, enterprise: id, before: before, share: ids.count),
+          within: (alarms.count > limit ? alarms[limit].firstSequence : 0)..<before,
+          limit: limit
+        )
         alarms += part.alarms
         if let next = part.next { floor = max(floor ?? next, next) }
+        // What is beyond a page's length will not be in it: the next enterprises need not go there.
+        alarms.sort { $0.firstSequence > $1.firstSequence }
+        if alarms.count > limit + 1 { alarms.removeLast(alarms.count - limit - 1) }
       }
-      alarms.sort { $0.firstSequence > $1.firstSequence }
       if let floor { alarms.removeAll { $0.firstSequence < floor } }
       guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: floor) }
       alarms.removeLast(alarms.count - limit)
@@ -45,18 +59,13 @@ extension SQLiteLedger {
   private func page(
     _ db: Database,
     _ filter: AlarmFilter,
-    enterprise: String?,
-    before cursor: Int64,
+    by plan: (index: String, floor: Int64?),
+    within rows: Range<Int64>,
     limit: Int
   ) throws -> AlarmPage {
     var (conditions, arguments) = filter.sql
-    conditions.append("first_seq < ?")
-    arguments += [cursor]
-    if let enterprise {
-      conditions.append("substr(point, 1, instr(point, '/') - 1) = ?")
-      arguments += [enterprise]
-    }
-    let plan = try plan(db, filter, enterprise: enterprise, before: cursor)
+    conditions.append("first_seq < ? AND first_seq >= ?")
+    arguments += [rows.upperBound, rows.lowerBound]
     if let floor = plan.floor {
       conditions.append("first_seq >= ?")
       arguments += [floor]
@@ -73,19 +82,14 @@ extension SQLiteLedger {
     return AlarmPage(alarms: alarms, next: alarms.last?.firstSequence)
   }
 
-  /// By which index the rows are found, and down to which row they are looked at.
+  /// The index by which all that fits can be looked at and sorted, where that is little; nil where it is not.
   ///
   /// Chosen here and not by SQLite, which without statistics takes an index for better than it is.
-  private func plan(
-    _ db: Database,
-    _ filter: AlarmFilter,
-    enterprise: String?,
-    before cursor: Int64
-  ) throws -> (index: String, floor: Int64?) {
-    if filter.standingOnly { return ("INDEXED BY alarm_standing", nil) }
+  private func narrowIndex(_ db: Database, _ filter: AlarmFilter) throws -> String? {
+    if filter.standingOnly { return "INDEXED BY alarm_standing" }
     if filter.pointPaths.count == 1, try isFew(db, "INDEXED BY alarm_point WHERE", filter.pointSQL)
     {
-      return ("INDEXED BY alarm_point", nil)
+      return "INDEXED BY alarm_point"
     }
     if filter.onsetFrom != nil || filter.onsetBefore != nil {
       var conditions: [String] = []
@@ -100,9 +104,20 @@ extension SQLiteLedger {
       }
       let span = (conditions.joined(separator: " AND "), arguments)
       if try isFew(db, "INDEXED BY alarm_onset WHERE", span) {
-        return ("INDEXED BY alarm_onset", nil)
+        return "INDEXED BY alarm_onset"
       }
     }
+    return nil
+  }
+
+  /// The index along which rows are walked from the newest on, and down to which row one page walks.
+  private func walk(
+    _ db: Database,
+    _ filter: AlarmFilter,
+    enterprise: String?,
+    before cursor: Int64,
+    share: Int = 1
+  ) throws -> (index: String, floor: Int64?) {
     let (index, key): (String, (column: String, value: String)?) =
       if let enterprise {
         ("INDEXED BY alarm_enterprise", ("substr(point, 1, instr(point, '/') - 1)", enterprise))
@@ -114,7 +129,7 @@ extension SQLiteLedger {
     guard filter.hasMore(than: key?.column) else { return (index, nil) }
     var arguments = StatementArguments([cursor])
     if let key { arguments += [key.value] }
-    arguments += [Self.walk]
+    arguments += [Self.walkedRows / share]
     let floor = try Int64.fetchOne(
       db,
       sql: """
@@ -152,7 +167,9 @@ extension AlarmFilter {
       conditions.append(condition)
       arguments += StatementArguments(values)
     }
-    if case .enterprises(let ids) = scope {
+    if case .enterprises(let ids) = scope, ids.count == 1 {
+      add("substr(point, 1, instr(point, '/') - 1) = ?", [ids.first ?? ""])
+    } else if case .enterprises(let ids) = scope {
       let list = JSONValue.array(ids.sorted().map(JSONValue.string)).canonicalBytes()
       add(
         "substr(point, 1, instr(point, '/') - 1) IN (SELECT value FROM json_each(?))",

@@ -2,7 +2,7 @@ import Foundation
 import HazardLedger
 import Telemetry
 
-/// Measures the ledger: `ledgerbench [--json] [--entries N] [--folder PATH]`, or makes one: see ``LargeLedger``.
+/// Measures the ledger: `ledgerbench [--json] [--entries N] [--folder PATH]`.
 ///
 /// Wall time says what this machine does now; processor time says what an entry costs, also when
 /// the machine is shared. "Durable" is with `synchronous=FULL`.
@@ -11,10 +11,6 @@ struct LedgerBench {
   static func main() throws {
     let arguments = CommandLine.arguments.dropFirst()
     let entries = Int(value(of: "--entries", in: arguments) ?? "") ?? 200_000
-    if let path = value(of: "--make", in: arguments) {
-      let station = value(of: "--station", in: arguments) ?? "bench"
-      return try LargeLedger.make(path: path, station: station, entries: entries)
-    }
     let parent =
       value(of: "--folder", in: arguments) ?? FileManager.default.temporaryDirectory.path
     let folder = parent + "/ledgerbench-\(UUID().uuidString)"

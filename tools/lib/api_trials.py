@@ -9,6 +9,7 @@ import pathlib
 import random
 import shutil
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -74,17 +75,21 @@ class Plant:
         self.service = subprocess.Popen(command, stdout=log, stderr=log)
         self.wait(self.http, self.service)
         self.admin = signin.administrator(self.url, self.folder / "data", 60)
-        self.admin.account("all", "All", ["operator", "county", "administrator"], {"everywhere": True}, "machine")
+        if self.admin.send("GET", "/api/v1/accounts/all")[0] == 404:
+            self.make_accounts()
         self.all = self.admin.key("all", "trials")
-        self.callers = {}
-        for name, scope, own in (
-                ("only-acme", {"enterprises": ["acmeqx"]}, {"acmeqx"}),
-                ("only-zeta", {"enterprises": ["zetaqx"]}, {"zetaqx"}),
-                ("county", {"areas": ["360702"]}, {"acmeqx"}),
-                ("province", {"areas": ["360000"]}, {"acmeqx", "zetaqx"}),
-                ("elsewhere", {"areas": ["110000"]}, set())):
+        self.callers = {name: (self.admin.key(name, "trials").bearer, own) for name, _, own in self.people}
+
+    # Who asks, with what scope, and whose rows that comes to.
+    people = (
+        ("only-acme", {"enterprises": ["acmeqx"]}, {"acmeqx"}), ("only-zeta", {"enterprises": ["zetaqx"]}, {"zetaqx"}),
+        ("county", {"areas": ["360702"]}, {"acmeqx"}), ("province", {"areas": ["360000"]}, {"acmeqx", "zetaqx"}),
+        ("elsewhere", {"areas": ["110000"]}, set()))
+
+    def make_accounts(self):
+        self.admin.account("all", "All", ["operator", "county", "administrator"], {"everywhere": True}, "machine")
+        for name, scope, _ in self.people:
             self.admin.account(name, name, ["operator"], scope, "machine")
-            self.callers[name] = (self.admin.key(name, "trials").bearer, own)
 
     @staticmethod
     def wait(port, process, seconds=60):
@@ -139,6 +144,58 @@ class Plant:
                 return
             time.sleep(0.1)
         raise Failure("the ledger does not come to the end of what was published")
+
+
+def fill(path, total):
+    """Writes `total` entries straight into a station's ledger, as years of a county would leave it.
+
+    40 enterprises have a fortieth of the alarms each, one, `rare`, has one in 50,000, and so has the rule `stuck`; one
+    alarm in 10,000 still stands. The hashes are made up: what is measured is reading, and no chain could be hashed in
+    the time. Triggers and indexes are put back afterwards as they were.
+    """
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; PRAGMA temp_store = MEMORY")
+    put_back = db.execute("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'index') "
+                          "AND sql IS NOT NULL").fetchall()
+    for kind, name, _ in put_back:
+        db.execute(f"DROP {kind} {name}")
+    head = db.execute("SELECT head_seq FROM station").fetchone()[0]
+    alarm = """
+        SELECT o, CASE o % 50000 WHEN 77 THEN 'rare' ELSE 'ent-' || (o % 40) END AS owner,
+          CASE o % 50000 WHEN 99 THEN 'stuck' ELSE 'high' END AS rule, 1700000000000 + o * 40000 AS onset,
+          CASE WHEN o % 10000 = 9999 THEN 0 ELSE 1 END AS ended FROM n"""
+    numbers = "WITH RECURSIVE n(o) AS (SELECT ?1 UNION ALL SELECT o + 1 FROM n WHERE o + 1 < ?2), a AS (" + alarm + """),
+        p AS (SELECT *, owner || '/site-1/area-3/GD-' || (o % 9973) || '/ch1' AS point FROM a),
+        s AS (SELECT *, point || '#' || rule || '@' || onset AS id FROM p) """
+    steps = """(SELECT 0 AS step, 'raised' AS event, 'unacknowledged' AS state, 'normal' AS previous
+        UNION ALL SELECT 1, 'acknowledged', 'acknowledged', 'unacknowledged'
+        UNION ALL SELECT 2, 'reAlarmed', 'acknowledged', 'acknowledged'
+        UNION ALL SELECT 3, 'returned', 'normal', 'acknowledged')"""
+    for start in range(0, total // 4, 250_000):
+        span = (start, min(start + 250_000, total // 4))
+        db.execute("BEGIN")
+        db.execute(numbers + f"""INSERT INTO entry SELECT {head} + o * 4 + step + 1, onset + step * 10000,
+            CASE WHEN ended OR step = 0 THEN 'alarm' ELSE 'system' END, CASE WHEN ended OR step = 0 THEN id ELSE '' END,
+            'engine', CAST(CASE WHEN ended OR step = 0 THEN printf('{{"alarm":"%s","catalog":"0123456789abcdef",'
+              || '"cause":%d,"event":"%s","limit":50,"onset":%d,"point":"%s","previous":"%s","priority":%d,"received":%d,'
+              || '"rule":"%s","state":"%s","unit":"%%LEL","value":51.25}}', id, o, event, onset, point, previous,
+              1 + o % 4, onset, rule, state) ELSE '{{"event":"note"}}' END AS BLOB),
+            o * 4 + step + 1, zeroblob(32), zeroblob(32) FROM s, {steps} ORDER BY o, step""", span)
+        db.execute(numbers + f"""INSERT INTO entry_owner SELECT owner, {head} + o * 4 + step + 1 FROM s, {steps}
+            WHERE ended OR step = 0 ORDER BY owner, o, step""", span)
+        db.execute(numbers + f"""INSERT INTO alarm SELECT {head} + o * 4 + 1, id, point, rule, onset,
+            CASE WHEN ended THEN 'normal' ELSE 'unacknowledged' END, 1 + o % 4, onset + 30000 * ended,
+            {head} + o * 4 + 1 + 3 * ended, onset, {head} + o * 4 + 1, CASE WHEN ended THEN onset + 10000 END,
+            CASE WHEN ended THEN {head} + o * 4 + 2 END, CASE WHEN ended THEN 'li.wei' ELSE '' END, '',
+            CASE WHEN ended THEN onset + 30000 END, CASE WHEN ended THEN {head} + o * 4 + 4 END, NULL, NULL, 'engine', '',
+            NULL, 51.25, 50.0, '%LEL', '0123456789abcdef', 1 + 3 * ended, 0 FROM s ORDER BY o""", span)
+        db.execute("UPDATE station SET position = ?1, head_seq = ?2, head_hash = zeroblob(32)",
+                   (span[1] * 4 + 1000, head + span[1] * 4))
+        db.execute("COMMIT")
+    for _, _, text in put_back:
+        db.execute(text)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
 
 
 def schema(plant, options):
@@ -533,14 +590,18 @@ def main():
         folder = pathlib.Path(name)
         plant = Plant(folder)
         try:
+            plant.start()
             if options.ledger:
-                (folder / "data").mkdir()
+                plant.stop()
+                # The link of the first start has been used; the next start leaves another.
+                (folder / "data/sign-in.link").unlink()
+                for part in ("journal", "snapshots"):
+                    shutil.rmtree(folder / "data" / part, ignore_errors=True)
                 begin = time.monotonic()
-                subprocess.run([os.environ["LEDGERBENCH_BIN"], "--make", folder / "data/ledger.sqlite",
-                                "--entries", str(options.ledger), "--station", "api-trials"], check=True)
+                fill(folder / "data/ledger.sqlite", options.ledger)
                 say(f"a ledger of {options.ledger} entries made in {time.monotonic() - begin:.0f} s, "
                     f"{(folder / 'data/ledger.sqlite').stat().st_size / 1e9:.2f} GB")
-            plant.start()
+                plant.start()
             plant.flap(8)
             for part in order:
                 parts[part](plant, options)
