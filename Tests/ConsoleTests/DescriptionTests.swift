@@ -216,7 +216,7 @@ import Testing
     #expect(description.faults(good, schema).isEmpty)
     for (name, value) in [
       ("alarm", nil), ("act", 7), ("journalSequence", "1"), ("journalSequence", 1.5),
-      ("ledgerSequence", true), ("more", 1),
+      ("more", 1),
     ] as [(String, Any?)] {
       var bad = good
       bad[name] = value
