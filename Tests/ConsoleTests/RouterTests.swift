@@ -396,7 +396,7 @@ import Testing
   func notLoopback(host: String) throws {
     var options = ConsoleOptions()
     options.host = host
-    #expect(throws: ConsoleError.notLoopback(host)) {
+    #expect(throws: ConsoleError.openToOthers(host)) {
       _ = try ConsoleServer(
         station: try FakeStation(),
         access: .openToThisMachine,

@@ -36,7 +36,8 @@ def test_a_note_by_keyboard_stands_beside_the_alarm(watched, calm):
     expect(page.locator("#rows tr.row").first).to_be_visible()
     page.keyboard.press("j")
     page.keyboard.press("n")
-    page.locator("#act-actor").fill("王伟")
+    if "session" not in FEATURES:
+        page.locator("#act-actor").fill("王伟")
     page.locator("#act-reason").fill("已通知现场")
     page.keyboard.press("Enter")
     expect(page.locator("dialog")).to_have_count(0)
@@ -44,7 +45,8 @@ def test_a_note_by_keyboard_stands_beside_the_alarm(watched, calm):
     alarm = calm.get("alarms/standing")["alarms"][0]
     assert alarm["state"] == "unacknowledged"
     entries = calm.get("alarms/" + quote(alarm["alarm"]))["entries"]
-    assert [(e["kind"], e["actor"], e["body"].get("reason")) for e in entries][-1] == ("system", "王伟", "已通知现场")
+    assert [(e["kind"], e["body"].get("reason")) for e in entries][-1] == ("system", "已通知现场")
+    assert entries[-1]["actor"] not in ("", "engine")
 
 
 @several

@@ -83,7 +83,8 @@ struct SchemaValidator {
     case "object": value is [String: Any]
     case "array": value is [Any]
     case "string": value is String
-    case "boolean": isTruth
+    // On Linux a truth may come as the number 0 or 1.
+    case "boolean": isTruth || number == 0 || number == 1
     case "number": number != nil
     case "integer": number.map { $0 == $0.rounded() } ?? false
     default: false
