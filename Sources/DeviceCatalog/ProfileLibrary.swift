@@ -5,6 +5,7 @@ struct ProfileLibrary {
   var standards: [Standard] = []
   var profiles: [DeviceProfile] = []
   var statusCodes: [String: [String: SourceStatus]] = [:]
+  var models: [ModelFile] = []
 
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
@@ -40,6 +41,9 @@ struct ProfileLibrary {
           columns[table] = names
         }
         map.finish()
+      case "models":
+        let id = String(name.dropFirst("models/".count))
+        if let model = ModelFile.read(map, expectedID: id) { library.models.append(model) }
       default: rest.append((name, map))
       }
     }

@@ -35,6 +35,7 @@ struct SiteReader {
     }
     let people = map["people"]?.map().map(people) ?? []
     let gateways = map.required("gateways")?.map().map(gateways) ?? []
+    let flood = FloodPolicy.read(map["flood"])
     let routes = map["routes"]?.map().map { RouteSpec.readAll($0) } ?? []
     check(responsible, among: people)
 
@@ -68,6 +69,7 @@ struct SiteReader {
       gateways: gateways,
       sites: sites,
       responsible: responsible.map(\.value),
+      flood: flood,
       place: entry.place
     )
     return SiteFile(enterprise: enterprise, devices: devices, routes: routes)
@@ -102,12 +104,14 @@ struct SiteReader {
       let name = entry.required("name")?.text()
       let codes = entry["status-codes"]?.string()
       let replay = entry["replay-source"]?.bool() ?? false
+      let timing = SourceTiming.read(entry)
       guard let name else { return nil }
       return Gateway(
         id: key,
         name: name,
         statusCodes: codes,
         isReplaySource: replay,
+        timing: timing,
         place: keyPlace
       )
     }

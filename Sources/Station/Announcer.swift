@@ -119,7 +119,7 @@ public final class Announcer: Sendable {
     settle()
     guard exchange.head > state.sent, let entries = read(ledger) else { return handed }
     for entry in entries {
-      if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
+      if let message = Self.message(for: entry) {
         guard
           publisher.publish(
             topic: message.topic,
@@ -133,6 +133,15 @@ public final class Announcer: Sendable {
       state.sent = entry.sequence
     }
     return handed
+  }
+
+  /// What an entry is announced by: an alarm's step, unless a flood's summary stands for it, or the summary.
+  private static func message(for entry: LedgerEntry) -> (topic: String, payload: [UInt8])? {
+    if let flood = FloodMessage(entry: entry) { return (flood.topic, flood.payload) }
+    guard entry.kind == .alarm, !entry.isSummarised, let alarm = AlarmMessage(entry: entry) else {
+      return nil
+    }
+    return (alarm.topic, alarm.payload)
   }
 
   private func sendUnrecorded(_ announcements: [UnrecordedAnnouncement]) -> Int {

@@ -22,7 +22,8 @@ struct Davy: AsyncParsableCommand {
     version: "davy 0.1.0",
     subcommands: [
       Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Import.self,
-      ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self, Doctor.self,
+      ScoreCommand.self, Calibrate.self, Simulate.self, Reload.self, Backup.self, Restore.self,
+      Doctor.self,
     ]
   )
 }
