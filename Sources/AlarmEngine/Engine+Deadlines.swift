@@ -58,9 +58,13 @@ extension Engine {
 
   private mutating func fire(_ deadline: Deadline, _ out: inout [Transition]) {
     let slot = deadline.slot
+    let kind = deadline.kind
+    guard kind != .release else {
+      release(Int(slot), &out)
+      return
+    }
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
-    let kind = deadline.kind
     record.it.armed &= ~kind.bit
     switch kind {
     case .onDelay, .offDelay:
@@ -87,8 +91,7 @@ extension Engine {
         becomeStale(slot, at: time, received: deadline.due, &out)
       }
     case .detector:
-      let place = places[Int(parameters.it.number)]
-      guard let time = bank.nextDeadline(place) else { return }
+      guard let time = detectorDeadline(slot) else { return }
       let due = time + offset(of: parameters.it.channel)
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
@@ -108,6 +111,23 @@ extension Engine {
           moment(of: deadline, record),
           &out
         )
+      }
+    case .release:
+      break
+    case .suppressor:
+      guard let time = suppressorDeadline(slot) else { return }
+      let due = time + offset(of: parameters.it.channel)
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        advanceSuppressor(slot, to: time, received: deadline.due, &out)
+      }
+    case .escalation:
+      guard let due = escalations[slot] else { return }
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        escalate(slot, moment(of: deadline, record), &out)
       }
     case .reAlarm:
       guard record.it.reAlarmAt != never else { return }
@@ -189,9 +209,10 @@ extension Engine {
 
   // MARK: Arming
 
-  /// Distance from a channel's event time to engine time.
+  /// Distance from a channel's event time to the engine time at which it has surely been judged.
   func offset(of channel: UInt32) -> Int64 {
-    devices.row(Int(links[Int(channel)].device)).it.offset
+    let device = devices.row(Int(links[Int(channel)].device))
+    return (device.it.isQuarantined ? 0 : device.it.offset) + device.it.allowance
   }
 
   /// Makes sure that a rule is looked at when event time `time` has passed.

@@ -71,8 +71,20 @@ extension Engine {
     let rows = RowsByIdentity(identities.devices)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let row = rows[try reader.word()]
-      let record = try DeviceRecord(from: &reader)
-      if let row { devices[row] = record }
+      var record = DeviceRecord()
+      var clock = ClockRecord()
+      if let row { record = devices[row] }
+      try record.restore(from: &reader)
+      try clock.restore(from: &reader)
+      guard let row else { continue }
+      if record.isUnguarded { record.isQuarantined = false }
+      devices[row] = record
+      clocks[row] = clock
+      guard record.isQuarantined else { continue }
+      quarantined += 1
+      for channel in channelRows(ofDevice: row) {
+        channels.row(Int(channel)).it.key |= ChannelRecord.quarantined
+      }
     }
   }
 
@@ -136,6 +148,7 @@ extension Engine {
       try scratch.restore(from: &reader)
       if let row { rules[row] = scratch }
     }
+    try restoreHistories(&reader, rows)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let kind = try reader.byte()
@@ -144,15 +157,94 @@ extension Engine {
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let state = try reader.bytes(try reader.count(in: counts))
+      guard let row else { continue }
+      let suppressor = parameters.row(row).it.suppressor
+      guard suppressor != .max else {
+        orphans.append(UInt32(row))
+        continue
+      }
+      var inner = StateReader(state)
+      // Another expression than the one that was saved begins afresh.
+      do { try bank.restore(places[Int(suppressor)], from: &inner) } catch { continue }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
       let onset = try reader.integer()
       if let row { owed.insert(slot: UInt32(row), onset: onset) }
     }
+    try restoreHeld(&reader)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let due = try reader.integer()
       guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
       guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
+      guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
+      guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
+      else { continue }
       arm(kind, UInt32(row), atEngineTime: due)
+    }
+  }
+
+  private mutating func restoreHistories(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity
+  ) throws(StateReadError) {
+    let counts = 0...Int(UInt32.max)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let figures = try reader.word()
+      let history = try RuleHistory(reading: &reader)
+      guard let row else { continue }
+      histories[row] = history
+      // Steps that were made by other figures are not to be judged by these.
+      guard figures != parameters.row(row).it.figures else { continue }
+      let newest = channels.row(Int(parameters.row(row).it.channel)).it.newest
+      let state = stateNow(UInt32(row), at: newest)
+      histories[row].restart(state)
+    }
+    let channelRows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = channelRows[try reader.word()]
+      var past = ChannelPast()
+      past.floor = try reader.integer()
+      for _ in 0..<(try reader.count(in: counts)) {
+        let time = try reader.integer()
+        past.extras.append(ChannelPast.Extra(time: time, value: try reader.double()))
+      }
+      if let row { pasts[row] = past }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let due = try reader.integer()
+      if let row, parameters.row(row).it.escalateAfter > 0 { escalations[UInt32(row)] = due }
+    }
+  }
+
+  private mutating func restoreHeld(_ reader: inout StateReader) throws(StateReadError) {
+    let rows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let channel = rows[try reader.word()]
+      var reading = Reading(
+        channel: ChannelIndex(rawValue: UInt32(channel ?? 0)),
+        time: Timestamp(milliseconds: try reader.integer()),
+        value: try reader.double()
+      )
+      guard let status = SourceStatus(rawValue: try reader.byte()) else { throw .inconsistent }
+      reading.status = status
+      reading.flags = ReadingFlags(rawValue: try reader.byte())
+      var entry = HeldReadings.Entry(reading: reading, time: 0, sequence: 0, due: 0)
+      entry.time = try reader.integer()
+      entry.sequence = try reader.word()
+      entry.due = try reader.integer()
+      guard let channel else { continue }
+      let row = Int(links[channel].device)
+      // Without an allowance there is nothing left to wait for.
+      if devices.row(row).it.allowance == 0 { entry.due = now }
+      held[row, default: HeldReadings()].insert(entry)
+    }
+    for row in held.keys.sorted() {
+      if let next = held[row]?.nextDue { armRelease(row, at: next) }
     }
   }
 
@@ -215,13 +307,47 @@ extension DeviceRecord {
     bytes.appendState(previousLow)
     bytes.appendState(currentLow)
     bytes.appendState(epoch)
+    bytes.appendState(state)
   }
 
-  init(from reader: inout StateReader) throws(StateReadError) {
-    self.init()
+  /// Reads what was seen; what the plan says stays.
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     previousLow = try reader.integer()
     currentLow = try reader.integer()
     epoch = try reader.integer()
+    state = try reader.word()
+  }
+}
+
+extension ClockRecord {
+  func append(to bytes: inout [UInt8]) {
+    for field in [
+      streakStart, streakLow, streakHigh, streakEarliest, streakLatest, bankShift, anchorLow,
+      anchorEpoch, nextLow, nextEpoch, closedLow, closedEpoch,
+    ] {
+      bytes.appendState(field)
+    }
+    bytes.appendState(streakSequence)
+    for field in [streakCount, faults, steps] { bytes.appendState(UInt64(field)) }
+  }
+
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    streakStart = try reader.integer()
+    streakLow = try reader.integer()
+    streakHigh = try reader.integer()
+    streakEarliest = try reader.integer()
+    streakLatest = try reader.integer()
+    bankShift = try reader.integer()
+    anchorLow = try reader.integer()
+    anchorEpoch = try reader.integer()
+    nextLow = try reader.integer()
+    nextEpoch = try reader.integer()
+    closedLow = try reader.integer()
+    closedEpoch = try reader.integer()
+    streakSequence = try reader.word()
+    streakCount = UInt32(truncatingIfNeeded: try reader.word())
+    faults = UInt32(truncatingIfNeeded: try reader.word())
+    steps = UInt32(truncatingIfNeeded: try reader.word())
   }
 }
 
@@ -269,7 +395,6 @@ extension RuleRecord {
     bytes.appendState(since)
     bytes.appendState(sinceSequence)
     bytes.appendState(onset)
-    bytes.appendState(ended)
     bytes.appendState(shelfUntil)
     bytes.appendState(reAlarmAt)
     bytes.appendState(UInt64(raises))
@@ -283,7 +408,6 @@ extension RuleRecord {
     since = try reader.integer()
     sinceSequence = try reader.word()
     onset = try reader.integer()
-    ended = try reader.integer()
     shelfUntil = try reader.integer()
     reAlarmAt = try reader.integer()
     raises = UInt32(truncatingIfNeeded: try reader.word())

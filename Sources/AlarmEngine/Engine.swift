@@ -12,7 +12,7 @@ public import Telemetry
 /// (received − event time) seen of that device in this and the last epoch of ten minutes. A deadline
 /// fires when engine time has *passed* it, or when a reading of its channel with a later event time
 /// arrives; so a reading at exactly the deadline's time comes first. Shelves and re-alarms belong to
-/// people and run on engine time.
+/// people and run on engine time. A device with a wrong clock is given receive times; see ``ClockGuard``.
 ///
 /// ## Occurrences
 /// An alarm that becomes true again while its last occurrence is returned but unacknowledged (or
@@ -33,6 +33,16 @@ public struct Engine: ~Copyable, Sendable {
   let profiles: Column<Profile>
   let ring: Column<RingLine>
   let devices: Column<DeviceRecord>
+  /// The clock guard's part of the devices, and their channels.
+  let clocks: Column<ClockRecord>
+  let channelsOfDevices: [UInt32]
+  let firstOfDevice: [UInt32]
+  /// Devices in quarantine.
+  var quarantined: Int
+  /// Readings held back, by device row.
+  var held: [Int: HeldReadings]
+  /// The batch at hand waited at the broker: its lags tell nothing of clocks.
+  var isBacklog: Bool
   let rules: Column<RuleRecord>
   let parameters: Column<RuleParameters>
   /// Row of each of the plan's rules among ``rules``, which are sorted by channel.
@@ -42,6 +52,18 @@ public struct Engine: ~Copyable, Sendable {
   var bank: DetectorBank
   let places: [DetectorBank.Place]
   let dependents: [Dependent]
+
+  /// Counts over the alarms of other rules, and which cascades follow a rule, by row among ``rules``.
+  let cascades: [Cascade]
+  let followers: [UInt32: [UInt32]]
+  /// The newest steps of each rule, by row among ``rules``.
+  var histories: [RuleHistory]
+  /// What channels with a window remember beside it, by channel row.
+  var pasts: [Int: ChannelPast]
+  /// Engine time at which a standing alarm becomes more urgent, by row among ``rules``.
+  var escalations: [UInt32: Int64]
+  /// Rules that a plan change has left suppressed by nothing.
+  var orphans: [UInt32]
 
   var heap: DeadlineHeap
   var owed: OwedOccurrences
@@ -74,7 +96,13 @@ public struct Engine: ~Copyable, Sendable {
     links = Column(compiled.links)
     profiles = Column(compiled.profiles)
     ring = Column(repeating: RingLine(), count: compiled.ringLines)
-    devices = Column(repeating: DeviceRecord(), count: compiled.identities.devices.count)
+    devices = Column(compiled.devices)
+    clocks = Column(repeating: ClockRecord(), count: compiled.devices.count)
+    channelsOfDevices = compiled.channelsOfDevices
+    firstOfDevice = compiled.firstOfDevice
+    quarantined = 0
+    held = [:]
+    isBacklog = false
     rules = Column(repeating: RuleRecord(), count: compiled.parameters.count)
     parameters = Column(compiled.parameters)
     slotOfRule = compiled.slotOfRule
@@ -82,6 +110,12 @@ public struct Engine: ~Copyable, Sendable {
     bank = compiled.bank
     places = compiled.places
     dependents = compiled.dependents
+    cascades = compiled.cascades
+    followers = compiled.followers
+    histories = [RuleHistory](repeating: RuleHistory(), count: compiled.parameters.count)
+    pasts = [:]
+    escalations = [:]
+    orphans = []
     heap = DeadlineHeap()
     owed = OwedOccurrences()
     tally = EngineCounters()
@@ -96,8 +130,24 @@ public struct Engine: ~Copyable, Sendable {
       record.it.profile = compiled.profileOfChannel[index]
       record.it.ring = compiled.ringOfChannel[index]
       if compiled.links[index].isGeneral { record.it.key |= ChannelRecord.general }
+      if devices.row(Int(links[index].device)).it.allowance > 0 {
+        record.it.key |= ChannelRecord.held
+      }
     }
     for slot in 0..<rules.count { rules.row(slot).it.priority = parameters[slot].priority }
+  }
+
+  /// How a rule has behaved; nil for no such row.
+  public func statistics(of rule: RuleIndex) -> RuleStatistics? {
+    guard Int(rule.rawValue) < slotOfRule.count else { return nil }
+    let slot = Int(slotOfRule[Int(rule.rawValue)])
+    let record = rules.row(slot)
+    return RuleStatistics(
+      raises: record.it.raises,
+      chattering: histories[slot].chattering,
+      fleeting: histories[slot].fleeting,
+      heldBack: record.it.fleeting
+    )
   }
 
   /// What the engine has seen and refused.
@@ -111,7 +161,7 @@ public struct Engine: ~Copyable, Sendable {
   /// Bytes of state per channel, without the window's samples and what the bank's detectors keep.
   public var stateBytesPerChannel: Double {
     let bytes =
-      channels.byteCount + devices.byteCount + rules.byteCount
+      channels.byteCount + devices.byteCount + clocks.byteCount + rules.byteCount
       + heap.entries.count * MemoryLayout<Deadline>.stride
     return Double(bytes) / Double(max(channels.count, 1))
   }
@@ -146,16 +196,18 @@ public struct Engine: ~Copyable, Sendable {
       }
       let cycle = record.it.lifeCycle
       guard cycle != LifeCycle() else { continue }
-      body(
-        StandingAlarm(
-          rule: index,
-          channel: channel,
-          onset: cycle.base == .normal ? .distantPast : Timestamp(milliseconds: record.it.onset),
-          state: cycle.state,
-          isActive: cycle.isActive,
-          priority: priority
-        )
+      var alarm = StandingAlarm(
+        rule: index,
+        channel: channel,
+        onset: cycle.base == .normal ? .distantPast : Timestamp(milliseconds: record.it.onset),
+        state: cycle.state,
+        isActive: cycle.isActive,
+        priority: priority
       )
+      if cycle.shelving == .timed {
+        alarm.shelvedUntil = Timestamp(milliseconds: record.it.shelfUntil)
+      }
+      body(alarm)
     }
   }
 }

@@ -112,6 +112,8 @@ struct ChannelLink: BitwiseCopyable {
 struct Dependent: BitwiseCopyable {
   var slot: UInt32
   var signal: UInt32
+  /// The signal is one of the expression that suppresses the rule's alarm.
+  var isSuppressor = false
 }
 
 /// What the engine knows of a device's clock.
@@ -121,18 +123,15 @@ struct DeviceRecord: BitwiseCopyable {
   var currentLow: Int64 = never
   /// The epoch that `currentLow` belongs to.
   var epoch: Int64 = noTime
+  /// From the plan: largest distance from receive time that is no fault, and how long readings are held.
+  var tolerance: Int64 = DevicePlan.unguarded
+  var allowance: Int64 = 0
+  /// Bit 0: in quarantine.
+  var state: UInt64 = 0
 
   /// Distance from event time to the engine's time; 0 until something is known.
   var offset: Int64 {
     let low = min(previousLow, currentLow)
     return low == never ? 0 : low
-  }
-
-  /// Begins a new epoch when it is due.
-  mutating func turn(to epoch: Int64) {
-    guard self.epoch != epoch else { return }
-    if currentLow != never { previousLow = currentLow }
-    currentLow = never
-    self.epoch = epoch
   }
 }
