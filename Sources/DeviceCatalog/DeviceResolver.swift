@@ -323,7 +323,7 @@ final class DeviceResolver {
         cause: cause,
         response: response,
         within: within,
-        restoreWithin: restoreWithin
+        restore: restoreWithin
       )
       resolved.condition = "\(cause): \(response) within \(plain(Double(within) / 1000)) s"
     case .limit(let when, let until, let deadband):

@@ -504,9 +504,9 @@ struct ProfileReader {
 private func figures(in rule: RuleProfile) -> [String] {
   switch rule.detector {
   case .expression(let text): ExpressionNames(text).figures
-  case .interlock(let cause, let response, _):
+  case .interlock(let cause, let response, _, _):
     ExpressionNames(cause).figures + ExpressionNames(response).figures
-  case .limit, .physicalRange, .stale, .rate, .stuck: []
+  case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade, .detect: []
   }
 }
 
