@@ -234,7 +234,10 @@ struct CatalogCompiler {
       for rule in rules {
         if let wanted = resolver.feedback(of: rule, at: point) {
           feedbacks.append(
-            (rule: rules.count, channel: "\(enterprise.id)/\(wanted.value)", place: wanted.place)
+            (
+              rule: self.rules.count, channel: "\(enterprise.id)/\(wanted.value)",
+              place: wanted.place
+            )
           )
         }
         switch rule.profile.detector {

@@ -233,7 +233,8 @@ extension AlarmBody {
   }
 
   private static let keys: [[UInt8]] = [
-    "actor", "alarm", "catalog", "cause", "correctedOnset", "correctedRaised", "correctedReturned", "event",
+    "actor", "alarm", "catalog", "cause", "correctedOnset", "correctedRaised", "correctedReturned",
+    "event",
     "flood", "input", "limit", "onset", "point", "previous", "priority", "reason",
     "received", "revises", "revision", "rule", "state", "unit", "until", "value",
   ].map { [UInt8]($0.utf8) }
