@@ -77,7 +77,7 @@ struct DispatcherTests {
     let inbox = DispatcherInbox()
     inbox.deliver(dispatches)
     let running = Task { await inbox.run(dispatcher) }
-    let limit = ContinuousClock.now + .seconds(30)
+    let limit = ContinuousClock.now + .seconds(600)
     while await !condition() {
       guard ContinuousClock.now < limit else {
         running.cancel()

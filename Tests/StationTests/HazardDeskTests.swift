@@ -290,7 +290,7 @@ struct HazardDeskTests {
     "retention takes the bodies of old ended alarms by rule, says so, and still verifies and replays"
   )
   func retention() throws {
-    let station = try DeskStation { $0 + "retention:\n  old: {after: 1d, reason: kept a day}\n" }
+    let station = try DeskStation { $0 + "\nretention:\n  old: {after: 1d, reason: kept a day}\n" }
     try station.reading(7)
     station.now += 60_000
     try station.reading(2)

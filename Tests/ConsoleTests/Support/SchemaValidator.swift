@@ -22,7 +22,15 @@ struct SchemaValidator {
   }
 
   /// What is wrong with a value, each with its place; empty when it fits.
-  func faults(_ value: Any, _ given: [String: Any], at place: String = "$") -> [String] {
+  ///
+  /// A part of an `allOf` does not know the members of the other parts, so only the whole asks after what is not
+  /// described.
+  func faults(
+    _ value: Any,
+    _ given: [String: Any],
+    at place: String = "$",
+    isPart: Bool = false
+  ) -> [String] {
     let schema = resolved(given)
     var faults: [String] = []
     if schema["not"] != nil { return ["\(place): reference leads nowhere"] }
@@ -51,17 +59,18 @@ struct SchemaValidator {
       }
     }
     for part in schema["allOf"] as? [[String: Any]] ?? [] {
-      faults += self.faults(value, part, at: place)
+      faults += self.faults(value, part, at: place, isPart: true)
     }
     if let object = value as? [String: Any] {
       for name in schema["required"] as? [String] ?? [] where object[name] == nil {
         faults.append("\(place).\(name) is missing")
       }
       let properties = schema["properties"] as? [String: Any] ?? [:]
+      let known = described(schema)
       for (name, member) in object {
         if let part = properties[name] as? [String: Any] {
           faults += self.faults(member, part, at: "\(place).\(name)")
-        } else if schema["allOf"] == nil, !properties.isEmpty {
+        } else if !isPart, !known.isEmpty, !known.contains(name) {
           faults.append("\(place).\(name) is not described")
         }
       }
@@ -72,6 +81,13 @@ struct SchemaValidator {
       }
     }
     return faults
+  }
+
+  /// The members that a schema and its parts describe.
+  private func described(_ given: [String: Any]) -> Set<String> {
+    let schema = resolved(given)
+    let own = Set((schema["properties"] as? [String: Any] ?? [:]).keys)
+    return (schema["allOf"] as? [[String: Any]] ?? []).reduce(own) { $0.union(described($1)) }
   }
 
   private static func isOf(_ type: String, _ value: Any) -> Bool {
