@@ -104,9 +104,7 @@ struct Reloading: Service {
 
   /// systemd orders reload messages by this clock.
   private static var monotonicMicroseconds: Int64 {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    Int64(ProcessInfo.processInfo.systemUptime * 1_000_000)
   }
 }
 
