@@ -63,7 +63,7 @@ struct DetectorTests {
       """
     return Catalog.load(
       sources: [
-        ("devices/standards.yaml", "{}"), ("devices/test/thing.yaml", profile),
+        ("devices/standards.yaml", "standards: {}"), ("devices/test/thing.yaml", profile),
         ("sites/s.yaml", site),
       ] + more
     )

@@ -41,6 +41,8 @@ struct RuleHistory: Hashable, Sendable {
       changes.removeFirst()
       knownFrom = changes.first?.time ?? change.time
     }
+    // All at once with the first step, so that a rule that has moved before allocates nothing.
+    if changes.isEmpty { changes.reserveCapacity(Self.capacity) }
     changes.append(change)
   }
 
