@@ -55,10 +55,12 @@ package struct LedgerCopy {
           sql: "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         )
         for trigger in triggers { try db.execute(sql: "DROP TRIGGER \(trigger[0] as String)") }
+        // Whose entry it is, is an index of this store alone; it is derived when all entries are there.
         let names = try String.fetchAll(
           db,
           sql: """
             SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
+              AND name <> 'entry_owner'
             ORDER BY name <> 'entry', name
             """
         )
@@ -84,6 +86,7 @@ package struct LedgerCopy {
   package func finish() throws(LedgerError) {
     try SQLiteLedger.translating(path) {
       try queue.write { db in
+        try OwnerIndex.rebuild(db)
         for trigger in triggers { try db.execute(sql: trigger) }
       }
       try queue.close()
