@@ -137,7 +137,14 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   func metrics() -> String { "" }
 
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
-    News(ledgerHead: (try? memory.head.sequence) ?? 0, unrecorded: [])
+    // It has to wait as a station does: whoever follows would otherwise never leave the processor.
+    let deadline = ContinuousClock.now + timeout
+    while ContinuousClock.now < deadline, !Task.isCancelled,
+      ((try? memory.head.sequence) ?? 0) <= cursor.ledger
+    {
+      try? await Task.sleep(for: .milliseconds(2))
+    }
+    return News(ledgerHead: (try? memory.head.sequence) ?? 0, unrecorded: [])
   }
 
   func latestReadings() -> [LatestReading?] { [] }
