@@ -43,6 +43,9 @@ public final class Announcer: Sendable {
     public var unrecordedDropped: UInt64 = 0
   }
 
+  /// How often the cursor is kept, in milliseconds: each time costs the disk a sync that journal and ledger then wait
+  /// for, and a cursor that is late only has a crash followed by steps sent again.
+  static let cursorPeriod: Int64 = 1_000
   /// How many unrecorded steps may wait for room in the publisher's queue.
   public static let pendingLimit = 10_000
 
@@ -63,6 +66,8 @@ public final class Announcer: Sendable {
     /// Alarms that stood at the start and whose retained message is still to be made sure of; nil until looked up.
     var standing: [AlarmView]?
     var saved: Int64
+    /// Monotonic milliseconds before which the cursor is not kept again.
+    var nextSave: Int64 = .min
     /// Unrecorded steps for which the publisher had no room yet, oldest first.
     var pending: [UnrecordedAnnouncement] = []
     /// The last read or write failed, and that has been told.
@@ -112,14 +117,19 @@ public final class Announcer: Sendable {
     return nil
   }
 
-  /// Does what there is to do and returns how many messages it handed over.
+  /// Does what there is to do at monotonic time `now` (milliseconds) and returns how many messages it handed over.
   package func work(
     unrecorded: [UnrecordedAnnouncement],
     exchange: Exchange,
-    ledger: any LedgerStore
+    ledger: any LedgerStore,
+    at now: Int64
   ) -> Int {
     var handed = sendUnrecorded(unrecorded)
     settle()
+    if now >= state.nextSave, state.confirmed != state.saved {
+      state.nextSave = now + Self.cursorPeriod
+      save()
+    }
     guard exchange.head > state.sent else {
       renewStanding(ledger)
       return handed
@@ -253,11 +263,6 @@ public final class Announcer: Sendable {
       state.inFlight.removeAll { confirmed.contains($0.token) }
     }
     state.confirmed = state.inFlight.first.map { $0.sequence - 1 } ?? state.sent
-    if state.confirmed >= state.saved + 256
-      || (state.inFlight.isEmpty && state.confirmed > state.saved)
-    {
-      save()
-    }
   }
 
   /// Replaces the cursor file in one step; without it the next start sends more again, nothing worse.

@@ -40,6 +40,8 @@ public final class Exchange: Sendable {
     var received: Int64 = .min
     var waiting: [Waiting] = []
     var waitingDrafts = 0
+    /// Position of the oldest waiting output that has something for the ledger.
+    var oldestFilled: UInt64?
     var unrecorded: [UnrecordedAnnouncement] = []
     var lastUnrecorded: UInt64 = 0
     /// What is to be sent once the journal covers it, oldest first.
@@ -53,10 +55,30 @@ public final class Exchange: Sendable {
     var journalFault: String?
     var ledgerFault: String?
     var isStopping = false
+
+    var isLedgerReady: Bool { oldestFilled.map { $0 <= durable } ?? false }
+    var hasOutgoing: Bool { outgoing.first.map { $0.position <= durable } ?? false }
+  }
+
+  /// The threads that sleep here, each until what it waits for may have come.
+  ///
+  /// Each has a condition of its own: were all woken by every change, a busy intake would spend more on waking than on
+  /// readings.
+  enum Sleeper: Int, CaseIterable {
+    /// Waits for the journal, or for room.
+    case intake
+    /// Waits for outputs that the journal covers.
+    case ledger
+    /// Waits for new entries and for replies.
+    case announcer
+    /// Waits for entries of the messages of desks.
+    case answers
+    /// Waits for a time, or for the end.
+    case patient
   }
 
   private let state: Mutex<State>
-  private let condition = NSCondition()
+  private let conditions = Sleeper.allCases.map { _ in NSCondition() }
   /// How many unrecorded announcements are kept for readers that come late.
   private static let unrecordedLimit = 10_000
   /// How many replies and refusals wait to be sent before the newest are dropped.
@@ -82,11 +104,14 @@ public final class Exchange: Sendable {
 
   /// Says that the journal holds everything up to `sequence`.
   public func setDurable(_ sequence: UInt64) {
-    state.withLock {
-      $0.durable = sequence
-      $0.journalFault = nil
+    let (isLedgerReady, hasOutgoing) = state.withLock { state in
+      state.durable = sequence
+      state.journalFault = nil
+      return (state.isLedgerReady, state.hasOutgoing)
     }
-    signal()
+    wake(.intake)
+    if isLedgerReady { wake(.ledger) }
+    if hasOutgoing { wake(.announcer) }
   }
 
   /// Says why the journal does not take commits.
@@ -101,21 +126,14 @@ public final class Exchange: Sendable {
   /// The ledger's head.
   public var head: Int64 { state.withLock { $0.head } }
   /// Whether an output with a draft waits that the journal already covers.
-  var hasReadyDrafts: Bool {
-    state.withLock { state in
-      state.waiting.contains {
-        $0.output.position <= state.durable
-          && !($0.output.drafts.isEmpty && $0.output.rejects.isEmpty)
-      }
-    }
-  }
+  var hasReadyDrafts: Bool { state.withLock { $0.isLedgerReady } }
 
   /// How many drafts wait for the ledger.
   public var waitingDrafts: Int { state.withLock { $0.waitingDrafts } }
 
   /// Takes in what the core put out at monotonic time `now` (milliseconds).
   public func enqueue(_ output: CoreOutput, at now: Int64) {
-    state.withLock { state in
+    let (isLedgerReady, hasOutgoing) = state.withLock { state in
       for answer in output.answers {
         state.answers.append(
           PendingAnswer(answer: answer, position: output.position, since: now)
@@ -123,26 +141,24 @@ public final class Exchange: Sendable {
       }
       state.waiting.append(Waiting(output: output, since: now))
       state.waitingDrafts += output.drafts.count
+      if output.isForLedger, state.oldestFilled == nil { state.oldestFilled = output.position }
       let count = output.replies.count + output.rejects.count
-      guard count > 0 else { return }
-      guard state.outgoingCount + count <= Self.outgoingLimit else {
+      if count > 0, state.outgoingCount + count > Self.outgoingLimit {
         state.outgoingDropped += UInt64(count)
-        return
+      } else if count > 0 {
+        state.outgoing.append((output.position, output.replies, output.rejects))
+        state.outgoingCount += count
       }
-      state.outgoing.append((output.position, output.replies, output.rejects))
-      state.outgoingCount += count
+      return (state.isLedgerReady, state.hasOutgoing)
     }
-    signal()
+    if isLedgerReady { wake(.ledger) }
+    if hasOutgoing { wake(.announcer) }
   }
 
   // MARK: - Replies and feedback
 
   /// Whether ``takeOutgoing()`` would give something.
-  var hasOutgoing: Bool {
-    state.withLock { state in
-      state.outgoing.first.map { $0.position <= state.durable } ?? false
-    }
-  }
+  var hasOutgoing: Bool { state.withLock { $0.hasOutgoing } }
 
   /// How many replies and refusals found no room since the start.
   package var outgoingDropped: UInt64 { state.withLock { $0.outgoingDropped } }
@@ -220,6 +236,7 @@ public final class Exchange: Sendable {
         state.waitingDrafts -= waiting.output.drafts.count
       }
       state.waiting.removeFirst(count)
+      state.oldestFilled = state.waiting.first { $0.output.isForLedger }?.output.position
       state.position = position
       state.ledgerFault = nil
       if let entries {
@@ -229,7 +246,12 @@ public final class Exchange: Sendable {
     }
     for wake in wakeUps { wake.resume() }
     for answer in answers { answer.ticket.resolve(answer.result) }
-    signal()
+    // Back-pressure may have ended, too.
+    wake(.intake)
+    if entries != nil {
+      wake(.announcer)
+      wake(.answers)
+    }
     return dispatches
   }
 
@@ -385,17 +407,18 @@ public final class Exchange: Sendable {
 
   // MARK: - Threads
 
-  /// Sleeps until something changed, at most `milliseconds`; a change between looking and waiting is not
-  /// missed when `isIdle` looks at the state.
-  func wait(milliseconds: Int, while isIdle: () -> Bool) {
+  /// Sleeps until what `sleeper` waits for may have come, at most `milliseconds`; a change between looking and waiting is
+  /// not missed when `isIdle` looks at the state.
+  func wait(_ sleeper: Sleeper, milliseconds: Int, while isIdle: () -> Bool) {
+    let condition = conditions[sleeper.rawValue]
     condition.lock()
     defer { condition.unlock() }
     guard isIdle() else { return }
     _ = condition.wait(until: Date(timeIntervalSinceNow: Double(milliseconds) / 1000))
   }
 
-  /// Wakes every thread that waits.
-  func signal() {
+  private func wake(_ sleeper: Sleeper) {
+    let condition = conditions[sleeper.rawValue]
     condition.lock()
     condition.broadcast()
     condition.unlock()
@@ -419,6 +442,11 @@ public final class Exchange: Sendable {
     for entry in tickets {
       entry.ticket.resolve(.failure(.notYetRecorded(journalSequence: entry.sequence)))
     }
-    signal()
+    for sleeper in Sleeper.allCases { wake(sleeper) }
   }
+}
+
+extension CoreOutput {
+  /// Whether the ledger has more to take from it than its position.
+  fileprivate var isForLedger: Bool { !drafts.isEmpty || !rejects.isEmpty }
 }

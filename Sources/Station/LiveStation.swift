@@ -92,7 +92,7 @@ public final class LiveStation: StationAccess {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
         let newest = taken
-        exchange.wait(milliseconds: Self.commitPatience) {
+        exchange.wait(.intake, milliseconds: Self.commitPatience) {
           exchange.durable < newest && !exchange.isStopping
         }
         if exchange.durable >= taken {
@@ -108,7 +108,7 @@ public final class LiveStation: StationAccess {
       else {
         // Back-pressure ends here: nothing is read, so nothing more is acknowledged.
         link.keepAlive()
-        exchange.wait(milliseconds: 20) { !exchange.isStopping }
+        exchange.wait(.intake, milliseconds: 20) { !exchange.isStopping }
         continue
       }
       let collected = stages.collect(
@@ -168,7 +168,7 @@ public final class LiveStation: StationAccess {
         if try stages.record(isUrgent: isDue) {
           lastPosition = clocks.monotonic()
         } else {
-          exchange.wait(milliseconds: 20) {
+          exchange.wait(.ledger, milliseconds: 20) {
             !exchange.hasReadyDrafts && !exchange.isStopping
           }
         }
@@ -205,13 +205,18 @@ public final class LiveStation: StationAccess {
           metadata: ["count": "\(overdue.count)"]
         )
       }
-      let sent = announcer?.work(unrecorded: overdue, exchange: exchange, ledger: ledger) ?? 0
+      let sent = announcer?.work(
+          unrecorded: overdue,
+          exchange: exchange,
+          ledger: ledger,
+          at: clocks.monotonic()
+        ) ?? 0
       stages.counters.published.add(UInt64(sent), ordering: .relaxed)
       if let faults = announcer?.faults { stages.counters.announcer.withLock { $0 = faults } }
       let answered = answer(announcer, &feedback)
       if sent == 0, !answered {
         let head = exchange.head
-        exchange.wait(milliseconds: 20) {
+        exchange.wait(.announcer, milliseconds: 20) {
           exchange.head == head && !exchange.hasOutgoing && !exchange.isStopping
         }
       }
@@ -242,7 +247,7 @@ public final class LiveStation: StationAccess {
     func sleep(_ milliseconds: Int64, while isIdle: () -> Bool) {
       let end = clocks.monotonic() + milliseconds
       while !exchange.isStopping, clocks.monotonic() < end, isIdle() {
-        exchange.wait(milliseconds: 500) { !exchange.isStopping && isIdle() }
+        exchange.wait(.patient, milliseconds: 500) { !exchange.isStopping && isIdle() }
       }
     }
     while true {
@@ -278,13 +283,15 @@ public final class LiveStation: StationAccess {
         ?? exchange.takeAnswers(at: now, limit: limit).count
       if let counts = sender?.counts { stages.counters.answers.withLock { $0 = counts } }
       if sent == 0 {
-        exchange.wait(milliseconds: 20) { !exchange.hasAnswers && !exchange.isStopping }
+        exchange.wait(.answers, milliseconds: 20) { !exchange.hasAnswers && !exchange.isStopping }
       }
     }
   }
 
   private func pause() {
-    stages.exchange.wait(milliseconds: Int(stages.limits.retryDelay)) { true }
+    stages.exchange.wait(.patient, milliseconds: Int(stages.limits.retryDelay)) {
+      !stages.exchange.isStopping
+    }
   }
 
   /// How long intake or engine, the two that never wait for a disk, have shown no sign of life, in milliseconds; what a

@@ -33,6 +33,17 @@ final class ChildProcess: Sendable {
   /// Sends a signal.
   func signal(_ number: Int32) { kill(identifier, number) }
 
+  /// Sends a signal until the process has ended.
+  ///
+  /// Once is not enough: mosquitto listens before its loop begins, and a SIGTERM in between is forgotten.
+  func end(_ number: Int32) {
+    var status: Int32 = 0
+    repeat {
+      signal(number)
+      _ = poll(nil, 0, 20)
+    } while unsafe waitpid(identifier, &status, WNOHANG) == 0
+  }
+
   /// Waits for the end; the exit status, or nil when a signal ended it.
   @discardableResult
   func wait() -> Int32? {

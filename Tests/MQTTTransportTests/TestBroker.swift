@@ -75,8 +75,7 @@ final class TestBroker {
   }
 
   private func end(_ signal: Int32) {
-    process?.signal(signal)
-    process?.wait()
+    process?.end(signal)
     process = nil
   }
 

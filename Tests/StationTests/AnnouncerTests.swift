@@ -105,10 +105,10 @@ struct AnnouncerTests {
     )
     let exchange = try Self.exchange(over: store)
     disk.set(refusesReads: true)
-    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken) == 0)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken, at: 0) == 0)
     #expect(announcer.faults.ledgerReads == 1)
     disk.set(refusesReads: false)
-    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken) == 3)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: broken, at: 0) == 3)
   }
 
   @Test("a cursor that is not a number sends everything again rather than nothing")
@@ -127,12 +127,42 @@ struct AnnouncerTests {
       announcer.work(
         unrecorded: [],
         exchange: try Self.exchange(over: ledger),
-        ledger: ledger
+        ledger: ledger,
+        at: 0
       ) == 2
     )
     announcer.finish()
     let kept = try String(contentsOfFile: scratch.file("cursor"), encoding: .utf8)
     #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
+  }
+
+  @Test("the cursor is kept once a second, however many steps are confirmed, and at the end")
+  func cursorPeriod() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 1)
+    let announcer = Announcer(
+      publisher: Publisher(room: 1_000),
+      cursorFile: scratch.file("cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    func kept() throws -> Int64? {
+      try Int64(String(contentsOfFile: scratch.file("cursor"), encoding: .utf8).dropLast())
+    }
+    var seen: Set<Int64?> = []
+    for turn in 0..<30 as Range<Int64> {
+      try ledger.append(
+        [LedgerDraft(alarm: Self.body(Int(turn) + 9), time: Timestamp(milliseconds: 9), origin: 2)],
+        rejects: [],
+        position: UInt64(turn) + 2
+      )
+      let exchange = try Self.exchange(over: ledger)
+      _ = announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: turn * 100)
+      if turn > 0 { seen.insert(try kept()) }
+    }
+    #expect(seen.count == 3)
+    announcer.finish()
+    #expect(try kept() == (try ledger.head.sequence))
   }
 
   @Test("a cursor that cannot be kept is counted")
@@ -148,7 +178,8 @@ struct AnnouncerTests {
     _ = announcer.work(
       unrecorded: [],
       exchange: try Self.exchange(over: ledger),
-      ledger: ledger
+      ledger: ledger,
+      at: 0
     )
     announcer.finish()
     #expect(announcer.faults.cursorWrites >= 1)
@@ -177,13 +208,13 @@ struct AnnouncerTests {
       )
     }
     let first = announcer(publisher)
-    #expect(first.work(unrecorded: [], exchange: exchange, ledger: ledger) == 3)
+    #expect(first.work(unrecorded: [], exchange: exchange, ledger: ledger, at: 0) == 3)
     first.finish()
     #expect(Array(publisher.kept.keys) == [topic])
     #expect(publisher.kept[topic]?.contains(#""sequence":3"#) == true)
     // Another broker, that has kept nothing.
     let empty = Publisher(room: 100)
-    #expect(announcer(empty).work(unrecorded: [], exchange: exchange, ledger: ledger) == 0)
+    #expect(announcer(empty).work(unrecorded: [], exchange: exchange, ledger: ledger, at: 0) == 0)
     #expect(empty.kept == publisher.kept)
   }
 
@@ -202,9 +233,9 @@ struct AnnouncerTests {
     let waiting = (1...3).map {
       UnrecordedAnnouncement(number: UInt64($0), body: Self.body($0).encoded())
     }
-    #expect(announcer.work(unrecorded: waiting, exchange: exchange, ledger: ledger) == 1)
+    #expect(announcer.work(unrecorded: waiting, exchange: exchange, ledger: ledger, at: 0) == 1)
     publisher.makeRoom(10)
-    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: ledger) == 2)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: 0) == 2)
     for (number, payload) in publisher.payloads.enumerated() {
       #expect(payload.contains("e/s/a/d/p\(number + 1)"))
       #expect(payload.contains(#""recorded":false"#))
@@ -213,7 +244,7 @@ struct AnnouncerTests {
       UnrecordedAnnouncement(number: UInt64($0), body: Self.body($0).encoded())
     }
     publisher.makeRoom(0)
-    _ = announcer.work(unrecorded: flood, exchange: exchange, ledger: ledger)
+    _ = announcer.work(unrecorded: flood, exchange: exchange, ledger: ledger, at: 0)
     #expect(announcer.faults.unrecordedDropped == 5)
   }
 }
