@@ -205,7 +205,8 @@ public final class LiveStation: StationAccess {
           metadata: ["count": "\(overdue.count)"]
         )
       }
-      let sent = announcer?.work(
+      let sent =
+        announcer?.work(
           unrecorded: overdue,
           exchange: exchange,
           ledger: ledger,
