@@ -25,6 +25,7 @@ struct DeskCommands: Sendable {
   ///   - fixed: members that the address decides.
   ///   - place: path of what is acted on; nil takes the body's `place` or `path`.
   ///   - status: the answer's when it is in the ledger.
+  ///   - kind: what kind of input it becomes.
   ///   - answer: what is answered besides the sequences.
   /// - Returns: journal and ledger sequence of the act.
   /// - Throws: the problem, when it was refused or could not be read.
@@ -35,6 +36,7 @@ struct DeskCommands: Sendable {
     fixed: [String: HazardLedger.JSONValue] = [:],
     at place: String? = nil,
     status: HTTPResponse.Status = .ok,
+    kind: DeskInput.Kind = .command,
     answer: @escaping @Sendable (inout JSONWriter, ActReceipt) -> Void = { _, _ in }
   ) async throws -> Response {
     let mediaType = request.headers[.contentType] ?? ""
@@ -55,7 +57,7 @@ struct DeskCommands: Sendable {
     }
     let payload = HazardLedger.JSONValue.object(members).canonicalBytes()
     guard let key else {
-      return Response(json: try await submit(verb, payload, answer), status: status)
+      return Response(json: try await submit(verb, payload, kind, answer), status: status)
     }
     switch answers.claim(key, fingerprint: Array(verb.utf8) + [0] + payload) {
     case .answered(let body): return Response(json: body, status: status)
@@ -75,7 +77,7 @@ struct DeskCommands: Sendable {
     case .new: break
     }
     do {
-      let body = try await submit(verb, payload, answer)
+      let body = try await submit(verb, payload, kind, answer)
       answers.complete(key, answer: body)
       return Response(json: body, status: status)
     } catch {
@@ -88,11 +90,12 @@ struct DeskCommands: Sendable {
   func submit(
     _ verb: String,
     _ payload: [UInt8],
+    _ kind: DeskInput.Kind = .command,
     _ answer: (inout JSONWriter, ActReceipt) -> Void
   ) async throws -> [UInt8] {
     do throws(ActError) {
       let receipt = try await station.submit(
-        DeskInput(kind: .command, desk: "hazards", verb: verb, payload: payload)
+        DeskInput(kind: kind, desk: "hazards", verb: verb, payload: payload)
       )
       return JSONWriter.object { writer in
         writer.member("journalSequence", receipt.journalSequence)
@@ -123,6 +126,7 @@ struct DeskCommands: Sendable {
     let status: HTTPResponse.Status =
       switch code {
       case "role", "scope": .forbidden
+      case "version": .preconditionFailed
       case _ where code.hasPrefix("unknown-"): .notFound
       default: .conflict
       }

@@ -42,6 +42,14 @@ public struct ResponsePolicy: Sendable {
       public var to: Int
       /// Who has it.
       public var persons: [String]
+
+      /// Makes a shift.
+      public init(days: Set<Int>, from: Int, to: Int, persons: [String]) {
+        self.days = days
+        self.from = from
+        self.to = to
+        self.persons = persons
+      }
     }
 
     /// Key.

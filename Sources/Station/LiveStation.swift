@@ -383,6 +383,9 @@ public final class LiveStation: StationAccess {
   /// The welding desk.
   public var welding: WeldingBoard? { stages.welding }
 
+  /// Who is on duty.
+  public var duty: DutyBoard? { stages.duty }
+
   /// The newest reading of each channel.
   public func latestReadings() -> [LatestReading?] { stages.latestReadings() }
 

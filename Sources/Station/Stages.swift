@@ -73,6 +73,8 @@ public final class Stages: @unchecked Sendable {
 
   /// What others may see of the welding desk.
   public let welding: WeldingBoard?
+  /// What others may see of duty.
+  public let duty: DutyBoard?
 
   let journal: any JournalStore
   let ledger: any LedgerStore
@@ -135,6 +137,7 @@ public final class Stages: @unchecked Sendable {
     try recovery.replay(journal, into: ledger, trends: trends)
     core = recovery.core
     welding = core.welding
+    duty = core.duty
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)

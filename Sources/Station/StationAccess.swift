@@ -29,6 +29,8 @@ public protocol StationAccess: AnyObject, Sendable {
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt
   /// The welding desk: register, machines, scans; nil where the station has none.
   var welding: WeldingBoard? { get }
+  /// Duty: rosters, exchanges, who can be called; nil where the station calls nobody.
+  var duty: DutyBoard? { get }
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -73,6 +75,9 @@ public protocol StationAccess: AnyObject, Sendable {
 extension StationAccess {
   /// A station without a welding desk.
   public var welding: WeldingBoard? { nil }
+
+  /// A station that calls nobody.
+  public var duty: DutyBoard? { nil }
 }
 
 /// How far a stream's reader has come.

@@ -74,6 +74,9 @@ public final class StationCore {
     desks.lazy.compactMap { ($0 as? WeldingDesk)?.board }.first
   }
 
+  /// What others may see of duty.
+  public var duty: DutyBoard? { desks.lazy.compactMap { ($0 as? HazardDesk)?.board }.first }
+
   /// Counters of each engine lane, live first, with the lane's name.
   public var engineCounters: [(lane: String, counters: EngineCounters)] {
     lanes.map { ($0.name, $0.engine.counters) }

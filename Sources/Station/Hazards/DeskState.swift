@@ -67,6 +67,8 @@ struct DeskState: Codable {
   var reports: [String: Report] = [:]
   var lastReport = 0
   var duties: [Duty] = []
+  /// Rosters that people have changed, by id; nil in snapshots from before that was possible.
+  var rosters: [String: RosterChange]?
   /// When retention runs next.
   var retentionDue: Timestamp?
 }

@@ -117,7 +117,7 @@ extension HazardDesk {
     }
     if level.isResponsible { add(responsible(for: place)) }
     add(level.persons)
-    if let roster = level.roster.flatMap({ policy.rosters[$0] }) {
+    if let roster = level.roster.flatMap({ self.roster($0) }) {
       let exchanged = state.duties.last {
         $0.roster == roster.id && $0.from <= time && time < $0.until
       }

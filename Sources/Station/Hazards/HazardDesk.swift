@@ -20,6 +20,8 @@ final class HazardDesk: Desk {
   var catalog: Catalog?
   /// Device path → profile, site path → kind: what 举一反三 compares.
   var places = PlaceIndex()
+  /// How duty stands, where others may look at it.
+  let board = DutyBoard()
 
   /// Finished hazards that can still be opened again; older ones are in the ledger only.
   static let finishedLimit = 20_000
@@ -49,6 +51,7 @@ final class HazardDesk: Desk {
     agenda.set(DeskItem(kind: .retention), state.retentionDue)
     // Other rungs may be due now.
     for id in state.hazards.keys { scheduleLadder(id) }
+    showDuty()
   }
 
   private static func nextRetention(after time: Timestamp) -> Timestamp {
@@ -82,7 +85,15 @@ final class HazardDesk: Desk {
       case (.command, "feedback"): try feedback(payload, record, into: &output)
       case (.command, "report"): try report(payload, record, into: &output)
       case (.command, "supplement"): try supplement(payload, record, into: &output)
-      case (.command, "duty"), (.register, "duty"): try changeDuty(payload, record, into: &output)
+      case (.command, "duty"), (.register, "duty"):
+        try changeDuty(payload, record, into: &output)
+        showDuty()
+      case (.register, "roster"):
+        try changeRoster(payload, record, into: &output)
+        showDuty()
+      case (.register, "roster-reset"):
+        try resetRoster(payload, record, into: &output)
+        showDuty()
       case (.external, "delivered"): try outcome(payload, true, record, into: &output)
       case (.external, "failed"): try outcome(payload, false, record, into: &output)
       case (.external, "confirmed"): try confirmed(payload, record, into: &output)
@@ -233,6 +244,7 @@ final class HazardDesk: Desk {
     reschedule(.clocks, state.clocks.nextDeadline)
     reschedule(.intake, state.intake.nextDeadline)
     reschedule(.retention, state.retentionDue)
+    showDuty()
   }
 
   var resumption: DeskInput? {

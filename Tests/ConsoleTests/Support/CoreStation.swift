@@ -17,9 +17,14 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   private var now: Int64
 
   var ledger: any LedgerStore { memory }
+  var duty: DutyBoard? { lock.withLock { core.duty } }
 
   static let response = """
-    people: {duty: {name: 值班员, phone: "+86-1"}}
+    people: {duty: {name: 值班员, phone: "+86-1"}, night: {name: 夜班, role: 值班员}}
+    rosters:
+      county:
+        shifts: [{days: [mon, fri], from: "08:00", to: "20:00", persons: [duty]}]
+        fallback: [night]
     chains:
       county:
         levels:

@@ -1,4 +1,4 @@
-// Administration of accounts: who may come in, in which roles, for which part of the world; and machines' keys.
+// Administration: accounts and machines' keys, rosters of duty, call-out channels.
 
 import { get, post, Problem, send } from './api.js';
 import { catalog } from './catalog.js';
@@ -6,19 +6,43 @@ import { fill, h, text } from './dom.js';
 import { askForm } from './form.js';
 import { count, dateTime } from './format.js';
 import { pick, t } from './i18n.js';
+import { hasRole } from './session.js';
+import './channels.js';
+import './rosters.js';
+
+/** The parts with the roles that the API lets look at them; null is for everybody's eyes. */
+const VIEWS = {
+  accounts: ['administrator'],
+  rosters: ['administrator', 'county', 'sector', 'city', 'auditor', 'dutyOfficer', 'operator'],
+  channels: ['administrator', 'county', 'sector', 'city', 'auditor'],
+};
 
 const ROLES = ['operator', 'dutyOfficer', 'enterprise', 'county', 'sector', 'city', 'auditor', 'administrator', 'monitor'];
 
 /** The page at /admin. */
 export class AdminPage extends HTMLElement {
   connectedCallback() {
+    // Where nobody signs in there are no accounts, and nobody is kept from the rest.
+    const views = Object.keys(VIEWS).filter((view) => this.app.user ? hasRole(...VIEWS[view]) : true);
+    const asked = new URLSearchParams(location.search).get('view');
+    const view = views.includes(asked) ? asked : views[0];
+    const tab = (name) => h('a', { class: 'tab', href: `/admin?view=${name}`, 'aria-current': name === view ? 'page' : null }, t(`admin.view.${name}`));
+    const part = view ? document.createElement(`davy-${view}`) : h('p', { class: 'empty' }, t('admin.nothing'));
+    part.app = this.app;
+    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.admin')), views.map(tab)), part,
+      h('h2', null, t('admin.more')), h('ul', null, [['/rules', 'nav.rules'], ['/callouts?view=silences', 'matters.silences'], ['/status', 'nav.status']].map(([href, name]) => h('li', null, h('a', { href }, t(name)))))));
+  }
+}
+
+/** The accounts of the page of administration. */
+class AccountPanel extends HTMLElement {
+  connectedCallback() {
     this.note = h('p', { class: 'hint', role: 'status' });
     this.rows = h('tbody', { id: 'account-rows' });
     this.keys = h('section', { id: 'account-keys' });
-    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.admin')), h('button', { class: 'primary', id: 'account-new', onclick: () => this.edit(null) }, t('admin.new')), this.note),
+    fill(this, h('div', { class: 'bar' }, h('button', { class: 'primary', id: 'account-new', onclick: () => this.edit(null) }, t('admin.new')), this.note),
       h('p', null, t('admin.about')),
-      h('div', { class: 'table-box' }, h('table', { class: 'list' }, h('thead', null, h('tr', null, ['account', 'name', 'kind', 'roles', 'scope', 'state', 'changed', 'acts'].map((c) => h('th', { scope: 'col' }, t(`admin.${c}`))))), this.rows)), this.keys,
-      h('h2', null, t('admin.more')), h('ul', null, [['/rules', 'nav.rules'], ['/callouts?view=silences', 'matters.silences'], ['/status', 'nav.status']].map(([href, name]) => h('li', null, h('a', { href }, t(name)))))));
+      h('div', { class: 'table-box' }, h('table', { class: 'list' }, h('thead', null, h('tr', null, ['account', 'name', 'kind', 'roles', 'scope', 'state', 'changed', 'acts'].map((c) => h('th', { scope: 'col' }, t(`admin.${c}`))))), this.rows)), this.keys);
     this.load();
   }
 
@@ -78,3 +102,5 @@ export class AdminPage extends HTMLElement {
     if (made) this.showKeys(a, made.text);
   }
 }
+
+customElements.define('davy-accounts', AccountPanel);

@@ -2,7 +2,7 @@
 
 import { get, post } from './api.js';
 import { catalog } from './catalog.js';
-import { fill, h, symbol, text } from './dom.js';
+import { fill, h, refill, symbol, text } from './dom.js';
 import { actorField, askForm, compact, roleField } from './form.js';
 import { count, dateTime, duration } from './format.js';
 import { pick, t } from './i18n.js';
@@ -35,9 +35,9 @@ export class CalloutsPage extends HTMLElement {
       if (!this.isConnected) return;
       const items = page[this.view], show = { callouts: (i) => this.callout(i), clocks: (i) => this.clock(i), silences: (i) => this.silenceCard(i) }[this.view];
       const key = JSON.stringify([items, Math.floor(Date.now() / 2000)]);
-      if (key === this.shown || this.box.contains(document.activeElement)) return;
+      if (key === this.shown) return;
       this.shown = key;
-      fill(this.box, items.length ? h('ul', { class: 'cards' }, items.map((item) => h('li', { class: item.isOpen ? 'open' : '' }, show(item)))) : h('p', { class: 'empty' }, t(`matters.none.${this.view}`)));
+      refill(this.box, items.length ? h('ul', { class: 'cards' }, items.map((item) => h('li', { class: item.isOpen ? 'open' : '', dataset: { part: item.id } }, show(item)))) : h('p', { class: 'empty' }, t(`matters.none.${this.view}`)));
       text(this.note, t('ledger.shown', { n: count(items.length) }));
     } catch (problem) { text(this.note, problem.message); }
   }
@@ -82,5 +82,5 @@ export class CalloutsPage extends HTMLElement {
     if (await askForm({ title: t('silence.new'), about: t('silence.about'), fields: [actorField(this.app), roleField(this.app, ROLES), { name: 'path', label: t('hazard.place'), type: 'select', required: true, options: places }, { name: 'until', label: t('silence.until'), type: 'moment', required: true, value: Date.now() + 3_600_000 }, { name: 'reason', label: t('act.reasonNeeded'), required: true, maxlength: 500 }], submit: t('silence.new'), send: (v) => post('silences', compact(v)) })) this.again();
   }
 
-  again() { this.shown = null; document.activeElement?.blur(); this.load(); }
+  again() { this.shown = null; this.load(); }
 }

@@ -42,6 +42,23 @@ export function fill(element, ...children) {
   return element;
 }
 
+/**
+ * Replaces what an element holds and puts the focus back on the same button of the same part, by `data-part`: a list
+ * that stood still while one of its buttons has the focus would look alive and not be.
+ */
+export function refill(element, ...children) {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const part = focused?.closest('[data-part]')?.dataset.part;
+  const controls = (box) => [...box.querySelectorAll('button, a[href], input, select')];
+  const find = () => [...element.querySelectorAll('[data-part]')].find((box) => box.dataset.part === part);
+  const row = part === undefined ? -1 : controls(find()).indexOf(focused);
+  fill(element, ...children);
+  // Only the same control again: a key pressed this moment must not meet another act.
+  const control = row < 0 ? null : find() && controls(find())[row];
+  if (control && control.textContent === focused.textContent) control.focus();
+  return element;
+}
+
 /** Sets an element's text only if it differs, so that nothing is laid out anew for nothing. */
 export function text(element, value) {
   const string = String(value ?? '');

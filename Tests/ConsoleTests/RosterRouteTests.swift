@@ -1,0 +1,80 @@
+import Accounts
+import Console
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Station
+import Testing
+
+/// Rosters over HTTP, on the real core: with If-Match, in the ledger, and for whom.
+@Suite("Roster routes")
+struct RosterRouteTests {
+  static let change = #"""
+    {"role":"county","reason":"冬季","shifts":[{"days":[1,2,3,4,5,6,7],"from":"00:00","to":"12:00","persons":["night"]},
+    {"from":"12:00","to":"00:00","persons":["night"]}],"dates":{},"fallback":[]}
+    """#
+
+  @Test("seen, changed by who has seen it as it stands, put back; answers are as described")
+  func change() async throws {
+    let station = try CoreStation()
+    try await test(station, access: HazardRouteTests.caller(.county)) { client in
+      let description = try SchemaValidator(file: DescriptionTests.file)
+      func check(_ json: Any, _ path: String, _ method: String = "get") throws {
+        let schema = try #require(description.schema("/api/v1/" + path, method, 200))
+        #expect(description.faults(json, schema).isEmpty, "\(method) \(path)")
+      }
+      let list = try await client.json("/api/v1/rosters")
+      try check(list, "rosters")
+      #expect(list.list("persons").compactMap { $0["id"] as? String }.contains("night"))
+      let county = try #require(list.list("rosters").first)
+      #expect(county["changed"] as? Bool == false)
+      let path = "/api/v1/rosters/county"
+      let first = try await client.send(.get, path)
+      try check(first.json, "rosters/{id}")
+      let tag = try #require(first.headers[.eTag])
+      #expect(county["tag"] as? String == tag)
+      #expect(try await client.send(.put, path, Self.change).status == 428)
+      #expect(try await client.send(.put, path, Self.change, ifMatch: "\"x\"").status == 412)
+      let unknown = try await client.send(.put, path + "x", Self.change, ifMatch: tag)
+      #expect(unknown.status == 404)
+      let nobody = Self.change.replacing("night", with: "nobody")
+      #expect(try await client.send(.put, path, nobody, ifMatch: tag).status == 404)
+      let changed = try await client.send(.put, path, Self.change, ifMatch: tag)
+      #expect(changed.status == 200, "\(changed.text)")
+      try check(changed.json, "rosters/{id}", "put")
+      let object = changed.json
+      #expect(object["onDuty"] as? [String] == ["night"] && object["changed"] as? Bool == true)
+      let other = try #require(changed.headers[.eTag])
+      #expect(other != tag)
+      #expect(try await client.send(.put, path, Self.change, ifMatch: tag).status == 412)
+      let entries = try await client.json("/api/v1/entries?subject=roster%2Fcounty").list("entries")
+      #expect(entries.compactMap { $0["actor"] as? String } == ["county-1"])
+      let reset = try await client.send(.post, path + "/reset", #"{"reason":"春季"}"#, ifMatch: other)
+      #expect(reset.status == 200, "\(reset.text)")
+      try check(reset.json, "rosters/{id}/reset", "post")
+      let again = try #require(reset.headers[.eTag])
+      let twice = try await client.send(.post, path + "/reset", #"{"reason":"x"}"#, ifMatch: again)
+      #expect(twice.status == 409)
+    }
+  }
+
+  @Test("an enterprise sees no roster; an auditor sees and does not change it")
+  func roles() async throws {
+    let station = try CoreStation()
+    try await test(station, access: HazardRouteTests.caller(.enterprise, enterprise: "metec")) {
+      client in
+      try await client.problem("/api/v1/rosters", 403, "role")
+    }
+    try await test(station, access: HazardRouteTests.caller(.auditor)) { client in
+      let tag = try #require(try await client.send(.get, "/api/v1/rosters/county").headers[.eTag])
+      let answer = try await client.send(
+        .put,
+        "/api/v1/rosters/county",
+        Self.change,
+        ifMatch: tag
+      )
+      #expect(answer.status == 403)
+    }
+  }
+}
