@@ -146,7 +146,7 @@ public struct ConsoleServer: Service {
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
     let commands = DeskCommands(station: station)
-    let hazards = HazardRoutes(station: station, commands: commands)
+    let hazards = HazardRoutes(station: station, commands: commands, zone: zone)
     let matters = MatterRoutes(station: station, commands: commands)
     let notifications = ChannelRoutes(channels: channels)
     let evidence = EvidenceRoutes(
@@ -187,6 +187,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/alarms/standing", in: router, get: alarms.standing)
     route("/api/v1/alarms/quiet", in: router, get: matters.quiet)
     route("/api/v1/hazards", in: router, get: hazards.list, post: hazards.register)
+    route("/api/v1/hazards.xlsx", in: router, get: hazards.workbook)
     route("/api/v1/hazards/workflow", in: router, get: hazards.workflow)
     route("/api/v1/hazards/{id}", in: router, get: hazards.one)
     route("/api/v1/hazards/{id}/acts", in: router, post: hazards.act)
@@ -201,6 +202,10 @@ public struct ConsoleServer: Service {
     route("/api/v1/channels/dead-letters", in: router, get: notifications.deadLetters)
     route("/api/v1/channels/deliveries", in: router, get: notifications.deliveries)
     route("/api/v1/channels/{name}/test", in: router, post: notifications.test)
+    let rosters = RosterRoutes(station: station, commands: commands)
+    route("/api/v1/rosters", in: router, get: rosters.list)
+    route("/api/v1/rosters/{id}", in: router, get: rosters.one, put: rosters.put)
+    route("/api/v1/rosters/{id}/reset", in: router, post: rosters.reset)
     route("/api/v1/duties", in: router, post: matters.duty)
     route("/api/v1/clocks", in: router, get: matters.clocks)
     route("/api/v1/clocks/{id}", in: router, get: matters.clock)
@@ -257,10 +262,9 @@ public struct ConsoleServer: Service {
   }
 
   /// The addresses of the pages; the one document serves all of them.
-  static let pages = [
-    "/", "/wall", "/alarm", "/ledger", "/hazards", "/hazard", "/tree", "/trends", "/map",
-    "/quality",
-    "/kpi", "/replay", "/welding", "/rejects", "/rules", "/status", "/admin",
+  package static let pages = [
+    "/", "/wall", "/alarm", "/ledger", "/hazards", "/hazard", "/callouts", "/tree", "/trends",
+    "/map", "/quality", "/kpi", "/replay", "/welding", "/rejects", "/rules", "/status", "/admin",
     "/sign-in",
   ]
 

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import HazardLedger
 import Hummingbird
@@ -8,12 +9,31 @@ import Telemetry
 struct HazardRoutes: Sendable {
   let station: any StationAccess
   let commands: DeskCommands
+  let zone: TimeZone
 
   /// Most entries of one hazard in an answer; the rest is reached by `/entries`.
   static let maximumSteps = 1_000
 
   /// `GET /api/v1/hazards`.
   func list(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let filter = try Self.filter(request)
+    let cursor = try request.integer("before", in: 1...Int64.max)
+    let limit = Int(try request.integer("limit", in: 1...500) ?? 100)
+    let scope = try context.scope
+    let page = try await BlockingWork.run { [station] in
+      try ScopedLedger(station.ledger, scope: scope)
+        .hazards(filter, before: cursor, limit: limit)
+    }
+    return Response(
+      json: JSONWriter.object { writer in
+        writer.key("hazards")
+        writer.array(page) { writer, hazard in writer.object(hazard.write) }
+        writer.member("next", page.count < limit ? nil : page.last?.firstSequence)
+      }
+    )
+  }
+
+  private static func filter(_ request: Request) throws -> HazardFilter {
     try request.refuseOtherParameters(than: [
       "open", "state", "source", "grade", "enterprise", "place", "listed", "dueBefore", "before",
       "limit",
@@ -30,20 +50,66 @@ struct HazardRoutes: Sendable {
     filter.enterprises = try request.parameter("enterprise").map { [$0] } ?? []
     filter.place = try request.parameter("place") ?? ""
     filter.dueBefore = try request.moment("dueBefore")
+    return filter
+  }
+
+  /// Most rows of an exported table; more is narrowed down by the filters.
+  static let maximumRows = 10_000
+
+  /// `GET /api/v1/hazards.xlsx`: the list with all facts as a workbook, by the same filters.
+  func workbook(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let filter = try Self.filter(request)
     let cursor = try request.integer("before", in: 1...Int64.max)
-    let limit = Int(try request.integer("limit", in: 1...500) ?? 100)
+    _ = try request.integer("limit", in: 1...500)
     let scope = try context.scope
-    let page = try await BlockingWork.run { [station, filter] in
-      try ScopedLedger(station.ledger, scope: scope)
-        .hazards(filter, before: cursor, limit: limit)
+    let table = HazardTable(names: CatalogNames(station.catalog), zone: zone)
+    let rows = try await BlockingWork.run { [station] in
+      try Self.rows(of: ScopedLedger(station.ledger, scope: scope), station.ledger, filter, cursor)
+    }
+    guard rows.count <= Self.maximumRows else {
+      throw Problem(
+        .unprocessableContent,
+        "too-many",
+        "more than \(Self.maximumRows) hazards fit: narrow them down by place, state or source"
+      )
     }
     return Response(
-      json: JSONWriter.object { writer in
-        writer.key("hazards")
-        writer.array(page) { writer, hazard in writer.object(hazard.write) }
-        writer.member("next", page.count < limit ? nil : page.last?.firstSequence)
-      }
+      status: .ok,
+      headers: [
+        .contentType: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        .cacheControl: "no-store",
+        .contentDisposition: "attachment; filename=\"davy-hazards.xlsx\"",
+      ],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: table.table(of: rows).xlsx))
     )
+  }
+
+  /// The hazards of a filter, newest first; one more than fit where there are too many.
+  private static func rows(
+    of scoped: ScopedLedger,
+    _ ledger: any LedgerStore,
+    _ filter: HazardFilter,
+    _ start: Int64?
+  ) throws -> [HazardTable.Row] {
+    var rows: [HazardTable.Row] = []
+    var cursor = start
+    while rows.count <= maximumRows {
+      let page = try scoped.hazards(filter, before: cursor, limit: 500)
+      for view in page {
+        guard let hazard = try ledger.hazard(id: view.id) else { continue }
+        let first = try ledger.entries(of: view.id, after: 0, limit: 1).first
+        rows.append(
+          HazardTable.Row(
+            hazard: hazard,
+            sequence: view.firstSequence,
+            registered: first?.time ?? view.lastTime
+          )
+        )
+      }
+      guard page.count == 500, let last = page.last else { break }
+      cursor = last.firstSequence
+    }
+    return rows
   }
 
   /// `GET /api/v1/hazards/{id}`: all facts, every entry with its hash, the alarms behind it, and what may be done next.
@@ -58,6 +124,7 @@ struct HazardRoutes: Sendable {
       throw Problem(.notFound, "unknown-hazard", "the ledger has no hazard \(id)")
     }
     let like = station.catalog.sites(like: story.hazard.registration.place)
+      .filter { scope.includes(path: $0) }
     return Response(
       json: JSONWriter.object { writer in
         story.write(to: &writer)
@@ -145,8 +212,13 @@ struct HazardRoutes: Sendable {
       hazard.write(to: &writer)
       writer.key("acts")
       writer.array(HazardAct.allCases) { writer, act in
+        // What the station does by itself is no act that anybody could send.
         let roles = HazardRole.allCases.filter { role in
-          if case .move = HazardWorkflow.cell(hazard.state, act, role) { true } else { false }
+          if role != .engine, case .move = HazardWorkflow.cell(hazard.state, act, role) {
+            true
+          } else {
+            false
+          }
         }
         writer.object { writer in
           writer.member("act", act.rawValue)

@@ -1,6 +1,6 @@
 // Hazards (隐患): the list with its deadlines, and registering what an inspection or a report found.
 
-import { get, post } from './api.js';
+import { address, get, post } from './api.js';
 import { areaName, catalog, nameAt, pointName } from './catalog.js';
 import { fill, h, text } from './dom.js';
 import { actorField, askForm, compact, roleField } from './form.js';
@@ -53,7 +53,8 @@ export class HazardsPage extends HTMLElement {
     this.more = h('button', { hidden: true, onclick: () => this.load() }, t('ledger.more'));
     const select = (name, options, label) => h('label', null, label, this[name] = h('select', { onchange: () => this.reload() }, h('option', { value: '' }, t('filter.all')), options.map(([value, words]) => h('option', { value, selected: value === query.get(name) }, words))));
     const columns = ['number', 'registered', 'grade', 'state', 'place', 'title', 'source', 'deadline', 'steps'];
-    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.hazards')), h('button', { class: 'primary no-print', id: 'hazard-register', onclick: () => this.register() }, t('hazard.register')), h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')), this.note),
+    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.hazards')), h('button', { class: 'primary no-print', id: 'hazard-register', onclick: () => this.register() }, t('hazard.register')), h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')),
+      this.workbook = h('a', { class: 'button no-print', id: 'hazard-xlsx', download: 'davy-hazards.xlsx' }, t('hazard.workbook')), this.note),
       h('form', { class: 'filters', onsubmit: (e) => { e.preventDefault(); this.reload(); } },
         select('open', [['true', t('hazard.openOnly')]], t('filter.state')), select('state', STATES.map((s) => [s, t(`hazardState.${s}`)]), t('hazard.state')), select('grade', [['major', t('grade.major')], ['general', t('grade.general')]], t('hazard.grade')),
         select('source', SOURCES.map((s) => [s, t(`hazardSource.${s}`)]), t('hazard.source')), select('place', catalog.tree.flatMap((e) => [[e.path, pick(e.name, e.id)], ...e.children.map((s) => [s.path, `　${pick(s.name, s.id)}`])]), t('filter.enterprise')),
@@ -62,13 +63,24 @@ export class HazardsPage extends HTMLElement {
     this.reload();
   }
 
-  reload() { this.cursor = null; this.shown = 0; fill(this.rows); this.load(); }
+  reload() {
+    this.cursor = null;
+    this.shown = 0;
+    fill(this.rows);
+    this.workbook.setAttribute('href', address('hazards.xlsx', this.filter));
+    this.load();
+  }
+
+  /** What the fields above the list ask for. */
+  get filter() {
+    const due = this.due.value === 'overdue' ? Date.now() : this.due.value === 'week' ? Date.now() + 7 * 86_400_000 : null;
+    return { open: this.open.value || (due ? 'true' : null), state: this.state.value, grade: this.grade.value, source: this.source.value, place: this.place.value, listed: this.listed.value, dueBefore: due };
+  }
 
   async load() {
     this.more.hidden = true;
-    const due = this.due.value === 'overdue' ? Date.now() : this.due.value === 'week' ? Date.now() + 7 * 86_400_000 : null;
     try {
-      const page = await get('hazards', { open: this.open.value || (due ? 'true' : null), state: this.state.value, grade: this.grade.value, source: this.source.value, place: this.place.value, listed: this.listed.value, dueBefore: due, before: this.cursor, limit: 100 });
+      const page = await get('hazards', { ...this.filter, before: this.cursor, limit: 100 });
       if (!this.isConnected) return;
       this.cursor = page.next;
       this.shown += page.hazards.length;
