@@ -46,6 +46,15 @@ import Testing
     #expect(found > 100)
   }
 
+  @Test("every page that the console's script knows is served under its address")
+  func pages() throws {
+    let file = Self.resources.appendingPathComponent("web/js/app.js")
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let known = text.matches(of: /\{ path: '([^']+)'/).map { String($0.output.1) }
+    #expect(known.count > 10)
+    #expect(Set(known + ["/", "/sign-in"]) == Set(ConsoleServer.pages))
+  }
+
   @Test("pages have no inline script or style and name no other machine")
   func strictPages() throws {
     let folder = Self.resources.appendingPathComponent("web")

@@ -29,7 +29,37 @@ CONFIG = pathlib.Path(os.environ.get("DAVY_CONFIG", ROOT))
 FEATURES = set(re.findall(r"^  /api/v1/([a-z]+)", (ROOT / "Sources/Console/Resources/api/openapi.yaml").read_text(), re.M))
 
 # What must be quick is measured where it matters; a busy machine must not fail the rest.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
+
+# Who works at the station, each with an account of his own: id, name, roles, scope.
+EVERYWHERE = {"everywhere": True}
+PEOPLE = {
+    "wang.wei": ("王伟", ["operator", "county"], EVERYWHERE),
+    "zhou.jun": ("周局长", ["county"], EVERYWHERE),
+    "li.ming": ("李处长", ["sector"], EVERYWHERE),
+    "chen.gang": ("陈矿长", ["enterprise"], {"enterprises": ["metec"]}),
+    "zhao.min": ("赵主任", ["city"], EVERYWHERE),
+}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "quick: belongs to the short form, tools/browser-test --quick")
+
+
+# Who can be called, and the roster that the page of administration changes; no situation calls anybody.
+RESPONSE = """
+people:
+  duty-1: {name: 值班员甲, role: 值班员, phone: "+86-1"}
+  duty-2: {name: 值班员乙, role: 值班员, phone: "+86-2"}
+  leader: {name: 带班领导, role: 带班领导, phone: "+86-3"}
+rosters:
+  county:
+    time-zone: Asia/Shanghai
+    shifts:
+      - {from: "08:00", to: "20:00", persons: [duty-1]}
+      - {from: "20:00", to: "08:00", persons: [duty-2]}
+    fallback: [leader]
+"""
 
 
 def free_port():
@@ -61,11 +91,16 @@ class Station:
         self.http = free_port()
         self.url = f"http://127.0.0.1:{self.http}"
         self.clock = int(time.time() * 1000)
+        # As the README asks for: mosquitto otherwise drops what is more than 1,000 messages ahead of a busy station.
         (folder / "mosquitto.conf").write_text(
-            f"listener {self.mqtt} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+            f"listener {self.mqtt} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+            "max_inflight_messages 0\nmax_queued_messages 0\n")
+        (folder / "response.yaml").write_text(RESPONSE)
         (folder / "service.yaml").write_text(
             f"station: browser-test\ndata: station\ndevices: {CONFIG}/devices\n"
+            f"response: [{folder}/response.yaml]\n"
             f"sites: [{self.site}]\n"
+            "callout: {channels: {duty-group: {kind: mqtt, topic: callout/test}}}\n"
             f"broker: {{host: 127.0.0.1, port: {self.mqtt}}}\nhttp: {{host: 127.0.0.1, port: {self.http}}}\n")
         self.broker = self.service = self.door = None
         try:
@@ -95,8 +130,15 @@ class Station:
         """The administrator by the first start's link, then the person in whose name the tests act."""
         wait_for("port", lambda: socket.create_connection(("127.0.0.1", self.http), 1).close() or True)
         self.admin = signin.administrator(self.url, self.folder / "station")
-        self.admin.account("wang.wei", "王伟", ["operator", "county"], {"everywhere": True})
-        self.door = self.admin.session("wang.wei")
+        self.doors = {}
+        self.door = self.person("wang.wei")
+
+    def person(self, name):
+        """The door of one of the PEOPLE, with a session of his own; his account is made when he is first needed."""
+        if name not in self.doors:
+            self.admin.account(name, *PEOPLE[name])
+            self.doors[name] = self.admin.session(name)
+        return self.doors[name]
 
     def stop(self, process):
         if process is None:
@@ -167,6 +209,12 @@ class Station:
                     self.act(alarm["alarm"], {"act": "acknowledge"})
             return not self.get("alarms/standing")["alarms"]
         wait_for("calm", settled)
+
+    def send(self, path, body, person="wang.wei"):
+        """What one of the PEOPLE enters through the API."""
+        status, answer, _ = self.person(person).send("POST", f"/api/v1/{path}", body)
+        assert status in (200, 201), (path, status, answer)
+        return json.loads(answer)
 
     def act(self, alarm, body):
         path = f"/api/v1/alarms/{urllib.parse.quote(alarm, safe='')}/acts"
@@ -244,13 +292,16 @@ class Watched:
     def __init__(self, browser, station):
         self.browser, self.station = browser, station
         self.contexts, self.errors = [], []
+        # Set by a test that brings refusals about from here on.
+        self.refusals = False
 
     def open(self, path, locale="zh-CN", width=1366, height=768, expect_loss=False, expect_refusal=False,
-             signed_in=True):
+             signed_in=True, door=None):
+        """A page in a browser of its own, with the session of `door`: 王伟's where none is named."""
         context = self.browser.new_context(locale=locale, timezone_id="Asia/Shanghai",
                                            viewport={"width": width, "height": height})
         if signed_in:
-            name, value = self.station.door.cookie.split("=", 1)
+            name, value = (door or self.station.door).cookie.split("=", 1)
             context.add_cookies([{"name": name, "value": value, "url": self.station.url}])
         self.contexts.append(context)
         page = context.new_page()
@@ -263,9 +314,11 @@ class Watched:
             if expect_loss and ("net::ERR_" in message.text or "status of 40" in message.text):
                 return
             # And every answer that is a refusal, whatever the page makes of it.
-            if expect_refusal and re.search(r"status of 4\d\d", message.text):
+            if (expect_refusal or self.refusals) and re.search(r"status of 4\d\d", message.text):
                 return
-            self.errors.append(f"console {message.type}: {message.text}")
+            # The text of a failed load does not say of what; the place does.
+            place = (message.location or {}).get("url", "")
+            self.errors.append(f"{path}: console {message.type}: {message.text} ({place})")
 
         page.on("console", console)
 

@@ -28,7 +28,7 @@ def test_axe_finds_nothing_serious(on_recorded, path):
     if path == "/wall":
         page.keyboard.press("j")
         expect(page.locator(".wall-detail h2")).to_be_visible()
-    page.wait_for_timeout(300)
+    expect(page.locator("h1").first).to_be_visible()
     found = findings(page)
     for impact, text in found:
         print(impact, text)

@@ -8,7 +8,7 @@ import { askAct } from './dialog.js';
 import { deadline, registerHazard } from './hazards.js';
 import { fill, h, svg, symbol, text } from './dom.js';
 import { clock, count, date, dateTime, duration, number, unit } from './format.js';
-import { pick, t } from './i18n.js';
+import { eventName, pick, t } from './i18n.js';
 import { isAside, isUnacknowledged, level } from './store.js';
 
 const SPANS = [['5m', 300_000], ['30m', 1_800_000], ['4h', 4 * 3_600_000], ['12h', 12 * 3_600_000]];
@@ -139,7 +139,7 @@ export class AlarmDetail {
     fill(this.steps, h('h3', null, t('steps.title')),
       h('ol', { class: 'history' }, this.full.entries.map((entry) => h('li', { class: `event-${entry.body?.event}` },
         h('time', null, dateTime(entry.time)),
-        h('b', null, t(`event.${entry.body?.event ?? 'redacted'}`)),
+        h('b', null, eventName(entry.body) || t('event.redacted')),
         h('span', null, entry.actor === 'engine' ? '' : entry.actor, entry.body?.reason ? `：${entry.body.reason}` : '',
           entry.body?.value === undefined ? '' : ` ${number(entry.body.value)} ${unit(entry.body.unit)}`),
         h('a', { class: 'ledger-link', href: `/ledger?view=entries&after=${entry.sequence - 1}`, title: `${t('steps.hash')} ${entry.hash}` }, `#${entry.sequence}`),
@@ -255,7 +255,7 @@ export class AlarmDetail {
     drawTrend(this.chart, this.buckets, {
       from: this.range[0], to: this.range[1], unit: unit(point?.unit), height: this.compact ? 190 : 280, charts: this.app.settings.charts, marked: this.alarm.limit,
       limits: limitsOf(point, (r) => `${pick(r.text, r.id)} ${number(r.setpoint)}`),
-      events: (this.full?.entries ?? []).filter((e) => e.body?.event).map((e) => ({ time: e.body.event === 'raised' ? this.alarm.onset : e.time, label: `${t(`event.${e.body.event}`)} ${clock(e.time)}`, colour: colours[e.body.event] })),
+      events: (this.full?.entries ?? []).filter((e) => e.body?.event).map((e) => ({ time: e.body.event === 'raised' ? this.alarm.onset : e.time, label: `${eventName(e.body)} ${clock(e.time)}`, colour: colours[e.body.event] })),
       zoom: (from, to) => this.trend([from, Math.max(to, from + 1000)]), reset: () => this.trend(),
     });
   }

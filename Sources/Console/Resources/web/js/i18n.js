@@ -34,6 +34,15 @@ export function t(key, values) {
   return text.replace(/\{(\w+)\}/g, (place, name) => name in values ? String(values[name]) : place);
 }
 
+/** The word for a key, or `fallback` where there is none: for names that the station may add to. */
+export function known(key, fallback) { return words[key] ?? fallback; }
+
+/** What an entry of the ledger says has happened, in a word or two. */
+export function eventName(body) {
+  if (body?.event) return known(`event.${body.event}`, body.event);
+  return body?.act ? known(`hazardAct.${body.act}`, body.act) : '';
+}
+
 /** A text of the catalog in the language in use, else in the other, else the fallback. */
 export function pick(bilingual, fallback = '') {
   if (!bilingual) return fallback;

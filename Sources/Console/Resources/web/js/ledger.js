@@ -4,7 +4,7 @@ import { address, get } from './api.js';
 import { areaName, catalog, nameAt, pointName, ruleText } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
 import { count, dateTime, number, parseLocal, unit } from './format.js';
-import { pick, t } from './i18n.js';
+import { eventName, pick, t } from './i18n.js';
 import { level } from './store.js';
 
 const STATES = ['unacknowledged', 'acknowledged', 'returnedUnacknowledged', 'latchedUnacknowledged', 'latchedAcknowledged', 'shelved', 'suppressedByDesign', 'outOfService', 'normal'];
@@ -87,7 +87,7 @@ export class LedgerPage extends HTMLElement {
     this.shown += page.entries.length;
     this.rows.append(...page.entries.map((e) => h('tr', null, h('td', { class: 'num' }, e.sequence), h('td', { class: 'time' }, dateTime(e.time)), h('td', null, t(`entry.${e.kind}`)),
       h('td', null, e.kind === 'alarm' ? h('a', { href: `/alarm?id=${encodeURIComponent(e.subject)}` }, e.body ? `${pointName(e.body.point)} ${ruleText(e.body)}` : e.subject) : e.subject),
-      h('td', null, e.body?.event ? t(`event.${e.body.event}`) : '', e.body?.value === undefined ? '' : ` ${number(e.body.value)} ${unit(e.body.unit)}`),
+      h('td', null, eventName(e.body), e.body?.value === undefined ? '' : ` ${number(e.body.value)} ${unit(e.body.unit)}`),
       h('td', null, e.actor), h('td', { class: 'num' }, e.origin), h('td', { class: 'mono', title: e.hash }, e.hash.slice(0, 12)))));
     this.more.hidden = page.next === null;
     text(this.note, t('ledger.head', { n: count(this.shown), head: count(page.head) }));

@@ -20,6 +20,17 @@ export function shade(c, options, y, frame) {
   c.restore();
 }
 
+/** Words that stay readable on a curve. */
+function halo(c, words, left, baseline, ratio) {
+  c.save();
+  c.setLineDash([]);
+  c.lineWidth = 3 * ratio;
+  c.strokeStyle = 'rgba(255,255,255,.85)';
+  c.strokeText(words, left, baseline);
+  c.restore();
+  c.fillText(words, left, baseline);
+}
+
 /** Limits as labelled lines, events as vertical lines, readings without a value as crosses at the foot. */
 export function overlay(c, options, y, x, frame, ratio) {
   c.save();
@@ -39,7 +50,7 @@ export function overlay(c, options, y, x, frame, ratio) {
     if (label < frame.top + 11 * ratio) label = at + 12 * ratio;
     if (taken.some((other) => Math.abs(other - label) < 12 * ratio)) continue;
     taken.push(label);
-    c.fillText(limit.label, frame.left + 4 * ratio, label);
+    halo(c, limit.label, frame.left + 4 * ratio, label, ratio);
   }
   c.setLineDash([]);
   let row = 0, previous = -Infinity;
@@ -54,11 +65,7 @@ export function overlay(c, options, y, x, frame, ratio) {
     const width = c.measureText(event.label).width;
     c.textAlign = at + width + 8 * ratio > frame.right ? 'right' : 'left';
     const baseline = frame.bottom - (5 + 13 * (row % 5)) * ratio, left = at + (c.textAlign === 'right' ? -3 : 3) * ratio;
-    c.lineWidth = 3 * ratio;
-    c.strokeStyle = 'rgba(255,255,255,.85)';
-    c.strokeText(event.label, left, baseline);
-    c.fillText(event.label, left, baseline);
-    c.lineWidth = 1.2 * ratio;
+    halo(c, event.label, left, baseline, ratio);
   }
   c.strokeStyle = '#8e24aa';
   c.lineWidth = 2 * ratio;

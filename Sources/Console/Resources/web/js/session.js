@@ -43,7 +43,16 @@ function next() {
 
 /** Account and password, or a one-time link in the address behind #, which is never sent in a request's line. */
 export class SignInPage extends HTMLElement {
-  async connectedCallback() {
+  connectedCallback() {
+    // A link opened in a tab that shows this page already changes nothing but what stands behind #.
+    this.opened = () => this.open();
+    addEventListener('hashchange', this.opened);
+    this.open();
+  }
+
+  disconnectedCallback() { removeEventListener('hashchange', this.opened); }
+
+  async open() {
     const link = new URLSearchParams(location.hash.slice(1)).get('link');
     if (!link) { this.ask(); return; }
     history.replaceState(null, '', location.pathname + location.search);
