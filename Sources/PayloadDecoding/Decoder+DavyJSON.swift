@@ -162,7 +162,9 @@ extension Decoder {
   ) {
     // Records below one envelope share its device: the same place in the text is the same row.
     if fields.device < 0 || fields.device != guess.deviceField {
-      guard let found = davyDevice(document, fields.device, path, message, &notes) else { return }
+      guard let found = nextDevice(document, fields.device, path, message, guess, &notes) else {
+        return
+      }
       guess.deviceField = fields.device
       guess.device = found
     }
@@ -219,6 +221,26 @@ extension Decoder {
       davyMember(document, member, fields, draft, device, path, message, &guess, &batch, &notes)
       member = document.after(member + 1)
     }
+  }
+
+  /// The device named at `field`, tried first as the last one and the one behind it.
+  @inline(never)
+  private func nextDevice(
+    _ document: JSONDocument,
+    _ field: Int,
+    _ path: Path,
+    _ message: Message,
+    _ guess: Guess,
+    _ notes: inout [DecodingNote]
+  ) -> Int? {
+    if guess.deviceField >= 0, field >= 0, document[field].kind == .string {
+      let name = document.raw(field)
+      for row in guess.device...guess.device &+ 1
+      where hot.isDevice(row, scope: message.match.ownScope, name: name) {
+        return row
+      }
+    }
+    return davyDevice(document, field, path, message, &notes)
   }
 
   private func davyDevice(

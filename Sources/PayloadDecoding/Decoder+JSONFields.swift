@@ -197,8 +197,14 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) -> Double? {
     let node = document[field]
-    if node.kind == .string, document.raw(field).equals(plan.points[point].sourceUnit) {
-      return value
+    if node.kind == .string {
+      let known = hot[point: point]
+      // Units of up to eight bytes, nearly all, are compared without going to where they are kept.
+      if node.extra <= 8 {
+        if node.bits == known.unitWord, node.extra == Int(known.unitLength) { return value }
+      } else if document.raw(field).equals(plan.points[point].sourceUnit) {
+        return value
+      }
     }
     if node.kind == .null { return value }
     guard node.kind == .string || node.kind == .escaped else {

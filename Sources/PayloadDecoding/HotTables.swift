@@ -16,6 +16,18 @@ struct HotTables: @unchecked Sendable {
     /// The first eight bytes of the point's name, zero-filled, and its length.
     var nameWord: UInt64
     var nameLength: UInt32
+    /// The same of the unit that its source speaks.
+    var unitLength: UInt32
+    var unitWord: UInt64
+  }
+
+  /// Where a device's name lies among ``deviceNames``, in the scope of its owner.
+  private struct DeviceName {
+    /// No topic has this scope; devices whose name their owner has twice keep it.
+    static let nowhere = UInt32.max
+    var scope = nowhere
+    var offset: UInt32 = 0
+    var length: UInt32 = 0
   }
 
   /// A name table that no longer changes.
@@ -46,6 +58,13 @@ struct HotTables: @unchecked Sendable {
       unsafe pool.deallocate()
     }
 
+    /// Whether the name that lies at `offset` is this one, of the same length.
+    @inline(__always)
+    func holds(_ name: ByteView, at offset: UInt32) -> Bool {
+      unsafe ByteView(base: pool, count: poolCount)[Int(offset)..<Int(offset) &+ name.count]
+        .equalsByWords(name)
+    }
+
     /// The value of a name.
     @inline(__always)
     func find(_ name: ByteView, scope: UInt32) -> UInt32? {
@@ -57,10 +76,7 @@ struct HotTables: @unchecked Sendable {
         let slot = unsafe slots[index]
         if slot.value == 0 { return nil }
         if slot.hash == hash, slot.scope == scope, Int(slot.length) == name.count {
-          let stored = unsafe ByteView(base: pool, count: poolCount)[
-            Int(slot.offset)..<Int(slot.offset) &+ name.count
-          ]
-          if stored.equalsByWords(name) { return slot.value &- 1 }
+          if holds(name, at: slot.offset) { return slot.value &- 1 }
         }
         index = (index &+ 1) & mask
       }
@@ -69,6 +85,8 @@ struct HotTables: @unchecked Sendable {
 
   private let points: UnsafeMutablePointer<Point>
   private let pointCount: Int
+  private let devices: UnsafeMutablePointer<DeviceName>
+  private let deviceCount: Int
   let deviceNames: Names
   let pointNames: Names
   let statusCodes: Names
@@ -88,6 +106,7 @@ struct HotTables: @unchecked Sendable {
     unsafe self.points = .allocate(capacity: max(points.count, 1))
     for (index, point) in points.enumerated() {
       let name = Array(point.name.utf8)
+      let unit = point.sourceUnit
       unsafe (self.points + index).initialize(
         to: Point(
           channel: point.channel,
@@ -95,11 +114,26 @@ struct HotTables: @unchecked Sendable {
           scale: point.scale,
           offset: point.offset,
           nameWord: name.withView { $0.prefixWord(from: 0, length: $0.count) },
-          nameLength: UInt32(name.count)
+          nameLength: UInt32(name.count),
+          unitLength: UInt32(unit.count),
+          unitWord: unit.withView { $0.prefixWord(from: 0, length: $0.count) }
         )
       )
     }
     pointCount = points.count
+    let owned = deviceNames.slots.filter {
+      $0.value != 0 && $0.scope != CompiledPlan.everywhere && $0.value - 1 < CompiledPlan.ambiguous
+    }
+    deviceCount = Int(owned.map(\.value).max() ?? 0)
+    unsafe devices = .allocate(capacity: max(deviceCount, 1))
+    unsafe devices.initialize(repeating: DeviceName(), count: max(deviceCount, 1))
+    for slot in owned {
+      unsafe devices[Int(slot.value - 1)] = DeviceName(
+        scope: slot.scope,
+        offset: slot.offset,
+        length: slot.length
+      )
+    }
     self.deviceNames = Names(deviceNames)
     self.pointNames = Names(pointNames)
     self.statusCodes = Names(statusCodes)
@@ -127,8 +161,21 @@ struct HotTables: @unchecked Sendable {
       && Int(point.device) == device
   }
 
+  /// Whether the device at `row` has this name with the owner that `scope` stands for.
+  ///
+  /// Gateways send their devices in the order of the list, so the next one is worth a look, too: it lies beside the
+  /// last one, where the table's slot would be anywhere.
+  @inline(__always)
+  func isDevice(_ row: Int, scope: UInt32, name: ByteView) -> Bool {
+    guard row < deviceCount, row >= 0 else { return false }
+    let device = unsafe devices[row]
+    return device.scope == scope && Int(device.length) == name.count
+      && deviceNames.holds(name, at: device.offset)
+  }
+
   func deallocate() {
     unsafe points.deallocate()
+    unsafe devices.deallocate()
     deviceNames.deallocate()
     pointNames.deallocate()
     statusCodes.deallocate()
