@@ -160,3 +160,14 @@ def test_pure_parts(on_recorded):
     }""")
     assert result == {"isSorted": True, "counts": True, "empty": 0, "place": True, "difference": [1, [60000], 1, 1],
                       "lines": " a|-b|+B| c| d|+e"}
+
+
+def test_a_wall_at_work(on_recorded):
+    """What the README shows: an alarm opened beside the list."""
+    page = on_recorded.open("/wall", width=1366, height=768)
+    expect(page.locator("#rows tr.row").first).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator(".wall-detail canvas").first).to_be_visible()
+    expect(page.locator(".wall-detail .trend .hint").first).to_contain_text("个读数")
+    page.screenshot(path=ARTEFACTS / "console.png")
