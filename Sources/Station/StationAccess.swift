@@ -29,6 +29,10 @@ public protocol StationAccess: AnyObject, Sendable {
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt
   /// The welding desk: register, machines, scans; nil where the station has none.
   var welding: WeldingBoard? { get }
+  /// Rules that are shelved, suppressed by design or out of service, also while no alarm of theirs stands.
+  func inhibitedRules() -> [InhibitedRule]
+  /// How the engines do: counters, clocks, behaviour of rules; at most a few seconds old.
+  func engineReport() -> EngineReport
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -73,6 +77,29 @@ public protocol StationAccess: AnyObject, Sendable {
 extension StationAccess {
   /// A station without a welding desk.
   public var welding: WeldingBoard? { nil }
+
+  /// None.
+  public func inhibitedRules() -> [InhibitedRule] { [] }
+
+  /// An empty report.
+  public func engineReport() -> EngineReport { EngineReport() }
+}
+
+/// A rule that does not annunciate, whatever its condition.
+public struct InhibitedRule: Hashable, Sendable {
+  /// The rule's row in the catalog.
+  public var rule: UInt32
+  /// Why: `shelved`, `suppressedByDesign` or `outOfService`.
+  public var state: String
+  /// When a timed shelf runs out, in the lane's time; nil when there is none.
+  public var until: Timestamp?
+
+  /// Makes one.
+  public init(rule: UInt32, state: String, until: Timestamp? = nil) {
+    self.rule = rule
+    self.state = state
+    self.until = until
+  }
 }
 
 /// How far a stream's reader has come.
