@@ -34,7 +34,7 @@ extension Engine {
       guard until.milliseconds > self.now, Self.believedTimes.contains(until.milliseconds) else {
         return .notApplicable
       }
-      rules.row(Int(slot)).it.shelfUntil = until.milliseconds
+      shelves[slot] = until.milliseconds
       arm(.shelf, slot, atEngineTime: until.milliseconds)
       return act(.shelveTimed, slot, moment, &out)
     case .shelveOnce: return act(.shelveOnce, slot, moment, &out)

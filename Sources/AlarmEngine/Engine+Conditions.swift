@@ -39,13 +39,14 @@ extension Engine {
       if delay == 0 {
         raise(slot, moment, &out)
       } else {
-        record.it.phase = .pendingOn
+        move(slot, to: .pendingOn, at: moment.time)
         arm(.onDelay, slot, at: moment.time + delay)
       }
     case .pendingOn:
       guard !verdict.on else { return }
-      record.it.phase = .idle
+      move(slot, to: .idle, at: moment.time)
       record.it.fleeting &+= 1
+      tally.heldBack += 1
     case .active:
       guard verdict.off else { return }
       record.it.since = moment.time
@@ -54,37 +55,116 @@ extension Engine {
       if delay == 0 {
         lower(slot, moment, &out)
       } else {
-        record.it.phase = .pendingOff
+        move(slot, to: .pendingOff, at: moment.time)
         arm(.offDelay, slot, at: moment.time + delay)
       }
     case .pendingOff:
       guard !verdict.off else { return }
-      record.it.phase = .active
+      move(slot, to: .active, at: moment.time)
     }
+  }
+
+  /// Moves a rule's condition and notes it in the rule's history.
+  private mutating func move(
+    _ slot: UInt32,
+    to phase: RuleRecord.Phase,
+    at time: Int64,
+    start: Int64? = nil
+  ) {
+    let record = rules.row(Int(slot))
+    record.it.phase = phase
+    let kept = stepsKept(of: slot)
+    guard kept > 0 else { return }
+    let row = historyRow(slot)
+    let known = start ?? histories[row].changes.last?.start ?? noTime
+    histories[row].add(
+      PhaseChange(
+        time: time,
+        phase: phase,
+        since: record.it.since,
+        onset: record.it.onset,
+        start: known
+      ),
+      keeping: kept
+    )
   }
 
   /// The condition has become an alarm; its occurrence began at `since`.
   private mutating func raise(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     let record = rules.row(Int(slot))
-    let parameters = parameters.row(Int(slot))
-    let cycle = record.it.lifeCycle
-    leave(slot, cycle, moment, &out)
-    record.it.phase = .active
+    // The occurrence before this one is left under its own name.
+    leave(slot, record.it.lifeCycle, moment, &out)
     record.it.onset = record.it.since
-    record.it.raises &+= 1
-    take(cycle.step(.conditionTrue, isLatching: parameters.it.isLatching), slot, moment, &out)
-    if parameters.it.reAlarm > 0 {
-      record.it.reAlarmAt = moment.received + parameters.it.reAlarm
-      arm(.reAlarm, slot, atEngineTime: record.it.reAlarmAt)
+    move(slot, to: .active, at: moment.time, start: record.it.since)
+    let row = historyRow(slot)
+    if histories[row].noteRaise(at: moment.time) {
+      histories[row].chattering &+= 1
+      tally.chattering += 1
     }
+    annunciate(slot, moment, isAnother: false, wasTold: false, &out)
+  }
+
+  /// Tells that an alarm stands.
+  ///
+  /// With `isAnother` the occurrence that began at `since` is another than the one that the record names; with
+  /// `wasTold` it has been told before, and to be over: it is annunciated again rather than raised twice.
+  mutating func annunciate(
+    _ slot: UInt32,
+    _ moment: Moment,
+    isAnother: Bool,
+    wasTold: Bool,
+    _ out: inout [Transition]
+  ) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    if isAnother {
+      leave(slot, record.it.lifeCycle, moment, &out)
+      record.it.onset = record.it.since
+      _ = owed.remove(slot: slot, onset: record.it.onset)
+    }
+    record.it.phase = .active
+    record.it.raises &+= 1
+    tally.raises += 1
+    record.it.priority = parameters.it.priority
+    let first = out.count
+    take(
+      record.it.lifeCycle.step(.conditionTrue, isLatching: parameters.it.isLatching),
+      slot,
+      moment,
+      &out
+    )
+    if wasTold, first < out.count { out[first].kind = .reAlarmed }
+    if parameters.it.reAlarm > 0 {
+      let due = moment.received + parameters.it.reAlarm
+      reAlarms[slot] = due
+      arm(.reAlarm, slot, atEngineTime: due)
+    }
+    if parameters.it.escalateAfter > 0 {
+      escalations[slot] = moment.received + parameters.it.escalateAfter
+      arm(.escalation, slot, atEngineTime: moment.received + parameters.it.escalateAfter)
+    }
+    informCascades(of: slot, moment, &out)
   }
 
   /// The alarm's condition is gone.
   private mutating func lower(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
+    move(slot, to: .idle, at: moment.time)
+    calm(slot, moment, &out)
+  }
+
+  /// Tells that an alarm has returned.
+  mutating func calm(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     let record = rules.row(Int(slot))
     record.it.phase = .idle
-    record.it.ended = record.it.since
-    record.it.reAlarmAt = never
+    if !reAlarms.isEmpty { reAlarms[slot] = nil }
+    if !escalations.isEmpty { escalations[slot] = nil }
+    let raised = newestRaise(of: slot)
+    if record.it.lifeCycle.base == .unacknowledged, raised != noTime,
+      moment.time - raised <= RuleHistory.fleetingSpan
+    {
+      histories[historyRow(slot)].fleeting &+= 1
+      tally.fleeting += 1
+    }
     let isLatching = parameters.row(Int(slot)).it.isLatching
     take(
       record.it.lifeCycle.step(.conditionFalse, isLatching: isLatching),
@@ -92,6 +172,7 @@ extension Engine {
       moment,
       &out
     )
+    informCascades(of: slot, moment, &out)
   }
 
   /// Puts the occurrence before a new one on the list of those that are owed an acknowledgement.
@@ -170,7 +251,8 @@ extension Engine {
         received: Timestamp(milliseconds: moment.received),
         sequence: moment.sequence,
         value: moment.value,
-        limit: parameters.it.limit(for: kind, moment.value),
+        limit: parameters.it.kind == .clock
+          ? moment.limit : parameters.it.limit(for: kind, moment.value),
         previous: previous,
         state: state,
         priority: AlarmPriority(rawValue: record.it.priority) ?? .red
@@ -191,17 +273,17 @@ extension Engine {
     let delay = record.it.phase == .pendingOn ? parameters.it.onDelay : parameters.it.offDelay
     let time = record.it.since + delay
     let staleAfter = Int64(links[Int(parameters.it.channel)].staleAfter)
-    if parameters.it.kind != .stale && parameters.it.kind != .group && staleAfter > 0
+    if parameters.it.kind.followsValues && staleAfter > 0
       && time > channel.it.newest + staleAfter
     {
-      drop(slot)
+      drop(slot, at: channel.it.newest + staleAfter)
       return
     }
     let moment = Moment(
       time: time,
       received: received,
       sequence: record.it.sinceSequence,
-      value: parameters.it.kind == .stale ? .nan : channel.it.value
+      value: parameters.it.kind.followsValues ? channel.it.value : .nan
     )
     switch record.it.phase {
     case .pendingOn: raise(slot, moment, &out)
@@ -222,7 +304,7 @@ extension Engine {
     // A clock that has slowed can bring a reading with a time before the staleness: it ends it too.
     channels.row(channel).it.key |= ChannelRecord.slow
     if parameters.it.staleAfter == Int64(links[channel].staleAfter) {
-      dropPendingDelays(of: channel)
+      dropPendingDelays(of: channel, at: time)
       informDependents(
         of: channel,
         at: time,
@@ -242,21 +324,18 @@ extension Engine {
   }
 
   /// Forgets the delays that run on a channel's values: a gap neither raises nor clears.
-  mutating func dropPendingDelays(of channel: Int) {
+  mutating func dropPendingDelays(of channel: Int, at time: Int64) {
     let link = links[channel]
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
-    where parameters.row(Int(slot)).it.kind != .stale
-      && parameters.row(Int(slot)).it.kind != .group
-    {
-      drop(slot)
+    where parameters.row(Int(slot)).it.kind.followsValues {
+      drop(slot, at: time)
     }
   }
 
-  private mutating func drop(_ slot: UInt32) {
-    let record = rules.row(Int(slot))
-    switch record.it.phase {
-    case .pendingOn: record.it.phase = .idle
-    case .pendingOff: record.it.phase = .active
+  private mutating func drop(_ slot: UInt32, at time: Int64) {
+    switch rules.row(Int(slot)).it.phase {
+    case .pendingOn: move(slot, to: .idle, at: time)
+    case .pendingOff: move(slot, to: .active, at: time)
     case .idle, .active: break
     }
   }
@@ -269,7 +348,7 @@ extension RuleParameters {
     case .limit: kind == .returned ? high : low
     case .physicalRange: value < low ? low : value > high ? high : .nan
     case .rate: low
-    case .stale, .ewma, .single, .group: .nan
+    case .stale, .clock, .ewma, .single, .group, .cascade: .nan
     }
   }
 }

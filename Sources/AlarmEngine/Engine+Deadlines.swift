@@ -46,21 +46,33 @@ extension Engine {
     }
   }
 
-  /// The first input: channels that have never reported are waited for from now on.
+  /// The first input: channels that have never reported are waited for from now on, and as long as their readings
+  /// may be held back.
   private mutating func begin(at time: Int64) {
     now = time
     for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
       let record = rules.row(slot)
       guard record.it.armed & Deadline.Kind.stale.bit == 0 else { continue }
-      arm(.stale, UInt32(slot), atEngineTime: time + parameters.row(slot).it.staleAfter)
+      armFirstStale(UInt32(slot))
     }
+  }
+
+  /// Waits for a channel that has never reported.
+  mutating func armFirstStale(_ slot: UInt32) {
+    let parameters = parameters.row(Int(slot))
+    let allowance = timing(ofDevice: Int(links[Int(parameters.it.channel)].device)).allowance
+    arm(.stale, slot, atEngineTime: now + parameters.it.staleAfter + allowance)
   }
 
   private mutating func fire(_ deadline: Deadline, _ out: inout [Transition]) {
     let slot = deadline.slot
+    let kind = deadline.kind
+    guard kind != .release else {
+      release(Int(slot), at: deadline.due, &out)
+      return
+    }
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
-    let kind = deadline.kind
     record.it.armed &= ~kind.bit
     switch kind {
     case .onDelay, .offDelay:
@@ -87,8 +99,7 @@ extension Engine {
         becomeStale(slot, at: time, received: deadline.due, &out)
       }
     case .detector:
-      let place = places[Int(parameters.it.number)]
-      guard let time = bank.nextDeadline(place) else { return }
+      guard let time = detectorDeadline(slot) else { return }
       let due = time + offset(of: parameters.it.channel)
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
@@ -98,10 +109,11 @@ extension Engine {
     case .shelf:
       let cycle = record.it.lifeCycle
       guard cycle.shelving == .timed else { return }
-      if record.it.shelfUntil > deadline.due {
-        arm(kind, slot, atEngineTime: record.it.shelfUntil)
+      let until = shelves[slot] ?? never
+      if until > deadline.due {
+        arm(kind, slot, atEngineTime: until)
       } else {
-        record.it.shelfUntil = never
+        shelves[slot] = nil
         take(
           cycle.step(.shelfExpired, isLatching: parameters.it.isLatching),
           slot,
@@ -109,13 +121,30 @@ extension Engine {
           &out
         )
       }
-    case .reAlarm:
-      guard record.it.reAlarmAt != never else { return }
-      if record.it.reAlarmAt > deadline.due {
-        arm(kind, slot, atEngineTime: record.it.reAlarmAt)
+    case .release:
+      break
+    case .suppressor:
+      guard let time = suppressorDeadline(slot) else { return }
+      let due = time + offset(of: parameters.it.channel)
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
       } else {
-        record.it.reAlarmAt += parameters.it.reAlarm
-        arm(kind, slot, atEngineTime: record.it.reAlarmAt)
+        advanceSuppressor(slot, to: time, received: deadline.due, &out)
+      }
+    case .escalation:
+      guard let due = escalations[slot] else { return }
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        escalate(slot, moment(of: deadline, record), &out)
+      }
+    case .reAlarm:
+      guard let due = reAlarms[slot] else { return }
+      if due > deadline.due {
+        arm(kind, slot, atEngineTime: due)
+      } else {
+        reAlarms[slot] = due + parameters.it.reAlarm
+        arm(kind, slot, atEngineTime: due + parameters.it.reAlarm)
         take(
           record.it.lifeCycle.step(.reAlarmDue, isLatching: parameters.it.isLatching),
           slot,
@@ -148,6 +177,24 @@ extension Engine {
       } else {
         complete(next.slot, received: now, &out)
       }
+    }
+  }
+
+  /// Fires what the rules of all channels of a device have due before an event time, earliest first.
+  mutating func fireDeadlines(
+    ofDevice row: Int,
+    before time: Int64,
+    _ out: inout [Transition]
+  ) {
+    while true {
+      var first: (time: Int64, channel: Int)?
+      for channel in channelRows(ofDevice: row) {
+        guard let next = firstDeadline(of: Int(channel)), next.time < time else { continue }
+        if let known = first, known.time <= next.time { continue }
+        first = (next.time, Int(channel))
+      }
+      guard let first else { return }
+      fireDeadlines(of: first.channel, before: first.time + 1, &out)
     }
   }
 
@@ -189,9 +236,16 @@ extension Engine {
 
   // MARK: Arming
 
-  /// Distance from a channel's event time to engine time.
+  /// Distance from a channel's event time to the engine time at which it has surely been judged.
   func offset(of channel: UInt32) -> Int64 {
-    devices.row(Int(links[Int(channel)].device)).it.offset
+    offset(ofDevice: Int(links[Int(channel)].device))
+  }
+
+  /// Distance from a device's event time to the engine time at which it has surely been judged: engine time less this is
+  /// the device's watermark.
+  func offset(ofDevice row: Int) -> Int64 {
+    let device = devices.row(row)
+    return (device.it.isQuarantined ? 0 : device.it.offset) + timing(ofDevice: row).allowance
   }
 
   /// Makes sure that a rule is looked at when event time `time` has passed.

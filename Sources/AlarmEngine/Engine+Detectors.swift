@@ -13,18 +13,22 @@ extension Engine {
     let link = links[channel]
     for index in link.firstDependent..<link.firstDependent &+ link.dependentCount {
       let dependent = dependents[Int(index)]
+      guard !dependent.isSuppressor else {
+        informSuppressor(dependent, at: time, value, sequence, received: received ?? now, &out)
+        continue
+      }
       let place = places[Int(parameters.row(Int(dependent.slot)).it.number)]
       let received = received ?? now
       // What was due before this reading comes before it.
       var passed = Int64.min
-      while let due = bank.nextDeadline(place), due < time, due > passed {
+      while let due = detectorDeadline(dependent.slot), due < time, due > passed {
         passed = due
         advanceDetector(dependent.slot, to: due, received: received, &out)
       }
       let truth = bank.inform(
         place,
         signal: Int(dependent.signal),
-        time: time,
+        time: time + bankShift(dependent.slot),
         value: value
       )
       guard let truth else { continue }
@@ -35,7 +39,7 @@ extension Engine {
         value: value ?? .nan
       )
       follow(dependent.slot, Verdict(truth), moment, &out)
-      armDetector(dependent.slot, place, after: time)
+      armDetector(dependent.slot, after: time)
     }
   }
 
@@ -47,7 +51,7 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
-    if let truth = bank.advance(place, to: time) {
+    if let truth = bank.advance(place, to: time + bankShift(slot)) {
       let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
       let moment = Moment(
         time: time,
@@ -57,15 +61,25 @@ extension Engine {
       )
       follow(slot, Verdict(truth), moment, &out)
     }
-    armDetector(slot, place, after: time)
+    armDetector(slot, after: time)
   }
 
   /// Waits for a detector's next deadline; one that does not lie ahead would be waited for in vain.
-  private mutating func armDetector(
-    _ slot: UInt32,
-    _ place: DetectorBank.Place,
-    after time: Int64
-  ) {
-    if let due = bank.nextDeadline(place), due > time { arm(.detector, slot, at: due) }
+  private mutating func armDetector(_ slot: UInt32, after time: Int64) {
+    if let due = detectorDeadline(slot), due > time { arm(.detector, slot, at: due) }
+  }
+
+  /// When a rule's detector wants to be looked at, by the event time of its device; nil when it does not.
+  func detectorDeadline(_ slot: UInt32) -> Int64? {
+    bank.nextDeadline(places[Int(parameters.row(Int(slot)).it.number)]).map {
+      $0 - bankShift(slot)
+    }
+  }
+
+  /// What is added to event time for a rule's detector in the bank.
+  func bankShift(_ slot: UInt32) -> Int64 {
+    guard !troubles.isEmpty else { return 0 }
+    let channel = parameters.row(Int(slot)).it.channel
+    return troubles[Int(links[Int(channel)].device)]?.bankShift ?? 0
   }
 }

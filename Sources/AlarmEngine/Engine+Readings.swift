@@ -6,6 +6,7 @@ extension Engine {
   /// The transitions are appended to `out`: those of deadlines first, by time and rule, then those of
   /// each reading by rule.
   public mutating func apply(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
+    isBacklog = batch.isBacklog
     arrive(batch, into: &out)
     var tap = NoTap()
     applyReadings(batch, &tap, &out)
@@ -17,6 +18,7 @@ extension Engine {
     into out: inout [Transition],
     windows: inout WindowTotals
   ) {
+    isBacklog = batch.isBacklog
     arrive(batch, into: &out)
     applyReadings(batch, &windows, &out)
   }
@@ -149,12 +151,27 @@ extension Engine {
       tally.historical += 1
       return false
     }
+    let judged = watchClock(channel, reading, sequence, &out)
+    guard isHeld(Int(links[channel].device)) else {
+      return judgeReading(reading, at: judged, sequence, &out)
+    }
+    hold(reading, at: judged, sequence, &out)
+    return false
+  }
+
+  /// Judges a reading at an event time that the clock guard has passed; true when its value was judged.
+  mutating func judgeReading(
+    _ reading: Reading,
+    at time: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) -> Bool {
+    let channel = Int(reading.channel.rawValue)
     let record = channels.row(channel)
     guard time > record.it.newest else {
-      takeLate(reading, record)
+      takeLate(reading, at: time, sequence, &out)
       return false
     }
-    observeLag(channel, record, time)
     fireDeadlines(of: channel, before: time, &out)
     let gap = time &- record.it.newest
     record.it.newest = time
@@ -172,22 +189,29 @@ extension Engine {
       // The next value has nothing to be compared with, and must come this way.
       record.it.value = .nan
       record.it.key |= ChannelRecord.gap
-      dropPendingDelays(of: channel)
+      dropPendingDelays(of: channel, at: time)
+      remember(channel, time, .nan)
+      judgeGapAgain(channel, at: time, sequence, &out)
       judgeArrival(channel, at: time, sequence, &out)
       informDependents(of: channel, at: time, nil, sequence, &out)
       return false
     }
     let profile = profiles.row(Int(record.it.profile))
     if gap > Int64(Profile.longestGap) { record.it.tail = record.it.head }
-    let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap)
-    record.it.conditions = measure(
-      record,
-      profile,
-      time,
-      reading.value,
-      hasPrevious: hasPrevious,
-      elapsed: gap
-    )
+    // Readings of one message that were given the receive time have no distance to compare over.
+    let isTie = time > now && record.it.key & ChannelRecord.quarantined != 0
+    let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
+    let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
+    record.it.conditions =
+      rate
+      | measure(
+        record,
+        profile,
+        time,
+        reading.value,
+        hasPrevious: hasPrevious,
+        elapsed: gap
+      )
     record.it.value = reading.value
     record.it.key &= ~(ChannelRecord.gap | ChannelRecord.marked)
     if reading.status != .normal { record.it.key |= ChannelRecord.marked }
@@ -196,27 +220,26 @@ extension Engine {
     return true
   }
 
-  private mutating func takeLate(_ reading: Reading, _ record: Row<ChannelRecord>) {
-    let isEqual =
-      reading.time.milliseconds == record.it.newest
-      && reading.status.rawValue == record.it.status
-      && (reading.value == record.it.value || record.it.value.isNaN)
-    if isEqual { tally.duplicates += 1 } else { tally.late += 1 }
+  private mutating func takeLate(
+    _ reading: Reading,
+    at time: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) {
+    let record = channels.row(Int(reading.channel.rawValue))
+    if time == record.it.newest, isDuplicate(reading, record) {
+      tally.duplicates += 1
+    } else {
+      tally.late += 1
+      judgeLate(reading, at: time, sequence, &out)
+    }
   }
 
-  /// Takes the lag of a reading into the device's clock estimate and refreshes the channel's key.
-  private mutating func observeLag(_ channel: Int, _ record: Row<ChannelRecord>, _ time: Int64) {
-    let device = devices.row(Int(links[channel].device))
-    let lag = now - time
-    device.it.turn(to: epoch)
-    if lag < device.it.currentLow { device.it.currentLow = lag }
-    let reasons = record.it.key & 0xffff & ~ChannelRecord.slow
-    record.it.key = fastKey | reasons
-    if let low = Int32(exactly: device.it.currentLow) {
-      record.it.lagLow = low
-    } else {
-      record.it.key |= ChannelRecord.slow
-    }
+  /// Whether a reading says what the channel's newest has said.
+  func isDuplicate(_ reading: Reading, _ record: Row<ChannelRecord>) -> Bool {
+    reading.time.milliseconds == record.it.newest
+      && reading.status.rawValue == record.it.status
+      && (reading.value == record.it.value || record.it.value.isNaN)
   }
 
   /// Gives every rule of a channel the newest value to judge, in the plan's order.
@@ -240,6 +263,10 @@ extension Engine {
       moment.limit = .nan
       switch rule.it.kind {
       case .limit, .physicalRange:
+        if newestStep(of: slot) > time, judgeAgain(slot, channel, moment, &out) {
+          calm = (.infinity, -.infinity)
+          continue
+        }
         verdict = rule.it.verdict(value)
       case .rate:
         let isTrue = record.it.conditions & ChannelRecord.rateBit != 0
@@ -250,18 +277,20 @@ extension Engine {
       case .stale:
         verdict = Verdict(on: false, off: true)
         armStale(slot, channel)
+      case .clock:
+        continue
       case .single:
         let place = places[Int(rule.it.number)]
         let phase = rules.row(Int(slot)).it.phase
         let finding = bank.step(
           place,
-          time: time,
+          time: time + bankShift(slot),
           value: value,
           isFrozen: phase == .active || phase == .pendingOff
         )
         verdict = Verdict(finding?.condition ?? .unknown)
         moment.limit = finding?.limit ?? .nan
-      case .group:
+      case .group, .cascade:
         continue
       }
       follow(slot, verdict, moment, &out)

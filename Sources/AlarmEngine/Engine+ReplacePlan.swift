@@ -57,31 +57,76 @@ extension Engine {
     }
   }
 
-  /// Takes over the plan's priorities: a rise voids acknowledgement.
+  /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement),
+  /// suppressions that are gone, counts over other rules, and clocks whose fault is known already.
   mutating func followPriorities(_ out: inout [Transition]) {
     needsPriorityCheck = false
+    let released = Set(orphans)
+    orphans = []
     for slot in slotOfRule {
-      let record = rules.row(Int(slot))
-      let parameters = parameters.row(Int(slot))
-      let before = record.it.priority
-      guard before != parameters.it.priority else { continue }
-      record.it.priority = parameters.it.priority
-      let moment = Moment(
-        time: now,
-        received: now,
-        sequence: record.it.sinceSequence,
-        value: .nan
-      )
-      take(
-        record.it.lifeCycle.step(
-          before < record.it.priority ? .priorityRose : .priorityFell,
-          isLatching: parameters.it.isLatching
-        ),
-        slot,
-        moment,
-        &out
-      )
-      order.note(.planChange(parameters.it.rule), out.count)
+      let first = out.count
+      if released.contains(slot) { release(suppressed: slot, &out) }
+      follow(plan: slot, &out)
+      if out.count > first {
+        order.note(.planChange(parameters.row(Int(slot)).it.rule), out.count)
+      }
     }
+  }
+
+  /// Ends a suppression that the plan no longer has.
+  private mutating func release(suppressed slot: UInt32, _ out: inout [Transition]) {
+    let cycle = rules.row(Int(slot)).it.lifeCycle
+    guard cycle.isSuppressed else { return }
+    let isLatching = parameters.row(Int(slot)).it.isLatching
+    take(cycle.step(.unsuppress, isLatching: isLatching), slot, momentOfPlan(slot), &out)
+  }
+
+  private mutating func follow(plan slot: UInt32, _ out: inout [Transition]) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    switch parameters.it.kind {
+    case .cascade: judgeCascade(slot, momentOfPlan(slot), &out)
+    case .clock where isQuarantined(slot) != record.it.isActive:
+      let isFault = isQuarantined(slot)
+      follow(slot, Verdict(on: isFault, off: !isFault), momentOfPlan(slot), &out)
+    case .clock, .limit, .physicalRange, .stale, .rate, .ewma, .single, .group: break
+    }
+    let before = record.it.priority
+    let priority = plannedPriority(slot)
+    guard before != priority else { return }
+    record.it.priority = priority
+    take(
+      record.it.lifeCycle.step(
+        before < priority ? .priorityRose : .priorityFell,
+        isLatching: parameters.it.isLatching
+      ),
+      slot,
+      momentOfPlan(slot),
+      &out
+    )
+  }
+
+  private func momentOfPlan(_ slot: UInt32) -> Moment {
+    Moment(
+      time: now,
+      received: now,
+      sequence: rules.row(Int(slot)).it.sinceSequence,
+      value: .nan
+    )
+  }
+
+  private func isQuarantined(_ slot: UInt32) -> Bool {
+    let channel = parameters.row(Int(slot)).it.channel
+    return devices.row(Int(links[Int(channel)].device)).it.isQuarantined
+  }
+
+  /// The priority that a rule's alarm has by the plan, as far as it has escalated.
+  private func plannedPriority(_ slot: UInt32) -> UInt8 {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let hasEscalated =
+      parameters.it.escalateAfter > 0 && record.it.priority == parameters.it.escalatedPriority
+      && escalations[slot] == nil
+    return hasEscalated ? parameters.it.escalatedPriority : parameters.it.priority
   }
 }

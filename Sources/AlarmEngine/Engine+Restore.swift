@@ -71,8 +71,25 @@ extension Engine {
     let rows = RowsByIdentity(identities.devices)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let row = rows[try reader.word()]
-      let record = try DeviceRecord(from: &reader)
-      if let row { devices[row] = record }
+      var record = DeviceRecord()
+      var drift = DriftRecord()
+      if let row { record = devices[row] }
+      try record.restore(from: &reader)
+      try drift.restore(from: &reader)
+      guard let row else { continue }
+      if timing(ofDevice: row).isUnguarded { record.isQuarantined = false }
+      devices[row] = record
+      drifts[row] = drift
+      guard record.isQuarantined else { continue }
+      quarantined += 1
+      for channel in channelRows(ofDevice: row) {
+        channels.row(Int(channel)).it.key |= ChannelRecord.quarantined
+      }
+    }
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let row = rows[try reader.word()]
+      let trouble = try ClockTrouble(reading: &reader)
+      if let row { troubles[row] = trouble }
     }
   }
 
@@ -136,6 +153,7 @@ extension Engine {
       try scratch.restore(from: &reader)
       if let row { rules[row] = scratch }
     }
+    try restoreHistories(&reader, rows)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let kind = try reader.byte()
@@ -144,15 +162,124 @@ extension Engine {
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let state = try reader.bytes(try reader.count(in: counts))
+      guard let row else { continue }
+      let suppressor = parameters.row(row).it.suppressor
+      guard suppressor != .max else {
+        orphans.append(UInt32(row))
+        continue
+      }
+      var inner = StateReader(state)
+      // Another expression than the one that was saved begins afresh.
+      do { try bank.restore(places[Int(suppressor)], from: &inner) } catch { continue }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
       let onset = try reader.integer()
       if let row { owed.insert(slot: UInt32(row), onset: onset) }
     }
+    try restoreHeld(&reader)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let due = try reader.integer()
       guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
       guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
+      guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
+      guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
+      else { continue }
       arm(kind, UInt32(row), atEngineTime: due)
+    }
+  }
+
+  private mutating func restoreHistories(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity
+  ) throws(StateReadError) {
+    let counts = 0...Int(UInt32.max)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let figures = try reader.word()
+      let history = try RuleHistory(reading: &reader)
+      guard let row else { continue }
+      let slot = UInt32(row)
+      let kept = historyRow(slot)
+      histories[kept] = history
+      // Steps that were made by other figures are not to be judged by these.
+      if stepsKept(of: slot) == 0 || figures != parameters.row(row).it.figures {
+        histories[kept].forgetSteps()
+      }
+    }
+    noteStandingPhases()
+    let channelRows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = channelRows[try reader.word()]
+      var past = ChannelPast()
+      past.floor = try reader.integer()
+      for _ in 0..<(try reader.count(in: counts)) {
+        let time = try reader.integer()
+        past.extras.append(ChannelPast.Extra(time: time, value: try reader.double()))
+      }
+      if let row { pasts[row] = past }
+    }
+    try restoreTimes(&reader, rows) { engine, slot, time in engine.shelves[slot] = time }
+    try restoreTimes(&reader, rows) { engine, slot, time in
+      guard engine.parameters.row(Int(slot)).it.reAlarm > 0 else { return }
+      engine.reAlarms[slot] = time
+    }
+    try restoreTimes(&reader, rows) { engine, slot, time in
+      guard engine.parameters.row(Int(slot)).it.escalateAfter > 0 else { return }
+      engine.escalations[slot] = time
+    }
+  }
+
+  /// Where steps are kept and a condition has moved without any, it goes on from where it stands.
+  private mutating func noteStandingPhases() {
+    for slot in UInt32(0)..<UInt32(rules.count) where stepsKept(of: slot) > 0 {
+      let hasMoved =
+        rules.row(Int(slot)).it.phase != .idle || rules.row(Int(slot)).it.history != .max
+      guard hasMoved, history(of: slot).changes.isEmpty else { continue }
+      let newest = channels.row(Int(parameters.row(Int(slot)).it.channel)).it.newest
+      let state = stateNow(slot, at: newest)
+      histories[historyRow(slot)].restart(state)
+    }
+  }
+
+  private mutating func restoreTimes(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity,
+    _ put: (inout Engine, UInt32, Int64) -> Void
+  ) throws(StateReadError) {
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let row = rows[try reader.word()]
+      let time = try reader.integer()
+      if let row { put(&self, UInt32(row), time) }
+    }
+  }
+
+  private mutating func restoreHeld(_ reader: inout StateReader) throws(StateReadError) {
+    let rows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let channel = rows[try reader.word()]
+      var reading = Reading(
+        channel: ChannelIndex(rawValue: UInt32(channel ?? 0)),
+        time: Timestamp(milliseconds: try reader.integer()),
+        value: try reader.double()
+      )
+      guard let status = SourceStatus(rawValue: try reader.byte()) else { throw .inconsistent }
+      reading.status = status
+      reading.flags = ReadingFlags(rawValue: try reader.byte())
+      var entry = HeldReadings.Entry(reading: reading, time: 0, sequence: 0)
+      entry.time = try reader.integer()
+      entry.sequence = try reader.word()
+      guard let channel else { continue }
+      held[Int(links[channel].device), default: HeldReadings()].insert(entry)
+    }
+    for row in held.keys.sorted() {
+      // Where the plan has no allowance any more, new readings go behind these all the same.
+      for channel in channelRows(ofDevice: row) {
+        channels.row(Int(channel)).it.key |= ChannelRecord.held
+      }
+      armRelease(row)
     }
   }
 
@@ -175,7 +302,7 @@ extension Engine {
         rules.row(slot).it.armed & Deadline.Kind.stale.bit == 0
       else { continue }
       if channels.row(channel).it.newest == noTime {
-        arm(.stale, UInt32(slot), atEngineTime: now + parameters[slot].staleAfter)
+        armFirstStale(UInt32(slot))
       } else {
         armStale(UInt32(slot), channel)
       }
@@ -214,14 +341,58 @@ extension DeviceRecord {
   func append(to bytes: inout [UInt8]) {
     bytes.appendState(previousLow)
     bytes.appendState(currentLow)
-    bytes.appendState(epoch)
+    bytes.appendState(Int64(epoch))
+    bytes.append(isQuarantined ? 1 : 0)
   }
 
-  init(from reader: inout StateReader) throws(StateReadError) {
-    self.init()
+  /// Reads what was seen; what the plan says stays.
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     previousLow = try reader.integer()
     currentLow = try reader.integer()
-    epoch = try reader.integer()
+    epoch = Int32(truncatingIfNeeded: try reader.integer())
+    isQuarantined = try reader.byte() == 1
+  }
+}
+
+extension DriftRecord {
+  func append(to bytes: inout [UInt8]) {
+    for field in [anchorLow, anchorEpoch, nextLow, nextEpoch, closedLow, closedEpoch] {
+      bytes.appendState(Int64(field))
+    }
+  }
+
+  mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    anchorLow = Int32(truncatingIfNeeded: try reader.integer())
+    anchorEpoch = Int32(truncatingIfNeeded: try reader.integer())
+    nextLow = Int32(truncatingIfNeeded: try reader.integer())
+    nextEpoch = Int32(truncatingIfNeeded: try reader.integer())
+    closedLow = Int32(truncatingIfNeeded: try reader.integer())
+    closedEpoch = Int32(truncatingIfNeeded: try reader.integer())
+  }
+}
+
+extension ClockTrouble {
+  func append(to bytes: inout [UInt8]) {
+    for field in [
+      streakStart, streakLow, streakHigh, streakEarliest, streakLatest, bankShift,
+    ] {
+      bytes.appendState(field)
+    }
+    bytes.appendState(streakSequence)
+    for field in [streakCount, faults, steps] { bytes.appendState(UInt64(field)) }
+  }
+
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    streakStart = try reader.integer()
+    streakLow = try reader.integer()
+    streakHigh = try reader.integer()
+    streakEarliest = try reader.integer()
+    streakLatest = try reader.integer()
+    bankShift = try reader.integer()
+    streakSequence = try reader.word()
+    streakCount = UInt32(truncatingIfNeeded: try reader.word())
+    faults = UInt32(truncatingIfNeeded: try reader.word())
+    steps = UInt32(truncatingIfNeeded: try reader.word())
   }
 }
 
@@ -269,9 +440,6 @@ extension RuleRecord {
     bytes.appendState(since)
     bytes.appendState(sinceSequence)
     bytes.appendState(onset)
-    bytes.appendState(ended)
-    bytes.appendState(shelfUntil)
-    bytes.appendState(reAlarmAt)
     bytes.appendState(UInt64(raises))
     bytes.appendState(UInt64(fleeting))
     bytes.append(life)
@@ -283,9 +451,6 @@ extension RuleRecord {
     since = try reader.integer()
     sinceSequence = try reader.word()
     onset = try reader.integer()
-    ended = try reader.integer()
-    shelfUntil = try reader.integer()
-    reAlarmAt = try reader.integer()
     raises = UInt32(truncatingIfNeeded: try reader.word())
     fleeting = UInt32(truncatingIfNeeded: try reader.word())
     life = try reader.byte()

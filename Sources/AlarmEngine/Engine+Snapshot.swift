@@ -4,7 +4,7 @@ import Telemetry
 enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
-  static let version: UInt64 = 1
+  static let version: UInt64 = 2
 
   /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
   static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {
@@ -27,13 +27,13 @@ enum SnapshotFormat {
 extension Engine {
   /// All state as versioned bytes with a checksum; rows are named by ``StableID``.
   ///
-  /// Layout, little endian: magic, version, engine time, epoch, counters; then devices, channels
-  /// (with their live window samples), rules, owed occurrences and deadlines, each list led by its
-  /// count; last the checksum of everything before it.
+  /// Layout, little endian: magic, version, engine time, epoch, counters; then devices, clocks in trouble, channels (with
+  /// their live window samples), rules, their histories, late readings, times of rules, detectors, owed occurrences, held
+  /// readings and deadlines, each list led by its count; last the checksum of everything before it.
   public func snapshot() -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(
-      channels.count * 160 + rules.count * 96 + devices.count * 40 + ring.byteCount + 1024
+      channels.count * 160 + rules.count * 96 + devices.count * 64 + ring.byteCount + 1024
     )
     bytes.appendState(SnapshotFormat.magic)
     bytes.appendState(SnapshotFormat.version)
@@ -44,6 +44,12 @@ extension Engine {
     for row in 0..<devices.count {
       bytes.appendState(identities.devices[row].rawValue)
       devices[row].append(to: &bytes)
+      drifts[row].append(to: &bytes)
+    }
+    bytes.appendState(troubles.count)
+    for row in troubles.keys.sorted() {
+      bytes.appendState(identities.devices[row].rawValue)
+      trouble(ofDevice: row).append(to: &bytes)
     }
     bytes.appendState(channels.count)
     for row in 0..<channels.count {
@@ -56,6 +62,7 @@ extension Engine {
       bytes.appendState(identities.rules[slot].rawValue)
       rules[slot].append(to: &bytes)
     }
+    appendHistories(to: &bytes)
     let single = (0..<rules.count).filter {
       parameters.row($0).it.kind == .single || parameters.row($0).it.kind == .group
     }
@@ -69,19 +76,79 @@ extension Engine {
       bytes.appendState(state.count)
       bytes += state
     }
+    appendSuppressors(to: &bytes)
     bytes.appendState(owed.entries.count)
     for entry in owed.entries {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
       bytes.appendState(entry.onset)
     }
-    bytes.appendState(heap.entries.count)
-    for entry in heap.entries {
+    appendHeld(to: &bytes)
+    let armed = heap.entries.filter { $0.kind != .release }
+    bytes.appendState(armed.count)
+    for entry in armed {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
       bytes.appendState(entry.due)
       bytes.append(entry.kind.rawValue)
     }
     bytes.appendState(SnapshotFormat.checksum(bytes, count: bytes.count))
     return bytes
+  }
+
+  /// Steps of rules, with the figures that they were made by; late readings of channels; shelves, re-alarms and
+  /// escalations.
+  private func appendHistories(to bytes: inout [UInt8]) {
+    let moved = (0..<rules.count).filter { rules.row($0).it.history != .max }
+    bytes.appendState(moved.count)
+    for slot in moved {
+      bytes.appendState(identities.rules[slot].rawValue)
+      bytes.appendState(parameters.row(slot).it.figures)
+      history(of: UInt32(slot)).write(into: &bytes)
+    }
+    bytes.appendState(pasts.count)
+    for channel in pasts.keys.sorted() {
+      let past = pasts[channel] ?? ChannelPast()
+      bytes.appendState(identities.channels[channel].rawValue)
+      bytes.appendState(past.floor)
+      bytes.appendState(past.extras.count)
+      for extra in past.extras {
+        bytes.appendState(extra.time)
+        bytes.appendState(extra.value)
+      }
+    }
+    for times in [shelves, reAlarms, escalations] {
+      bytes.appendState(times.count)
+      for (slot, time) in times.sorted(by: { $0.key < $1.key }) {
+        bytes.appendState(identities.rules[Int(slot)].rawValue)
+        bytes.appendState(time)
+      }
+    }
+  }
+
+  private func appendSuppressors(to bytes: inout [UInt8]) {
+    let suppressed = (0..<rules.count).filter { parameters.row($0).it.suppressor != .max }
+    bytes.appendState(suppressed.count)
+    for slot in suppressed {
+      var state: [UInt8] = []
+      bank.write(places[Int(parameters.row(slot).it.suppressor)], into: &state)
+      bytes.appendState(identities.rules[slot].rawValue)
+      bytes.appendState(state.count)
+      bytes += state
+    }
+  }
+
+  /// Held readings; their channels are named by identity.
+  private func appendHeld(to bytes: inout [UInt8]) {
+    let entries = held.keys.sorted().flatMap { held[$0]?.entries ?? [] }
+    bytes.appendState(entries.count)
+    for entry in entries {
+      bytes.appendState(identities.channels[Int(entry.reading.channel.rawValue)].rawValue)
+      bytes.appendState(entry.reading.time.milliseconds)
+      bytes.appendState(entry.reading.value)
+      bytes.append(entry.reading.status.rawValue)
+      bytes.append(entry.reading.flags.rawValue)
+      bytes.appendState(entry.time)
+      bytes.appendState(entry.sequence)
+    }
   }
 
   private func appendSamples(of channel: Int, to bytes: inout [UInt8]) {

@@ -133,7 +133,7 @@ extension Engine {
     while unsafe tail != head && position &- times[Int(tail & mask)] >= length { leave() }
     if head &- tail > mask {
       leave()
-      tally.windowOverflows &+= 1
+      if profile.it.features & Profile.wholeWindow != 0 { tally.windowOverflows &+= 1 }
     }
     if tail == head {
       record.it.reference = value

@@ -12,7 +12,8 @@ public import Telemetry
 /// (received − event time) seen of that device in this and the last epoch of ten minutes. A deadline
 /// fires when engine time has *passed* it, or when a reading of its channel with a later event time
 /// arrives; so a reading at exactly the deadline's time comes first. Shelves and re-alarms belong to
-/// people and run on engine time.
+/// people and run on engine time. A device with a wrong clock is given receive times; see ``ClockGuard``. A device that
+/// shuffles is judged behind a watermark, in the order of event time; see ``DevicePlan/reorderAllowanceMilliseconds``.
 ///
 /// ## Occurrences
 /// An alarm that becomes true again while its last occurrence is returned but unacknowledged (or
@@ -33,6 +34,19 @@ public struct Engine: ~Copyable, Sendable {
   let profiles: Column<Profile>
   let ring: Column<RingLine>
   let devices: Column<DeviceRecord>
+  let timings: [DeviceTiming]
+  /// The clock guard's part of the devices: drift of all, trouble of those that have any, by device row.
+  let drifts: Column<DriftRecord>
+  var troubles: [Int: ClockTrouble]
+  /// The channels of every device.
+  let channelsOfDevices: [UInt32]
+  let firstOfDevice: [UInt32]
+  /// Devices in quarantine.
+  var quarantined: Int
+  /// Readings held back, by device row.
+  var held: [Int: HeldReadings]
+  /// The batch at hand waited at the broker: its lags tell nothing of clocks.
+  var isBacklog: Bool
   let rules: Column<RuleRecord>
   let parameters: Column<RuleParameters>
   /// Row of each of the plan's rules among ``rules``, which are sorted by channel.
@@ -42,6 +56,21 @@ public struct Engine: ~Copyable, Sendable {
   var bank: DetectorBank
   let places: [DetectorBank.Place]
   let dependents: [Dependent]
+
+  /// Counts over the alarms of other rules, and which cascades follow a rule, by row among ``rules``.
+  let cascades: [Cascade]
+  let followers: [UInt32: [UInt32]]
+  /// What is remembered of the rules whose condition has moved, by ``RuleRecord/history``.
+  var histories: [RuleHistory]
+  /// What channels with a window remember beside it, by channel row.
+  var pasts: [Int: ChannelPast]
+  /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
+  /// among ``rules``.
+  var shelves: [UInt32: Int64]
+  var reAlarms: [UInt32: Int64]
+  var escalations: [UInt32: Int64]
+  /// Rules that a plan change has left suppressed by nothing.
+  var orphans: [UInt32]
 
   var heap: DeadlineHeap
   var owed: OwedOccurrences
@@ -74,7 +103,15 @@ public struct Engine: ~Copyable, Sendable {
     links = Column(compiled.links)
     profiles = Column(compiled.profiles)
     ring = Column(repeating: RingLine(), count: compiled.ringLines)
-    devices = Column(repeating: DeviceRecord(), count: compiled.identities.devices.count)
+    devices = Column(compiled.devices)
+    timings = compiled.timings
+    drifts = Column(repeating: DriftRecord(), count: compiled.devices.count)
+    troubles = [:]
+    channelsOfDevices = compiled.channelsOfDevices
+    firstOfDevice = compiled.firstOfDevice
+    quarantined = 0
+    held = [:]
+    isBacklog = false
     rules = Column(repeating: RuleRecord(), count: compiled.parameters.count)
     parameters = Column(compiled.parameters)
     slotOfRule = compiled.slotOfRule
@@ -82,6 +119,14 @@ public struct Engine: ~Copyable, Sendable {
     bank = compiled.bank
     places = compiled.places
     dependents = compiled.dependents
+    cascades = compiled.cascades
+    followers = compiled.followers
+    histories = []
+    pasts = [:]
+    shelves = [:]
+    reAlarms = [:]
+    escalations = [:]
+    orphans = []
     heap = DeadlineHeap()
     owed = OwedOccurrences()
     tally = EngineCounters()
@@ -96,8 +141,25 @@ public struct Engine: ~Copyable, Sendable {
       record.it.profile = compiled.profileOfChannel[index]
       record.it.ring = compiled.ringOfChannel[index]
       if compiled.links[index].isGeneral { record.it.key |= ChannelRecord.general }
+      if timing(ofDevice: Int(links[index].device)).allowance > 0 {
+        record.it.key |= ChannelRecord.held
+      }
     }
     for slot in 0..<rules.count { rules.row(slot).it.priority = parameters[slot].priority }
+  }
+
+  /// How a rule has behaved; nil for no such row.
+  public func statistics(of rule: RuleIndex) -> RuleStatistics? {
+    guard Int(rule.rawValue) < slotOfRule.count else { return nil }
+    let slot = Int(slotOfRule[Int(rule.rawValue)])
+    let record = rules.row(slot)
+    let history = history(of: UInt32(slot))
+    return RuleStatistics(
+      raises: record.it.raises,
+      chattering: history.chattering,
+      fleeting: history.fleeting,
+      heldBack: record.it.fleeting
+    )
   }
 
   /// What the engine has seen and refused.
@@ -108,11 +170,17 @@ public struct Engine: ~Copyable, Sendable {
     heap.first.map { Timestamp(milliseconds: $0.due + 1) }
   }
 
-  /// Bytes of state per channel, without the window's samples and what the bank's detectors keep.
+  /// Bytes of state per channel: records, deadlines, what is remembered of rules that have moved and of clocks, late
+  /// and held readings; without the window's samples and what the bank's detectors keep.
   public var stateBytesPerChannel: Double {
-    let bytes =
-      channels.byteCount + devices.byteCount + rules.byteCount
-      + heap.entries.count * MemoryLayout<Deadline>.stride
+    var bytes = channels.byteCount + devices.byteCount + drifts.byteCount + rules.byteCount
+    bytes += heap.entries.count * MemoryLayout<Deadline>.stride
+    bytes += (histories.capacity - histories.count) * MemoryLayout<RuleHistory>.stride
+    for history in histories { bytes += history.byteCount }
+    for past in pasts.values { bytes += past.byteCount }
+    for waiting in held.values { bytes += waiting.byteCount }
+    bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
+    bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
     return Double(bytes) / Double(max(channels.count, 1))
   }
 
@@ -146,16 +214,18 @@ public struct Engine: ~Copyable, Sendable {
       }
       let cycle = record.it.lifeCycle
       guard cycle != LifeCycle() else { continue }
-      body(
-        StandingAlarm(
-          rule: index,
-          channel: channel,
-          onset: cycle.base == .normal ? .distantPast : Timestamp(milliseconds: record.it.onset),
-          state: cycle.state,
-          isActive: cycle.isActive,
-          priority: priority
-        )
+      var alarm = StandingAlarm(
+        rule: index,
+        channel: channel,
+        onset: cycle.base == .normal ? .distantPast : Timestamp(milliseconds: record.it.onset),
+        state: cycle.state,
+        isActive: cycle.isActive,
+        priority: priority
       )
+      if cycle.shelving == .timed {
+        alarm.shelvedUntil = Timestamp(milliseconds: shelves[slot] ?? never)
+      }
+      body(alarm)
     }
   }
 }

@@ -61,10 +61,20 @@ public struct RuleIndex: Hashable, Sendable {
 public struct DevicePlan: Sendable {
   /// Identity across plans.
   public var id: StableID
-  /// A reading stamped further than this from its receive time (after the device's estimated skew) is a clock fault.
+  /// Event times may differ from receive time by this much; beyond, the clock is at fault, as the clock guard
+  /// decides.
+  ///
+  /// ``unguarded`` turns the guard off.
   public var clockToleranceMilliseconds: Int64
-  /// How long readings are held back to be put in order; 0 evaluates at once.
+  /// How long readings are held back to be put in order, up to a day; 0 evaluates at once.
+  ///
+  /// A reading is judged when the engine has passed its event time by the device's least lag and this; so
+  /// readings that come up to this much later than the fastest are judged in order. Deadlines of the device wait as
+  /// long. At most ``Engine/heldPerDevice`` readings wait; the oldest beyond that is let go early and counted.
   public var reorderAllowanceMilliseconds: Int64
+
+  /// A tolerance that no clock exceeds, for sources whose times are not of today: replays.
+  public static let unguarded: Int64 = .max
 
   /// Makes a device row.
   public init(
@@ -101,14 +111,21 @@ public struct ChannelPlan: Sendable {
 public struct ChannelWindow: Hashable, Sendable {
   /// Length in milliseconds of event time.
   public var lengthMilliseconds: Int64
-  /// How many readings it may hold, rounded up to a power of two of at least 16; when more arrive
-  /// within the length, the oldest leave early and are counted (``EngineCounters/windowOverflows``).
+  /// How many readings it may hold, rounded up to a power of two of at least 16, 12 bytes each.
+  ///
+  /// When more arrive within the length, the oldest leave early, which is counted
+  /// (``EngineCounters/windowOverflows``): the window is shorter than it says.
   public var capacity: Int
+  /// The window is by definition the newest ``capacity`` readings, as far as they are within the length: to judge late
+  /// readings, of which the newest matter most. The oldest one's leaving is no loss then and not counted; a late reading
+  /// that comes too late for what is kept is (``EngineCounters/lateUnjudged``).
+  public var isBoundedByCount: Bool
 
   /// Makes a window.
-  public init(lengthMilliseconds: Int64, capacity: Int) {
+  public init(lengthMilliseconds: Int64, capacity: Int, isBoundedByCount: Bool = false) {
     self.lengthMilliseconds = lengthMilliseconds
     self.capacity = capacity
+    self.isBoundedByCount = isBoundedByCount
   }
 }
 
@@ -147,6 +164,24 @@ public struct RulePlan: Sendable {
   public var isLatching: Bool
   /// An alarm that still stands after this long is annunciated again; 0 never.
   public var reAlarmMilliseconds: Int64
+  /// While this is true the alarm is suppressed by design; unknown suppresses nothing.
+  public var suppression: BoundExpression?
+  /// An alarm that still stands after a while becomes more urgent.
+  public var escalation: Escalation?
+
+  /// How a standing alarm becomes more urgent; the rise voids its acknowledgement.
+  public struct Escalation: Hashable, Sendable {
+    /// How long it must have stood since it was raised, engine time.
+    public var afterMilliseconds: Int64
+    /// What it becomes; the next occurrence begins with the rule's own priority again.
+    public var priority: AlarmPriority
+
+    /// Makes an escalation.
+    public init(afterMilliseconds: Int64, priority: AlarmPriority) {
+      self.afterMilliseconds = afterMilliseconds
+      self.priority = priority
+    }
+  }
 
   /// Makes a rule row.
   public init(
@@ -157,7 +192,9 @@ public struct RulePlan: Sendable {
     onDelayMilliseconds: Int64 = 0,
     offDelayMilliseconds: Int64 = 0,
     isLatching: Bool = false,
-    reAlarmMilliseconds: Int64 = 0
+    reAlarmMilliseconds: Int64 = 0,
+    suppression: BoundExpression? = nil,
+    escalation: Escalation? = nil
   ) {
     self.id = id
     self.channel = channel
@@ -167,6 +204,8 @@ public struct RulePlan: Sendable {
     self.offDelayMilliseconds = offDelayMilliseconds
     self.isLatching = isLatching
     self.reAlarmMilliseconds = reAlarmMilliseconds
+    self.suppression = suppression
+    self.escalation = escalation
   }
 }
 
@@ -178,6 +217,9 @@ public enum Detector: Sendable {
   case physicalRange(low: Double, high: Double)
   /// No reading for this long (milliseconds).
   case stale(afterMilliseconds: Int64)
+  /// The clock of the channel's device is at fault; the deciding value is its distance from receive time in
+  /// seconds, positive when it is ahead, the limit the tolerance.
+  case clockFault
   /// |value − previous value| / seconds between them > `perSecond`; one at most per channel.
   case successiveChange(perSecond: Double)
   /// |value − m| > `deviations` · s, where m and s² are the exponentially weighted mean and variance of
@@ -219,6 +261,46 @@ public enum Detector: Sendable {
   )
   /// T² and SPE of a group; a sample is complete when each of the signals has a new value.
   case multivariate(MultivariateModel, signals: [ChannelIndex])
+  /// Several lower grades make a higher one.
+  case cascade(CascadeParameters)
+}
+
+/// A count over the graded alarms of other rules; see ``CountCascade``.
+///
+/// True while the grade of the whole is ``grade`` or higher. A point stands at the highest grade whose rule is
+/// active (acknowledged, shelved or suppressed makes no difference); a gap leaves it where it is, as it leaves the
+/// rule. Time is that of the deciding rule's device, never before the step before.
+public struct CascadeParameters: Hashable, Sendable {
+  /// A rule and the grade that its alarm stands for.
+  public struct Member: Hashable, Sendable {
+    /// The rule; its row must be less than that of the cascade, so that cascades of cascades end.
+    public var rule: RuleIndex
+    /// The grade.
+    public var grade: AlarmPriority
+
+    /// Makes a member.
+    public init(rule: RuleIndex, grade: AlarmPriority) {
+      self.rule = rule
+      self.grade = grade
+    }
+  }
+
+  /// How many make how much.
+  public var cascade: CountCascade
+  /// The grade that this rule watches for.
+  public var grade: AlarmPriority
+  /// The rules of each point or item, at most ``largestPointCount``.
+  public var points: [[Member]]
+
+  /// Most points of one cascade.
+  public static let largestPointCount = 10_000
+
+  /// Makes a cascade's parameters.
+  public init(cascade: CountCascade, grade: AlarmPriority, points: [[Member]]) {
+    self.cascade = cascade
+    self.grade = grade
+    self.points = points
+  }
 }
 
 /// A set-point with its comparison and its way back.
@@ -272,9 +354,10 @@ extension Detector {
   /// The channels that a detector reads beside its rule's own.
   package var signals: [ChannelIndex] {
     switch self {
-    case .limit, .physicalRange, .stale, .successiveChange, .ewma, .rateOfChange, .stuck,
+    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .rateOfChange,
+      .stuck,
       .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
-      .gapAtRise, .backgroundExcess:
+      .gapAtRise, .backgroundExcess, .cascade:
       []
     case .deviation(_, let reference): reference.map { [$0] } ?? []
     case .expression(_, let signals), .multivariate(_, let signals): signals

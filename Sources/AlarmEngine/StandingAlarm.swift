@@ -14,6 +14,8 @@ public struct StandingAlarm: Hashable, Sendable {
   public var isActive: Bool
   /// How urgent it is.
   public var priority: AlarmPriority
+  /// Engine time at which a timed shelf runs out; nil when there is none.
+  public var shelvedUntil: Timestamp?
 
   /// Makes a standing alarm.
   public init(

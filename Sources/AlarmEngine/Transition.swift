@@ -46,9 +46,9 @@ public enum TransitionKind: UInt8, CaseIterable, Hashable, Sendable {
   case returnedToService
   /// The priority changed while the alarm stood.
   case priorityChanged
-  /// Annunciated again because it still stands.
+  /// Annunciated again because it still stands, for long or, by late data, after all.
   case reAlarmed
-  /// Late data changes a past decision; points to the original occurrence.
+  /// Late data change a past decision; see ``Revision``.
   case revised
 }
 
@@ -85,6 +85,8 @@ public struct Transition: Hashable, Sendable {
   ///
   /// ``state`` is the rule's; whoever keeps a record of the occurrence closes it.
   public var endsOccurrence = false
+  /// For ``TransitionKind/revised``, what late data make of the decision.
+  public var revision: Revision?
 
   /// Makes a transition.
   public init(

@@ -13,6 +13,19 @@ enum StreamFrame {
     event("alarm", id: entry.sequence, data: entry.json)
   }
 
+  /// What the streams show of an entry, and whose it is: an alarm's step, unless a flood's summary stands for it, or
+  /// the summary (`flood`); nil for every other entry.
+  static func frame(of entry: LedgerEntry) -> (enterprise: String, frame: ByteBuffer)? {
+    if let scope = entry.floodScope {
+      // An area's flood is for those who see every enterprise.
+      let enterprise =
+        scope.hasPrefix("enterprise:") ? String(scope.dropFirst("enterprise:".count)) : ""
+      return (enterprise, event("flood", id: entry.sequence, data: entry.json))
+    }
+    guard entry.isAlarmStep, !entry.isSummarised else { return nil }
+    return (LedgerScope.enterprise(ofPath: entry.subject), alarm(entry))
+  }
+
   /// An alarm's step that could not be recorded in time.
   ///
   /// It has no id: it is not a place to resume at.
@@ -157,8 +170,11 @@ struct AlarmStream: Sendable {
     let page = try await BlockingWork.run { [station] in
       try station.ledger.entries(after: sequence, limit: 512)
     }
-    for entry in page where entry.isAlarmStep && scope.includes(path: entry.subject) {
-      try await writer.write(StreamFrame.alarm(entry))
+    for entry in page {
+      guard let shown = StreamFrame.frame(of: entry),
+        scope.includes(enterprise: shown.enterprise)
+      else { continue }
+      try await writer.write(shown.frame)
     }
     return page.last?.sequence ?? sequence
   }

@@ -48,7 +48,7 @@ final class LedgerTail: Service {
   private struct State {
     /// Sequence of the entry before `frames[0]`.
     var base: Int64 = 0
-    /// One place an entry; nil for entries that are no alarm's.
+    /// One place an entry; nil for entries that are not streamed.
     var frames: [Frame?] = []
     /// Announced and not yet seen in the ledger, oldest first.
     var announcements: [Announcement] = []
@@ -227,17 +227,10 @@ final class LedgerTail: Service {
     frames.reserveCapacity(entries.count)
     var recorded: Set<[UInt8]> = []
     for entry in entries {
-      if entry.isAlarmStep, let body = entry.body {
-        frames.append(
-          Frame(
-            enterprise: LedgerScope.enterprise(ofPath: entry.subject),
-            bytes: StreamFrame.alarm(entry)
-          )
-        )
-        recorded.insert(body)
-      } else {
-        frames.append(nil)
-      }
+      frames.append(
+        StreamFrame.frame(of: entry).map { Frame(enterprise: $0.enterprise, bytes: $0.frame) }
+      )
+      if entry.isAlarmStep, let body = entry.body { recorded.insert(body) }
     }
     state.withLock { state in
       precondition(

@@ -15,6 +15,8 @@ struct CatalogCompiler {
 
   /// Cut-off proofs named by rules, to be found when all channels are there.
   private var feedbacks: [(rule: Int, channel: String, place: Place)] = []
+  /// Counts over other points' alarms, to be laid out when all rules are there.
+  private var cascades: [(rule: ResolvedRule, channel: Int, spec: CascadeSpec)] = []
   private var names: [StableID: String] = [:]
   private var payloadNames: [String: Place] = [:]
 
@@ -43,6 +45,7 @@ struct CatalogCompiler {
       seen[file.enterprise.id] = file.enterprise.place
       for device in file.devices { compile(device, of: file.enterprise) }
     }
+    layOutCascades()
     linkFeedbacks()
     checkPlan()
     do throws(TopicTemplateError) {
@@ -147,11 +150,13 @@ struct CatalogCompiler {
       ].first { !$0.isEmpty } ?? []
 
     let row = UInt32(devices.count)
+    let timing = spec.timing.over(gateway.timing)
+    var hasClock = false
     enginePlan.devices.append(
       DevicePlan(
         id: StableID(name: path),
-        clockToleranceMilliseconds: spec.clockTolerance ?? 300_000,
-        reorderAllowanceMilliseconds: spec.reorderAllowance ?? 0
+        clockToleranceMilliseconds: timing.clockTolerance ?? SourceTiming.standardTolerance,
+        reorderAllowanceMilliseconds: timing.reorderAllowance ?? 0
       )
     )
     let name = spec.name ?? profile.name
@@ -206,19 +211,45 @@ struct CatalogCompiler {
         place: point.place
       )
       guard claim(channel.path, at: point.place) else { continue }
-      enginePlan.channels.append(ChannelPlan(id: StableID(name: channel.path), device: row))
+      let rules = resolver.rules(of: point)
+      let isJudgedAgain = rules.contains { rule in
+        switch rule.profile.detector {
+        case .limit, .physicalRange: true
+        case .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect, .cascade: false
+        }
+      }
+      enginePlan.channels.append(
+        ChannelPlan(
+          id: StableID(name: channel.path),
+          device: row,
+          window: isJudgedAgain ? timing.window : nil
+        )
+      )
       channels.append(channel)
-      entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
-      for rule in resolver.rules(of: point) {
+      if !point.profile.isComputed {
+        entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
+        if !hasClock { add(resolver.clockRule(), to: channel, signals: []) }
+        hasClock = true
+      }
+      for rule in rules {
         if let wanted = resolver.feedback(of: rule, at: point) {
           feedbacks.append(
-            (rule: rules.count, channel: "\(enterprise.id)/\(wanted.value)", place: wanted.place)
+            (
+              rule: self.rules.count, channel: "\(enterprise.id)/\(wanted.value)",
+              place: wanted.place
+            )
           )
         }
         switch rule.profile.detector {
         // A condition over several points waits until all of them have their rows.
-        case .expression, .interlock: deferred.append((rule, channels.count - 1))
-        case .limit, .physicalRange, .stale, .rate, .stuck: add(rule, to: channel, signals: [])
+        case .cascade(let spec): cascades.append((rule, channels.count - 1, spec))
+        case .expression, .interlock, .detect: deferred.append((rule, channels.count - 1))
+        case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault:
+          if rule.profile.suppression == nil {
+            add(rule, to: channel, signals: [])
+          } else {
+            deferred.append((rule, channels.count - 1))
+          }
         }
       }
     }
@@ -233,6 +264,11 @@ struct CatalogCompiler {
     signals: [PointEntry]
   ) {
     guard let detector = detector(of: rule, signals: signals) else { return }
+    var suppression: BoundExpression?
+    if let text = rule.profile.suppression {
+      suppression = bind(text, signals, at: rule.profile.place)
+      guard suppression != nil else { return }
+    }
     let fullName = "\(channel.path)#\(rule.profile.id)"
     guard claim(fullName, at: rule.place) else { return }
     enginePlan.rules.append(
@@ -244,7 +280,9 @@ struct CatalogCompiler {
         onDelayMilliseconds: rule.onDelay,
         offDelayMilliseconds: rule.offDelay,
         isLatching: rule.profile.isLatching,
-        reAlarmMilliseconds: rule.profile.reAlarm
+        reAlarmMilliseconds: rule.profile.reAlarm,
+        suppression: suppression,
+        escalation: rule.profile.escalation
       )
     )
     rules.append(
@@ -259,7 +297,7 @@ struct CatalogCompiler {
         priority: rule.profile.priority.name,
         setpoint: rule.setpoint,
         restore: rule.restore,
-        unit: channel.unit,
+        unit: rule.profile.level == .clock ? "s" : channel.unit,
         bound: rule.bound,
         isLooserThanBound: rule.isLooserThanBound,
         source: rule.source,
@@ -280,21 +318,139 @@ struct CatalogCompiler {
   /// The engine's detector of a rule; nil, with a finding, when its expression is refused.
   private func detector(of rule: ResolvedRule, signals: [PointEntry]) -> Detector? {
     switch rule.profile.detector {
-    case .limit, .physicalRange, .stale, .rate, .stuck: return rule.detector
+    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade: return rule.detector
+    case .detect(let spec): return detector(spec, rule.detector, signals)
     case .expression(let text):
       return bind(text, signals, at: rule.profile.place).map {
         .expression($0.expression, signals: $0.signals)
       }
-    case .interlock(let cause, let response, let within):
+    case .interlock(let cause, let response, let within, let restore):
       guard let cause = bind(cause, signals, at: rule.profile.place),
         let response = bind(response, signals, at: rule.profile.place)
       else { return nil }
       return .interlock(
-        InterlockVerification.Parameters(deadline: within),
+        InterlockVerification.Parameters(deadline: within, restoreDeadline: restore),
         cause: cause,
         response: response
       )
     }
+  }
+
+  /// Gives a detector the other points of the device that it reads, and its model; nil, with a finding, when there is
+  /// no such point or model.
+  private func detector(
+    _ spec: DetectorSpec,
+    _ detector: Detector,
+    _ signals: [PointEntry]
+  ) -> Detector? {
+    func channel(_ name: String) -> ChannelIndex? {
+      if let point = signals.first(where: { $0.name == name }) { return point.channel }
+      log.report(
+        .unknownReference(
+          kind: "point",
+          kindZh: "测点",
+          name: name,
+          suggestion: nearest(name, among: signals.map(\.name))
+        ),
+        at: spec.place
+      )
+      return nil
+    }
+    if let reference = spec.reference { return channel(reference).map(detector.with(reference:)) }
+    guard let wanted = spec.model else { return detector }
+    guard let model = library.models.first(where: { $0.id == wanted }) else {
+      log.report(
+        .unknownReference(
+          kind: "model",
+          kindZh: "模型",
+          name: wanted,
+          suggestion: nearest(wanted, among: library.models.map(\.id))
+        ),
+        at: spec.place
+      )
+      return nil
+    }
+    guard model.points == spec.points else {
+      log.report(
+        .other(
+          code: "model-points",
+          zh: "模型“\(wanted)”的测点为 \(model.points.joined(separator: ", "))",
+          en: "model \"\(wanted)\" was learnt on \(model.points.joined(separator: ", "))",
+          remedyZh: "points 写成同样的测点与次序",
+          remedyEn: "name the same points in the same order"
+        ),
+        at: spec.place
+      )
+      return nil
+    }
+    let channels = spec.points.compactMap(channel)
+    guard channels.count == spec.points.count else { return nil }
+    return .multivariate(model.model, signals: channels)
+  }
+
+  // MARK: cascades
+
+  /// Adds the cascades behind all rules: those over devices first, then those over the points of one device, which
+  /// may count them.
+  private mutating func layOutCascades() {
+    for (rule, row, spec) in cascades {
+      guard case .devices(let profile, let inArea) = spec.members else { continue }
+      let own = channels[row]
+      if !library.profiles.contains(where: { $0.id == profile }) {
+        log.report(
+          .unknownReference(
+            kind: "profile",
+            kindZh: "型谱",
+            name: profile,
+            suggestion: nearest(profile, among: library.profiles.map(\.id))
+          ),
+          at: spec.place
+        )
+      }
+      let members = channels.indices.filter { index in
+        let channel = channels[index]
+        let device = devices[Int(enginePlan.channels[index].device)]
+        return device.profile == profile && channel.enterprise == own.enterprise
+          && channel.site == own.site && (!inArea || channel.area == own.area)
+      }
+      addCascade(rule, row, spec, over: members)
+    }
+    for (rule, row, spec) in cascades {
+      guard case .points(let names) = spec.members else { continue }
+      let device = enginePlan.channels[row].device
+      let members = channels.indices.filter { index in
+        enginePlan.channels[index].device == device && names.contains(channels[index].point)
+      }
+      addCascade(rule, row, spec, over: members)
+    }
+    cascades = []
+  }
+
+  /// Adds a cascade over the grades of some channels; where none of them has a grade there is nothing to count.
+  private mutating func addCascade(
+    _ rule: ResolvedRule,
+    _ row: Int,
+    _ spec: CascadeSpec,
+    over members: [Int]
+  ) {
+    var byChannel: [UInt32: [CascadeParameters.Member]] = [:]
+    let wanted = Set(members.map(UInt32.init))
+    for (index, description) in rules.enumerated()
+    where description.level == .grade && wanted.contains(description.channel) {
+      byChannel[description.channel, default: []].append(
+        CascadeParameters.Member(
+          rule: RuleIndex(rawValue: UInt32(index)),
+          grade: enginePlan.rules[index].priority
+        )
+      )
+    }
+    let points = members.compactMap { byChannel[UInt32($0)] }
+    guard !points.isEmpty else { return }
+    var resolved = rule
+    resolved.detector = .cascade(
+      CascadeParameters(cascade: spec.cascade, grade: spec.grade, points: points)
+    )
+    add(resolved, to: channels[row], signals: [])
   }
 
   /// Reads an expression whose names are points of the device.

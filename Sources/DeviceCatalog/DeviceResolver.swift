@@ -255,7 +255,7 @@ final class DeviceResolver {
           at: override.place
         )
       }
-    case .limit, .rate, .stuck, .expression, .interlock: break
+    case .limit, .rate, .stuck, .expression, .interlock, .clockFault, .detect, .cascade: break
     }
     switch rule.detector {
     case .physicalRange:
@@ -285,18 +285,46 @@ final class DeviceResolver {
       resolved.condition =
         "changes by more than \(plain(rate)) \(point.profile.unit.symbol) "
         + "per \(plain(Double(per) / 1000)) s"
-    case .stuck(let duration, let tolerance):
-      resolved.detector = .stuck(StuckDetector.Parameters(duration: duration, tolerance: tolerance))
-      resolved.condition = "does not move for \(plain(Double(duration) / 1000)) s"
+    case .stuck(let parameters):
+      resolved.detector = .stuck(parameters)
+      resolved.condition = "does not move for \(plain(Double(parameters.duration) / 1000)) s"
+    case .clockFault:
+      resolved.detector = .clockFault
+      resolved.condition = "the device's clock is wrong"
+    case .cascade(let cascade):
+      resolved.condition =
+        "\(cascade.cascade.bluePerYellow) blue → yellow, "
+        + "\(cascade.cascade.yellowPerOrange) yellow → orange, "
+        + "\(cascade.cascade.orangePerRed) orange → red"
+    case .detect(let spec):
+      resolved.detector = spec.detector
+      resolved.condition = spec.condition
+      guard let limit = spec.limit else { break }
+      guard let value = override?.setpoint ?? figure(limit) else {
+        if limit.base == .site, !rule.isOptional {
+          log.report(.siteValueMissing(name: "limits.\(name)", zh: rule.text.zh), at: spec.place)
+        }
+        return nil
+      }
+      let restore = override?.restore ?? spec.restore.flatMap(figure)
+      resolved.detector = spec.detector.with(limit: value, restore: restore)
+      resolved.setpoint = value
+      resolved.restore = restore
+      resolved.condition = "\(spec.condition): \(plain(value)) \(point.profile.unit.symbol)"
     case .expression(let text):
       guard let text = settled(text) else { return nil }
       resolved.profile.detector = .expression(text)
       resolved.condition = text
-    case .interlock(let cause, let response, let usual):
+    case .interlock(let cause, let response, let usual, let restoreWithin):
       guard let cause = settled(cause), let response = settled(response) else { return nil }
       // What a valve or a fan needs is the plant's figure: a site sets it in seconds.
       let within = override?.setpoint.map { Int64(($0 * 1000).rounded()) } ?? usual
-      resolved.profile.detector = .interlock(cause: cause, response: response, within: within)
+      resolved.profile.detector = .interlock(
+        cause: cause,
+        response: response,
+        within: within,
+        restore: restoreWithin
+      )
       resolved.condition = "\(cause): \(response) within \(plain(Double(within) / 1000)) s"
     case .limit(let when, let until, let deadband):
       guard
@@ -351,6 +379,40 @@ final class DeviceResolver {
       return nil
     }
     return holds(rule.only) ? figure(when.quantity) : nil
+  }
+
+  /// The rule on the clock of the device, which its first point carries.
+  func clockRule() -> ResolvedRule {
+    ResolvedRule(
+      profile: RuleProfile(
+        id: "clock",
+        text: LocalizedText(zh: "设备时钟异常，按接收时间判定", en: "Device clock wrong; judged by receive time"),
+        detector: .clockFault,
+        level: .clock,
+        priority: .yellow,
+        onDelay: 0,
+        offDelay: 0,
+        isLatching: false,
+        reAlarm: 0,
+        bound: nil,
+        source: RuleSource(origin: .design, mark: .verified),
+        response: LocalizedText(
+          zh: "校正设备时钟（对时），检查电池与授时；恢复前以接收时间为准。",
+          en: "Set the device's clock, check battery and time source; receive times until then."
+        ),
+        only: [],
+        isOptional: false,
+        fixedRestore: false,
+        place: spec.place
+      ),
+      detector: .clockFault,
+      onDelay: 0,
+      offDelay: 0,
+      condition: "the device's clock is wrong",
+      source: RuleSource(origin: .design, mark: .verified),
+      deviation: nil,
+      place: spec.place
+    )
   }
 
   /// The rule's source, or that of the chosen row where the row has its own.

@@ -1,3 +1,5 @@
+import AlarmEngine
+
 /// A device as a site file writes it, before it is joined with its profile.
 struct DeviceSpec: Sendable {
   /// A scalar with its place.
@@ -23,8 +25,7 @@ struct DeviceSpec: Sendable {
   var statusCodes: Placed<String>?
   /// Rule → `device/point` of the same enterprise that proves its cut-off.
   var feedback: [String: Placed<String>] = [:]
-  var clockTolerance: Int64?
-  var reorderAllowance: Int64?
+  var timing = SourceTiming()
 
   /// Reads the keys that a site's device and a sample share.
   static func readBody(_ map: YAMLMap, id: String, place: Place) -> DeviceSpec {
@@ -63,8 +64,7 @@ struct DeviceSpec: Sendable {
     for (key, _, value) in map["feedback"]?.map()?.entries() ?? [] {
       spec.feedback[key] = placedString(value)
     }
-    spec.clockTolerance = map["clock-tolerance"]?.milliseconds()
-    spec.reorderAllowance = map["reorder-allowance"]?.milliseconds()
+    spec.timing = SourceTiming.read(map)
     map.finish()
     return spec
   }
@@ -79,6 +79,60 @@ struct DeviceSpec: Sendable {
     guard let value else { return [] }
     if !value.isSequence { return placedString(value).map { [$0] } ?? [] }
     return value.list()?.compactMap(placedString) ?? []
+  }
+}
+
+/// How far a source's times are trusted; a device's own figures go before its gateway's.
+public struct SourceTiming: Codable, Hashable, Sendable {
+  /// Largest distance from receive time that is no clock fault, ms; `Int64.max` turns the guard off.
+  public var clockTolerance: Int64?
+  /// How long readings wait to be put in order, ms.
+  public var reorderAllowance: Int64?
+  /// How far back late readings are judged again, ms; 0 not at all.
+  public var lateWindow: Int64?
+  /// Newest readings that a point keeps for that.
+  public var lateReadings: Int?
+
+  /// Five minutes either way.
+  static let standardTolerance: Int64 = 300_000
+  /// The newest 32 readings of the last ten minutes: 384 bytes a point.
+  static let standardWindow: Int64 = 600_000
+  static let standardReadings = 32
+
+  /// Reads the keys that a gateway and a device share.
+  static func read(_ map: YAMLMap) -> SourceTiming {
+    var timing = SourceTiming()
+    if let value = map["clock-tolerance"] {
+      timing.clockTolerance =
+        value.scalarText == "none" ? DevicePlan.unguarded : value.milliseconds()
+    }
+    timing.reorderAllowance = map["reorder-allowance"]?.milliseconds()
+    if let value = map["late-window"] {
+      timing.lateWindow = value.scalarText == "none" ? 0 : value.milliseconds()
+    }
+    timing.lateReadings = map["late-readings"]?.integer()
+    return timing
+  }
+
+  /// These figures where they are given, else the other's.
+  func over(_ other: SourceTiming) -> SourceTiming {
+    SourceTiming(
+      clockTolerance: clockTolerance ?? other.clockTolerance,
+      reorderAllowance: reorderAllowance ?? other.reorderAllowance,
+      lateWindow: lateWindow ?? other.lateWindow,
+      lateReadings: lateReadings ?? other.lateReadings
+    )
+  }
+
+  /// The window that a point keeps; nil for none.
+  var window: ChannelWindow? {
+    let length = lateWindow ?? Self.standardWindow
+    guard length > 0 else { return nil }
+    return ChannelWindow(
+      lengthMilliseconds: length,
+      capacity: lateReadings ?? Self.standardReadings,
+      isBoundedByCount: true
+    )
   }
 }
 

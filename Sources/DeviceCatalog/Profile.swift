@@ -95,6 +95,8 @@ public struct PointProfile: Sendable {
   public var aliases: [String]
   /// A device need not have it.
   public var isOptional: Bool
+  /// No device sends it: its alarms come of other points'.
+  public var isComputed: Bool
   /// What the values of a state mean.
   public var states: [(value: Double, text: LocalizedText)]
   /// The rules.
@@ -133,6 +135,8 @@ public enum AlarmLevel: String, CaseIterable, Codable, Sendable {
   case range
   /// 失联: silent.
   case stale
+  /// 时钟: the device's clock is wrong.
+  case clock
   /// Anything found by comparing values over time or between points.
   case pattern
 }
@@ -148,6 +152,10 @@ struct RuleProfile: Sendable {
   var offDelay: Int64
   var isLatching: Bool
   var reAlarm: Int64
+  /// While this condition over points of the device is true, the alarm is suppressed by design.
+  var suppression: String? = nil
+  /// A standing alarm becomes more urgent.
+  var escalation: RulePlan.Escalation? = nil
   /// What the standard allows the set-point to be.
   var bound: Comparison?
   var source: RuleSource
@@ -176,11 +184,18 @@ enum DetectorProfile: Sendable {
   /// Change over a span, per `per` milliseconds.
   case rate(over: Int64, limit: Quantity, per: Int64, side: DeviationSide)
   /// A value that does not move.
-  case stuck(duration: Int64, tolerance: Double)
+  case stuck(StuckDetector.Parameters)
   /// A condition over points of the device.
   case expression(String)
-  /// A cause that must have its response in time; conditions over points of the device.
-  case interlock(cause: String, response: String, within: Int64)
+  /// A cause that must have its response in time; conditions over points of the device. With `restore` the
+  /// response must also end so long after the cause.
+  case interlock(cause: String, response: String, within: Int64, restore: Int64?)
+  /// The device's clock is at fault.
+  case clockFault
+  /// One of the engine's other detectors.
+  case detect(DetectorSpec)
+  /// Several lower grades make a higher one.
+  case cascade(CascadeSpec)
 }
 
 /// A deadband as a figure in the point's unit, or as a share of its range.

@@ -7,6 +7,7 @@ struct ProfileLibrary {
   var statusCodes: [String: [String: SourceStatus]] = [:]
   /// What the welding desk goes by; nil where the library has no `hot-work.yaml`.
   var hotWork: HotWorkRules?
+  var models: [ModelFile] = []
 
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
@@ -43,6 +44,9 @@ struct ProfileLibrary {
           columns[table] = names
         }
         map.finish()
+      case "models":
+        let id = String(name.dropFirst("models/".count))
+        if let model = ModelFile.read(map, expectedID: id) { library.models.append(model) }
       default: rest.append((name, map))
       }
     }

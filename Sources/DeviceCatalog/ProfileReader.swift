@@ -200,18 +200,19 @@ struct ProfileReader {
       }
     } else if let low = states.map(\.value).min(), let high = states.map(\.value).max() {
       range = (.literal(low), .literal(high))
-    } else {
+    } else if map["computed"]?.scalarText != "true" {
       map.value.report(.missingKey(key: "range"))
     }
-    let stale = map.required("stale")
+    let stale = map["computed"]?.scalarText == "true" ? map["stale"] : map.required("stale")
     let staleMilliseconds = stale?.scalarText == "never" ? nil : stale?.milliseconds()
+    let isComputed = map["computed"]?.bool() ?? false
     let aliases = map["aliases"]?.strings() ?? []
     let isOptional = map["optional"]?.bool() ?? false
     let only = conditions(map["only"], choices: choices)
     var rules: [RuleProfile] = []
     for (key, keyPlace, value) in map["rules"]?.map()?.identified() ?? [] {
       guard let entry = value.map() else { continue }
-      if ["range", "stale"].contains(key) {
+      if ["range", "stale", "clock"].contains(key) {
         log.report(
           .duplicateName(kind: "rule", kindZh: "规则", name: key, first: "the point itself"),
           at: keyPlace
@@ -232,6 +233,7 @@ struct ProfileReader {
       unit: unit,
       aliases: aliases,
       isOptional: isOptional,
+      isComputed: isComputed,
       states: states,
       rules: rules,
       place: place,
@@ -328,6 +330,8 @@ struct ProfileReader {
       offDelay: map["off-delay"]?.milliseconds() ?? 0,
       isLatching: map["latching"]?.bool() ?? false,
       reAlarm: map["re-alarm"]?.milliseconds() ?? 0,
+      suppression: map["suppress-when"]?.string(),
+      escalation: escalation(map["escalate"]),
       bound: bound,
       source: source ?? RuleSource(origin: .practice, mark: .unverified),
       response: response ?? LocalizedText(zh: "", en: ""),
@@ -341,6 +345,16 @@ struct ProfileReader {
       detector != nil
     else { return nil }
     return rule
+  }
+
+  /// Reads `escalate: {after: 30min, priority: red}`.
+  private func escalation(_ value: YAMLValue?) -> RulePlan.Escalation? {
+    guard let value, let map = value.map() else { return nil }
+    defer { map.finish() }
+    guard let after = map.required("after")?.milliseconds(),
+      let priority = map.required("priority")?.priority()
+    else { return nil }
+    return RulePlan.Escalation(afterMilliseconds: after, priority: priority)
   }
 
   /// Reads `feedback: required` or `feedback: {point: inlet-valve}`.
@@ -393,7 +407,19 @@ struct ProfileReader {
       let duration = value.required("for")?.milliseconds()
       let tolerance = value.required("tolerance")?.number()
       guard let duration, let tolerance else { return nil }
-      return .stuck(duration: duration, tolerance: tolerance)
+      var parameters = StuckDetector.Parameters(duration: duration, tolerance: tolerance)
+      if let count = value["minimum-count"]?.integer() { parameters.minimumCount = count }
+      if let gap = value["longest-gap"]?.milliseconds() { parameters.longestGap = gap }
+      if let band = value["exempt"]?.numbers(count: 2...2), band[0] <= band[1] {
+        parameters.exempt = band[0]...band[1]
+      }
+      return .stuck(parameters)
+    }
+    if let value = map["detect"]?.map() {
+      return DetectorSpecReader(map: value).read().map(DetectorProfile.detect)
+    }
+    if let value = map["cascade"]?.map() {
+      return CascadeSpec.read(value).map(DetectorProfile.cascade)
     }
     if let text = map["expression"]?.string() { return .expression(text) }
     if let value = map["interlock"]?.map() {
@@ -401,8 +427,9 @@ struct ProfileReader {
       let cause = value.required("cause")?.string()
       let response = value.required("response")?.string()
       let within = value.required("within")?.milliseconds()
+      let restore = value["restore-within"]?.milliseconds()
       guard let cause, let response, let within else { return nil }
-      return .interlock(cause: cause, response: response, within: within)
+      return .interlock(cause: cause, response: response, within: within, restore: restore)
     }
     return nil
   }
@@ -459,6 +486,11 @@ struct ProfileReader {
         for name in figures(in: rule) where profile.rule(named: name) == nil {
           check(Quantity(factor: 1, base: .named(name)), at: rule.place)
         }
+        if case .detect(let spec) = rule.detector {
+          for quantity in [spec.limit, spec.restore].compactMap(\.self) {
+            check(quantity, at: spec.place)
+          }
+        }
         guard case .limit(let when, let until, let deadband) = rule.detector else { continue }
         check(when.quantity, at: rule.place)
         if let until { check(until.quantity, at: rule.place) }
@@ -472,9 +504,9 @@ struct ProfileReader {
 private func figures(in rule: RuleProfile) -> [String] {
   switch rule.detector {
   case .expression(let text): ExpressionNames(text).figures
-  case .interlock(let cause, let response, _):
+  case .interlock(let cause, let response, _, _):
     ExpressionNames(cause).figures + ExpressionNames(response).figures
-  case .limit, .physicalRange, .stale, .rate, .stuck: []
+  case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade, .detect: []
   }
 }
 

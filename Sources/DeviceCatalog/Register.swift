@@ -22,8 +22,49 @@ public struct Enterprise: Codable, Sendable {
   public var responsible: [String]
   /// Its welding register and figures; nil where it does not weld.
   public var welding: EnterpriseWelding?
+  /// When its alarms are a flood.
+  public var flood = FloodPolicy()
   /// Where it is defined.
   public var place: Place
+}
+
+/// When alarms are a flood: more than so many in ten minutes for one operator position.
+///
+/// The defaults are ISA-18.2's: a flood begins above 10 in ten minutes and ends below 5.
+public struct FloodPolicy: Codable, Hashable, Sendable {
+  /// Most alarms in ten minutes of the enterprise, 1 … 10,000.
+  public var limit = 10
+  /// Most alarms in ten minutes of its county; of several enterprises' figures the greatest holds.
+  public var areaLimit = 10
+  /// The flood is over when fewer than this lie in the ten minutes before.
+  public var endBelow = 5
+
+  /// The defaults.
+  public init() {}
+
+  /// Reads `flood: {limit: 10, area-limit: 10, end-below: 5}`.
+  static func read(_ value: YAMLValue?) -> FloodPolicy {
+    var policy = FloodPolicy()
+    guard let value, let map = value.map() else { return policy }
+    defer { map.finish() }
+    for (key, path) in [
+      ("limit", \FloodPolicy.limit), ("area-limit", \.areaLimit), ("end-below", \.endBelow),
+    ] {
+      guard let entry = map[key], let number = entry.integer() else { continue }
+      guard (1...10_000).contains(number) else {
+        entry.report(
+          .wrongType(
+            expected: "a whole number from 1 to 10,000",
+            expectedZh: "1 至 10000 的整数",
+            found: "\(number)"
+          )
+        )
+        continue
+      }
+      policy[keyPath: path] = number
+    }
+    return policy
+  }
 }
 
 /// A person who can be responsible and be called.
@@ -50,6 +91,8 @@ public struct Gateway: Codable, Sendable {
   public var statusCodes: String?
   /// Recorded data may come from it, with the recorded receive time beside each message.
   public var isReplaySource: Bool
+  /// How far its devices' times are trusted, unless they say otherwise.
+  public var timing = SourceTiming()
   /// Where it is defined.
   public var place: Place
 }

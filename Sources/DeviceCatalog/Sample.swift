@@ -4,6 +4,8 @@
 struct ProfileSample: Sendable {
   /// Readings of one point at even intervals, sent as Davy JSON.
   struct Series: Sendable {
+    /// The device that sends it; `DEV` unless the sample has others.
+    var device = ProfileSample.deviceID
     var point: String
     var start: Int64
     var every: Int64
@@ -32,6 +34,8 @@ struct ProfileSample: Sendable {
 
   var name: String
   var device: DeviceSpec
+  /// Further devices of the same area, with profiles of their own.
+  var others: [DeviceSpec] = []
   var policies: [String: String]
   var series: [Series]
   var messages: [Message]
@@ -56,10 +60,18 @@ struct ProfileSample: Sendable {
         let start = entry["start"]?.milliseconds() ?? 0
         let values = entry.required("values")?.numbers(count: 1...10_000)
         let status = entry["status"]?.string()
+        let device = entry["device"]?.identifier() ?? deviceID
         entry.finish()
         guard let point, let values else { continue }
         series.append(
-          Series(point: point, start: start, every: every, values: values, status: status)
+          Series(
+            device: device,
+            point: point,
+            start: start,
+            every: every,
+            values: values,
+            status: status
+          )
         )
       }
     }
@@ -117,12 +129,21 @@ struct ProfileSample: Sendable {
     for (key, _, value) in map["policies"]?.map()?.entries() ?? [] {
       policies[key] = value.string()
     }
+    var others: [DeviceSpec] = []
+    for (key, keyPlace, value) in map["others"]?.map()?.identified() ?? [] {
+      guard let entry = value.map() else { continue }
+      var other = DeviceSpec.readBody(entry, id: key, place: keyPlace)
+      other.profile = DeviceSpec.placedString(entry.required("profile"))
+      entry.finish()
+      others.append(other)
+    }
     let device = DeviceSpec.readBody(map, id: deviceID, place: map.place)
     map.finish()
     guard let name else { return nil }
     return ProfileSample(
       name: name,
       device: device,
+      others: others,
       policies: policies,
       series: series,
       messages: messages,

@@ -82,6 +82,12 @@ extension ProfileLibrary {
     let name = LocalizedText(zh: "样例", en: "Sample")
     var spec = sample.device
     spec.profile = DeviceSpec.Placed(value: profile.id, place: sample.place)
+    // The moment at which samples happen is invented; the payloads' own times may be of another year.
+    let devices = ([spec] + sample.others).map { device in
+      var device = device
+      device.timing.clockTolerance = DevicePlan.unguarded
+      return SiteFile.PlacedDevice(site: 0, area: 0, spec: device)
+    }
     let area = Area(
       id: "area",
       path: "sample/site/area",
@@ -124,7 +130,7 @@ extension ProfileLibrary {
     )
     return SiteFile(
       enterprise: enterprise,
-      devices: [SiteFile.PlacedDevice(site: 0, area: 0, spec: spec)],
+      devices: devices,
       routes: []
     )
   }
@@ -159,7 +165,7 @@ private struct SampleRun: ~Copyable {
           ProfileSample.Message(
             at: series.start + Int64(index) * series.every,
             topic: nil,
-            payload: "{\"device\":\"\(ProfileSample.deviceID)\",\"point\":\"\(series.point)\","
+            payload: "{\"device\":\"\(series.device)\",\"point\":\"\(series.point)\","
               + "\"v\":\(value)\(status)}"
           )
         )
@@ -191,10 +197,11 @@ private struct SampleRun: ~Copyable {
     }
     alarms = transitions.map { transition in
       let rule = rules[Int(transition.rule.rawValue)]
-      let point = channels[Int(rule.channel)].point
+      let channel = channels[Int(rule.channel)]
+      let device = channel.device == ProfileSample.deviceID ? "" : "\(channel.device)/"
       return ProfileSample.Expected(
         at: transition.time.milliseconds(since: Self.start),
-        rule: "\(point).\(rule.id)",
+        rule: "\(device)\(channel.point).\(rule.id)",
         kind: "\(transition.kind)"
       )
     }

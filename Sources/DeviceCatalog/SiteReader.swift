@@ -37,6 +37,7 @@ struct SiteReader {
     }
     let people = map["people"]?.map().map(people) ?? []
     let gateways = map.required("gateways")?.map().map(gateways) ?? []
+    let flood = FloodPolicy.read(map["flood"])
     let routes = map["routes"]?.map().map { RouteSpec.readAll($0) } ?? []
     check(responsible, among: people)
 
@@ -72,6 +73,7 @@ struct SiteReader {
       sites: sites,
       responsible: responsible.map(\.value),
       welding: welding,
+      flood: flood,
       place: entry.place
     )
     return SiteFile(enterprise: enterprise, devices: devices, routes: routes)
@@ -127,12 +129,14 @@ struct SiteReader {
       let name = entry.required("name")?.text()
       let codes = entry["status-codes"]?.string()
       let replay = entry["replay-source"]?.bool() ?? false
+      let timing = SourceTiming.read(entry)
       guard let name else { return nil }
       return Gateway(
         id: key,
         name: name,
         statusCodes: codes,
         isReplaySource: replay,
+        timing: timing,
         place: keyPlace
       )
     }

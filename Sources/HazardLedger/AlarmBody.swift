@@ -94,8 +94,49 @@ public struct AlarmBody: Hashable, Sendable {
   public var until: Timestamp?
   /// ``InputDigest`` of the input that brought the step about, where it was a message; empty otherwise.
   public var input = ""
-  /// For a revision, the alarm id of the decision that late data changes.
+  /// For a revision, the alarm id of the decision that late data changes; nil for an alarm that was missed.
   public var revises: String?
+  /// For a revision, what late data make of the decision, and when by all data the alarm began, was raised and
+  /// returned.
+  public var revision: Revision?
+  /// Supervisor scopes that are in flood, separated by blanks (`enterprise:acme area:360981`): their streams show
+  /// a summary instead of this step; nil when none is.
+  public var flood: String?
+
+  /// What late data make of a decision.
+  public struct Revision: Hashable, Sendable {
+    /// What became of it.
+    public enum Verdict: String, CaseIterable, Hashable, Sendable {
+      /// An alarm that was not raised would have been.
+      case missed
+      /// An alarm that was raised would not have been.
+      case unfounded
+      /// It would have begun, been raised or returned at another time.
+      case moved
+    }
+
+    /// What became of it.
+    public var verdict: Verdict
+    /// When the condition became true.
+    public var onset: Timestamp?
+    /// When the alarm would have been raised.
+    public var raised: Timestamp?
+    /// When it would have returned; nil while it stands.
+    public var returned: Timestamp?
+
+    /// Makes a revision.
+    public init(
+      verdict: Verdict,
+      onset: Timestamp? = nil,
+      raised: Timestamp? = nil,
+      returned: Timestamp? = nil
+    ) {
+      self.verdict = verdict
+      self.onset = onset
+      self.raised = raised
+      self.returned = returned
+    }
+  }
 
   /// Makes a body; the identity is derived from point, rule and onset.
   public init(
@@ -115,7 +156,9 @@ public struct AlarmBody: Hashable, Sendable {
     actor: String = "",
     reason: String = "",
     until: Timestamp? = nil,
-    revises: String? = nil
+    revises: String? = nil,
+    revision: Revision? = nil,
+    flood: String? = nil
   ) {
     self.alarm = Self.alarmID(point: point, rule: rule, onset: onset)
     self.point = point
@@ -135,6 +178,8 @@ public struct AlarmBody: Hashable, Sendable {
     self.reason = reason
     self.until = until
     self.revises = revises
+    self.revision = revision
+    self.flood = flood
   }
 
   /// The identity of an alarm occurrence, the same in every replay: `point#rule@onset-milliseconds`.
@@ -152,7 +197,13 @@ extension AlarmBody {
     writer.member("alarm", alarm)
     if !catalog.isEmpty { writer.member("catalog", catalog) }
     writer.member("cause", Int64(clamping: cause))
+    if let onset = revision?.onset { writer.member("correctedOnset", onset.milliseconds) }
+    if let raised = revision?.raised { writer.member("correctedRaised", raised.milliseconds) }
+    if let returned = revision?.returned {
+      writer.member("correctedReturned", returned.milliseconds)
+    }
     writer.member("event", event.rawValue)
+    if let flood { writer.member("flood", flood) }
     if !input.isEmpty { writer.member("input", input) }
     if let limit { writer.member("limit", limit) }
     writer.member("onset", onset.milliseconds)
@@ -162,6 +213,7 @@ extension AlarmBody {
     if !reason.isEmpty { writer.member("reason", reason) }
     writer.member("received", received.milliseconds)
     if let revises { writer.member("revises", revises) }
+    if let revision { writer.member("revision", revision.verdict.rawValue) }
     writer.member("rule", rule)
     writer.member("state", state.rawValue)
     if !unit.isEmpty { writer.member("unit", unit) }
@@ -181,12 +233,14 @@ extension AlarmBody {
   }
 
   private static let keys: [[UInt8]] = [
-    "actor", "alarm", "catalog", "cause", "event", "input", "limit", "onset", "point", "previous",
-    "priority", "reason", "received", "revises", "rule", "state", "unit", "until", "value",
+    "actor", "alarm", "catalog", "cause", "correctedOnset", "correctedRaised", "correctedReturned",
+    "event",
+    "flood", "input", "limit", "onset", "point", "previous", "priority", "reason",
+    "received", "revises", "revision", "rule", "state", "unit", "until", "value",
   ].map { [UInt8]($0.utf8) }
 
   /// The members that every body has, as bits by their place in ``keys``.
-  private static let required = [1, 3, 4, 7, 8, 9, 10, 12, 14, 15].reduce(0) { $0 | 1 << $1 }
+  private static let required = [1, 3, 7, 11, 12, 13, 14, 16, 19, 20].reduce(0) { $0 | 1 << $1 }
 
   private static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> AlarmBody {
     var body = AlarmBody(
@@ -200,6 +254,8 @@ extension AlarmBody {
       received: .distantPast,
       cause: 0
     )
+    var corrected = Revision(verdict: .missed)
+    var verdict: Revision.Verdict?
     var cursor = JSONCursor(bytes)
     try cursor.beginObject()
     var first = true
@@ -227,22 +283,31 @@ extension AlarmBody {
       case 1: body.alarm = try cursor.readString()
       case 2: body.catalog = try cursor.readString()
       case 3: body.cause = UInt64(clamping: try cursor.readWhole())
-      case 4: body.event = try cursor.readName()
-      case 5: body.input = try cursor.readString()
-      case 6: body.limit = try cursor.readNumber().double
-      case 7: body.onset = Timestamp(milliseconds: try cursor.readWhole())
-      case 8: body.point = try cursor.readString()
-      case 9: body.previous = try cursor.readName()
-      case 10: body.priority = Int(try cursor.readWhole())
-      case 11: body.reason = try cursor.readString()
-      case 12: body.received = Timestamp(milliseconds: try cursor.readWhole())
-      case 13: body.revises = try cursor.readString()
-      case 14: body.rule = try cursor.readString()
-      case 15: body.state = try cursor.readName()
-      case 16: body.unit = try cursor.readString()
-      case 17: body.until = Timestamp(milliseconds: try cursor.readWhole())
+      case 4: corrected.onset = Timestamp(milliseconds: try cursor.readWhole())
+      case 5: corrected.raised = Timestamp(milliseconds: try cursor.readWhole())
+      case 6: corrected.returned = Timestamp(milliseconds: try cursor.readWhole())
+      case 7: body.event = try cursor.readName()
+      case 8: body.flood = try cursor.readString()
+      case 9: body.input = try cursor.readString()
+      case 10: body.limit = try cursor.readNumber().double
+      case 11: body.onset = Timestamp(milliseconds: try cursor.readWhole())
+      case 12: body.point = try cursor.readString()
+      case 13: body.previous = try cursor.readName()
+      case 14: body.priority = Int(try cursor.readWhole())
+      case 15: body.reason = try cursor.readString()
+      case 16: body.received = Timestamp(milliseconds: try cursor.readWhole())
+      case 17: body.revises = try cursor.readString()
+      case 18: verdict = try cursor.readName()
+      case 19: body.rule = try cursor.readString()
+      case 20: body.state = try cursor.readName()
+      case 21: body.unit = try cursor.readString()
+      case 22: body.until = Timestamp(milliseconds: try cursor.readWhole())
       default: body.value = try cursor.readNumber().double
       }
+    }
+    if let verdict {
+      corrected.verdict = verdict
+      body.revision = corrected
     }
     try cursor.expectEnd()
     if missing != 0 {

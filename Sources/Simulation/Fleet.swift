@@ -1,5 +1,7 @@
 import AlarmEngine
 public import DeviceCatalog
+import PayloadDecoding
+import Telemetry
 
 /// A fleet of simulated devices: what its gateways send, second by second, and which alarms must come of it.
 ///
@@ -27,7 +29,11 @@ public struct Fleet: Sendable {
     var devices: [FleetDevice] = []
     var leftOut: [String] = []
     let rules = Dictionary(grouping: catalog.rules, by: \.channel)
-    let channels = Dictionary(grouping: catalog.channels) { "\($0.area)/\($0.device)" }
+    // Nobody sends a computed point.
+    let sent = Set(catalog.decodingPlan.devices.flatMap(\.points).map(\.channel.rawValue))
+    let channels = Dictionary(grouping: catalog.channels.filter { sent.contains($0.index) }) {
+      "\($0.area)/\($0.device)"
+    }
     for device in catalog.devices {
       guard let format = FleetFormat(rawValue: device.gateway) else { continue }
       let key = device.path.split(separator: "/").suffix(2).joined(separator: "/")
@@ -45,7 +51,8 @@ public struct Fleet: Sendable {
           }
         )
       }
-      guard !points.isEmpty, points.allSatisfy(\.isCalm) else {
+      guard !points.isEmpty else { continue }
+      guard points.allSatisfy(\.isCalm) else {
         leftOut.append(device.path)
         continue
       }

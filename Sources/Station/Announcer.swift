@@ -136,8 +136,13 @@ public final class Announcer: Sendable {
     }
     guard let entries = read(ledger) else { return handed }
     for entry in entries {
-      if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
-        guard publish(message, sequence: entry.sequence) else { break }
+      if let flood = FloodMessage(entry: entry) {
+        guard publish(flood, sequence: entry.sequence) else { break }
+        handed += 1
+      } else if entry.kind == .alarm, let message = AlarmMessage(entry: entry) {
+        guard publish(message, isSummarised: entry.isSummarised, sequence: entry.sequence) else {
+          break
+        }
         handed += 1
       }
       state.sent = entry.sequence
@@ -145,15 +150,36 @@ public final class Announcer: Sendable {
     return handed
   }
 
-  /// Hands over a step twice: to those who follow, and retained for those who come later and ask what stands.
-  private func publish(_ message: AlarmMessage, sequence: Int64) -> Bool {
+  /// Hands over a flood's summary.
+  private func publish(_ message: FloodMessage, sequence: Int64) -> Bool {
+    guard
+      publisher.publish(
+        topic: message.topic,
+        payload: message.payload,
+        token: sequence,
+        retain: false
+      )
+    else { return false }
+    state.inFlight.append((sequence, sequence))
+    return true
+  }
+
+  /// Hands over a step twice: to those who follow, unless a flood's summary stands for it, and retained for those who
+  /// come later and ask what stands.
+  private func publish(_ message: AlarmMessage, isSummarised: Bool, sequence: Int64) -> Bool {
     guard
       publisher.publish(
         topic: message.standingTopic,
         payload: message.isStanding ? message.payload : [],
         token: -sequence,
         retain: true
-      ),
+      )
+    else { return false }
+    if isSummarised {
+      state.inFlight.append((sequence, -sequence))
+      return true
+    }
+    guard
       publisher.publish(
         topic: message.topic,
         payload: message.payload,

@@ -32,7 +32,14 @@ public struct CoreOutput: Sendable {
   /// A replay sends none.
   public var answers: [Answer] = []
   /// Steps of alarms that desks have drafted and the other desks have not seen yet; empty when the core is done.
-  var deskSteps: [AlarmBody] = []
+  var deskSteps: [DeskStep] = []
+
+  /// A step of an alarm that a desk has drafted.
+  struct DeskStep: Sendable {
+    var body: AlarmBody
+    /// Row in ``CoreOutput/drafts`` of its entry.
+    var draftIndex: Int
+  }
 
   /// A message of a desk, recorded before it is sent.
   public struct Answer: Sendable {

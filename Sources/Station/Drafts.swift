@@ -25,7 +25,7 @@ enum AlarmDraft {
       priority: Int(transition.priority.rawValue),
       value: transition.value,
       limit: transition.limit,
-      unit: channel.unit,
+      unit: rule.unit,
       received: transition.received,
       cause: transition.sequence,
       catalog: catalog.version,
@@ -42,7 +42,24 @@ enum AlarmDraft {
         payload: input.payload
       )
     }
+    guard let revision = transition.revision else { return body }
+    body.revision = AlarmBody.Revision(
+      verdict: verdict(revision.verdict),
+      onset: revision.start,
+      raised: revision.raised,
+      returned: revision.returned
+    )
+    // A missed alarm has no decision to point to.
+    if revision.verdict != .missed { body.revises = body.alarm }
     return body
+  }
+
+  private static func verdict(_ verdict: Revision.Verdict) -> AlarmBody.Revision.Verdict {
+    switch verdict {
+    case .missed: .missed
+    case .unfounded: .unfounded
+    case .moved: .moved
+    }
   }
 
   // Two vocabularies on purpose: what the ledger has written must stay readable when the engine's changes.
@@ -206,6 +223,19 @@ enum EventDraft {
         "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
       ]
     )
+  }
+
+  /// A flood began, went on or ended in a supervisor's scope.
+  static func flood(
+    _ event: String,
+    scope: String,
+    time: Timestamp,
+    record: JournalRecord,
+    _ members: [String: HazardLedger.JSONValue]
+  ) -> LedgerDraft {
+    var draft = system("flood.\(event)", subject: scope, record: record, members)
+    draft.time = time
+    return draft
   }
 
   private static func system(

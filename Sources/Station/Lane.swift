@@ -53,6 +53,20 @@ final class Lane {
     renumber(&transitions, from: start)
   }
 
+  /// Calls `body` with every alarm that is not over, its rule by its catalog row.
+  func standing(_ body: (StandingAlarm) -> Void) {
+    engine.standing { alarm in
+      var alarm = alarm
+      alarm.rule = RuleIndex(rawValue: catalogRule[Int(alarm.rule.rawValue)])
+      body(alarm)
+    }
+  }
+
+  /// How the rule in `rule`, a catalog row, has behaved; nil when the lane does not have it.
+  func statistics(ofRule rule: UInt32) -> RuleStatistics? {
+    laneRule[rule].flatMap { engine.statistics(of: RuleIndex(rawValue: $0)) }
+  }
+
   /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`.
   func perform(
     _ act: Command.Act,
@@ -114,14 +128,38 @@ struct LanePlan {
   var laneRule: [UInt32: UInt32]
 
   /// Takes from `whole` the rules whose channel `isMember`.
-  init(of whole: EnginePlan, isMember: (Int) -> Bool) {
+  ///
+  /// With `isReplay` the lane's time is that of a recording, which no clock can be held against.
+  init(of whole: EnginePlan, isReplay: Bool, isMember: (Int) -> Bool) {
     plan = EnginePlan(devices: whole.devices, channels: whole.channels)
+    if isReplay {
+      for row in plan.devices.indices {
+        plan.devices[row].clockToleranceMilliseconds = DevicePlan.unguarded
+      }
+    }
     catalogRule = []
     laneRule = [:]
     for (row, rule) in whole.rules.enumerated() where isMember(Int(rule.channel.rawValue)) {
       laneRule[UInt32(row)] = UInt32(catalogRule.count)
       catalogRule.append(UInt32(row))
       plan.rules.append(rule)
+      guard case .cascade(var cascade) = rule.detector else { continue }
+      // A cascade counts what its own lane evaluates, under the lane's rows.
+      cascade.points = cascade.points.compactMap { point in
+        let own = point.compactMap { member in
+          laneRule[member.rule.rawValue].map {
+            CascadeParameters.Member(rule: RuleIndex(rawValue: $0), grade: member.grade)
+          }
+        }
+        return own.isEmpty ? nil : own
+      }
+      if cascade.points.isEmpty {
+        plan.rules.removeLast()
+        catalogRule.removeLast()
+        laneRule[UInt32(row)] = nil
+      } else {
+        plan.rules[plan.rules.count - 1].detector = .cascade(cascade)
+      }
     }
   }
 }

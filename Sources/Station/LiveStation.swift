@@ -340,7 +340,14 @@ public final class LiveStation: StationAccess {
       exchange: stages.exchange,
       trends: stages.trends
     ).text
+      + EngineMetrics(stages.engineReport(), inhibited: stages.inhibitedRules()).text
   }
+
+  /// Rules that do not annunciate.
+  public func inhibitedRules() -> [InhibitedRule] { stages.inhibitedRules() }
+
+  /// How the engines do.
+  public func engineReport() -> EngineReport { stages.engineReport() }
 
   /// Returns as soon as there is news after `cursor`, or after `timeout`.
   public func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {

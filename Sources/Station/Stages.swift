@@ -48,7 +48,7 @@ public struct StationLimits: Sendable {
 /// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
 /// snapshots. They meet in the ``Exchange``.
 ///
-/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `lastSnapshot` and `attempted` are touched by one stage each, as said above;
+/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `lastSnapshot`, `reported`, `shownInhibitions` and `attempted` are touched by one stage each, as said above;
 /// the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow.
@@ -102,7 +102,15 @@ public final class Stages: @unchecked Sendable {
     var catalog: Catalog
     var recent: RecentReadings
     var hours: DeviceHours
+    var inhibited: [InhibitedRule] = []
+    var report = EngineReport()
   }
+
+  /// Receive time of the newest look at the engines as a whole, and the state of the inhibited rules then shown.
+  private var reported: Int64 = .min
+  private var shownInhibitions = -1
+  /// How often the engines are looked at as a whole, milliseconds of receive time.
+  private static let reportInterval: Int64 = 5_000
 
   /// Brings a station to the state in which it stopped: the newest usable snapshot, then the journal after it,
   /// then `catalog`, where it differs from the one in force.
@@ -189,6 +197,7 @@ public final class Stages: @unchecked Sendable {
     for input in core.resumptions {
       inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
     }
+    showEngines()
   }
 
   // MARK: - Stage 1: collect
@@ -347,10 +356,25 @@ public final class Stages: @unchecked Sendable {
       }
     }
     trends?.add(output, catalog: core.catalog)
+    showEngines()
     exchange.enqueue(output, at: now)
     if snapshots != nil, core.position - lastSnapshot >= limits.snapshotEvery {
       keepSnapshot()
     }
+  }
+
+  /// Shows the edges which rules are inhibited and, every few seconds, how the engines do.
+  private func showEngines() {
+    if core.inhibitionChanges != shownInhibitions {
+      shownInhibitions = core.inhibitionChanges
+      let inhibited = core.inhibited
+      shown.withLock { $0.inhibited = inhibited }
+    }
+    let now = exchange.received
+    guard now >= reported + Self.reportInterval || reported == .min else { return }
+    reported = now
+    let report = core.engineReport()
+    shown.withLock { $0.report = report }
   }
 
   /// Takes a snapshot of the core now; ``record(isUrgent:)`` writes it once the ledger has come as far.
@@ -458,6 +482,12 @@ public final class Stages: @unchecked Sendable {
 
   /// The catalog in force.
   public var catalog: Catalog { shown.withLock { $0.catalog } }
+
+  /// Rules that do not annunciate.
+  func inhibitedRules() -> [InhibitedRule] { shown.withLock { $0.inhibited } }
+
+  /// How the engines do.
+  func engineReport() -> EngineReport { shown.withLock { $0.report } }
 
   /// The newest reading of each channel.
   func latestReadings() -> [LatestReading?] { shown.withLock { $0.recent.latest() } }

@@ -31,6 +31,10 @@ public protocol StationAccess: AnyObject, Sendable {
   var welding: WeldingBoard? { get }
   /// Duty: rosters, exchanges, who can be called; nil where the station calls nobody.
   var duty: DutyBoard? { get }
+  /// Rules that are shelved, suppressed by design or out of service, also while no alarm of theirs stands.
+  func inhibitedRules() -> [InhibitedRule]
+  /// How the engines do: counters, clocks, behaviour of rules; at most a few seconds old.
+  func engineReport() -> EngineReport
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -78,6 +82,29 @@ extension StationAccess {
 
   /// A station that calls nobody.
   public var duty: DutyBoard? { nil }
+
+  /// None.
+  public func inhibitedRules() -> [InhibitedRule] { [] }
+
+  /// An empty report.
+  public func engineReport() -> EngineReport { EngineReport() }
+}
+
+/// A rule that does not annunciate, whatever its condition.
+public struct InhibitedRule: Hashable, Sendable {
+  /// The rule's row in the catalog.
+  public var rule: UInt32
+  /// Why: `shelved`, `suppressedByDesign` or `outOfService`.
+  public var state: String
+  /// When a timed shelf runs out, in the lane's time; nil when there is none.
+  public var until: Timestamp?
+
+  /// Makes one.
+  public init(rule: UInt32, state: String, until: Timestamp? = nil) {
+    self.rule = rule
+    self.state = state
+    self.until = until
+  }
 }
 
 /// How far a stream's reader has come.

@@ -55,7 +55,8 @@ public final class StationCore {
   private var notes: [DecodingNote] = []
   private var transitions: [Transition] = []
   /// What lives on the same inputs beside the engine.
-  private let desks: [any Desk] = [AccountsDesk(), WeldingDesk(), HazardDesk()]
+  private let flood = FloodDesk()
+  private lazy var desks: [any Desk] = [AccountsDesk(), WeldingDesk(), HazardDesk(), flood]
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
@@ -124,13 +125,20 @@ public final class StationCore {
     JournalRecord(sequence: position, input: inputs.input(at: index))
   }
 
-  /// Shows every desk the alarm steps that desks have drafted, and those that follow from them.
+  /// Counts the alarm steps that desks have drafted among a flood's, and shows every desk them and those that follow.
   private func spread(_ record: JournalRecord, into output: inout CoreOutput) {
     while !output.deskSteps.isEmpty {
       let steps = output.deskSteps
       output.deskSteps.removeAll(keepingCapacity: true)
       for step in steps {
-        for desk in desks { desk.follow(step, of: record, into: &output) }
+        var body = step.body
+        body.flood = flood.take(body, record: record, into: &output)
+        if body.flood != nil {
+          let draft = output.drafts[step.draftIndex]
+          output.drafts[step.draftIndex] =
+            LedgerDraft(alarm: body, time: draft.time, origin: draft.origin)
+        }
+        for desk in desks { desk.follow(body, of: record, into: &output) }
       }
     }
   }
@@ -425,7 +433,7 @@ public final class StationCore {
     // until every gateway had introduced itself again.
     var successor = Decoder(plan: next.decodingPlan)
     try successor.restore(decoder.snapshot())
-    let livePlan = LanePlan(of: plan) { laneOf[$0] < 0 }
+    let livePlan = LanePlan(of: plan, isReplay: false) { laneOf[$0] < 0 }
     if let live {
       try live.replacePlan(livePlan, closed: &closed, into: &transitions)
     } else {
@@ -433,7 +441,7 @@ public final class StationCore {
     }
     var lanes: [Lane] = []
     for (row, source) in sources.enumerated() {
-      let lanePlan = LanePlan(of: plan) { laneOf[$0] == Int32(row) }
+      let lanePlan = LanePlan(of: plan, isReplay: true) { laneOf[$0] == Int32(row) }
       if let lane = replays.first(where: { $0.name == source }) {
         try lane.replacePlan(lanePlan, closed: &closed, into: &transitions)
         lanes.append(lane)
@@ -446,6 +454,7 @@ public final class StationCore {
     decoder = successor
     replayTopics = [:]
     catalog = next
+    findInhibited()
   }
 
   // MARK: - Drafts
@@ -457,10 +466,99 @@ public final class StationCore {
   ) {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
-      let body = AlarmDraft.body(transition, act: act, catalog: catalog, record: record)
+      var body = AlarmDraft.body(transition, act: act, catalog: catalog, record: record)
+      if laneOfChannel[Int(transition.channel.rawValue)] < 0 {
+        body.flood = flood.take(body, record: record, into: &output)
+      }
+      noteInhibition(transition, until: act?.until)
       output.drafts.append(LedgerDraft(alarm: body, time: transition.time, origin: record.sequence))
       for desk in desks { desk.follow(body, of: record, into: &output) }
     }
+  }
+
+  // MARK: - What edges see
+
+  /// Rules that are shelved, suppressed by design or out of service, by catalog row; also those whose alarm has
+  /// returned meanwhile.
+  public var inhibited: [InhibitedRule] {
+    inhibitions.values.sorted { $0.rule < $1.rule }
+  }
+
+  /// Changes whenever ``inhibited`` does.
+  private(set) var inhibitionChanges = 0
+  private var inhibitions: [UInt32: InhibitedRule] = [:]
+
+  /// Notes what a step says of its rule; steps of earlier occurrences say nothing of it.
+  private func noteInhibition(_ transition: Transition, until: Timestamp?) {
+    switch transition.kind {
+    case .shelved, .unshelved, .suppressed, .unsuppressed, .removedFromService, .returnedToService:
+      let rule = transition.rule.rawValue
+      inhibitions[rule] = Self.inhibition(
+        rule,
+        transition.state,
+        until: transition.kind == .shelved ? until : inhibitions[rule]?.until
+      )
+      inhibitionChanges += 1
+    case .raised, .returned, .acknowledged, .reset, .priorityChanged, .reAlarmed, .revised: break
+    }
+  }
+
+  private static func inhibition(
+    _ rule: UInt32,
+    _ state: AlarmState,
+    until: Timestamp?
+  ) -> InhibitedRule? {
+    switch state {
+    case .shelved: InhibitedRule(rule: rule, state: "shelved", until: until)
+    case .suppressedByDesign: InhibitedRule(rule: rule, state: "suppressedByDesign", until: until)
+    case .outOfService: InhibitedRule(rule: rule, state: "outOfService", until: until)
+    case .normal, .unacknowledged, .acknowledged, .returnedUnacknowledged, .latchedUnacknowledged,
+      .latchedAcknowledged:
+      nil
+    }
+  }
+
+  /// Asks the engines anew which rules are inhibited: after a catalog change and a restart.
+  private func findInhibited() {
+    inhibitions = [:]
+    inhibitionChanges += 1
+    for lane in lanes {
+      lane.standing { alarm in
+        let rule = alarm.rule.rawValue
+        if let found = Self.inhibition(rule, alarm.state, until: alarm.shelvedUntil) {
+          inhibitions[rule] = found
+        }
+      }
+    }
+  }
+
+  /// How the engines do: their counters, clocks and the rules that behave badly.
+  ///
+  /// Looks at every device and rule: for a turn every few seconds, not for every batch.
+  public func engineReport() -> EngineReport {
+    var report = EngineReport()
+    report.lanes = lanes.map {
+      EngineReport.LaneReport(
+        name: $0.name,
+        counters: $0.engine.counters,
+        quarantined: $0.engine.quarantinedDevices
+      )
+    }
+    guard let catalog else { return report }
+    for device in catalog.devices {
+      guard let clock = live?.engine.clock(ofDevice: device.index), clock.skewMilliseconds != nil
+      else { continue }
+      report.clocks.append(EngineReport.Clock(device: device.index, clock))
+    }
+    for rule in catalog.rules {
+      let lane = laneOfChannel[Int(rule.channel)]
+      let statistics =
+        lane < 0
+        ? live?.statistics(ofRule: rule.index) : replays[Int(lane)].statistics(ofRule: rule.index)
+      guard let statistics, statistics.raises > 0 || statistics.heldBack > 0 else { continue }
+      report.rules.append(EngineReport.Rule(rule: rule.index, statistics))
+    }
+    return report
   }
 
   // MARK: - Snapshots
@@ -530,7 +628,7 @@ public final class StationCore {
   ) throws {
     laneOfChannel = catalog.laneOfChannels
     func lane(_ name: String, _ row: Int32) throws -> Lane {
-      let plan = LanePlan(of: catalog.enginePlan) { laneOfChannel[$0] == row }
+      let plan = LanePlan(of: catalog.enginePlan, isReplay: row >= 0) { laneOfChannel[$0] == row }
       guard let state = saved[name] else { throw SnapshotFault.missingLane(name) }
       return try Lane(name: name, plan: plan, restoring: state.bytes, time: state.time)
     }
@@ -538,5 +636,6 @@ public final class StationCore {
     replays = try catalog.replaySources.enumerated().map { try lane($0.element, Int32($0.offset)) }
     decoder = Decoder(plan: catalog.decodingPlan)
     self.catalog = catalog
+    findInhibited()
   }
 }

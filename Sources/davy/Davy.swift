@@ -24,8 +24,8 @@ public struct Davy: AsyncParsableCommand {
     version: "davy 0.1.0",
     subcommands: [
       Serve.self, Check.self, Decode.self, ReplayCommand.self, Verify.self, Export.self,
-      Import.self, ScoreCommand.self, Simulate.self, Reload.self, Backup.self, Restore.self,
-      Doctor.self, CopyLedger.self, Notify.self,
+      Import.self, ScoreCommand.self, Calibrate.self, Simulate.self, Reload.self, Backup.self,
+      Restore.self, Doctor.self, CopyLedger.self, Notify.self,
     ]
   )
 

@@ -1,5 +1,9 @@
 import AlarmEngine
+import Foundation
 import Telemetry
+
+/// The long form of the tests is wanted.
+let isSoak = ProcessInfo.processInfo.environment["DAVY_SOAK"] != nil
 
 /// Builds small plans by name.
 struct PlanBuilder {

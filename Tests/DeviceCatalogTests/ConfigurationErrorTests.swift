@@ -383,11 +383,11 @@ struct ConfigurationErrorTests {
     let result = SmallCatalog.load()
     #expect(result.findings.isEmpty, "\(result.findings)")
     let catalog = try #require(result.catalog)
-    // D2's row leaves "alarm" empty, so it has no level 1: stale, range, level-2 and temperature's range.
+    // D2's row leaves "alarm" empty, so it has no level 1; the rule on its clock stands at its first point.
     #expect(
       catalog.rules.map(\.fullName).filter { $0.contains("/D2/") } == [
-        "e/s/a/D2/gas#level-2", "e/s/a/D2/gas#range", "e/s/a/D2/gas#stale",
-        "e/s/a/D2/temperature#range",
+        "e/s/a/D2/gas#clock", "e/s/a/D2/gas#level-2", "e/s/a/D2/gas#range",
+        "e/s/a/D2/gas#stale", "e/s/a/D2/temperature#range",
       ]
     )
   }

@@ -89,6 +89,8 @@ struct Profile: BitwiseCopyable, Hashable {
   static let window: UInt32 = 1
   static let rate: UInt32 = 2
   static let ewma: UInt32 = 4
+  /// The window is meant to hold its whole length: a reading that leaves it early is counted.
+  static let wholeWindow: UInt32 = 8
 
   /// Window positions are kept as the low 32 bits of event time: longer gaps empty the window.
   static let longestGap: UInt32 = 0x7fff_ffff
@@ -112,6 +114,8 @@ struct ChannelLink: BitwiseCopyable {
 struct Dependent: BitwiseCopyable {
   var slot: UInt32
   var signal: UInt32
+  /// The signal is one of the expression that suppresses the rule's alarm.
+  var isSuppressor = false
 }
 
 /// What the engine knows of a device's clock.
@@ -120,19 +124,36 @@ struct DeviceRecord: BitwiseCopyable {
   var previousLow: Int64 = never
   var currentLow: Int64 = never
   /// The epoch that `currentLow` belongs to.
-  var epoch: Int64 = noTime
+  var epoch: Int32 = .min
+  /// Bit 0: in quarantine. Above: row of the device's ``DeviceTiming``.
+  private var bits: UInt32 = 0
+
+  init(timing: UInt32 = 0) {
+    bits = timing << 1
+  }
+
+  var isQuarantined: Bool {
+    get { bits & 1 != 0 }
+    set { bits = newValue ? bits | 1 : bits & ~1 }
+  }
+
+  /// Row of what the plan says of the device's times.
+  var timing: UInt32 { bits >> 1 }
 
   /// Distance from event time to the engine's time; 0 until something is known.
   var offset: Int64 {
     let low = min(previousLow, currentLow)
     return low == never ? 0 : low
   }
+}
 
-  /// Begins a new epoch when it is due.
-  mutating func turn(to epoch: Int64) {
-    guard self.epoch != epoch else { return }
-    if currentLow != never { previousLow = currentLow }
-    currentLow = never
-    self.epoch = epoch
-  }
+/// What the plan says of a source's times, shared by all devices of which it says the same.
+struct DeviceTiming: BitwiseCopyable, Hashable {
+  /// Largest distance from receive time that is no fault, milliseconds.
+  var tolerance: Int64 = DevicePlan.unguarded
+  /// How long readings are held back, milliseconds.
+  var allowance: Int64 = 0
+
+  /// The guard is off: replay sources have no clock to be held against.
+  var isUnguarded: Bool { tolerance == DevicePlan.unguarded }
 }

@@ -25,6 +25,15 @@ struct CompiledPlan {
   var places: [DetectorBank.Place] = []
   /// The rules that read a channel beside its own, all channels' one after the other.
   var dependents: [Dependent] = []
+  /// Counts over the alarms of other rules, and which of them follow a rule.
+  var cascades: [Cascade] = []
+  var followers: [UInt32: [UInt32]] = [:]
+  /// The channels of every device, all devices' one after the other, and where each device's begin.
+  var channelsOfDevices: [UInt32] = []
+  var firstOfDevice: [UInt32] = []
+  var devices: [DeviceRecord] = []
+  /// What the guard and the reorder buffer take from the plan.
+  var timings: [DeviceTiming] = []
   /// Entries that the heap of deadlines can come to hold.
   var deadlineCount = 0
 
@@ -34,9 +43,33 @@ struct CompiledPlan {
     identities.devices = plan.devices.map(\.id)
     identities.channels = plan.channels.map(\.id)
     links = plan.channels.map { ChannelLink(device: $0.device) }
+    layOutDevices(plan)
     layOutRules(plan)
     try layOutDetectors(plan)
     layOutChannels(plan)
+  }
+
+  private mutating func layOutDevices(_ plan: EnginePlan) {
+    var rowOfTiming: [DeviceTiming: UInt32] = [:]
+    devices = plan.devices.map { device in
+      let timing = DeviceTiming(
+        tolerance: device.clockToleranceMilliseconds,
+        allowance: device.reorderAllowanceMilliseconds
+      )
+      if let known = rowOfTiming[timing] { return DeviceRecord(timing: known) }
+      rowOfTiming[timing] = UInt32(timings.count)
+      timings.append(timing)
+      return DeviceRecord(timing: UInt32(timings.count - 1))
+    }
+    firstOfDevice = [UInt32](repeating: 0, count: plan.devices.count + 1)
+    for channel in plan.channels { firstOfDevice[Int(channel.device) + 1] += 1 }
+    for row in 0..<plan.devices.count { firstOfDevice[row + 1] += firstOfDevice[row] }
+    var next = firstOfDevice
+    channelsOfDevices = [UInt32](repeating: 0, count: plan.channels.count)
+    for (row, channel) in plan.channels.enumerated() {
+      channelsOfDevices[Int(next[Int(channel.device)])] = UInt32(row)
+      next[Int(channel.device)] += 1
+    }
   }
 
   private mutating func layOutRules(_ plan: EnginePlan) {
@@ -75,21 +108,50 @@ struct CompiledPlan {
       do { place = try bank.add(rule.detector) } catch {
         throw PlanError(problems: [PlanError.Problem(place: .rule(row), message: "\(error)")])
       }
-      guard let place else { continue }
-      parameters[Int(slot)].number = UInt32(places.count)
-      places.append(place)
-      deadlineCount += 1
-      links[Int(rule.channel.rawValue)].isGeneral = true
-      for (signal, channel) in rule.detector.signals.enumerated() {
-        if readers.isEmpty { readers = [[Dependent]](repeating: [], count: links.count) }
-        readers[Int(channel.rawValue)].append(Dependent(slot: slot, signal: UInt32(signal)))
-        links[Int(channel.rawValue)].isGeneral = true
+      if case .cascade(let cascade) = rule.detector { layOut(cascade, slot) }
+      if let place {
+        parameters[Int(slot)].number = UInt32(places.count)
+        places.append(place)
+        deadlineCount += 1
+        links[Int(rule.channel.rawValue)].isGeneral = true
+        read(rule.detector.signals, by: slot, isSuppressor: false, &readers)
       }
+      guard let suppression = rule.suppression else { continue }
+      parameters[Int(slot)].suppressor = UInt32(places.count)
+      places.append(bank.add(suppression: suppression.expression))
+      deadlineCount += 1
+      read(suppression.signals, by: slot, isSuppressor: true, &readers)
     }
     for (channel, list) in readers.enumerated() where !list.isEmpty {
       links[channel].firstDependent = UInt32(dependents.count)
       links[channel].dependentCount = UInt32(list.count)
       dependents += list
+    }
+  }
+
+  private mutating func read(
+    _ signals: [ChannelIndex],
+    by slot: UInt32,
+    isSuppressor: Bool,
+    _ readers: inout [[Dependent]]
+  ) {
+    for (signal, channel) in signals.enumerated() {
+      if readers.isEmpty { readers = [[Dependent]](repeating: [], count: links.count) }
+      readers[Int(channel.rawValue)].append(
+        Dependent(slot: slot, signal: UInt32(signal), isSuppressor: isSuppressor)
+      )
+      links[Int(channel.rawValue)].isGeneral = true
+    }
+  }
+
+  private mutating func layOut(_ plan: CascadeParameters, _ slot: UInt32) {
+    parameters[Int(slot)].number = UInt32(cascades.count)
+    let points = plan.points.map { point in
+      point.map { Cascade.Member(slot: slotOfRule[Int($0.rule.rawValue)], grade: $0.grade) }
+    }
+    cascades.append(Cascade(cascade: plan.cascade, grade: plan.grade, points: points))
+    for member in Set(points.joined().map(\.slot)).sorted() {
+      followers[member, default: []].append(slot)
     }
   }
 
@@ -114,13 +176,14 @@ struct CompiledPlan {
           profile.decay = 1 - rule.low
           profile.thresholdSquared = rule.high * rule.high
           profile.warmUp = rule.number
-        case .limit, .physicalRange, .stale, .single, .group:
+        case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade:
           break
         }
       }
       var base = 0
       if let window = channel.window {
         profile.features |= Profile.window
+        if !window.isBoundedByCount { profile.features |= Profile.wholeWindow }
         profile.windowLength = UInt32(window.lengthMilliseconds)
         let capacity = window.ringCapacity
         profile.ringMask = UInt32(capacity - 1)
@@ -158,6 +221,8 @@ extension RuleParameters {
     onDelay = rule.onDelayMilliseconds
     offDelay = rule.offDelayMilliseconds
     reAlarm = rule.reAlarmMilliseconds
+    escalateAfter = rule.escalation?.afterMilliseconds ?? 0
+    escalatedPriority = rule.escalation?.priority.rawValue ?? rule.priority.rawValue
     switch rule.detector {
     case .limit(let limit):
       kind = .limit
@@ -171,6 +236,8 @@ extension RuleParameters {
     case .stale(let after):
       kind = .stale
       staleAfter = after
+    case .clockFault:
+      kind = .clock
     case .successiveChange(let perSecond):
       kind = .rate
       low = perSecond
@@ -179,6 +246,8 @@ extension RuleParameters {
       kind = .single
     case .expression, .interlock, .multivariate:
       kind = .group
+    case .cascade:
+      kind = .cascade
     case .ewma(let alpha, let deviations, let warmUp):
       kind = .ewma
       low = alpha

@@ -7,21 +7,26 @@ struct Deadline: BitwiseCopyable {
   var due: Int64
   /// Stage, plan row and kind: the order among equal times.
   var order: UInt64
-  /// Row of the rule in the engine.
+  /// Row of the rule in the engine; of the device for a release.
   var slot: UInt32
 
   /// What is due.
   enum Kind: UInt8, CaseIterable {
-    case onDelay, offDelay, shelf, reAlarm, stale, detector
+    case onDelay, offDelay, shelf, reAlarm, stale, detector, suppressor, escalation
+    /// Held readings of a device are let go; armed for devices, so it has no bit.
+    case release
 
+    /// The kind's bit among a rule's armed ones.
     var bit: UInt8 { 1 << rawValue }
   }
 
   init(due: Int64, kind: Kind, rule: UInt32, slot: UInt32) {
     self.due = due
     self.slot = slot
-    // Staleness last: a delay that ends at the very moment a channel goes stale has run its course.
-    order = (kind == .stale ? 1 << 48 : 0) | UInt64(rule) << 8 | UInt64(kind.rawValue)
+    // Readings first, as always. Staleness last: a delay that ends at the very moment a channel goes stale has
+    // run its course.
+    let stage: UInt64 = kind == .release ? 0 : kind == .stale ? 2 : 1
+    order = stage << 48 | UInt64(rule) << 8 | UInt64(kind.rawValue)
   }
 
   var kind: Kind {
@@ -29,6 +34,11 @@ struct Deadline: BitwiseCopyable {
       preconditionFailure("a deadline has no kind")
     }
     return kind
+  }
+
+  /// Whether an order is that of a release, whose row is a device's.
+  static func isRelease(_ order: UInt64) -> Bool {
+    UInt8(truncatingIfNeeded: order) == Kind.release.rawValue
   }
 
   /// An order with another plan row in it.

@@ -51,7 +51,7 @@ struct DetectorBank: Sendable {
   /// Adds a rule's detector; nil for the kinds that the engine's records hold themselves.
   mutating func add(_ detector: Detector) throws(DetectorError) -> Place? {
     switch detector {
-    case .limit, .physicalRange, .stale, .successiveChange, .ewma: return nil
+    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .cascade: return nil
     case .rateOfChange(let parameters):
       rates.append(try RateOfChange(parameters))
       return Place(kind: .rateOfChange, row: rates.count - 1)
@@ -110,6 +110,12 @@ struct DetectorBank: Sendable {
       )
       return Place(kind: .multivariate, row: models.count - 1)
     }
+  }
+
+  /// Adds an expression that suppresses an alarm.
+  mutating func add(suppression: CompiledExpression) -> Place {
+    expressions.append(ExpressionEvaluator(suppression))
+    return Place(kind: .expression, row: expressions.count - 1)
   }
 
   /// Hands a detector over one channel its next value; nil for detectors over several signals.

@@ -6,6 +6,8 @@ struct PlanCheck {
 
   /// Longest delay, span or age that a rule may have: a year.
   static let longest: Int64 = 366 * 86_400_000
+  /// Longest time that readings may be held back: a day.
+  static let longestAllowance: Int64 = 86_400_000
   /// Longest window or staleness: what fits the channel's 32-bit positions.
   static let longestSpan = Int64(Profile.longestGap)
 
@@ -28,8 +30,8 @@ struct PlanCheck {
       if device.clockToleranceMilliseconds <= 0 {
         report(.device(row), "the clock tolerance must be positive")
       }
-      if !(0...Self.longest).contains(device.reorderAllowanceMilliseconds) {
-        report(.device(row), "the reorder allowance must be between 0 and a year")
+      if !(0...Self.longestAllowance).contains(device.reorderAllowanceMilliseconds) {
+        report(.device(row), "the reorder allowance must be between 0 and a day")
       }
     }
   }
@@ -72,6 +74,7 @@ struct PlanCheck {
         report(.rule(row), "the \(name) must be between 0 and a year")
       }
       checkDetector(rule.detector, row)
+      checkReactions(rule, row, plan.channels.count)
       switch rule.detector {
       case .successiveChange:
         if !single.insert([rule.channel.rawValue, 0]).inserted {
@@ -84,6 +87,25 @@ struct PlanCheck {
       default:
         checkSignals(rule.detector, row, plan.channels.count)
       }
+    }
+  }
+
+  /// Suppression and escalation.
+  private mutating func checkReactions(_ rule: RulePlan, _ row: Int, _ channels: Int) {
+    if let escalation = rule.escalation {
+      if !(1...Self.longest).contains(escalation.afterMilliseconds) {
+        report(.rule(row), "an escalation must come after 1 ms to a year")
+      }
+      if escalation.priority <= rule.priority {
+        report(.rule(row), "an escalation must lead to a higher priority than the rule's own")
+      }
+    }
+    guard let suppression = rule.suppression else { return }
+    if suppression.expression.signals.count != suppression.signals.count {
+      report(.rule(row), "the suppression has another number of signals than channels")
+    }
+    for channel in suppression.signals where Int(channel.rawValue) >= channels {
+      report(.rule(row), "there is no channel in row \(channel.rawValue) for the suppression")
     }
   }
 
@@ -135,6 +157,21 @@ struct PlanCheck {
     case .stale(let after):
       if !(1...Self.longestSpan).contains(after) {
         report(.rule(row), "staleness must set in after 1 to \(Self.longestSpan) ms")
+      }
+    case .clockFault:
+      break
+    case .cascade(let cascade):
+      if cascade.points.isEmpty || cascade.points.contains(where: \.isEmpty) {
+        report(.rule(row), "a cascade needs points, and every point a rule")
+      }
+      if cascade.points.count > CascadeParameters.largestPointCount {
+        report(
+          .rule(row),
+          "a cascade may have \(CascadeParameters.largestPointCount) points at most"
+        )
+      }
+      if cascade.points.joined().contains(where: { Int($0.rule.rawValue) >= row }) {
+        report(.rule(row), "a cascade can only count rules that stand before it in the plan")
       }
     case .successiveChange(let perSecond):
       if !(perSecond > 0 && perSecond.isFinite) {

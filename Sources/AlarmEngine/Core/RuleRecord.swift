@@ -1,4 +1,7 @@
-/// The state of one rule: its condition, its alarm, its deadlines; one cache line.
+/// The state of one rule: its condition, its alarm, its deadlines.
+///
+/// What few rules have at a time (a shelf that runs out, a re-alarm, an escalation, steps of the condition) lies beside
+/// the records.
 struct RuleRecord: BitwiseCopyable {
   /// Event time since which the pending condition has been true, or false.
   var since: Int64 = noTime
@@ -6,12 +9,6 @@ struct RuleRecord: BitwiseCopyable {
   var sinceSequence: UInt64 = 0
   /// Event time at which the current or last occurrence began.
   var onset: Int64 = noTime
-  /// Event time at which the last occurrence ended.
-  var ended: Int64 = noTime
-  /// Engine time at which a timed shelf runs out.
-  var shelfUntil: Int64 = never
-  /// Engine time at which a standing alarm annunciates again.
-  var reAlarmAt: Int64 = never
   /// How often the alarm was raised.
   var raises: UInt32 = 0
   /// How often a condition ended before its on-delay did.
@@ -24,7 +21,8 @@ struct RuleRecord: BitwiseCopyable {
   var armed: UInt8 = 0
   /// An ``AlarmPriority``.
   var priority: UInt8 = 1
-  var padding: UInt32 = 0
+  /// Row of the rule's ``RuleHistory``; `.max` while its condition has never moved.
+  var history: UInt32 = .max
 
   /// Where the condition stands between the detector and the alarm.
   enum Phase: UInt8 {
@@ -37,6 +35,9 @@ struct RuleRecord: BitwiseCopyable {
     /// Condition false, held back by the off-delay.
     case pendingOff
   }
+
+  /// The alarm condition is true.
+  var isActive: Bool { phase == .active || phase == .pendingOff }
 
   var lifeCycle: LifeCycle {
     guard let cycle = LifeCycle(packed: life) else {
@@ -62,18 +63,35 @@ struct RuleParameters: BitwiseCopyable {
   var onDelay: Int64 = 0
   var offDelay: Int64 = 0
   var reAlarm: Int64 = 0
+  /// A standing alarm rises to another priority after this long; 0 never.
+  var escalateAfter: Int64 = 0
+  var escalatedPriority: UInt8 = 1
+  /// Number among the bank's of the expression that suppresses the alarm; `.max` for none.
+  var suppressor: UInt32 = .max
   /// Milliseconds without a reading; 0 for every other kind.
   var staleAfter: Int64 = 0
-  /// Readings before an EWMA judges; for detectors of the bank their number among the bank's.
+  /// Readings before an EWMA judges; for detectors of the bank, and for cascades, their number among those.
   var number: UInt32 = 0
 
   /// Which detector decides.
   enum Kind: UInt8 {
     case limit, physicalRange, stale, rate, ewma
+    /// The device's clock.
+    case clock
     /// A detector over one channel that lies in the bank.
     case single
     /// A detector over several signals that lies in the bank.
     case group
+    /// A count over the alarms of other rules.
+    case cascade
+
+    /// The condition hangs on the channel's values, so that a gap breaks a delay that runs on it.
+    var followsValues: Bool {
+      switch self {
+      case .limit, .physicalRange, .rate, .ewma, .single: true
+      case .stale, .clock, .group, .cascade: false
+      }
+    }
   }
 }
 
@@ -98,7 +116,7 @@ extension RuleParameters {
       }
     case .physicalRange:
       Verdict(on: value < low || value > high, off: value >= low && value <= high)
-    case .stale, .rate, .ewma, .single, .group:
+    case .stale, .clock, .rate, .ewma, .single, .group, .cascade:
       Verdict(on: false, off: false)
     }
   }
@@ -108,7 +126,7 @@ extension RuleParameters {
     let verdict = verdict(value)
     let greatest = Double.greatestFiniteMagnitude
     switch kind {
-    case .stale, .rate, .ewma, .single, .group:
+    case .stale, .clock, .rate, .ewma, .single, .group, .cascade:
       return (-greatest, greatest)
     case .physicalRange:
       if verdict.off { return (low, high) }

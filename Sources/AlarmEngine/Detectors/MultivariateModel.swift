@@ -63,6 +63,119 @@ public struct MultivariateModel: Hashable, Sendable {
     case badRow(Int)
     /// No signal varies, or none is given.
     case noVariation
+    /// The parts of a model do not fit together.
+    case badParts(String)
+  }
+
+  /// A model taken apart, for files.
+  public struct Parts: Hashable, Sendable {
+    /// Earlier samples stacked onto the present one.
+    public var lags = 0
+    /// Weight of the newest sample in the smoothing.
+    public var smoothing = 1.0
+    /// Added to every eigenvalue in the distance.
+    public var ridge = 0.0
+    /// Share of normal samples that exceeds a limit.
+    public var exceedance = 0.01
+    /// Components of T².
+    public var retained = 0
+    /// Limit of T².
+    public var t2Limit = 0.0
+    /// Limit of SPE.
+    public var speLimit = 0.0
+    /// Limit of D².
+    public var distanceLimit = 0.0
+    /// Means of the signals.
+    public var mean: [Double] = []
+    /// Reciprocal standard deviations of the signals; 0 leaves one out.
+    public var inverseDeviation: [Double] = []
+    /// Eigenvalues of the covariance of the stacked vector.
+    public var eigenvalues: [Double] = []
+    /// Eigenvectors, one after the other.
+    public var loadings: [Double] = []
+
+    /// Makes empty parts.
+    public init() {}
+  }
+
+  /// The model taken apart.
+  public var parts: Parts {
+    var parts = Parts()
+    parts.lags = parameters.lags
+    parts.smoothing = parameters.smoothing
+    parts.ridge = ridge
+    parts.exceedance = parameters.exceedance
+    parts.retained = retained
+    parts.t2Limit = limits.t2
+    parts.speLimit = limits.spe
+    parts.distanceLimit = limits.distance
+    parts.mean = mean
+    parts.inverseDeviation = inverseDeviation
+    parts.eigenvalues = eigenvalues
+    parts.loadings = loadings
+    return parts
+  }
+
+  /// Puts a model together again.
+  public init(parts: Parts) throws(LearnError) {
+    do {
+      try DetectorError.check("lags", Double(parts.lags), 0...10)
+      try DetectorError.check("smoothing", parts.smoothing, 0.01...1)
+      try DetectorError.check(positive: "ridge", parts.ridge)
+      try DetectorError.check("exceedance", parts.exceedance, 0.0001...0.5)
+    } catch {
+      throw .parameter(error)
+    }
+    let width = parts.mean.count
+    let size = width * (parts.lags + 1)
+    guard width > 0, parts.inverseDeviation.count == width, parts.eigenvalues.count == size,
+      parts.loadings.count == size * size
+    else {
+      throw .badParts(
+        "\(width) means need \(width) reciprocal deviations, \(size) eigenvalues and "
+          + "\(size * size) loadings"
+      )
+    }
+    guard (1...size).contains(parts.retained) else { throw .badParts("retained: 1 … \(size)") }
+    guard parts.eigenvalues.allSatisfy({ $0 >= 0 && $0.isFinite }),
+      parts.loadings.allSatisfy({ $0.magnitude <= 1.000001 }),
+      parts.mean.allSatisfy(\.isFinite),
+      parts.inverseDeviation.allSatisfy({ $0 >= 0 && $0.isFinite }),
+      [parts.t2Limit, parts.speLimit, parts.distanceLimit].allSatisfy({ $0 >= 0 && $0.isFinite })
+    else { throw .badParts("a number is out of its range") }
+    parameters = Parameters(
+      lags: parts.lags,
+      smoothing: parts.smoothing,
+      components: .count(parts.retained),
+      ridge: 0.01,
+      exceedance: parts.exceedance
+    )
+    self.width = width
+    retained = parts.retained
+    limits = Limits(t2: parts.t2Limit, spe: parts.speLimit, distance: parts.distanceLimit)
+    mean = parts.mean
+    inverseDeviation = parts.inverseDeviation
+    eigenvalues = parts.eigenvalues
+    loadings = parts.loadings
+    ridge = parts.ridge
+    diagonal = Self.diagonal(loadings, eigenvalues, ridge)
+  }
+
+  /// Diagonal of M = V diag(1 / (w + r)) Vᵀ.
+  private static func diagonal(
+    _ loadings: [Double],
+    _ values: [Double],
+    _ ridge: Double
+  ) -> [Double] {
+    let size = values.count
+    return (0..<size).map { row in
+      var sum = 0.0
+      for vector in 0..<size {
+        let loading = loadings[vector * size + row]
+        sum += loading * loading / (values[vector] + ridge)
+      }
+      return sum
+    }
   }
 
   /// Limits of the three statistics.
@@ -104,6 +217,30 @@ public struct MultivariateModel: Hashable, Sendable {
 
   /// Largest standardised value that enters; anything beyond is as abnormal as can be.
   static let largestScore = 1e6
+
+  private init(
+    parameters: Parameters,
+    width: Int,
+    retained: Int,
+    limits: Limits,
+    mean: [Double],
+    inverseDeviation: [Double],
+    eigenvalues: [Double],
+    loadings: [Double],
+    ridge: Double,
+    diagonal: [Double]
+  ) {
+    self.parameters = parameters
+    self.width = width
+    self.retained = retained
+    self.limits = limits
+    self.mean = mean
+    self.inverseDeviation = inverseDeviation
+    self.eigenvalues = eigenvalues
+    self.loadings = loadings
+    self.ridge = ridge
+    self.diagonal = diagonal
+  }
 
   /// Learns from rows of normal operation, one value per signal, in time order at an even step.
   ///
@@ -156,6 +293,7 @@ public struct MultivariateModel: Hashable, Sendable {
     }
     let values = eigen.values.map { max(0, $0) }
     let average = values.reduce(0, +) / Double(size)
+    let ridge = max(parameters.ridge, 1e-9) * average
     var model = MultivariateModel(
       parameters: parameters,
       width: width,
@@ -165,16 +303,9 @@ public struct MultivariateModel: Hashable, Sendable {
       inverseDeviation: inverse,
       eigenvalues: values,
       loadings: loadings,
-      ridge: max(parameters.ridge, 1e-9) * average
+      ridge: ridge,
+      diagonal: diagonal(loadings, values, ridge)
     )
-    model.diagonal = (0..<size).map { row in
-      var sum = 0.0
-      for vector in 0..<size {
-        let loading = loadings[vector * size + row]
-        sum += loading * loading / (values[vector] + model.ridge)
-      }
-      return sum
-    }
     try model.calibrate(rows: rows, exceedance: parameters.exceedance)
     return model
   }

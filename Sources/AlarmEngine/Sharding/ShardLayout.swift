@@ -2,8 +2,8 @@ import Telemetry
 
 /// Which shard watches which channel, and under which row.
 ///
-/// Devices that a rule ties together (it is shown at a channel of one and reads a channel of the other)
-/// stay together, so no rule crosses a shard. Groups of devices go to the shard with the least work so
+/// Devices that a rule ties together (it is shown at a channel of one and reads a channel, or counts a rule, of the
+/// other) stay together, so no rule crosses a shard. Groups of devices go to the shard with the least work so
 /// far, in the order of the plan. Rules keep their order within a shard.
 struct ShardLayout {
   /// The place of a row in a shard.
@@ -20,6 +20,7 @@ struct ShardLayout {
   /// By shard: the plan's row for each of its own.
   var channelRows: [[UInt32]]
   var ruleRows: [[UInt32]]
+  var deviceRows: [[UInt32]]
 
   /// Lays out a plan that has been checked.
   init(_ plan: EnginePlan, shards count: Int) {
@@ -27,6 +28,7 @@ struct ShardLayout {
     plans = [EnginePlan](repeating: EnginePlan(), count: count)
     channelRows = [[UInt32]](repeating: [], count: count)
     ruleRows = [[UInt32]](repeating: [], count: count)
+    deviceRows = [[UInt32]](repeating: [], count: count)
     var weight = [Int](repeating: 0, count: plan.devices.count)
     for channel in plan.channels { weight[group[Int(channel.device)]] += 1 }
     for rule in plan.rules { weight[group[Self.device(of: rule.channel, plan)]] += 1 }
@@ -41,6 +43,7 @@ struct ShardLayout {
       }
       let shard = shardOfGroup[group[row]]
       rowOfDevice[row] = UInt32(plans[shard].devices.count)
+      deviceRows[shard].append(UInt32(row))
       plans[shard].devices.append(device)
     }
     for (row, channel) in plan.channels.enumerated() {
@@ -55,7 +58,11 @@ struct ShardLayout {
       let place = channels[Int(rule.channel.rawValue)]
       var copy = rule
       copy.channel = ChannelIndex(rawValue: place.row)
-      copy.detector = rule.detector.renumbered { channels[Int($0)].row }
+      copy.detector = rule.detector.renumbered(
+        { channels[Int($0)].row },
+        rule: { rules[Int($0)].row }
+      )
+      copy.suppression = rule.suppression?.renumbered { channels[Int($0)].row }
       rules.append(
         Place(shard: place.shard, row: UInt32(plans[Int(place.shard)].rules.count))
       )
@@ -80,7 +87,11 @@ struct ShardLayout {
       return device
     }
     for rule in plan.rules {
-      for signal in rule.detector.signals {
+      var ties = rule.detector.signals + (rule.suppression?.signals ?? [])
+      if case .cascade(let cascade) = rule.detector {
+        ties += cascade.points.joined().map { plan.rules[Int($0.rule.rawValue)].channel }
+      }
+      for signal in ties {
         let (one, other) = (root(device(of: rule.channel, plan)), root(device(of: signal, plan)))
         parent[max(one, other)] = min(one, other)
       }
@@ -90,13 +101,18 @@ struct ShardLayout {
 }
 
 extension Detector {
-  /// The detector with the channels that it reads beside its rule's own under other rows.
-  package func renumbered(_ row: (UInt32) -> UInt32) -> Detector {
+  /// The detector with the channels that it reads beside its rule's own, and the rules that it counts, under other
+  /// rows.
+  package func renumbered(
+    _ row: (UInt32) -> UInt32,
+    rule: (UInt32) -> UInt32 = { $0 }
+  ) -> Detector {
     func renumbered(_ channels: [ChannelIndex]) -> [ChannelIndex] {
       channels.map { ChannelIndex(rawValue: row($0.rawValue)) }
     }
     switch self {
-    case .limit, .physicalRange, .stale, .successiveChange, .ewma, .rateOfChange, .stuck,
+    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .rateOfChange,
+      .stuck,
       .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
       .gapAtRise, .backgroundExcess:
       return self
@@ -109,9 +125,29 @@ extension Detector {
     case .interlock(let parameters, let cause, let response):
       return .interlock(
         parameters,
-        cause: BoundExpression(cause.expression, signals: renumbered(cause.signals)),
-        response: BoundExpression(response.expression, signals: renumbered(response.signals))
+        cause: cause.renumbered(row),
+        response: response.renumbered(row)
       )
+    case .cascade(var cascade):
+      cascade.points = cascade.points.map { point in
+        point.map {
+          CascadeParameters.Member(
+            rule: RuleIndex(rawValue: rule($0.rule.rawValue)),
+            grade: $0.grade
+          )
+        }
+      }
+      return .cascade(cascade)
     }
+  }
+}
+
+extension BoundExpression {
+  /// The expression with its signals' channels under other rows.
+  func renumbered(_ row: (UInt32) -> UInt32) -> BoundExpression {
+    BoundExpression(
+      expression,
+      signals: signals.map { ChannelIndex(rawValue: row($0.rawValue)) }
+    )
   }
 }

@@ -269,7 +269,10 @@ public struct ShardedEngine: ~Copyable, Sendable {
     default:
       OutputOrder.Key(
         time: key.time,
-        place: Deadline.order(key.place) { layout.ruleRows[number][Int($0)] }
+        place: Deadline.order(key.place) { row in
+          Deadline.isRelease(key.place)
+            ? layout.deviceRows[number][Int(row)] : layout.ruleRows[number][Int(row)]
+        }
       )
     }
   }

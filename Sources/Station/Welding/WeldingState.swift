@@ -239,7 +239,9 @@ struct WeldingState: Sendable {
           origin: moment.sequence
         )
       )
-      output.deskSteps.append(step)
+      output.deskSteps.append(
+        CoreOutput.DeskStep(body: step, draftIndex: output.drafts.count - 1)
+      )
     }
   }
 

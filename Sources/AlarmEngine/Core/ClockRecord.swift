@@ -1,0 +1,118 @@
+/// What the clock guard keeps of every device beside the lag in its ``DeviceRecord``: the least lags of three epochs,
+/// from which the drift is taken; off the hot path.
+///
+/// Lags in milliseconds and epochs of ten minutes as 32 bits; a lag beyond 24 days is no clock to measure.
+struct DriftRecord: BitwiseCopyable, Hashable {
+  /// Least lag of an epoch one to two days ago, from which the drift is taken, and which epoch it was.
+  var anchorLow: Int32 = .max
+  var anchorEpoch: Int32 = .min
+  /// What the anchor will be next.
+  var nextLow: Int32 = .max
+  var nextEpoch: Int32 = .min
+  /// The newest epoch that has ended with a reading.
+  var closedLow: Int32 = .max
+  var closedEpoch: Int32 = .min
+
+  /// Epochs of ten minutes in half a day.
+  private static let halfDay: Int32 = 72
+
+  /// An epoch has ended whose least lag was `low`.
+  mutating func close(epoch: Int32, low: Int64) {
+    guard let low = Int32(exactly: low), low != .max else {
+      self = DriftRecord()
+      return
+    }
+    if anchorLow == .max {
+      anchorLow = low
+      anchorEpoch = epoch
+      nextLow = low
+      nextEpoch = epoch
+    } else if epoch - nextEpoch >= 2 * Self.halfDay {
+      anchorLow = nextLow
+      anchorEpoch = nextEpoch
+      nextLow = low
+      nextEpoch = epoch
+    }
+    closedLow = low
+    closedEpoch = epoch
+  }
+
+  /// How fast the clock gains on the server's, parts per million; nil before an hour has been seen.
+  var partsPerMillion: Double? {
+    guard anchorLow != .max, closedLow != .max, closedEpoch - anchorEpoch >= 6 else { return nil }
+    let gained = Double(anchorLow) - Double(closedLow)
+    let passed = Double(closedEpoch - anchorEpoch) * Double(Engine.epochMilliseconds)
+    return gained / passed * 1e6
+  }
+}
+
+/// What the clock guard remembers of a device whose readings are out of line, or have been: few have any.
+struct ClockTrouble: Hashable, Sendable {
+  /// Engine time of the first reading of the present streak, and its journal sequence.
+  var streakStart: Int64 = noTime
+  var streakSequence: UInt64 = 0
+  /// Least and greatest lag in the streak.
+  var streakLow: Int64 = never
+  var streakHigh: Int64 = -never
+  /// Least and greatest event time in the streak.
+  var streakEarliest: Int64 = never
+  var streakLatest: Int64 = -never
+  /// Readings in the streak.
+  var streakCount: UInt32 = 0
+  /// Clock faults found.
+  var faults: UInt32 = 0
+  /// Times that the clock was set back by less than the tolerance and followed.
+  var steps: UInt32 = 0
+  /// Added to event time for the detectors of the bank, so that their time does not jump with the clock.
+  var bankShift: Int64 = 0
+
+  /// Forgets the streak.
+  mutating func endStreak() {
+    streakCount = 0
+    streakStart = noTime
+    streakSequence = 0
+    streakLow = never
+    streakHigh = -never
+    streakEarliest = never
+    streakLatest = -never
+  }
+
+  /// Adds a reading with this lag to the streak.
+  mutating func lengthenStreak(lag: Int64, at now: Int64, _ sequence: UInt64) {
+    if streakCount == 0 {
+      streakStart = now
+      streakSequence = sequence
+    }
+    streakCount &+= streakCount == .max ? 0 : 1
+    streakLow = min(streakLow, lag)
+    streakHigh = max(streakHigh, lag)
+    streakEarliest = min(streakEarliest, now - lag)
+    streakLatest = max(streakLatest, now - lag)
+  }
+
+  /// The streak's event times go on as receive time does.
+  func keepsPace(at now: Int64) -> Bool {
+    streakHigh - streakLow <= (now - streakStart) / 8
+  }
+
+  /// The streak's event times do not go on.
+  func standsStill(at now: Int64) -> Bool {
+    streakLatest - streakEarliest <= (now - streakStart) / 8
+  }
+}
+
+/// What is known of a device's clock.
+public struct DeviceClock: Hashable, Sendable {
+  /// Device time less receive time, milliseconds: least transport delay included; nil before a reading told.
+  public var skewMilliseconds: Int64?
+  /// How fast the clock gains, parts per million; nil before an hour has been seen.
+  public var driftPartsPerMillion: Double?
+  /// The largest distance from receive time that is no fault, milliseconds; nil where the guard is off.
+  public var toleranceMilliseconds: Int64?
+  /// The device's time is not used; its rules run on receive time.
+  public var isQuarantined: Bool
+  /// Clock faults found so far.
+  public var faults: UInt32
+  /// Times that the clock was set back by less than the tolerance.
+  public var steps: UInt32
+}

@@ -1,0 +1,319 @@
+import Telemetry
+
+/// The clock guard.
+///
+/// Of each device the engine keeps the least lag (receive − event time) of this and the last epoch of
+/// ten minutes. It estimates skew and least transport delay together (readings that waited somewhere have a
+/// larger lag, never a smaller one); the change of the minima over one to two days estimates drift.
+///
+/// A clock is at fault when
+/// - a reading comes from the future: lag below −tolerance. One is enough, for nothing else can make it; or
+/// - a *streak* of readings that are late or have a lag above the tolerance keeps pace with receive time:
+///   at least ``ClockGuard/streakReadings`` readings over ``ClockGuard/streakMilliseconds``, whose lags spread by
+///   at most an eighth of that time, while no reading of the device came in order and in time. Back-filled
+///   data do not keep pace: they come faster than they were measured. A shuffling source has orderly
+///   readings in between. A clock that *stands still* makes such a streak too: event times that spread by at
+///   most an eighth of the receive time, with values that are not repeated.
+///
+/// A device at fault is in *quarantine*: its readings are given the receive time, its rules go on, and its rule of
+/// kind ``Detector/clockFault`` is true. It leaves quarantine when readings over
+/// ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the tolerance. A clock that was set back by
+/// less than the tolerance is followed without an alarm, by the same streak, and counted.
+///
+/// Where the time base changes, newest times and running delays move with it, so that a delay runs out at the
+/// same receive time as before; occurrences keep their onset. Historical and receive-timed readings, and the
+/// backlog after a lost link, say nothing of a clock (but the future is the future in any case).
+enum ClockGuard {
+  /// Readings that a streak needs.
+  static let streakReadings: UInt32 = 3
+  /// Receive time that a streak must last.
+  static let streakMilliseconds: Int64 = 10_000
+  /// Receive time over which the clock must be right to leave quarantine.
+  static let recoveryMilliseconds: Int64 = 60_000
+}
+
+extension Engine {
+  /// What is known of a device's clock, by its row in the plan; nil for no such row.
+  public func clock(ofDevice row: UInt32) -> DeviceClock? {
+    guard Int(row) < devices.count else { return nil }
+    let device = devices.row(Int(row))
+    let timing = timing(ofDevice: Int(row))
+    let trouble = trouble(ofDevice: Int(row))
+    let low = min(device.it.previousLow, device.it.currentLow)
+    return DeviceClock(
+      skewMilliseconds: low == never ? nil : -low,
+      driftPartsPerMillion: drifts[Int(row)].partsPerMillion,
+      toleranceMilliseconds: timing.isUnguarded ? nil : timing.tolerance,
+      isQuarantined: device.it.isQuarantined,
+      faults: trouble.faults,
+      steps: trouble.steps
+    )
+  }
+
+  /// What the plan says of a device's times.
+  func timing(ofDevice row: Int) -> DeviceTiming { timings[Int(devices.row(row).it.timing)] }
+
+  /// What is out of line with a device's clock, or has been.
+  func trouble(ofDevice row: Int) -> ClockTrouble {
+    troubles.isEmpty ? ClockTrouble() : troubles[row] ?? ClockTrouble()
+  }
+
+  private mutating func keep(_ trouble: ClockTrouble, ofDevice row: Int) {
+    troubles[row] = trouble == ClockTrouble() ? nil : trouble
+  }
+
+  private mutating func endStreak(ofDevice row: Int) {
+    guard !troubles.isEmpty, var trouble = troubles[row], trouble.streakCount > 0 else { return }
+    trouble.endStreak()
+    keep(trouble, ofDevice: row)
+  }
+
+  /// Devices in quarantine, counted.
+  public var quarantinedDevices: Int { quarantined }
+
+  /// Holds a reading's time against the receive time; the time that the reading is judged at.
+  mutating func watchClock(
+    _ channel: Int,
+    _ reading: Reading,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) -> Int64 {
+    let time = reading.time.milliseconds
+    let row = Int(links[channel].device)
+    let device = devices.row(row)
+    if reading.flags.contains(.receiveTimed) {
+      return device.it.isQuarantined ? receiveTime(channel) : time
+    }
+    let lag = now - time
+    if device.it.isQuarantined {
+      watchRecovery(row, lag, &out)
+      // The reading that ends the quarantine is the first that is believed.
+      return device.it.isQuarantined ? receiveTime(channel) : time
+    }
+    let timing = timing(ofDevice: row)
+    if lag < -timing.tolerance, !timing.isUnguarded {
+      quarantine(row, lag, sequence, &out)
+      return receiveTime(channel)
+    }
+    let isInOrder = time > channels.row(channel).it.newest
+    if isInOrder { observeLag(channel, lag) }
+    guard !timing.isUnguarded else { return time }
+    guard !isInOrder || lag > timing.tolerance else {
+      endStreak(ofDevice: row)
+      return time
+    }
+    guard !isBacklog, !isDuplicate(reading, channels.row(channel)) else { return time }
+    var trouble = trouble(ofDevice: row)
+    trouble.lengthenStreak(lag: lag, at: now, sequence)
+    keep(trouble, ofDevice: row)
+    guard trouble.streakCount >= ClockGuard.streakReadings,
+      now - trouble.streakStart >= ClockGuard.streakMilliseconds,
+      trouble.keepsPace(at: now) || trouble.standsStill(at: now)
+    else { return time }
+    if device.it.offset <= timing.tolerance, hasTimelyReading(row, since: trouble) {
+      endStreak(ofDevice: row)
+      return time
+    }
+    if lag > timing.tolerance || trouble.standsStill(at: now) {
+      quarantine(row, lag, sequence, &out)
+      return receiveTime(channel)
+    }
+    followStep(row, &out)
+    return time
+  }
+
+  /// The receive time as a time for a channel's next reading: after the one before, for the readings of one message
+  /// keep their order.
+  private func receiveTime(_ channel: Int) -> Int64 {
+    max(now, channels.row(channel).it.newest + 1)
+  }
+
+  /// Whether any channel of a device has taken a reading in order and in time since a streak began.
+  private func hasTimelyReading(_ row: Int, since streak: ClockTrouble) -> Bool {
+    let earliest = streak.streakStart - timing(ofDevice: row).tolerance
+    return channelRows(ofDevice: row).contains { channel in
+      let record = channels.row(Int(channel))
+      return record.it.sequence >= streak.streakSequence && record.it.newest >= earliest
+    }
+  }
+
+  /// The rows of a device's channels.
+  func channelRows(ofDevice row: Int) -> ArraySlice<UInt32> {
+    channelsOfDevices[Int(firstOfDevice[row])..<Int(firstOfDevice[row + 1])]
+  }
+
+  private mutating func watchRecovery(_ row: Int, _ lag: Int64, _ out: inout [Transition]) {
+    let device = devices.row(row)
+    device.it.turn(to: epoch, closing: drifts.row(row))
+    device.it.currentLow = min(device.it.currentLow, lag)
+    guard lag.magnitude <= UInt64(timing(ofDevice: row).tolerance / 2) else {
+      endStreak(ofDevice: row)
+      return
+    }
+    var trouble = trouble(ofDevice: row)
+    trouble.lengthenStreak(lag: lag, at: now, 0)
+    let low = trouble.streakLow
+    let isRight =
+      trouble.streakCount >= ClockGuard.streakReadings
+      && now - trouble.streakStart >= ClockGuard.recoveryMilliseconds
+      && trouble.keepsPace(at: now)
+    if isRight { trouble.endStreak() }
+    keep(trouble, ofDevice: row)
+    guard isRight else { return }
+    tellClock(row, isFault: false, lag, sequence: 0, &out)
+    device.it.isQuarantined = false
+    quarantined -= 1
+    takeBase(row, low: low)
+    rebase(row, by: -low)
+  }
+
+  /// The least lag is `low` from now on; drift is measured anew, for the clock has been set.
+  private func takeBase(_ row: Int, low: Int64) {
+    let device = devices.row(row)
+    device.it.previousLow = never
+    device.it.currentLow = low
+    drifts[row] = DriftRecord()
+  }
+
+  private mutating func quarantine(
+    _ row: Int,
+    _ lag: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) {
+    let device = devices.row(row)
+    releaseAll(row, &out)
+    let former = device.it.offset
+    device.it.isQuarantined = true
+    quarantined += 1
+    tally.clockFaults += 1
+    var trouble = trouble(ofDevice: row)
+    trouble.endStreak()
+    trouble.faults &+= 1
+    keep(trouble, ofDevice: row)
+    takeBase(row, low: lag)
+    rebase(row, by: former)
+    tellClock(row, isFault: true, lag, sequence: sequence, &out)
+  }
+
+  /// Follows a clock that was set back: the times to come are smaller by the step.
+  private mutating func followStep(_ row: Int, _ out: inout [Transition]) {
+    releaseAll(row, &out)
+    let former = devices.row(row).it.offset
+    tally.clockSteps += 1
+    var trouble = trouble(ofDevice: row)
+    let low = trouble.streakLow
+    trouble.endStreak()
+    trouble.steps &+= 1
+    keep(trouble, ofDevice: row)
+    takeBase(row, low: low)
+    rebase(row, by: former - low)
+  }
+
+  /// Moves a device's newest times and running delays to another time base.
+  private mutating func rebase(_ row: Int, by shift: Int64) {
+    // Beyond the tolerance there was no base to speak of: the bank's detectors see a gap and no more.
+    if shift.magnitude <= UInt64(timing(ofDevice: row).tolerance) {
+      var trouble = trouble(ofDevice: row)
+      trouble.bankShift -= shift
+      keep(trouble, ofDevice: row)
+    }
+    for channel in channelRows(ofDevice: row) {
+      let record = channels.row(Int(channel))
+      record.it.key = (record.it.key | ChannelRecord.slow) & ~ChannelRecord.quarantined
+      if devices.row(row).it.isQuarantined { record.it.key |= ChannelRecord.quarantined }
+      guard record.it.newest != noTime else { continue }
+      record.it.newest += shift
+      record.it.tail = record.it.head
+      pasts[Int(channel)] = nil
+      let link = links[Int(channel)]
+      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+        let rule = rules.row(Int(slot))
+        switch rule.it.phase {
+        case .pendingOn, .pendingOff:
+          rule.it.since += shift
+        case .idle, .active:
+          break
+        }
+        restartHistory(slot, at: record.it.newest)
+      }
+    }
+  }
+
+  /// Where a rule's condition stands, as a step at `time`.
+  func stateNow(_ slot: UInt32, at time: Int64) -> PhaseChange {
+    let record = rules.row(Int(slot))
+    return PhaseChange(
+      time: time,
+      phase: record.it.phase,
+      since: record.it.since,
+      onset: record.it.onset,
+      start: history(of: slot).changes.last?.start ?? record.it.onset
+    )
+  }
+
+  /// Forgets a rule's steps: what was before is not judged again.
+  private mutating func restartHistory(_ slot: UInt32, at time: Int64) {
+    guard !history(of: slot).changes.isEmpty else { return }
+    let state = stateNow(slot, at: time)
+    histories[historyRow(slot)].restart(state)
+  }
+
+  /// Lets the device's rules on its clock know.
+  private mutating func tellClock(
+    _ row: Int,
+    isFault: Bool,
+    _ lag: Int64,
+    sequence: UInt64,
+    _ out: inout [Transition]
+  ) {
+    for channel in channelRows(ofDevice: row) {
+      let link = links[Int(channel)]
+      for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+      where parameters.row(Int(slot)).it.kind == .clock {
+        let tolerance = Double(timing(ofDevice: row).tolerance) * 1e-3
+        var moment = Moment(
+          time: now,
+          received: now,
+          sequence: sequence,
+          value: Double(-lag) * 1e-3
+        )
+        moment.limit = lag > 0 ? -tolerance : tolerance
+        follow(slot, Verdict(on: isFault, off: !isFault), moment, &out)
+      }
+    }
+  }
+
+  /// Takes the lag of a reading into the device's clock estimate and refreshes the channel's key.
+  mutating func observeLag(_ channel: Int, _ lag: Int64) {
+    let record = channels.row(channel)
+    let row = Int(links[channel].device)
+    let device = devices.row(row)
+    device.it.turn(to: epoch, closing: drifts.row(row))
+    if lag < device.it.currentLow { device.it.currentLow = lag }
+    let reasons = record.it.key & 0xffff & ~ChannelRecord.slow
+    record.it.key = fastKey | reasons
+    if let low = Int32(exactly: device.it.currentLow),
+      device.it.offset <= timing(ofDevice: row).tolerance
+    {
+      record.it.lagLow = low
+    } else {
+      // A lag beyond the tolerance is for the guard to look at, every time.
+      record.it.key |= ChannelRecord.slow
+    }
+  }
+}
+
+extension DeviceRecord {
+  /// Begins a new epoch when it is due; the one that ends goes into the drift.
+  mutating func turn(to epoch: Int64, closing drift: Row<DriftRecord>) {
+    let epoch = Int32(truncatingIfNeeded: epoch)
+    guard self.epoch != epoch else { return }
+    if currentLow != never {
+      drift.it.close(epoch: self.epoch, low: currentLow)
+      previousLow = currentLow
+    }
+    currentLow = never
+    self.epoch = epoch
+  }
+}

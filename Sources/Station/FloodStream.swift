@@ -1,0 +1,56 @@
+public import HazardLedger
+import Telemetry
+
+extension LedgerEntry {
+  /// The enterprise's scope was in flood when the step was taken: its streams show the summary instead.
+  ///
+  /// A flood of the area alone withholds nothing from the enterprise's own people; the step says that it is there,
+  /// and who watches the area leaves it out.
+  public var isSummarised: Bool {
+    guard kind == .alarm, let body, Self.contains(body, #""flood":"#) else { return false }
+    do throws(BodyError) {
+      let flood = try AlarmBody(decoding: body).flood
+      return flood?.split(separator: " ").contains { $0.hasPrefix("enterprise:") } ?? false
+    } catch {
+      // What cannot be read is shown: an alarm too many is better than one too few.
+      return false
+    }
+  }
+
+  /// The supervisor's scope whose flood this entry tells of (begin, summary, end); nil for every other entry.
+  public var floodScope: String? {
+    guard kind == .system, subject.hasPrefix("enterprise:") || subject.hasPrefix("area:"),
+      let body, Self.contains(body, #""event":"flood."#)
+    else { return nil }
+    return subject
+  }
+
+  private static func contains(_ body: [UInt8], _ text: String) -> Bool {
+    let pattern = Array(text.utf8)
+    guard body.count >= pattern.count else { return false }
+    return (0...(body.count - pattern.count)).contains { start in
+      body[start] == pattern[0] && body[start..<(start + pattern.count)].elementsEqual(pattern)
+    }
+  }
+}
+
+/// A flood's begin, summary or end as it goes out by MQTT: `davy/v1/floods/enterprise/<id>` or `…/area/<code>`.
+struct FloodMessage {
+  var topic: String
+  /// The entry's body with its ledger `sequence` and `hash`.
+  var payload: [UInt8]
+
+  /// The message for a ledger entry; nil when it tells of no flood, or has been redacted.
+  init?(entry: LedgerEntry) {
+    guard let scope = entry.floodScope, let body = entry.body,
+      let value = try? JSONValue(parsing: body), var members = value.members
+    else { return nil }
+    members["sequence"] = .integer(entry.sequence)
+    members["hash"] = .string(entry.hash.hexText)
+    members["time"] = .integer(entry.time.milliseconds)
+    topic =
+      "davy/v1/floods/"
+      + scope.replacing(":", with: "/", maxReplacements: 1).filter { $0 != "+" && $0 != "#" }
+    payload = JSONValue.object(members).canonicalBytes()
+  }
+}

@@ -1,0 +1,262 @@
+import AlarmEngine
+import Telemetry
+import Testing
+
+/// A device with a wrong clock is found, goes on by receive time, is alarmed on, and disturbs no other.
+@Suite("Clock guard")
+struct ClockTests {
+  static let tolerance: Int64 = 300_000
+
+  /// Two devices with a clock rule and a high limit each.
+  static func builder(delay: Int64 = 0, allowance: Int64 = 0) -> PlanBuilder {
+    var builder = PlanBuilder(devices: 2, channelsPerDevice: 1)
+    builder.plan.devices[0].clockToleranceMilliseconds = tolerance
+    builder.plan.devices[0].reorderAllowanceMilliseconds = allowance
+    for channel in UInt32(0)..<2 {
+      builder.add("clock", .clockFault, channel: channel)
+      builder.add("high", .high(10), channel: channel, onDelay: delay)
+    }
+    return builder
+  }
+
+  /// How the first device's clock goes wrong: what it shows at a receive time, both from zero.
+  struct Fault: CustomTestStringConvertible, Sendable {
+    var name: String
+    /// First wrong reading, receive time in seconds.
+    var from: Int64 = 100
+    var shown: @Sendable (Int64) -> Int64
+    /// Receive times between which it must be found, in seconds.
+    var found: ClosedRange<Int64>
+    var testDescription: String { name }
+  }
+
+  static let wrongClocks: [Fault] = [
+    Fault(name: "an hour ahead", shown: { $0 + 3_600_000 }, found: 100...100),
+    Fault(name: "set to the year 2000", shown: { $0 - 800_000_000_000 }, found: 110...111),
+    Fault(name: "an hour behind", shown: { $0 - 3_600_000 }, found: 110...111),
+    Fault(name: "stands still", shown: { _ in 99_000 }, found: 110...112),
+    Fault(
+      name: "jumps about",
+      shown: { $0 % 2000 == 0 ? $0 + 40_000_000 : $0 - 40_000_000 },
+      found: 100...100
+    ),
+  ]
+
+  /// Reads both devices once a second; the first shows `shown`, and its value is 20 from `high` on.
+  static func run(
+    _ bench: inout Bench,
+    seconds: ClosedRange<Int64>,
+    high: Int64 = .max,
+    shown: (Int64) -> Int64 = { $0 }
+  ) {
+    for second in seconds {
+      let received = second * 1000
+      let time = shown(received)
+      bench.read(
+        time,
+        second >= high ? 20 : Double(second % 7) * 0.5,
+        channel: 0,
+        lag: received - time
+      )
+      bench.read(received, Double(second % 5) * 0.5, channel: 1)
+    }
+  }
+
+  /// Which of the two devices are in quarantine.
+  static func quarantine(_ bench: borrowing Bench) -> [Bool?] {
+    [
+      bench.engine.clock(ofDevice: 0)?.isQuarantined,
+      bench.engine.clock(ofDevice: 1)?.isQuarantined,
+    ]
+  }
+
+  @Test("found, quarantined on receive time, recovered", arguments: wrongClocks)
+  func faults(fault: Fault) throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...99)
+    #expect(bench.take() == [])
+    Self.run(&bench, seconds: 100...199, shown: fault.shown)
+    let found = bench.out
+    #expect(found.map(\.rule.rawValue) == [0], "\(found)")
+    let raised = try #require(found.first)
+    #expect(raised.kind == .raised)
+    #expect(raised.time == raised.received)
+    #expect(fault.found.contains((raised.received.milliseconds - epochOfTests) / 1000))
+    #expect(raised.value.isFinite)
+    #expect(raised.limit.magnitude == 300)
+    let quarantine = Self.quarantine(bench)
+    #expect(quarantine == [true, false])
+    bench.out = []
+
+    // Its rules go on, on receive time.
+    Self.run(&bench, seconds: 200...249, high: 220, shown: fault.shown)
+    #expect(bench.take() == ["raised r1 220000 unacknowledged"])
+    Self.run(&bench, seconds: 250...299, shown: fault.shown)
+    #expect(bench.take() == ["returned r1 250000 returnedUnacknowledged"])
+
+    // The clock is put right: a minute later that is believed.
+    Self.run(&bench, seconds: 300...400)
+    #expect(bench.take() == ["returned r0 360000 returnedUnacknowledged"])
+    let after = Self.quarantine(bench)
+    #expect(after == [false, false])
+    Self.run(&bench, seconds: 401...420, high: 410)
+    #expect(bench.take() == ["raised r1 410000 unacknowledged"])
+    #expect(bench.engine.counters.clockFaults == 1)
+  }
+
+  @Test("a clock that is wrong from the first reading", arguments: [-7_200_000, 7_200_000])
+  func fromTheStart(offset: Int64) throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...60) { $0 + offset }
+    let known = bench.engine.clock(ofDevice: 0)
+    let clock = try #require(known)
+    #expect(clock.isQuarantined)
+    #expect(clock.skewMilliseconds == offset)
+    #expect(bench.take().count == 1)
+    Self.run(&bench, seconds: 61...80, high: 70) { $0 + offset }
+    #expect(bench.take() == ["raised r1 70000 unacknowledged"])
+  }
+
+  @Test("a clock set back by less than the tolerance is followed without an alarm")
+  func step() throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...99)
+    Self.run(&bench, seconds: 100...150, high: 130) { $0 - 120_000 }
+    #expect(bench.take() == ["raised r1 10000 unacknowledged"])
+    #expect(bench.engine.counters.clockFaults == 0)
+    #expect(bench.engine.counters.clockSteps == 1)
+    let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
+    #expect(skew == -120_000)
+  }
+
+  @Test("a delay that runs when the clock fails runs out when it would have")
+  func runningDelay() throws {
+    var bench = try Bench(Self.builder(delay: 20_000))
+    // The device is two seconds behind, as it may be.
+    Self.run(&bench, seconds: 0...109, high: 90) { $0 - 2000 }
+    #expect(bench.take() == [])
+    Self.run(&bench, seconds: 110...115, high: 90) { $0 + 9_000_000 }
+    // Found at 110 s; the condition began at 90 s and is an alarm at 110 s, by receive time.
+    #expect(
+      bench.take() == ["raised r0 110000 unacknowledged", "raised r1 110000 unacknowledged"]
+    )
+    let high = bench.standing().first { $0.rule.rawValue == 1 }
+    #expect(high?.onset == at(90_000))
+  }
+
+  /// Streams that look wrong and are not.
+  enum Innocent: CaseIterable, Sendable {
+    case burst, backlog, historical, shuffled, replay, repeated
+  }
+
+  @Test("what looks like a wrong clock and is none", arguments: Innocent.allCases)
+  func innocent(kind: Innocent) throws {
+    var builder = Self.builder()
+    if kind == .replay {
+      builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
+    }
+    var bench = try Bench(builder)
+    Self.run(&bench, seconds: 0...99)
+    switch kind {
+    case .burst:
+      // Two hours of back-filled data in half a minute, in order and out of it.
+      for index in Int64(0)..<900 {
+        let time = -7_200_000 + index * 8000
+        bench.read(time, 1, lag: 100_000 + index * 33 - time)
+      }
+    case .backlog:
+      for index in Int64(0)..<100 {
+        var batch = ReadingBatch(received: at(4_000_000 + index * 1000), baseSequence: 5000)
+        batch.isBacklog = true
+        batch.append(
+          Reading(channel: ChannelIndex(rawValue: 0), time: at(100_000 + index * 1000), value: 1),
+          sequence: 5000
+        )
+        bench.engine.apply(batch, into: &bench.out)
+      }
+    case .historical:
+      for second in Int64(100)...200 {
+        bench.read(second * 1000 - 5_000_000, 20, flags: .historical, lag: 5_000_000)
+      }
+    case .shuffled:
+      for second in Int64(100)...300 {
+        bench.read(second * 1000, 1)
+        bench.read(second * 1000 - 40_500, 1, lag: 40_500)
+      }
+    case .replay:
+      for second in Int64(100)...300 {
+        let time = second * 1000 - 9_000_000_000
+        bench.read(time, 1, lag: 9_000_000_000)
+      }
+    case .repeated:
+      for second in Int64(100)...300 { bench.read(99_000, 0.5, lag: second * 1000 - 99_000) }
+    }
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.clockFaults == 0)
+    #expect(bench.engine.counters.clockSteps == 0)
+  }
+
+  @Test("skew and drift are estimated", arguments: [-80.0, 25, 400])
+  func drift(partsPerMillion: Double) throws {
+    var bench = try Bench(Self.builder())
+    var random = SeededRandom(seed: 3)
+    for minute in Int64(0)...(30 * 60) {
+      let received = minute * 60_000 + random.int(0...900)
+      let ideal = Double(received) * (1 + partsPerMillion * 1e-6)
+      bench.read(Int64(ideal) - 700, 1, lag: received - Int64(ideal) + 700)
+    }
+    let known = bench.engine.clock(ofDevice: 0)
+    let clock = try #require(known)
+    let drift = try #require(clock.driftPartsPerMillion)
+    #expect((drift - partsPerMillion).magnitude < 3)
+    let skew = try #require(clock.skewMilliseconds)
+    let expected = 30.0 * 3_600_000 * partsPerMillion * 1e-6 - 700
+    #expect((Double(skew) - expected).magnitude < 600)
+    #expect(!clock.isQuarantined)
+  }
+
+  @Test("no other device is disturbed", arguments: 1...20 as ClosedRange<UInt64>)
+  func isolation(seed: UInt64) throws {
+    func run(faulty: Bool) throws -> [Transition] {
+      var builder = PlanBuilder(devices: 2, channelsPerDevice: 2)
+      for channel in UInt32(0)..<4 {
+        builder.add("clock\(channel)", .clockFault, channel: channel)
+        builder.add("high", .high(11, restore: 9), channel: channel, onDelay: 700, offDelay: 900)
+        builder.add("stale", .stale(afterMilliseconds: 5000), channel: channel)
+      }
+      var engine = try Engine(plan: builder.plan)
+      var random = SeededRandom(seed: seed)
+      var out: [Transition] = []
+      var received: Int64 = 0
+      var wrong: Int64 = 0
+      for sequence in UInt64(1)...3000 {
+        received += random.int(0...900)
+        let channel = UInt32(random.int(0...3))
+        let value = Double(random.int(6...14))
+        let jump = random.chance(80) ? random.int(-9_000_000...9_000_000) : nil
+        let isSettled = random.chance(300)
+        if let jump { wrong = jump }
+        if isSettled { wrong = 0 }
+        let lag = random.int(0...200)
+        let isWrong = faulty && channel < 2
+        var batch = ReadingBatch(received: at(received), baseSequence: sequence)
+        batch.append(
+          Reading(
+            channel: ChannelIndex(rawValue: channel),
+            time: at(received - lag + (isWrong ? wrong : 0)),
+            value: value
+          ),
+          sequence: sequence
+        )
+        engine.apply(batch, into: &out)
+      }
+      return out
+    }
+    let faulty = try run(faulty: true)
+    let other = { (out: [Transition]) in
+      out.filter { $0.channel.rawValue >= 2 }.map(\.comparable)
+    }
+    #expect(other(faulty) == other(try run(faulty: false)), "SEED=\(seed)")
+    #expect(faulty.contains { $0.channel.rawValue == 0 && $0.rule.rawValue == 0 }, "SEED=\(seed)")
+  }
+}

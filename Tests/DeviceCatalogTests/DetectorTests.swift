@@ -1,0 +1,258 @@
+import AlarmEngine
+import DeviceCatalog
+import Foundation
+import Telemetry
+import Testing
+
+/// Every detector and every reaction of the engine can be written in a profile.
+@Suite("Detectors in profiles")
+struct DetectorTests {
+  /// A catalog of one profile with this rule, and one device of it.
+  static func load(
+    rule: String,
+    device: String = "",
+    gateway: String = "",
+    enterprise: String = "",
+    more: [(path: String, text: String)] = []
+  ) -> CatalogResult {
+    let profile = """
+      profile: test/thing
+      name: {zh: 物, en: Thing}
+      about: {zh: 物, en: Thing}
+      points:
+        a: {name: {zh: 甲, en: A}, kind: level, unit: m, range: [0, 100], stale: never}
+        b:
+          name: {zh: 乙, en: B}
+          kind: level
+          unit: m
+          range: [0, 100]
+          stale: never
+          rules:
+            r:
+              text: {zh: 报, en: Alarm}
+      \(indent(rule, 8))
+              level: pattern
+              priority: yellow
+              source: design
+              response: {zh: 看, en: Look}
+        run:
+          name: {zh: 运行, en: Running}
+          kind: state
+          unit: "1"
+          states: {0: {zh: 停, en: off}, 1: {zh: 开, en: on}}
+          stale: never
+      """
+    let site = """
+      enterprise: {id: e, name: {zh: 企, en: E}, administrative-code: "360981"}
+      time-zone: UTC
+      \(enterprise)
+      gateways:
+        g:
+          name: {zh: 关, en: G}
+      \(indent(gateway, 4))
+      sites:
+        s:
+          name: {zh: 场, en: S}
+          areas:
+            a:
+              name: {zh: 区, en: A}
+              devices:
+                D:
+                  profile: test/thing
+      \(indent(device, 12))
+      """
+    return Catalog.load(
+      sources: [
+        ("devices/standards.yaml", "standards: {}"), ("devices/test/thing.yaml", profile),
+        ("sites/s.yaml", site),
+      ] + more
+    )
+  }
+
+  private static func indent(_ text: String, _ spaces: Int) -> String {
+    text.split(separator: "\n").map { String(repeating: " ", count: spaces) + $0 }
+      .joined(separator: "\n")
+  }
+
+  static let written: [(rule: String, kind: String)] = [
+    ("detect: {kind: successive-change, limit: 3}", "successiveChange(perSecond: 3.0)"),
+    ("detect: {kind: ewma, alpha: 0.1, limit: 4, warm-up: 20}", "ewma(alpha: 0.1"),
+    (
+      "detect: {kind: ewma-chart, lambda: 0.1, limit: 2.814, baseline: {readings: 200}}",
+      "lambda: 0.1"
+    ),
+    ("detect: {kind: cusum, allowance: 0.25, limit: 8, head-start: 0.5}", "allowance: 0.25"),
+    ("detect: {kind: cusum, baseline: {mean: 5, deviation: 0.2}}", "given(mean: 5.0"),
+    ("detect: {kind: ewma-z, smallest-deviation: 0.1, longest-freeze: 2h}", "7200000"),
+    ("detect: {kind: robust-z, span: 1h, minimum-count: 40}", "minimumCount: 40"),
+    ("detect: {kind: seasonal, zone-offset: 480, minimum-weeks: 3}", "minimumWeeks: 3"),
+    ("detect: {kind: deviation, set-point: 50, limit: 5, side: high}", "offset: 50.0"),
+    ("detect: {kind: deviation, point: a, limit: 0.2, relative: true}", "isRelative: true"),
+    ("detect: {kind: background-excess, limit: 2, restore: 1, span: 3h}", "restore: 1.0"),
+    ("detect: {kind: limit-hugging, limit: 10, span: 8h, band: 0.95}", "band: 0.95"),
+    ("detect: {kind: replayed-run, length: 60, changes: 10}", "length: 60"),
+    ("detect: {kind: gap-at-rise, limit: 10, gap: 5min}", "gap: 300000"),
+    ("stuck: {for: 1h, tolerance: 0, minimum-count: 5, exempt: [0, 0]}", "minimumCount: 5"),
+    ("rate: {over: 1min, limit: 5, per: 1min, side: rise}", "span: 60000"),
+    ("expression: a > 5 m and b < 3 m for 10 s", "expression"),
+    (
+      "interlock: {cause: a > 5 m, response: run, within: 2s, restore-within: 5s}", "Optional(5000)"
+    ),
+    ("when: \">= 5\"\ndeadband: 1", "limit"),
+  ]
+
+  @Test("each detector, with its parameters", arguments: written)
+  func detectors(rule: String, kind: String) throws {
+    let result = Self.load(rule: rule)
+    let catalog = try #require(result.catalog, "\(rule): \(result.findings)")
+    let index = try #require(catalog.rules.firstIndex { $0.id == "r" })
+    let detector = "\(catalog.enginePlan.rules[index].detector)"
+    #expect(detector.contains(kind), "\(detector)")
+    #expect(!catalog.rules[index].condition.isEmpty)
+  }
+
+  static let refused: [(rule: String, code: String)] = [
+    ("detect: {kind: cusum, allowance: -1}", "detector-refused"),
+    ("detect: {kind: ewma-z, alpha: 7}", "detector-refused"),
+    ("detect: {kind: cusum, alowance: 1}", "unknown-key"),
+    ("detect: {kind: magic}", "not-one-of"),
+    ("detect: {kind: robust-z}", "missing-key"),
+    ("detect: {kind: deviation, point: nowhere, limit: 1}", "unknown-point"),
+    ("detect: {kind: multivariate, points: [a, b], model: none}", "unknown-model"),
+    ("when: \">= 5\"\ndeadband: 1\nsuppress-when: not running", "bad-expression"),
+    ("when: \">= 5\"\ndeadband: 1\nescalate: {after: 5min, priority: blue}", "plan-refused"),
+  ]
+
+  @Test("what cannot be is refused where it stands", arguments: refused)
+  func refusals(rule: String, code: String) {
+    let result = Self.load(rule: rule)
+    #expect(result.catalog == nil, "\(rule)")
+    #expect(result.findings.contains { $0.code == code }, "\(rule): \(result.findings)")
+  }
+
+  @Test("latching, re-alarm, delays, suppression and escalation")
+  func reactions() throws {
+    let result = Self.load(
+      rule: """
+        when: ">= 5"
+        deadband: 1
+        latching: true
+        on-delay: 5s
+        off-delay: 10s
+        re-alarm: 30min
+        suppress-when: not run for 1 min
+        escalate: {after: 10min, priority: red}
+        """
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    let rule = try #require(catalog.enginePlan.rules.first { $0.suppression != nil })
+    #expect(rule.isLatching)
+    #expect(rule.onDelayMilliseconds == 5000)
+    #expect(rule.offDelayMilliseconds == 10_000)
+    #expect(rule.reAlarmMilliseconds == 1_800_000)
+    #expect(rule.escalation?.afterMilliseconds == 600_000)
+    #expect(rule.escalation?.priority == .red)
+    #expect(rule.suppression?.signals.count == 1)
+  }
+
+  @Test(
+    "times of a source: a device's figures go before its gateway's, and these before the defaults"
+  )
+  func timing() throws {
+    func plan(device: String, gateway: String) throws -> EnginePlan {
+      let result = Self.load(rule: "when: \">= 5\"\ndeadband: 1", device: device, gateway: gateway)
+      return try #require(result.catalog, "\(result.findings)").enginePlan
+    }
+    let standard = try plan(device: "", gateway: "")
+    #expect(standard.devices[0].clockToleranceMilliseconds == 300_000)
+    #expect(standard.devices[0].reorderAllowanceMilliseconds == 0)
+    #expect(
+      standard.channels[1].window
+        == ChannelWindow(lengthMilliseconds: 600_000, capacity: 32, isBoundedByCount: true)
+    )
+    let gateway =
+      "clock-tolerance: 1min\nreorder-allowance: 5s\nlate-window: 1h\nlate-readings: 128"
+    let source = try plan(device: "", gateway: gateway)
+    #expect(source.devices[0].clockToleranceMilliseconds == 60_000)
+    #expect(source.devices[0].reorderAllowanceMilliseconds == 5000)
+    #expect(
+      source.channels[1].window
+        == ChannelWindow(lengthMilliseconds: 3_600_000, capacity: 128, isBoundedByCount: true)
+    )
+    let device = try plan(device: "clock-tolerance: none\nlate-window: none", gateway: gateway)
+    #expect(device.devices[0].clockToleranceMilliseconds == DevicePlan.unguarded)
+    #expect(device.devices[0].reorderAllowanceMilliseconds == 5000)
+    #expect(device.channels[1].window == nil)
+  }
+
+  @Test("every device has one rule on its clock, at its first point")
+  func clockRule() throws {
+    let result = Self.load(rule: "when: \">= 5\"\ndeadband: 1")
+    let catalog = try #require(result.catalog)
+    let clocks = catalog.rules.filter { $0.id == "clock" }
+    #expect(clocks.map(\.fullName) == ["e/s/a/D/a#clock"])
+    #expect(clocks.map(\.unit) == ["s"])
+    let taken = Self.load(rule: "when: \">= 5\"\ndeadband: 1\n").findings
+    #expect(!taken.contains { $0.severity == .error })
+  }
+
+  @Test("flood limits of an enterprise")
+  func flood() throws {
+    let result = Self.load(
+      rule: "when: \">= 5\"\ndeadband: 1",
+      enterprise: "flood: {limit: 3, area-limit: 20, end-below: 2}"
+    )
+    let flood = try #require(result.catalog?.enterprises.first?.flood)
+    let figures: [Int] = [flood.limit, flood.areaLimit, flood.endBelow]
+    #expect(figures == [3, 20, 2] as [Int])
+    let wrong = Self.load(rule: "when: \">= 5\"\ndeadband: 1", enterprise: "flood: {limit: 0}")
+    #expect(wrong.catalog == nil)
+  }
+
+  @Test("a model that was learnt is written, read, and finds what does not fit")
+  func model() throws {
+    var rows: [[Double]] = []
+    var seed: UInt64 = 7
+    func noise() -> Double {
+      seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Double(seed >> 40) / Double(1 << 24) - 0.5
+    }
+    for _ in 0..<400 {
+      let level = 50 + 20 * noise()
+      rows.append([level, level + noise()])
+    }
+    let model = try MultivariateModel.learn(
+      rows: rows,
+      parameters: MultivariateModel.Parameters(lags: 1)
+    )
+    let file = ModelFile(id: "pair", points: ["a", "b"], model: model)
+    let text = file.text(comment: ["learnt in a test"])
+    let result = Self.load(
+      rule: "detect: {kind: multivariate, points: [a, b], model: pair}",
+      more: [("devices/models/pair.yaml", text)]
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    let rule = try #require(
+      catalog.enginePlan.rules.first { rule in
+        if case .multivariate = rule.detector { true } else { false }
+      }
+    )
+    guard case .multivariate(let read, let signals) = rule.detector else { return }
+    #expect(read.parts == model.parts)
+    #expect(signals.map(\.rawValue) == [0, 1])
+    var monitor = MultivariateMonitor(read)
+    #expect(monitor.step([50, 50]).condition == .no)
+    for _ in 0..<3 { _ = monitor.step([60, 40]) }
+    #expect(monitor.step([60, 40]).condition == .yes)
+    let swapped = Self.load(
+      rule: "detect: {kind: multivariate, points: [b, a], model: pair}",
+      more: [("devices/models/pair.yaml", text)]
+    )
+    #expect(swapped.findings.contains { $0.code == "model-points" })
+    let broken = Self.load(
+      rule: "detect: {kind: multivariate, points: [a, b], model: pair}",
+      more: [("devices/models/pair.yaml", text.replacing("retained: ", with: "retained: 9"))]
+    )
+    #expect(broken.findings.contains { $0.code == "model-unusable" })
+  }
+}
