@@ -97,7 +97,7 @@ public final class StationCore {
       case .command, .register, .external: processAct(record(inputs, index), into: &output)
       case .catalog: processCatalog(record(inputs, index), into: &output)
       }
-      if !output.deskSteps.isEmpty { spread(record(inputs, index), into: &output) }
+      if output.hasNewsOfDesks { spread(record(inputs, index), into: &output) }
     }
     output.position = position
     output.rejects = rejects.take()
@@ -125,11 +125,14 @@ public final class StationCore {
     JournalRecord(sequence: position, input: inputs.input(at: index))
   }
 
-  /// Counts the alarm steps that desks have drafted among a flood's, and shows every desk them and those that follow.
+  /// Counts the alarm steps that desks have drafted among a flood's, and shows every desk them, the clocks that desks
+  /// want kept, and those that follow from them.
   private func spread(_ record: JournalRecord, into output: inout CoreOutput) {
-    while !output.deskSteps.isEmpty {
+    while output.hasNewsOfDesks {
       let steps = output.deskSteps
+      let clocks = output.clockOrders
       output.deskSteps.removeAll(keepingCapacity: true)
+      output.clockOrders.removeAll(keepingCapacity: true)
       for step in steps {
         var body = step.body
         body.flood = flood.take(body, record: record, into: &output)
@@ -139,6 +142,9 @@ public final class StationCore {
             LedgerDraft(alarm: body, time: draft.time, origin: draft.origin)
         }
         for desk in desks { desk.follow(body, of: record, into: &output) }
+      }
+      for order in clocks {
+        for desk in desks { desk.keep(order, of: record, into: &output) }
       }
     }
   }
@@ -293,7 +299,11 @@ public final class StationCore {
     transitions.removeAll(keepingCapacity: true)
     live?.advance(to: now, into: &transitions)
     appendDrafts(of: record, to: &output)
-    for desk in desks { desk.advance(record, into: &output) }
+    for desk in desks {
+      desk.advance(record, into: &output)
+      // What one desk's alarms did is known before the next desk lets its deadlines of the same time fire.
+      spread(record, into: &output)
+    }
   }
 
   private func processAct(_ record: JournalRecord, into output: inout CoreOutput) {
