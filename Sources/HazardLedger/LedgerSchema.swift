@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2, version3]
+  static let migrations = [version1, version2, version3, version4]
 
   static var currentVersion: Int { migrations.count }
 
@@ -200,6 +200,9 @@ enum LedgerSchema {
     CREATE INDEX alarm_rule ON alarm(rule, first_seq);
     CREATE INDEX alarm_onset ON alarm(onset);
     """
+
+  /// What lists of call-outs, clocks and silences of one enterprise are answered from.
+  private static let version4 = "CREATE INDEX matter_place ON matter(kind, place, first_seq);"
 
   /// Brings the database to the current version, or says why it is none of ours.
   static func migrate(_ db: Database, path: String) throws {

@@ -31,6 +31,8 @@ public protocol StationAccess: AnyObject, Sendable {
   var welding: WeldingBoard? { get }
   /// Duty: rosters, exchanges, who can be called; nil where the station calls nobody.
   var duty: DutyBoard? { get }
+  /// The stations below this one; nil where the station takes none.
+  var relay: RelayBoard? { get }
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -78,6 +80,9 @@ extension StationAccess {
 
   /// A station that calls nobody.
   public var duty: DutyBoard? { nil }
+
+  /// A station that nothing is passed on to.
+  public var relay: RelayBoard? { nil }
 }
 
 /// How far a stream's reader has come.

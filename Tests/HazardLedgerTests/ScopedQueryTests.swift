@@ -138,7 +138,7 @@ import Testing
       try db.execute(
         sql: """
           DROP TABLE entry_owner; DROP INDEX alarm_enterprise; DROP INDEX alarm_rule;
-          DROP INDEX alarm_onset; PRAGMA user_version = 2;
+          DROP INDEX alarm_onset; DROP INDEX matter_place; PRAGMA user_version = 2;
           """
       )
     }
