@@ -116,6 +116,13 @@ let package = Package(
       ]
     ),
     .target(
+      name: "Relay",
+      dependencies: [
+        "Callout", "Station", "HazardLedger", "Telemetry",
+        .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    .target(
       name: "Console",
       dependencies: [
         "Accounts", "Station", "HazardLedger", "DeviceCatalog", "Telemetry",
@@ -144,7 +151,8 @@ let package = Package(
       name: "DavyCommands",
       dependencies: [
         "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
-        "MQTTTransport", "Callout", "Accounts", "Station", "Console", "Simulation", "CTimex",
+        "MQTTTransport", "Callout", "Accounts", "Station", "Relay", "Console", "Simulation",
+        "CTimex",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -205,6 +213,18 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]
+    ),
+    .testTarget(
+      name: "RelayTests",
+      dependencies: [
+        "Relay", "Callout", "Console", "Accounts", "Station", "Simulation", "DeviceCatalog",
+        "Journal", "HazardLedger", "Telemetry",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]
     ),
     .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),

@@ -110,8 +110,10 @@ public struct AccountDraft: Codable, Hashable, Sendable {
         return "scope: an enterprise's account sees named enterprises only"
       }
     }
-    if roles.contains(.monitor), kind != .machine || roles.count > 1 {
-      return "roles: monitor is for machines and stands alone"
+    for role in [Role.monitor, .relay] where roles.contains(role) {
+      guard kind == .machine, roles.count == 1 else {
+        return "roles: \(role.rawValue) is for machines and stands alone"
+      }
     }
     return nil
   }

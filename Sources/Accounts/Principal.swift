@@ -20,6 +20,8 @@ public enum Role: String, CaseIterable, Codable, Hashable, Sendable {
   case dutyOfficer
   /// A machine that watches the service itself: metrics and status, no rows.
   case monitor
+  /// A station below this one (下级站): passes on what its ledger says, and may do nothing else.
+  case relay
 }
 
 /// Which part of the world an account may see: administrative areas, single enterprises, or everything.

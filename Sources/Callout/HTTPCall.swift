@@ -15,6 +15,19 @@ package struct HTTPCall: Hashable, Sendable {
   /// Body.
   package var body = ""
 
+  /// A request with a text, a POST unless told otherwise.
+  package init(
+    method: String = "POST",
+    url: String,
+    headers: [String: String] = [:],
+    body: String = ""
+  ) {
+    self.method = method
+    self.url = url
+    self.headers = headers
+    self.body = body
+  }
+
   /// A POST of JSON.
   static func json(_ url: String, _ value: JSONText) -> HTTPCall {
     HTTPCall(
@@ -66,7 +79,7 @@ package struct HTTPReply: Hashable, Sendable {
   }
 
   /// The beginning of the body, for logs.
-  var brief: String {
+  package var brief: String {
     String(body.prefix(200)).replacing("\n", with: " ")
   }
 }
@@ -101,7 +114,7 @@ public final class HTTPSender: Sendable {
   }
 
   /// Makes a call; an answer that does not come is an outcome too.
-  func send(_ call: HTTPCall) async -> Result<HTTPReply, HTTPFailure> {
+  package func send(_ call: HTTPCall) async -> Result<HTTPReply, HTTPFailure> {
     var request = HTTPClientRequest(url: call.url)
     request.method = HTTPMethod(rawValue: call.method)
     for (name, value) in call.headers.sorted(by: { $0.key < $1.key }) {
@@ -139,6 +152,7 @@ public final class HTTPSender: Sendable {
 }
 
 /// Why there was no answer.
-struct HTTPFailure: Error {
-  var cause: String
+package struct HTTPFailure: Error {
+  /// What the connection said; the address is not in it.
+  package var cause: String
 }

@@ -28,6 +28,7 @@ public struct ConsoleServer: Service {
   /// What the newest router answers.
   private let served = Served()
   private let channels: (any ChannelAccess)?
+  private let relay: (any RelayAccess)?
   private let announce: @Sendable (Int) async -> Void
 
   /// Makes a server; it listens when it runs.
@@ -37,6 +38,7 @@ public struct ConsoleServer: Service {
   ///   - access: who may come in.
   ///   - options: where to listen, and limits.
   ///   - channels: the call-out channels; nil where there are none.
+  ///   - relay: what goes to other stations and historians; nil where nothing does.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
   /// - Throws: when the address would not be safe, a certificate cannot be used or the web pages cannot be read.
@@ -45,6 +47,7 @@ public struct ConsoleServer: Service {
     access: ConsoleAccess,
     options: ConsoleOptions = ConsoleOptions(),
     channels: (any ChannelAccess)? = nil,
+    relay: (any RelayAccess)? = nil,
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) throws(ConsoleError) {
@@ -69,6 +72,7 @@ public struct ConsoleServer: Service {
     self.files = files
     counters = ConsoleCounters()
     self.channels = channels
+    self.relay = relay
     gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
     announce = onListening
@@ -207,6 +211,10 @@ public struct ConsoleServer: Service {
     route("/api/v1/rosters", in: router, get: rosters.list)
     route("/api/v1/rosters/{id}", in: router, get: rosters.one, put: rosters.put)
     route("/api/v1/rosters/{id}/reset", in: router, post: rosters.reset)
+    let relays = RelayRoutes(station: station, relay: relay)
+    route("/api/v1/relay", in: router, get: relays.status)
+    route("/api/v1/relay/items", in: router, post: relays.items)
+    route("/api/v1/relay/readings", in: router, get: relays.readings)
     route("/api/v1/duties", in: router, post: matters.duty)
     route("/api/v1/clocks", in: router, get: matters.clocks)
     route("/api/v1/clocks/{id}", in: router, get: matters.clock)
@@ -228,6 +236,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/points/{path}/readings", in: router, get: readings.readings)
     route("/api/v1/readings/latest", in: router, get: readings.latest)
     route("/api/v1/reports/{period}", in: router, get: reports.report)
+    route("/api/v1/reports/{period}/hazards", in: router, get: reports.hazards)
     route("/api/v1/readings/recent", in: router, get: readings.recent)
     route("/api/v1/health/hours", in: router, get: readings.hours)
     route("/api/v1/rules/versions", in: router, get: versions.list)

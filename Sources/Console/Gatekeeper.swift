@@ -123,6 +123,11 @@ struct SignInMiddleware: RouterMiddleware {
       if caller.principal.roles == [.monitor], !Self.watched.contains(path) {
         throw Problem(.forbidden, "role", "a monitor may ask for metrics and status only")
       }
+      if caller.principal.roles == [.relay], path != "/api/v1/relay/items",
+        path != "/api/v1/session"
+      {
+        throw Problem(.forbidden, "role", "a station below may pass on and nothing else")
+      }
       if case .session = credential { try Self.refuseForgery(request) }
     }
     return try await next(request, context)

@@ -5,15 +5,47 @@ import Hummingbird
 import Station
 import Telemetry
 
-/// Reports of days and months, as figures, as a table for a spreadsheet, and as a page to print.
+/// Reports of days, months, quarters and years, as figures, as a table for a spreadsheet, and as a page to print.
 struct ReportRoutes: Sendable {
   let station: any StationAccess
   let zone: TimeZone
 
   private enum Form: CaseIterable { case json, csv, xlsx, html }
 
-  /// `GET /api/v1/reports/{period}`: `2026-01-31` for a day, `2026-01` for a month of the site's calendar.
+  /// `GET /api/v1/reports/{period}`: `2026-01-31` for a day, `2026-01` for a month, `2026-Q1` for a quarter of the site's
+  /// calendar.
   func report(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let (period, form) = try asked(request, context)
+    let report = try await station.report(period, scope: try context.scope)
+    return try Self.answer(report, report.table, form, name: "davy-\(period.label)", period)
+  }
+
+  /// `GET /api/v1/reports/{period}/hazards`: how many hazards came, went and stand, by area, sector, clause, enterprise.
+  func hazards(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let (period, form) = try asked(request, context)
+    let scope = try context.scope
+    let statistics = try await BlockingWork.run { [station] in
+      try HazardStatistics(
+        period,
+        catalog: station.catalog,
+        ledger: station.ledger,
+        scope: scope,
+        now: WallClock.now()
+      )
+    }
+    return try Self.answer(
+      statistics,
+      statistics.table,
+      form,
+      name: "davy-hazards-\(period.label)",
+      period
+    )
+  }
+
+  private func asked(
+    _ request: Request,
+    _ context: ConsoleContext
+  ) throws -> (period: PlantReport.Period, form: Form) {
     try request.refuseOtherParameters(than: ["format"])
     let label = try context.pathParameter("period")
     let form =
@@ -21,29 +53,38 @@ struct ReportRoutes: Sendable {
     guard let period = PlantReport.Period(label, timeZone: zone) else {
       throw Problem.parameter(
         "period",
-        "\(label) is neither a day (2026-01-31) nor a month (2026-01)"
+        "\(label) is no day (2026-01-31), month (2026-01), quarter (2026-Q1) or year (2026)"
       )
     }
-    let report = try await station.report(period, scope: try context.scope)
+    return (period, form)
+  }
+
+  /// The same figures in the form that was asked for.
+  private static func answer(
+    _ report: some Encodable,
+    _ table: @autoclosure () -> ReportTable,
+    _ form: Form,
+    name: String,
+    _ period: PlantReport.Period
+  ) throws -> Response {
     switch form {
     case .json:
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       return Response(json: Array(try encoder.encode(report)))
-    case .csv:
-      return Self.file(report.table.csv, "text/csv; charset=utf-8", "davy-\(label).csv")
+    case .csv: return file(table().csv, "text/csv; charset=utf-8", "\(name).csv")
     case .xlsx:
-      return Self.file(
-        report.table.xlsx,
+      return file(
+        table().xlsx,
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        "davy-\(label).xlsx"
+        "\(name).xlsx"
       )
     case .html:
       return Response(
         status: .ok,
         headers: [.contentType: "text/html; charset=utf-8", .cacheControl: "no-store"],
         body: ResponseBody(
-          byteBuffer: ByteBuffer(bytes: report.table.html(subtitle: period.timeZone))
+          byteBuffer: ByteBuffer(bytes: table().html(subtitle: period.timeZone))
         )
       )
     }

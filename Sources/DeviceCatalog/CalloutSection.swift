@@ -205,7 +205,7 @@ extension ServiceConfiguration.CalloutSection.Channel {
 
 extension YAMLMap {
   /// A secret, by `<name>File` or `<name>Environment`; written out it is refused.
-  fileprivate func secret(
+  func secret(
     _ name: String,
     file: (YAMLValue?) -> String?
   ) -> ServiceConfiguration.CalloutSection.Secret? {
@@ -228,7 +228,7 @@ extension YAMLMap {
     return self["\(name)Environment"]?.string().map { .environment($0) }
   }
 
-  fileprivate func requiredSecret(
+  func requiredSecret(
     _ name: String,
     file: (YAMLValue?) -> String?
   ) -> ServiceConfiguration.CalloutSection.Secret? {
@@ -278,7 +278,7 @@ extension YAMLValue {
     return ServiceConfiguration.CalloutSection.Rate(count: count, milliseconds: unit)
   }
 
-  fileprivate func httpAddress() -> String? {
+  func httpAddress() -> String? {
     guard let text = string() else { return nil }
     guard text.hasPrefix("https://") || text.hasPrefix("http://") else {
       report(

@@ -110,6 +110,10 @@ public struct ServiceConfiguration: Sendable {
   public var postgres: PostgresSection?
   /// The channels by which persons are reached; nil reaches none.
   public var callout: CalloutSection?
+  /// The level above, to which alarms, hazards and chosen readings are passed on; nil passes nothing on.
+  public var relay: RelaySection?
+  /// The historian that readings are written to; nil writes to none.
+  public var historian: HistorianSection?
 
   /// Reads a service file.
   ///
@@ -186,6 +190,10 @@ public struct ServiceConfiguration: Sendable {
     }
     if let section = map["callout"]?.map() {
       read.callout = CalloutSection(section, file: file)
+    }
+    if let section = map["relay"]?.map() { read.relay = RelaySection(section, file: file) }
+    if let section = map["historian"]?.map() {
+      read.historian = HistorianSection(section, file: file)
     }
     map.finish()
     let failed = log.findings.contains { $0.severity == .error }

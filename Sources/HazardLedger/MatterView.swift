@@ -118,22 +118,42 @@ extension SQLiteLedger {
     var conditions = ["kind = ?", "first_seq < ?"]
     var arguments: StatementArguments = [filter.kind.rawValue, cursor ?? .max]
     if filter.openOnly { conditions.append("is_open = 1") }
+    var inPlaces: (sql: String, arguments: StatementArguments) = ("", [])
     if !filter.places.isEmpty {
       var parts: [String] = []
       for place in filter.places {
         parts.append("place = ? OR (place >= ? AND place < ?)")
         // "/" is followed by "0": everything below the path lies between the two.
-        arguments += [place, place + "/", place + "0"]
+        inPlaces.arguments += [place, place + "/", place + "0"]
       }
-      conditions.append("(\(parts.joined(separator: " OR ")))")
+      inPlaces.sql = "(\(parts.joined(separator: " OR ")))"
+      conditions.append(inPlaces.sql)
+      arguments += inPlaces.arguments
     }
     arguments += [limit]
     let chosen = conditions.joined(separator: " AND ")
-    return try reading { [arguments] db in
-      let sql = "SELECT * FROM matter WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
+    return try reading { [arguments, inPlaces] db in
+      var index = ""
+      if !inPlaces.sql.isEmpty, filter.places.count <= Self.soughtPlaces {
+        // Of a place with little in it a walk from the newest on would meet next to nothing, down to the oldest.
+        let count = try Int.fetchOne(
+          db,
+          sql: """
+            SELECT count(*) FROM (SELECT 1 FROM matter INDEXED BY matter_place
+              WHERE kind = ? AND \(inPlaces.sql) LIMIT \(Self.sortedMatters + 1))
+            """,
+          arguments: [filter.kind.rawValue] + inPlaces.arguments
+        )
+        if count ?? 0 <= Self.sortedMatters { index = "INDEXED BY matter_place" }
+      }
+      let sql = "SELECT * FROM matter \(index) WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
       return try Row.fetchAll(db, sql: sql, arguments: arguments).map(MatterRow.decode)
     }
   }
+
+  /// Up to so many matters of some places are found by that index and sorted, and up to so many places are sought.
+  private static let sortedMatters = 20_000
+  private static let soughtPlaces = 200
 }
 
 extension SQLiteLedger {

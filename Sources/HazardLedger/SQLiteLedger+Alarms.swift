@@ -86,10 +86,15 @@ extension SQLiteLedger {
   ///
   /// Chosen here and not by SQLite, which without statistics takes an index for better than it is.
   private func narrowIndex(_ db: Database, _ filter: AlarmFilter) throws -> String? {
-    if filter.standingOnly { return "INDEXED BY alarm_standing" }
+    if filter.standsOnly { return "INDEXED BY alarm_standing" }
     if filter.pointPaths.count == 1, try isFew(db, "INDEXED BY alarm_point WHERE", filter.pointSQL)
     {
       return "INDEXED BY alarm_point"
+    }
+    if let rule = filter.rule, filter.scope != .everything,
+      try isFew(db, "INDEXED BY alarm_rule WHERE", ("rule = ?", [rule]))
+    {
+      return "INDEXED BY alarm_rule"
     }
     if filter.onsetFrom != nil || filter.onsetBefore != nil {
       var conditions: [String] = []
@@ -176,7 +181,7 @@ extension AlarmFilter {
         [String(decoding: list, as: UTF8.self)]
       )
     }
-    if standingOnly { conditions.append("state <> 'normal'") }
+    if standsOnly { conditions.append("state <> 'normal'") }
     if !states.isEmpty {
       let marks = repeatElement("?", count: states.count).joined(separator: ", ")
       add("state IN (\(marks))", states.map(\.rawValue).sorted())
@@ -191,6 +196,11 @@ extension AlarmFilter {
     if let onsetFrom { add("onset >= ?", [onsetFrom.milliseconds]) }
     if let onsetBefore { add("onset < ?", [onsetBefore.milliseconds]) }
     return (conditions, arguments)
+  }
+
+  /// Whether nothing fits that does not stand: then the few that stand need be looked at only.
+  fileprivate var standsOnly: Bool {
+    standingOnly || (!states.isEmpty && !states.contains(.normal))
   }
 
   /// The points and what lies below them.

@@ -26,6 +26,9 @@ public struct CoreOutput: Sendable {
   /// Readings from before a change of catalog among these inputs, whose rows are the former catalog's.
   public var former: [FormerReadings] = []
 
+  /// Readings that a station below has passed on; they are kept as trends and judged by nobody.
+  public var relayed: [RelayBatch.Reading] = []
+
   /// Messages of desks that go out once the ledger entry that speaks of them is committed, or after the time that an
   /// alarm waits for its commit.
   ///

@@ -32,6 +32,9 @@ protocol Desk: AnyObject {
     into output: inout CoreOutput
   ) -> ActError?
 
+  /// Whether an input of this verb that leaves no draft is put on record all the same: that it came, and what became of it.
+  func needsTrace(_ verb: Substring) -> Bool
+
   /// Whether a message on this MQTT topic is for this desk and not for the decoder.
   func claims(topic: Span<UInt8>) -> Bool
 
@@ -86,6 +89,8 @@ extension Desk {
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput) {}
 
   var resumption: DeskInput? { nil }
+
+  func needsTrace(_ verb: Substring) -> Bool { true }
 
   func claims(topic: Span<UInt8>) -> Bool { false }
 

@@ -25,6 +25,7 @@ public final class LiveStation: StationAccess {
   private let intakePulse = Atomic<Int64>(0)
   private let enginePulse = Atomic<Int64>(0)
   private let archiveReader = ArchiveReader()
+  private let moreMetrics: Mutex<[@Sendable () -> String]> = Mutex([])
   private let onFenced: @Sendable () -> Void
 
   /// Wraps stages that have recovered; nothing runs before ``start(link:publisher:)``.
@@ -334,13 +335,15 @@ public final class LiveStation: StationAccess {
 
   /// Every counter and gauge in the Prometheus text format.
   public func metrics() -> String {
-    StationMetrics(
+    let own = StationMetrics(
       status: status(),
       counters: stages.counters,
       exchange: stages.exchange,
       trends: stages.trends
     ).text
-      + EngineMetrics(stages.engineReport(), inhibited: stages.inhibitedRules()).text
+    let engines = EngineMetrics(stages.engineReport(), inhibited: stages.inhibitedRules()).text
+    let more = moreMetrics.withLock { $0 }
+    return own + engines + (stages.relay?.metrics ?? "") + more.map { $0() }.joined()
   }
 
   /// Rules that do not annunciate.
@@ -393,6 +396,14 @@ public final class LiveStation: StationAccess {
   /// Who is on duty.
   public var duty: DutyBoard? { stages.duty }
 
+  /// The stations below this one.
+  public var relay: RelayBoard? { stages.relay }
+
+  /// Adds figures of a part that runs beside the station to ``metrics()``; they are in the Prometheus text format.
+  public func addMetrics(_ source: @escaping @Sendable () -> String) {
+    moreMetrics.withLock { $0.append(source) }
+  }
+
   /// The newest reading of each channel.
   public func latestReadings() -> [LatestReading?] { stages.latestReadings() }
 
@@ -405,7 +416,9 @@ public final class LiveStation: StationAccess {
     buckets: Int
   ) async throws(TrendError) -> [TrendBucket] {
     let catalog = catalog
-    guard let channel = catalog.channelRow(ofPoint: point) else { throw .unknownPoint(point) }
+    guard let channel = catalog.channelRow(ofPoint: point) else {
+      return try Self.foreign(stages.trends, point: point, from: from, to: to, buckets: buckets)
+    }
     var (readings, covers) = stages.recentReadings(channel: channel)
     guard covers.map({ $0 > from }) ?? true else {
       return TrendBucket.reduce(readings, from: from, to: to, buckets: buckets)
@@ -428,6 +441,29 @@ public final class LiveStation: StationAccess {
     let known = Set(old.map { ReadingKey($0.reading) })
     readings = (old.map(\.reading) + readings.filter { !known.contains(ReadingKey($0)) }).byTime()
     return TrendBucket.reduce(readings, from: from, to: to, buckets: buckets)
+  }
+
+  /// Minutes of a point that is not in the catalog: one of a station below, or one of before a change.
+  private static func foreign(
+    _ trends: TrendStore?,
+    point: String,
+    from: Timestamp,
+    to: Timestamp,
+    buckets: Int
+  ) throws(TrendError) -> [TrendBucket] {
+    do {
+      if let trends, try trends.knows(point: point) {
+        return TrendBucket.reduce(
+          try trends.minutes(of: point, from: from, to: to).map(TrendBucket.init(minute:)),
+          from: from,
+          to: to,
+          buckets: buckets
+        )
+      }
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    throw .unknownPoint(point)
   }
 
   /// What memory no longer holds comes from the minutes, up to the first whole minute that it does hold.

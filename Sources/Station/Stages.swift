@@ -75,6 +75,8 @@ public final class Stages: @unchecked Sendable {
   public let welding: WeldingBoard?
   /// What others may see of duty.
   public let duty: DutyBoard?
+  /// What others may see of the stations below this one.
+  public let relay: RelayBoard?
 
   let journal: any JournalStore
   let ledger: any LedgerStore
@@ -146,6 +148,7 @@ public final class Stages: @unchecked Sendable {
     core = recovery.core
     welding = core.welding
     duty = core.duty
+    relay = core.relay
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)

@@ -35,6 +35,8 @@ public protocol StationAccess: AnyObject, Sendable {
   func inhibitedRules() -> [InhibitedRule]
   /// How the engines do: counters, clocks, behaviour of rules; at most a few seconds old.
   func engineReport() -> EngineReport
+  /// The stations below this one; nil where the station takes none.
+  var relay: RelayBoard? { get }
   /// The newest reading of each channel, by channel row; nil where none came since the start.
   func latestReadings() -> [LatestReading?]
   /// Readings of a point between two event times, reduced to at most `buckets` buckets of minimum, maximum,
@@ -82,6 +84,9 @@ extension StationAccess {
 
   /// A station that calls nobody.
   public var duty: DutyBoard? { nil }
+
+  /// A station that nothing is passed on to.
+  public var relay: RelayBoard? { nil }
 
   /// None.
   public func inhibitedRules() -> [InhibitedRule] { [] }

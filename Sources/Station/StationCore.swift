@@ -56,7 +56,9 @@ public final class StationCore {
   private var transitions: [Transition] = []
   /// What lives on the same inputs beside the engine.
   private let flood = FloodDesk()
-  private lazy var desks: [any Desk] = [AccountsDesk(), WeldingDesk(), HazardDesk(), flood]
+  private lazy var desks: [any Desk] = [
+    AccountsDesk(), WeldingDesk(), HazardDesk(), RelayDesk(), flood,
+  ]
 
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
   public init() {}
@@ -77,6 +79,11 @@ public final class StationCore {
 
   /// What others may see of duty.
   public var duty: DutyBoard? { desks.lazy.compactMap { ($0 as? HazardDesk)?.board }.first }
+
+  /// What others may see of the stations below this one.
+  public var relay: RelayBoard? {
+    desks.lazy.compactMap { ($0 as? RelayDesk)?.board }.first
+  }
 
   /// Counters of each engine lane, live first, with the lane's name.
   public var engineCounters: [(lane: String, counters: EngineCounters)] {
@@ -315,8 +322,9 @@ public final class StationCore {
         ? processCommand(record, into: &output) : refuseUnexpected(record, into: &output)
     }
     let draftIndex = output.drafts.count
-    let refusal = desk.take(record, verb: topic[topic.index(after: slash)...], into: &output)
-    if output.drafts.count == draftIndex {
+    let verb = topic[topic.index(after: slash)...]
+    let refusal = desk.take(record, verb: verb, into: &output)
+    if output.drafts.count == draftIndex, refusal != nil || desk.needsTrace(verb) {
       output.drafts.append(EventDraft.deskInput(record: record, refusal: refusal))
     }
     output.acts.append(

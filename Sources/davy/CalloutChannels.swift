@@ -133,7 +133,8 @@ struct CalloutChannels: Sendable {
 }
 
 extension ChannelSecret {
-  fileprivate init(_ secret: ServiceConfiguration.CalloutSection.Secret) {
+  /// The place that a service file names.
+  init(_ secret: ServiceConfiguration.CalloutSection.Secret) {
     self =
       switch secret {
       case .file(let path): .file(path)

@@ -19,6 +19,7 @@ public struct Davy: AsyncParsableCommand {
         davy notify config/service.yaml       try the channels by which persons are called
         davy verify DATA                      prove that journal and ledger are whole
         davy export DATA ALARM                one alarm or hazard with its proof, as a file that verifies alone
+        davy export readings config/service.yaml --from 2026-01-01 --to 2026-02-01   readings as Influx lines or CSV
         davy doctor config/service.yaml       look for what keeps a station from working well
       """,
     version: "davy 0.1.0",

@@ -6,9 +6,19 @@ import Journal
 import Station
 import Telemetry
 
-/// `davy export`.
+/// `davy export`: an alarm or hazard with its proof, or readings.
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
+    abstract: "An alarm or hazard with its proof, or readings of a time, as a file.",
+    subcommands: [ExportDossier.self, ExportReadings.self],
+    defaultSubcommand: ExportDossier.self
+  )
+}
+
+/// `davy export DATA ALARM`.
+struct ExportDossier: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dossier",
     abstract:
       "Everything the ledger holds of an alarm or a hazard, with proofs, as one file that verifies alone.",
     discussion: """

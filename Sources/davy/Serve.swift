@@ -57,6 +57,7 @@ struct Serve: AsyncParsableCommand {
     let station: LiveStation
     let client: IntakeClient
     let callout: CalloutService?
+    let relay: RelayService?
     let host: SparkplugHost?
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
@@ -68,6 +69,7 @@ struct Serve: AsyncParsableCommand {
         Foundation.exit(3)
       }
       callout = try Self.callout(station, stages, loaded, logger: logger)
+      relay = try RelayService(service, station: station, trends: stages.trends, logger: logger)
       client = try Self.start(station, loaded, logger: logger)
       host = try SparkplugHost(loaded, logger: logger)
     } catch {
@@ -79,6 +81,7 @@ struct Serve: AsyncParsableCommand {
       station,
       service,
       channels: callout?.access,
+      relay: relay?.access,
       vendor: vendor,
       logger: logger
     ) { port in
@@ -97,6 +100,7 @@ struct Serve: AsyncParsableCommand {
       ),
     ]
     if let callout { services.append(callout) }
+    if let relay { services.append(relay) }
     if let manager { services.append(Watchdog(manager: manager, station: station, logger: logger)) }
     let group = ServiceGroup(
       services: services,
@@ -122,6 +126,7 @@ struct Serve: AsyncParsableCommand {
     _ station: LiveStation,
     _ service: ServiceConfiguration,
     channels: (any ChannelAccess)?,
+    relay: (any RelayAccess)?,
     vendor: String?,
     logger: Logger,
     onListening: @escaping @Sendable (Int) -> Void
@@ -161,6 +166,7 @@ struct Serve: AsyncParsableCommand {
       access: access,
       options: options,
       channels: channels,
+      relay: relay,
       logger: logger
     ) { port in
       logger.info(
@@ -228,7 +234,10 @@ struct Serve: AsyncParsableCommand {
       journal: journal,
       ledger: ledger,
       snapshots: snapshots,
-      trends: TrendStore(path: folder.appendingPathComponent("trends.sqlite").path),
+      trends: TrendStore(
+        path: folder.appendingPathComponent("trends.sqlite").path,
+        outlets: RelayService.outlets(service)
+      ),
       limits: StationLimits(),
       logger: logger,
       now: SystemClocks().wall()

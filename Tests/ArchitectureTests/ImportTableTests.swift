@@ -20,6 +20,7 @@ struct ImportTableTests {
       "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
       "MQTTTransport",
     ],
+    "Relay": ["Callout", "Station", "HazardLedger", "Telemetry"],
     "Console": ["Accounts", "Station", "HazardLedger", "DeviceCatalog", "Telemetry"],
     "Simulation": [
       "Station", "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal",

@@ -115,7 +115,7 @@ import Testing
       let api = "/api/v1"
       for path in [
         "/alarms/standing", "/alarms", "/entries", "/rejects", "/readings/latest", "/status",
-        "/console", "/session", "/catalog",
+        "/console", "/session", "/catalog", "/relay", "/relay/readings",
       ] { try await check(.get, api + path) }
       try await check(.get, "\(api)/alarms/\(id.escaped)", as: api + "/alarms/{id}")
       try await check(.get, "\(api)/alarms/none", as: api + "/alarms/{id}", expecting: 404)

@@ -8,9 +8,9 @@ public import Telemetry
 ///
 /// Figures of readings come from the trends, those of alarms from the ledger: the same entries that anybody can verify.
 public struct PlantReport: Codable, Hashable, Sendable {
-  /// A day or month of the plant's own calendar.
+  /// A day, month, quarter or year of the plant's own calendar.
   public struct Period: Codable, Hashable, Sendable {
-    /// `2026-01-31` or `2026-01`.
+    /// `2026-01-31`, `2026-01`, `2026-Q1` or `2026`.
     public var label: String
     /// Begin, milliseconds since the Unix epoch; included.
     public var from: Int64
@@ -174,23 +174,44 @@ public struct PlantReport: Codable, Hashable, Sendable {
 }
 
 extension PlantReport.Period {
-  /// Reads `YYYY-MM-DD` as a day and `YYYY-MM` as a month of a time zone's calendar; nil when it is neither.
+  /// Reads `YYYY-MM-DD` as a day, `YYYY-MM` as a month, `YYYY-Q1` … `YYYY-Q4` as a quarter and `YYYY` as a year of a time
+  /// zone's calendar; nil when it is none of these.
   public init?(_ label: String, timeZone: TimeZone) {
     let parts = label.split(separator: "-", omittingEmptySubsequences: false)
-    guard (2...3).contains(parts.count), parts[0].count == 4,
-      parts.dropFirst().allSatisfy({ $0.count == 2 }),
-      parts.allSatisfy({ $0.allSatisfy(\.isASCII) && Int($0) != nil })
+    guard (1...3).contains(parts.count), parts[0].count == 4,
+      parts.dropFirst().allSatisfy({ $0.count == 2 })
     else { return nil }
-    let numbers = parts.compactMap { Int($0) }
+    let isQuarter = parts.count == 2 && parts[1].first == "Q"
+    var numbers: [Int] = []
+    for part in parts {
+      let digits = isQuarter && part.first == "Q" ? part.dropFirst() : part
+      guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(digits) else {
+        return nil
+      }
+      numbers.append(number)
+    }
+    guard numbers[0] > 0 else { return nil }
     var calendar = Calendar(identifier: .gregorian)
     calendar.timeZone = timeZone
-    var components = DateComponents(year: numbers[0], month: numbers[1], day: 1)
-    if numbers.count == 3 { components.day = numbers[2] }
-    let unit: Calendar.Component = numbers.count == 3 ? .day : .month
+    var components = DateComponents(year: numbers[0], month: 1, day: 1)
+    var length = DateComponents(day: 1)
+    switch (numbers.count, isQuarter) {
+    case (1, _): length = DateComponents(year: 1)
+    case (2, true):
+      guard (1...4).contains(numbers[1]) else { return nil }
+      components.month = numbers[1] * 3 - 2
+      length = DateComponents(month: 3)
+    case (2, false):
+      components.month = numbers[1]
+      length = DateComponents(month: 1)
+    default:
+      components.month = numbers[1]
+      components.day = numbers[2]
+    }
     guard let begin = calendar.date(from: components),
-      calendar.component(.month, from: begin) == numbers[1],
+      calendar.component(.month, from: begin) == components.month,
       calendar.component(.day, from: begin) == components.day,
-      let end = calendar.date(byAdding: unit, value: 1, to: begin)
+      let end = calendar.date(byAdding: length, to: begin)
     else { return nil }
     self.label = label
     from = Int64(begin.timeIntervalSince1970 * 1_000)

@@ -21,7 +21,7 @@ public struct TrendOptions: Sendable {
 /// left out across a crash: a transaction carries the journal position up to which its readings are in, and the start
 /// adds what the journal holds after that.
 public final class TrendStore: Sendable {
-  private typealias Part = (path: String, minute: MinuteReduction)
+  typealias Part = (path: String, minute: MinuteReduction)
 
   private struct State {
     var open = OpenMinutes()
@@ -33,6 +33,11 @@ public final class TrendStore: Sendable {
     /// Reductions on their way into the file, and the position that goes with them.
     var sealed: [Part] = []
     var sealedPosition: UInt64 = 0
+    /// Readings chosen for an outlet, and those of them on their way into the file.
+    var chosen: [ChosenReading] = []
+    var sealedChosen: [ChosenReading] = []
+    /// Who chooses.
+    var choosers: [ReadingChooser]
     /// Journal position up to which readings are in memory or in the file.
     var position: UInt64
 
@@ -42,8 +47,10 @@ public final class TrendStore: Sendable {
     }
   }
 
-  private let pool: DatabasePool
+  let pool: DatabasePool
   private let options: TrendOptions
+  /// What is to be kept for others to fetch, by the name of their outlet.
+  let outlets: [ReadingOutlet]
   private let state: Mutex<State>
   /// Held while what is sealed goes into the file, so that a reader sees it once.
   private let moving = Mutex(())
@@ -52,15 +59,34 @@ public final class TrendStore: Sendable {
   private let written: Atomic<UInt64>
 
   /// Opens the store, or begins one.
-  public init(path: String, options: TrendOptions = TrendOptions()) throws {
+  ///
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - options: limits.
+  ///   - outlets: what is to be kept for others to fetch; what waits for an outlet that is no longer named is dropped.
+  /// - Throws: what SQLite says.
+  public init(
+    path: String,
+    options: TrendOptions = TrendOptions(),
+    outlets: [ReadingOutlet] = []
+  ) throws {
     self.options = options
+    self.outlets = outlets
     var configuration = Configuration()
     configuration.busyMode = .timeout(5)
     configuration.label = "trends"
     pool = try DatabasePool(path: path, configuration: configuration)
-    try pool.write { try Self.migrate($0) }
+    try pool.write {
+      try Self.migrate($0)
+      try Self.prepare(outlets, in: $0)
+    }
     let stored = try pool.read { try Int64.fetchOne($0, sql: "SELECT position FROM state") ?? 0 }
-    state = Mutex(State(position: UInt64(bitPattern: stored)))
+    state = Mutex(
+      State(
+        choosers: outlets.filter { !$0.readings.isEmpty }.map(ReadingChooser.init),
+        position: UInt64(bitPattern: stored)
+      )
+    )
     written = Atomic(UInt64(bitPattern: stored))
   }
 
@@ -112,6 +138,11 @@ public final class TrendStore: Sendable {
         Self.add(former.readings, catalog: former.catalog, to: &state)
       }
       if let catalog { Self.add(output.latest, catalog: catalog, to: &state) }
+      for reading in output.relayed {
+        guard let value = reading.value, value.isFinite else { continue }
+        let part = MinuteReduction(time: reading.time.milliseconds, value: value)
+        state.closed.append((reading.point, part))
+      }
       state.position = output.position
     }
   }
@@ -127,6 +158,9 @@ public final class TrendStore: Sendable {
       state.paths = catalog.channels.map(\.path)
     }
     for entry in readings { state.open.add(entry.reading, channel: entry.channel) }
+    for index in state.choosers.indices {
+      state.choosers[index].choose(readings, catalog: catalog, into: &state.chosen)
+    }
   }
 
   /// Journal position up to which readings were set aside by ``seal()``.
@@ -135,10 +169,12 @@ public final class TrendStore: Sendable {
   /// Sets aside what is in memory, to be written by ``write(durable:)`` once the journal is durable up to it.
   package func seal() {
     state.withLock { state in
-      guard state.sealed.isEmpty else { return }
+      guard state.sealed.isEmpty, state.sealedChosen.isEmpty else { return }
       state.close()
       state.sealed = state.closed
       state.closed = []
+      state.sealedChosen = state.chosen
+      state.chosen = []
       state.sealedPosition = state.position
     }
   }
@@ -147,13 +183,22 @@ public final class TrendStore: Sendable {
   ///
   /// Not before: after a crash another message may come under a number that was not durable.
   package func write(durable: UInt64) throws {
-    let (parts, position) = state.withLock { ($0.sealed, $0.sealedPosition) }
+    let (parts, chosen, position) = state.withLock {
+      ($0.sealed, $0.sealedChosen, $0.sealedPosition)
+    }
     guard position > writtenPosition, position <= durable else { return }
     do {
       try moving.withLock { _ in
-        try pool.write { try Self.write(parts, position, $0) }
+        try pool.write { db in
+          try Self.write(parts, position, outlets, db)
+          try Self.put(chosen, db)
+          try Self.trim(outlets, db)
+        }
         written.store(position, ordering: .relaxed)
-        state.withLock { $0.sealed = [] }
+        state.withLock { state in
+          state.sealed = []
+          state.sealedChosen = []
+        }
       }
       isFailing.store(false, ordering: .relaxed)
     } catch {
@@ -163,7 +208,12 @@ public final class TrendStore: Sendable {
     }
   }
 
-  private static func write(_ parts: [Part], _ position: UInt64, _ db: Database) throws {
+  private static func write(
+    _ parts: [Part],
+    _ position: UInt64,
+    _ outlets: [ReadingOutlet],
+    _ db: Database
+  ) throws {
     let known = try db.cachedStatement(sql: "SELECT id FROM point WHERE path = ?")
     let insert = try db.cachedStatement(sql: "INSERT INTO point (path) VALUES (?)")
     let upsert = try db.cachedStatement(sql: Self.upsert)
@@ -179,6 +229,9 @@ public final class TrendStore: Sendable {
           part.maximumTime, part.first, part.firstTime, part.last, part.lastTime,
         ]
       )
+      for outlet in outlets where outlet.wantsMinutes(of: path) {
+        try mark(point: identifier ?? 0, minute: part.minute, for: outlet.name, db)
+      }
     }
     try db.execute(
       sql: "UPDATE state SET position = ?",
@@ -230,6 +283,7 @@ public final class TrendStore: Sendable {
     try pool.writeWithoutTransaction { db in
       try db.execute(sql: "DELETE FROM minute WHERE minute < ?", arguments: [limit])
       let count = db.changesCount
+      try db.execute(sql: "DELETE FROM outgoing_minute WHERE minute < ?", arguments: [limit])
       if count > 0 { try db.execute(sql: "PRAGMA incremental_vacuum") }
       return count
     }
@@ -274,6 +328,18 @@ public final class TrendStore: Sendable {
     }
   }
 
+  /// Whether a point has ever had a reading.
+  func knows(point: String) throws -> Bool {
+    let isStored = try pool.read { db in
+      try Bool.fetchOne(
+        db,
+        sql: "SELECT EXISTS (SELECT 1 FROM point WHERE path = ?)",
+        arguments: [point]
+      ) ?? false
+    }
+    return isStored || !inMemory(of: point).isEmpty
+  }
+
   /// All readings of a point whose minutes begin in `from ..< to`, reduced to one; nil when there are none.
   ///
   /// The result's `minute` is the first one's, and its `first` and `last` are those of the whole span.
@@ -316,7 +382,7 @@ public final class TrendStore: Sendable {
 }
 
 extension MinuteReduction {
-  fileprivate init(row: Row) {
+  init(row: Row) {
     self.init(time: row["first_time"], value: row["first"])
     minute = row["minute"]
     count = row["count"]

@@ -20,6 +20,7 @@ final class CoreStation: StationAccess, @unchecked Sendable {
 
   var ledger: any LedgerStore { memory }
   var duty: DutyBoard? { lock.withLock { core.duty } }
+  var relay: RelayBoard? { core.relay }
 
   static let response = """
     people: {duty: {name: 值班员, phone: "+86-1"}, night: {name: 夜班, role: 值班员}}

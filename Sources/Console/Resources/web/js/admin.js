@@ -17,7 +17,7 @@ const VIEWS = {
   channels: ['administrator', 'county', 'sector', 'city', 'auditor'],
 };
 
-const ROLES = ['operator', 'dutyOfficer', 'enterprise', 'county', 'sector', 'city', 'auditor', 'administrator', 'monitor'];
+const ROLES = ['operator', 'dutyOfficer', 'enterprise', 'county', 'sector', 'city', 'auditor', 'administrator', 'monitor', 'relay'];
 
 /** The page at /admin. */
 export class AdminPage extends HTMLElement {

@@ -1,0 +1,115 @@
+import Station
+
+/// Figures in the Prometheus text format, version 0.0.4.
+private struct Exposition {
+  private(set) var text = ""
+
+  mutating func add(_ name: String, _ help: String, _ type: String, _ value: String) {
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
+  }
+
+  mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+    add(name, help, "counter", "\(value)")
+  }
+
+  mutating func gauge(_ name: String, _ help: String, _ value: Int64) {
+    add(name, help, "gauge", "\(value)")
+  }
+}
+
+extension UpwardRelay {
+  /// Its figures for `/metrics`.
+  public var metrics: String {
+    let status = status
+    var text = Exposition()
+    text.gauge(
+      "davy_relay_up_fault",
+      "1 while nothing gets through to the station above.",
+      status.fault == nil ? 0 : 1
+    )
+    text.gauge(
+      "davy_relay_up_lag_entries",
+      "Entries of the ledger that have not been passed on or over yet.",
+      status.lag
+    )
+    text.gauge(
+      "davy_relay_up_waiting_readings",
+      "Readings that wait for the station above.",
+      status.waitingReadings
+    )
+    text.counter(
+      "davy_relay_up_entries_total",
+      "Entries that the station above has taken.",
+      status.entries
+    )
+    text.counter(
+      "davy_relay_up_readings_total",
+      "Readings that the station above has taken.",
+      status.readings
+    )
+    text.counter(
+      "davy_relay_up_duplicates_total",
+      "Entries and readings that the station above had already.",
+      status.duplicates
+    )
+    text.counter(
+      "davy_relay_up_refused_total",
+      "Entries and readings that the station above refused.",
+      status.refused
+    )
+    text.counter(
+      "davy_relay_up_failures_total",
+      "Attempts that did not get through to the station above.",
+      status.failures
+    )
+    text.counter(
+      "davy_relay_up_dropped_total",
+      "Readings that went because too many waited for the station above.",
+      UInt64(clamping: status.droppedReadings)
+    )
+    if let heard = status.heard {
+      text.add(
+        "davy_relay_up_heard_timestamp_seconds",
+        "When the station above last answered.",
+        "gauge",
+        "\(Double(heard) / 1_000)"
+      )
+    }
+    return text.text
+  }
+}
+
+extension Historian {
+  /// Its figures for `/metrics`.
+  public var metrics: String {
+    let status = status
+    var text = Exposition()
+    text.gauge(
+      "davy_historian_fault",
+      "1 while nothing gets through to the historian.",
+      status.fault == nil ? 0 : 1
+    )
+    text.gauge(
+      "davy_historian_waiting",
+      "Readings and minutes that wait for the historian.",
+      status.waiting.readings + status.waiting.minutes
+    )
+    text.counter("davy_historian_lines_total", "Lines that the historian has taken.", status.lines)
+    text.counter(
+      "davy_historian_rejected_total",
+      "Lines that the historian will never take.",
+      status.rejected
+    )
+    text.counter(
+      "davy_historian_failures_total",
+      "Attempts that did not get through to the historian.",
+      status.failures
+    )
+    text.counter(
+      "davy_historian_dropped_total",
+      "Readings and minutes that went because too many waited for the historian.",
+      UInt64(clamping: status.waiting.dropped)
+    )
+    return text.text
+  }
+}

@@ -1,0 +1,341 @@
+public import HazardLedger
+public import Telemetry
+
+/// What a station passes on to the level above it, in one piece; `docs/relay.md` has its JSON.
+///
+/// The key of idempotency is the origin's own: its name and the sequence that its ledger gave, with the hash that stands
+/// there. Whoever gets an entry can work the hash out again from what came, so that nothing on the way changes a letter.
+public struct RelayBatch: Sendable {
+  /// Most entries of one batch.
+  public static let entryLimit = 500
+  /// Most readings of one batch.
+  public static let readingLimit = 2_000
+
+  /// A chosen reading on its way up.
+  public struct Reading: Hashable, Sendable {
+    /// Number within the origin's outlet, from 1; the key by which a repeat is known.
+    public var number: Int64
+    /// Path of the point.
+    public var point: String
+    /// Unit of the value.
+    public var unit: String
+    /// Event time.
+    public var time: Timestamp
+    /// The value; nil where the source says that there is none.
+    public var value: Double?
+    /// What the source says of it.
+    public var status: SourceStatus
+
+    /// Makes one.
+    public init(
+      number: Int64,
+      point: String,
+      unit: String,
+      time: Timestamp,
+      value: Double?,
+      status: SourceStatus
+    ) {
+      self.number = number
+      self.point = point
+      self.unit = unit
+      self.time = time
+      self.value = value
+      self.status = status
+    }
+  }
+
+  /// The origin's name.
+  public var station: String
+  /// Sequence up to which the receiver is believed to have everything.
+  public var after: Int64
+  /// Sequence up to which the receiver has everything with this batch; entries of kinds that are not passed on leave
+  /// gaps.
+  public var through: Int64
+  /// Alarm steps and hazard steps, in order.
+  public var entries: [LedgerEntry]
+  /// Chosen readings, in order.
+  public var readings: [Reading]
+
+  /// Makes a batch.
+  public init(
+    station: String,
+    after: Int64,
+    through: Int64,
+    entries: [LedgerEntry] = [],
+    readings: [Reading] = []
+  ) {
+    self.station = station
+    self.after = after
+    self.through = through
+    self.entries = entries
+    self.readings = readings
+  }
+
+  /// Whether it says nothing but that its sender is there.
+  public var isHeartbeat: Bool { entries.isEmpty && readings.isEmpty }
+
+  /// The batch in canonical JSON.
+  public func encoded() -> [UInt8] {
+    JSONValue.object([
+      "station": .string(station), "after": .integer(after), "through": .integer(through),
+      "entries": .array(entries.map(\.relayed)), "readings": .array(readings.map(\.json)),
+    ]).canonicalBytes()
+  }
+
+  /// Reads a batch.
+  ///
+  /// - Throws: what is missing or wrong, by the name of the member.
+  public init(decoding bytes: [UInt8]) throws(RelayFault) {
+    let json: JSONValue
+    do throws(JSONSyntaxError) {
+      json = try JSONValue(parsing: bytes)
+    } catch {
+      throw RelayFault("the batch is not JSON: \(error)")
+    }
+    let station = try json.relayText("station")
+    guard !station.isEmpty, station.utf8.count <= 128, !station.contains("/") else {
+      throw RelayFault("station: a name of 1 to 128 bytes without '/'")
+    }
+    let after = try json.relayWhole("after")
+    let through = try json.relayWhole("through")
+    guard after >= 0, through >= after else {
+      throw RelayFault("after, through: whole numbers, through not before after")
+    }
+    let entries = json["entries"]?.elements ?? []
+    let readings = json["readings"]?.elements ?? []
+    guard entries.count <= Self.entryLimit else {
+      throw RelayFault("entries: at most \(Self.entryLimit) at a time")
+    }
+    guard readings.count <= Self.readingLimit else {
+      throw RelayFault("readings: at most \(Self.readingLimit) at a time")
+    }
+    self.init(
+      station: station,
+      after: after,
+      through: through,
+      entries: try entries.map { value throws(RelayFault) in try LedgerEntry(relayed: value) },
+      readings: try readings.map { value throws(RelayFault) in try Reading(json: value) }
+    )
+    guard zip(self.entries, self.entries.dropFirst()).allSatisfy({ $0.sequence < $1.sequence }),
+      zip(self.readings, self.readings.dropFirst()).allSatisfy({ $0.number < $1.number }),
+      self.entries.last.map({ $0.sequence <= through }) ?? true
+    else { throw RelayFault("entries and readings go up, and no entry lies beyond through") }
+  }
+}
+
+/// Why a batch, or a part of one, cannot be read.
+public struct RelayFault: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The reason, with the member's name.
+  public var description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}
+
+/// What became of a batch; answered when the receiver's ledger has what came of it.
+public struct RelayOutcome: Hashable, Sendable {
+  /// An entry that was not taken.
+  public struct Refusal: Hashable, Sendable {
+    /// Its sequence at the origin.
+    public var sequence: Int64
+    /// Why.
+    public var reason: String
+  }
+
+  /// The receiver's name.
+  public var station: String
+  /// Sequence of the origin up to which the receiver has everything.
+  public var sequence: Int64
+  /// The newest entry taken, by sequence and hash: how the origin sees whether it is its own ledger that is known here.
+  public var newest: (sequence: Int64, hash: String) {
+    get { (newestSequence, newestHash) }
+    set { (newestSequence, newestHash) = newValue }
+  }
+  private var newestSequence: Int64 = 0
+  private var newestHash = ""
+  /// Number of the newest reading that the receiver has.
+  public var reading: Int64 = 0
+  /// Entries taken.
+  public var taken = 0
+  /// Readings taken.
+  public var takenReadings = 0
+  /// Entries and readings that were there already.
+  public var duplicates = 0
+  /// Entries that were not taken; they are on record at the receiver.
+  public var refused: [Refusal] = []
+  /// Readings that were not taken.
+  public var refusedReadings = 0
+
+  /// Makes an outcome in which nothing has happened yet.
+  public init(station: String, sequence: Int64) {
+    self.station = station
+    self.sequence = sequence
+  }
+
+  /// The outcome in canonical JSON.
+  public func encoded() -> [UInt8] {
+    JSONValue.object([
+      "station": .string(station), "sequence": .integer(sequence),
+      "newest": .object(["sequence": .integer(newest.sequence), "hash": .string(newest.hash)]),
+      "reading": .integer(reading), "taken": .integer(Int64(taken)),
+      "takenReadings": .integer(Int64(takenReadings)),
+      "duplicates": .integer(Int64(duplicates)),
+      "refusedReadings": .integer(Int64(refusedReadings)),
+      "refused": .array(
+        refused.map {
+          .object(["sequence": .integer($0.sequence), "reason": .string($0.reason)])
+        }
+      ),
+    ]).canonicalBytes()
+  }
+
+  /// Reads an outcome.
+  ///
+  /// - Throws: what is missing or wrong.
+  public init(decoding bytes: [UInt8]) throws(RelayFault) {
+    let json: JSONValue
+    do throws(JSONSyntaxError) {
+      json = try JSONValue(parsing: bytes)
+    } catch {
+      throw RelayFault("the answer is not JSON: \(error)")
+    }
+    self.init(
+      station: try json.relayText("station"),
+      sequence: try json.relayWhole("sequence")
+    )
+    if let entry = json["newest"] {
+      newest = (try entry.relayWhole("sequence"), try entry.relayText("hash"))
+    }
+    reading = try json.relayWhole("reading")
+    taken = Int(clamping: json["taken"]?.wholeNumber ?? 0)
+    takenReadings = Int(clamping: json["takenReadings"]?.wholeNumber ?? 0)
+    duplicates = Int(clamping: json["duplicates"]?.wholeNumber ?? 0)
+    refusedReadings = Int(clamping: json["refusedReadings"]?.wholeNumber ?? 0)
+    refused = try (json["refused"]?.elements ?? []).map { item throws(RelayFault) in
+      Refusal(
+        sequence: try item.relayWhole("sequence"),
+        reason: try item.relayText("reason")
+      )
+    }
+  }
+}
+
+extension LedgerEntry {
+  /// The entry with all that its hash is taken over.
+  fileprivate var relayed: LedgerJSON {
+    // A body that the ledger holds is JSON; one that is pruned is not passed on.
+    let value = body.flatMap { try? LedgerJSON(parsing: $0) } ?? .null
+    return .object([
+      "sequence": .integer(sequence), "time": .integer(time.milliseconds),
+      "kind": .string(kind.rawValue), "subject": .string(subject), "actor": .string(actor),
+      "body": value, "origin": .integer(Int64(clamping: origin)),
+      "previous": .string(previousHash.hexText), "hash": .string(hash.hexText),
+    ])
+  }
+
+  fileprivate init(relayed json: LedgerJSON) throws(RelayFault) {
+    let kind = try json.relayText("kind")
+    guard let kind = EntryKind(rawValue: kind) else { throw RelayFault("kind: \(kind) is unknown") }
+    let subject = try json.relayText("subject")
+    let actor = try json.relayText("actor")
+    guard !subject.utf8.contains(0), !actor.utf8.contains(0), subject.utf8.count <= 2_048,
+      actor.utf8.count <= 1_024
+    else { throw RelayFault("subject, actor: too long, or with U+0000") }
+    let origin = try json.relayWhole("origin")
+    guard origin >= 0 else { throw RelayFault("origin: a journal sequence") }
+    guard let previous = [UInt8](hexText: try json.relayText("previous")), previous.count == 32,
+      let hash = [UInt8](hexText: try json.relayText("hash")), hash.count == 32
+    else { throw RelayFault("previous, hash: 64 hexadecimal digits") }
+    guard let body = json["body"], body.members != nil else {
+      throw RelayFault("body: an object")
+    }
+    self.init(
+      sequence: try json.relayWhole("sequence"),
+      time: Timestamp(milliseconds: try json.relayWhole("time")),
+      kind: kind,
+      subject: subject,
+      actor: actor,
+      body: body.canonicalBytes(),
+      origin: UInt64(origin),
+      previousHash: previous,
+      hash: hash
+    )
+  }
+
+  /// Whether the hash is that of what the entry says.
+  var hashHolds: Bool {
+    guard let body else { return false }
+    let draft = LedgerDraft(
+      time: time,
+      kind: kind,
+      subject: subject,
+      actor: actor,
+      body: body,
+      origin: origin
+    )
+    var buffer: [UInt8] = []
+    return LedgerEntry(
+      draft,
+      sequence: sequence,
+      previousHash: previousHash,
+      buffer: &buffer
+    ).hash == hash
+  }
+}
+
+extension RelayBatch.Reading {
+  fileprivate var json: LedgerJSON {
+    .object([
+      "number": .integer(number), "point": .string(point), "unit": .string(unit),
+      "time": .integer(time.milliseconds), "value": value.map { .number($0) } ?? .null,
+      "status": .string("\(status)"),
+    ])
+  }
+
+  fileprivate init(json: LedgerJSON) throws(RelayFault) {
+    let word = try json.relayText("status")
+    let point = try json.relayText("point")
+    let unit = try json.relayText("unit")
+    guard !point.isEmpty, point.utf8.count <= 1_024, unit.utf8.count <= 64 else {
+      throw RelayFault("point, unit: missing or too long")
+    }
+    self.init(
+      number: try json.relayWhole("number"),
+      point: point,
+      unit: unit,
+      time: Timestamp(milliseconds: try json.relayWhole("time")),
+      value: json["value"]?.double,
+      // A word of a later version is not passed for normal.
+      status: SourceStatus.allCases.first { "\($0)" == word } ?? .unknown
+    )
+  }
+}
+
+extension LedgerJSON {
+  fileprivate func relayText(_ name: String) throws(RelayFault) -> String {
+    guard let text = self[name]?.text else { throw RelayFault("\(name): a text is missing") }
+    return text
+  }
+
+  fileprivate func relayWhole(_ name: String) throws(RelayFault) -> Int64 {
+    guard let number = self[name]?.wholeNumber else {
+      throw RelayFault("\(name): a whole number is missing")
+    }
+    return number
+  }
+}
+
+extension [UInt8] {
+  /// The bytes that lower-case hexadecimal digits stand for; nil for anything else.
+  init?(hexText text: String) {
+    let digits = Array<UInt8>("0123456789abcdef".utf8)
+    let values = text.utf8.map { digits.firstIndex(of: $0) }
+    guard values.count.isMultiple(of: 2) else { return nil }
+    self = []
+    for place in stride(from: 0, to: values.count, by: 2) {
+      guard let high = values[place], let low = values[place + 1] else { return nil }
+      append(UInt8(high << 4 | low))
+    }
+  }
+}

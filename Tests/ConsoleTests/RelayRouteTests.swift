@@ -1,0 +1,136 @@
+import Accounts
+import Console
+import Foundation
+import HTTPTypes
+import HazardLedger
+import Hummingbird
+import HummingbirdTesting
+import Station
+import Telemetry
+import Testing
+
+/// Who may pass on what, and what is answered.
+@Suite("Relay routes") struct RelayRouteTests {
+  /// A batch of one alarm of an enterprise and one reading, as a station below sends it.
+  private static func batch(_ enterprise: String, station: String = "county") throws -> String {
+    let time = Timestamp(milliseconds: 1_760_000_000_000)
+    let body = AlarmBody(
+      point: "\(enterprise)/plant/tanks/T-1/level",
+      rule: "H",
+      onset: time,
+      event: .raised,
+      state: .unacknowledged,
+      previous: .normal,
+      priority: 3,
+      value: 61.5,
+      limit: 60,
+      unit: "%",
+      received: time,
+      cause: 7
+    )
+    var buffer: [UInt8] = []
+    let entry = LedgerEntry(
+      LedgerDraft(alarm: body, time: time, origin: 7),
+      sequence: 2,
+      previousHash: Array(repeating: 1, count: 32),
+      buffer: &buffer
+    )
+    let reading = RelayBatch.Reading(
+      number: 1,
+      point: body.point,
+      unit: "%",
+      time: time,
+      value: 61.5,
+      status: .normal
+    )
+    return String(
+      decoding: RelayBatch(
+        station: station,
+        after: 0,
+        through: 2,
+        entries: [entry],
+        readings: [reading]
+      ).encoded(),
+      as: UTF8.self
+    )
+  }
+
+  @Test("a station speaks for itself and its enterprises, passes on and does nothing else")
+  func permissions() async throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    let key = try accounts.machine("county", [.relay], Scope(enterprises: ["acme"]))
+    let watch = try accounts.machine("watch", [.operator], .everywhere)
+    let station = try CoreStation()
+    let description = try SchemaValidator(file: DescriptionTests.file)
+    try await test(station, access: .accounts(accounts.service)) { client in
+      let items = "/api/v1/relay/items"
+      func post(_ body: String, as bearer: String = key) async throws -> Answer {
+        try await client.send(.post, items, body, bearer: bearer)
+      }
+      let answer = try await post(try Self.batch("acme"))
+      #expect(answer.status == 200, "\(answer.text)")
+      let outcome: [String: Any] = ["$ref": "#/components/schemas/RelayOutcome"]
+      #expect(description.faults(answer.json, outcome).isEmpty)
+      #expect(answer.json["taken"] as? Int == 1 && answer.json["takenReadings"] as? Int == 1)
+      let again = try await post(try Self.batch("acme"))
+      #expect(again.json["duplicates"] as? Int == 2 && again.json["taken"] as? Int == 0)
+      for (body, status, problem) in [
+        (try Self.batch("acme", station: "other"), 403, "station"),
+        (try Self.batch("zeta"), 403, "scope"), ("{", 422, "incomplete"),
+        (#"{"station":"county","after":3,"through":2}"#, 422, "incomplete"),
+      ] {
+        let answer = try await post(body)
+        #expect(answer.status == status && answer.problem == problem, "\(answer.text)")
+      }
+      #expect(try await post(try Self.batch("acme"), as: watch).problem == "role")
+      for path in ["/api/v1/alarms", "/api/v1/relay", "/api/v1/relay/readings", "/metrics"] {
+        #expect(try await client.send(.get, path, bearer: key).status == 403, "\(path)")
+      }
+      // What came up is listed, with its origin, and its newest reading is shown.
+      let alarms = try await client.send(.get, "/api/v1/alarms", bearer: watch)
+      #expect((alarms.json["alarms"] as? [[String: Any]])?.count == 1, "\(alarms.text)")
+      let readings = try await client.send(.get, "/api/v1/relay/readings", bearer: watch)
+      let first = try #require((readings.json["readings"] as? [[String: Any]])?.first)
+      #expect(first["station"] as? String == "county" && first["value"] as? Double == 61.5)
+      let status = try await client.send(.get, "/api/v1/relay", bearer: watch)
+      let below = try #require((status.json["below"] as? [[String: Any]])?.first)
+      #expect(below["entries"] as? Int == 1 && below["duplicates"] as? Int == 2)
+      #expect(description.faults(status.json, ["$ref": "#/components/schemas/RelayStatus"]).isEmpty)
+      let statistics = try await client.send(
+        .get,
+        "/api/v1/reports/2026-Q1/hazards",
+        bearer: watch
+      )
+      #expect(
+        description.faults(statistics.json, ["$ref": "#/components/schemas/HazardStatistics"])
+          .isEmpty,
+        "\(statistics.text)"
+      )
+      for format in ["csv", "xlsx", "html"] {
+        let path = "/api/v1/reports/2026-Q1/hazards?format=\(format)"
+        #expect(try await client.send(.get, path, bearer: watch).status == 200, "\(format)")
+      }
+      let wrong = try await client.send(.get, "/api/v1/reports/2026-Q5/hazards", bearer: watch)
+      #expect(wrong.status == 400)
+    }
+  }
+
+  @Test("a key of a station below is a machine's and stands alone")
+  func role() throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    for (roles, kind) in [([.relay, .operator], .machine), ([.relay], .person)]
+      as [(Set<Role>, Principal.Kind)]
+    {
+      let draft = AccountDraft(
+        id: "county",
+        displayName: "county",
+        kind: kind,
+        roles: roles,
+        scope: .everywhere
+      )
+      #expect(throws: AccountError.self) { try accounts.service.create(draft, now: 0) }
+    }
+  }
+}

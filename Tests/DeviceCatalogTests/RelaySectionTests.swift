@@ -1,0 +1,67 @@
+import Foundation
+import Testing
+
+@testable import DeviceCatalog
+
+/// The sections `relay:` and `historian:` of a service file.
+@Suite("Relay and historian sections") struct RelaySectionTests {
+  private static func load(_ text: String) -> (ServiceConfiguration?, [Finding]) {
+    let head = "station: county\ndata: data\ndevices: devices\nsites: [site.yaml]\n"
+    let log = FindingLog()
+    let result = ServiceConfiguration.load(
+      text: head + text,
+      path: "/etc/davy/service.yaml",
+      log: log
+    )
+    return (result.configuration, result.findings)
+  }
+
+  @Test("what is written is what is read") func good() throws {
+    let (found, findings) = Self.load(
+      """
+      relay:
+        url: https://city.example:8443/
+        keyFile: relay.key
+        entries: [alarm]
+        heartbeat: 30s
+        readings: [{points: "+/+/+/+/level", every: 60s, change: 5}, {points: "acme/#"}]
+      historian:
+        url: http://127.0.0.1:8086/api/v2/write?org=o&bucket=b
+        tokenEnvironment: INFLUX_TOKEN
+        minutes: ["#"]
+      """
+    )
+    let service = try #require(found, "\(findings)")
+    let relay = try #require(service.relay)
+    #expect(relay.url == "https://city.example:8443" && relay.key == .file("/etc/davy/relay.key"))
+    #expect(relay.entries == [.alarm] && relay.heartbeat == 30_000)
+    #expect(relay.readings.map(\.every) == [60_000, 0] && relay.readings[0].change == 5)
+    let historian = try #require(service.historian)
+    #expect(historian.token == .environment("INFLUX_TOKEN") && historian.minutes == ["#"])
+  }
+
+  @Test(
+    "mistakes are named with their place",
+    arguments: [
+      ("relay: {}", "relay"), ("relay: {url: city}", "relay.url"),
+      ("relay: {url: \"https://city/api\"}", "relay.url"),
+      ("relay: {url: \"https://city\", key: secret}", "relay.key"),
+      ("relay: {url: \"https://city\", heartbeat: 10min}", "relay.heartbeat"),
+      ("relay: {url: \"https://city\", entries: [alarms]}", "relay.entries.0"),
+      (
+        "relay: {url: \"https://city\", readings: [{points: \"a/#/b\"}]}", "relay.readings.0.points"
+      ),
+      ("relay: {url: \"https://city\", readings: [{every: 1s}]}", "relay.readings.0"),
+      ("relay: {url: \"https://city\", reading: []}", "relay.reading"),
+      ("historian: {url: \"http://h/write?db=d\"}", "historian"),
+      ("historian: {url: \"http://h/write?precision=s\", minutes: [\"#\"]}", "historian.url"),
+      ("historian: {url: \"http://h/w\", minutes: [\"#\"], userName: u}", "historian"),
+    ]
+  )
+  func mistakes(text: String, place: String) {
+    let (found, findings) = Self.load(text)
+    #expect(found == nil)
+    #expect(findings.contains { $0.place.key == place }, "\(findings.map(\.place.key))")
+    #expect(findings.allSatisfy { !$0.remedy.en.isEmpty && !$0.remedy.zh.isEmpty })
+  }
+}
