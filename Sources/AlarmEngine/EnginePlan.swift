@@ -116,8 +116,9 @@ public struct ChannelWindow: Hashable, Sendable {
   /// When more arrive within the length, the oldest leave early, which is counted
   /// (``EngineCounters/windowOverflows``): the window is shorter than it says.
   public var capacity: Int
-  /// The window is by definition the newest ``capacity`` readings, as far as they are within the length: to judge late
-  /// readings, of which the newest matter most. The oldest one's leaving is no loss then and not counted; a late reading
+  /// Whether the window is by definition the newest ``capacity`` readings, as far as they are within the length.
+  ///
+  /// It is where late readings are to be judged, of which the newest matter most. The oldest one's leaving is no loss then and not counted; a late reading
   /// that comes too late for what is kept is (``EngineCounters/lateUnjudged``).
   public var isBoundedByCount: Bool
 

@@ -125,7 +125,7 @@ struct DeviceRecord: BitwiseCopyable {
   var currentLow: Int64 = never
   /// The epoch that `currentLow` belongs to.
   var epoch: Int32 = .min
-  /// Bit 0: in quarantine. Above: row of the device's ``DeviceTiming``.
+  /// In bit 0 whether it is in quarantine, above it the row of the device's ``DeviceTiming``.
   private var bits: UInt32 = 0
 
   init(timing: UInt32 = 0) {
