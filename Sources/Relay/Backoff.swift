@@ -36,7 +36,7 @@ func offThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) 
 }
 
 /// What a part that pushes has done in one round.
-enum Round: Sendable {
+package enum Round: Sendable {
   /// Something was sent; there may be more.
   case worked
   /// There was nothing to send.

@@ -143,7 +143,7 @@ public final class Historian: Sendable {
   private static let ripening: Int64 = 20_000
 
   /// Writes what waits, up to one request of readings and one of minutes.
-  func round() async -> Round {
+  package func round() async -> Round {
     do {
       let limit = state.withLock { $0.limit }
       let waiting = try await offThread { [trends, outlet = options.outlet] in

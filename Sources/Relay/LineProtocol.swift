@@ -63,7 +63,7 @@ public struct LineProtocol: Sendable {
   ///
   /// A line end would end the line and cannot be escaped: it becomes a space, as other control characters do. A backslash
   /// stays as it is, but one at the end would escape what follows and cannot be written: it becomes a low line.
-  static func escaped(_ text: String, _ special: Set<Unicode.Scalar>) -> String {
+  package static func escaped(_ text: String, _ special: Set<Unicode.Scalar>) -> String {
     var escaped = ""
     for scalar in text.unicodeScalars {
       let plain = scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar
@@ -78,7 +78,7 @@ public struct LineProtocol: Sendable {
   }
 
   /// A text for a field: in quotes, with quotes and backslashes behind a backslash.
-  static func quoted(_ text: String) -> String {
+  package static func quoted(_ text: String) -> String {
     "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
   }
 }

@@ -175,7 +175,7 @@ public final class UpwardRelay: Sendable {
 
   // MARK: - One round
 
-  func round() async -> Round {
+  package func round() async -> Round {
     do {
       guard let cursor = state.withLock({ $0.status.sequence }) else {
         // Nothing is taken for known before the station above has said it.

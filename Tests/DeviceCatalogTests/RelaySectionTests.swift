@@ -1,23 +1,25 @@
+import DeviceCatalog
 import Foundation
 import Testing
 
-@testable import DeviceCatalog
-
 /// The sections `relay:` and `historian:` of a service file.
 @Suite("Relay and historian sections") struct RelaySectionTests {
-  private static func load(_ text: String) -> (ServiceConfiguration?, [Finding]) {
+  /// What a service file with these sections says, and the folder that it lay in.
+  private static func load(
+    _ text: String
+  ) throws -> (configuration: ServiceConfiguration?, findings: [Finding], folder: String) {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("davy-sections-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
     let head = "station: county\ndata: data\ndevices: devices\nsites: [site.yaml]\n"
-    let log = FindingLog()
-    let result = ServiceConfiguration.load(
-      text: head + text,
-      path: "/etc/davy/service.yaml",
-      log: log
-    )
-    return (result.configuration, result.findings)
+    try (head + text).write(toFile: folder + "/service.yaml", atomically: false, encoding: .utf8)
+    let result = ServiceConfiguration.load(path: folder + "/service.yaml")
+    return (result.configuration, result.findings, folder)
   }
 
   @Test("what is written is what is read") func good() throws {
-    let (found, findings) = Self.load(
+    let (found, findings, folder) = try Self.load(
       """
       relay:
         url: https://city.example:8443/
@@ -33,7 +35,7 @@ import Testing
     )
     let service = try #require(found, "\(findings)")
     let relay = try #require(service.relay)
-    #expect(relay.url == "https://city.example:8443" && relay.key == .file("/etc/davy/relay.key"))
+    #expect(relay.url == "https://city.example:8443" && relay.key == .file(folder + "/relay.key"))
     #expect(relay.entries == [.alarm] && relay.heartbeat == 30_000)
     #expect(relay.readings.map(\.every) == [60_000, 0] && relay.readings[0].change == 5)
     let historian = try #require(service.historian)
@@ -58,8 +60,8 @@ import Testing
       ("historian: {url: \"http://h/w\", minutes: [\"#\"], userName: u}", "historian"),
     ]
   )
-  func mistakes(text: String, place: String) {
-    let (found, findings) = Self.load(text)
+  func mistakes(text: String, place: String) throws {
+    let (found, findings, _) = try Self.load(text)
     #expect(found == nil)
     #expect(findings.contains { $0.place.key == place }, "\(findings.map(\.place.key))")
     #expect(findings.allSatisfy { !$0.remedy.en.isEmpty && !$0.remedy.zh.isEmpty })

@@ -4,13 +4,12 @@ import Foundation
 import GRDB
 import HazardLedger
 import Journal
+import Relay
 import Simulation
 import Station
 import Synchronization
 import Telemetry
 import Testing
-
-@testable import Relay
 
 /// A server that answers as InfluxDB does, and keeps what it takes: one value a series and time.
 final class FakeInflux: Sendable {

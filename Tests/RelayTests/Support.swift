@@ -1,3 +1,4 @@
+import Callout
 import Console
 import DeviceCatalog
 import Foundation
@@ -12,8 +13,6 @@ import Station
 import Synchronization
 import Telemetry
 import Testing
-
-@testable import Callout
 
 /// A folder of its own for one test, removed when the value goes.
 final class Scratch: Sendable {

@@ -2,12 +2,11 @@ import Callout
 import DeviceCatalog
 import Foundation
 import HazardLedger
+import Relay
 import Station
 import Synchronization
 import Telemetry
 import Testing
-
-@testable import Relay
 
 /// What a station passes on is in the ledger above once, whatever fails in between.
 @Suite("Upward relay") struct UpwardTests {
