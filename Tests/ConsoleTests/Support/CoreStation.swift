@@ -15,6 +15,8 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   private let lock = NSLock()
   private let core = StationCore()
   private var now: Int64
+  private var newest: [LatestReading?]
+  let welding: WeldingBoard?
 
   var ledger: any LedgerStore { memory }
   var duty: DutyBoard? { lock.withLock { core.duty } }
@@ -35,22 +37,43 @@ final class CoreStation: StationAccess, @unchecked Sendable {
     reports: {leak: {when: {priority: red}, within: 1h}}
     """
 
-  init() throws {
+  /// Files of the repository as sources of a catalog.
+  static func files(_ paths: [String]) throws -> [(path: String, text: String)] {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    var sources: [(path: String, text: String)] = [("response/response.yaml", Self.response)]
-    let profile = "devices/research/fence-line-methane.yaml"
-    let text = try String(contentsOf: root.appendingPathComponent(profile), encoding: .utf8)
-    sources.append((profile, text))
-    let site = try String(
-      contentsOf: root.appendingPathComponent("config/sites/methane-demo.yaml"),
-      encoding: .utf8
-    ).replacing("replay-source: true", with: "replay-source: false")
-    sources.append(("sites/methane-demo.yaml", site))
+    return try paths.map { path in
+      (path, try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8))
+    }
+  }
+
+  /// The methane site, as a live one.
+  convenience init() throws {
+    var sources = try Self.files(["devices/research/fence-line-methane.yaml"])
+    for site in try Self.files(["config/sites/methane-demo.yaml"]) {
+      sources.append(
+        (
+          "sites/methane-demo.yaml",
+          site.text.replacing("replay-source: true", with: "replay-source: false")
+        )
+      )
+    }
+    try self.init(sources: sources)
+  }
+
+  /// A station of these files and the response file above.
+  ///
+  /// - Parameters:
+  ///   - sources: profiles and sites.
+  ///   - start: when it begins, ms since the Unix epoch; nil an hour ago.
+  /// - Throws: what is wrong with the files.
+  init(sources: [(path: String, text: String)], from start: Int64? = nil) throws {
+    let sources = [(path: "response/response.yaml", text: Self.response)] + sources
     let result = Catalog.load(sources: sources)
     catalog = try #require(result.catalog, "\(result.findings.filter { $0.severity == .error })")
     // Each input comes a second after the last: begun an hour ago, none lies ahead.
-    now = Int64(Date().timeIntervalSince1970 * 1_000) - 3_600_000
+    now = start ?? Int64(Date().timeIntervalSince1970 * 1_000) - 3_600_000
+    newest = [LatestReading?](repeating: nil, count: catalog.channels.count)
+    welding = core.welding
     struct Payload: Encodable {
       struct Source: Encodable {
         var path: String
@@ -61,15 +84,19 @@ final class CoreStation: StationAccess, @unchecked Sendable {
     let payload = Payload(
       sources: catalog.sources.map { Payload.Source(path: $0.path, text: $0.text) }
     )
-    _ = try feed(.catalog, "catalog", Array(try JSONEncoder().encode(payload)))
+    try feed(.catalog, "catalog", Array(try JSONEncoder().encode(payload)))
   }
 
-  /// Processes one input a second after the last.
-  func feed(_ kind: JournalInput.Kind, _ topic: String, _ payload: [UInt8]) throws -> (
-    output: CoreOutput, first: Int64
-  ) {
+  /// Processes one input a second after the last, or at a moment.
+  @discardableResult
+  func feed(
+    _ kind: JournalInput.Kind,
+    _ topic: String,
+    _ payload: [UInt8],
+    at time: Int64? = nil
+  ) throws -> (output: CoreOutput, first: Int64) {
     try lock.withLock {
-      now += 1_000
+      now = time ?? now + 1_000
       let input = JournalInput(
         kind: kind,
         received: now,
@@ -77,6 +104,7 @@ final class CoreStation: StationAccess, @unchecked Sendable {
         payload: payload
       )
       let output = core.process(JournalBatch([input]), firstSequence: core.position + 1)
+      for entry in output.latest { newest[entry.channel] = entry.reading }
       let range = try memory.append(
         output.drafts,
         rejects: output.rejects,
@@ -89,11 +117,16 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   /// A reading of a sensor; 25 is a plume.
   func reading(_ value: Double, device: String = "ch4_n") throws {
     let time = lock.withLock { now }
-    _ = try feed(
+    try feed(
       .message,
       "davy/v1/metec/gw-1/readings",
       Array(#"{"device":"\#(device)","point":"ch4","t":\#(time),"v":\#(value)}"#.utf8)
     )
+  }
+
+  /// A message as a gateway publishes it.
+  func message(_ topic: String, _ payload: String, at time: Int64? = nil) throws {
+    try feed(.message, topic, Array(payload.utf8), at: time)
   }
 
   func submit(_ input: DeskInput) async throws(ActError) -> ActReceipt {
@@ -152,7 +185,7 @@ final class CoreStation: StationAccess, @unchecked Sendable {
     return News(ledgerHead: (try? memory.head.sequence) ?? 0, unrecorded: [])
   }
 
-  func latestReadings() -> [LatestReading?] { [] }
+  func latestReadings() -> [LatestReading?] { lock.withLock { newest } }
 
   func trend(
     point: String,
