@@ -21,27 +21,76 @@ public struct ExportedInput: Hashable, Sendable {
   }
 }
 
-/// Reads the dossier of one alarm or hazard out of a ledger file, beside a running service and without its lock.
-public struct LedgerDossier {
-  private let queue: DatabaseQueue
-  private let path: String
+/// What an export is put together from: one snapshot of a store.
+package protocol DossierSource {
+  /// Name of the station.
+  var station: String { get }
 
-  /// Opens a ledger for reading.
+  /// Alarms that are evidence for a hazard.
+  func alarms(ofHazard id: String) throws -> [String]
+
+  /// Hazards that an alarm is behind.
+  func hazards(ofAlarm id: String) throws -> [String]
+
+  /// Hazards whose ids lie in a range of texts, by bytes.
+  func hazards(ids: Range<String>) throws -> [String]
+
+  /// Call-outs and clocks whose entries name an alarm in their bodies.
+  func matters(naming alarm: String) throws -> [String]
+
+  /// All entries of some subjects, in order.
+  func entries(of subjects: [String]) throws -> [LedgerEntry]
+
+  /// The newest checkpoint.
+  func newestCheckpoint() throws -> Checkpoint?
+
+  /// The hashes that prove entries under the root over the first `size` entries.
+  func paths(to sequences: [Int64], size: Int64) throws -> [[[UInt8]]]
+
+  /// Length and digest of a body that was pruned.
+  func pruned(_ sequence: Int64) throws -> (length: Int64, digest: [UInt8])?
+}
+
+/// Reads the dossier of one alarm or hazard out of a ledger, beside a running service and without its lock.
+public struct LedgerDossier: Sendable {
+  private let reading: @Sendable ((any DossierSource) throws -> Void) throws -> Void
+
+  /// A dossier out of a store of any kind.
+  ///
+  /// - Parameter reading: hands one snapshot of the store to some work.
+  package init(
+    _ reading: @escaping @Sendable ((any DossierSource) throws -> Void) throws -> Void
+  ) {
+    self.reading = reading
+  }
+
+  /// Opens a ledger file for reading.
   ///
   /// - Throws: ``LedgerError`` when it cannot be read as a ledger.
   public init(path: String) throws(LedgerError) {
-    self.path = path
-    queue = try SQLiteLedger.translating(path) {
+    let queue = try SQLiteLedger.translating(path) {
       var configuration = Configuration()
       configuration.readonly = true
       configuration.busyMode = .timeout(10)
       return try DatabaseQueue(path: path, configuration: configuration)
     }
+    self.init { work in
+      try SQLiteLedger.translating(path) {
+        try queue.read { db in
+          guard let station = try String.fetchOne(db, sql: "SELECT name FROM station") else {
+            throw LedgerError.notALedger(path: path, detail: "the station's row is missing")
+          }
+          try work(SQLiteDossier(db: db, station: station))
+        }
+      }
+    }
   }
 
   /// The subjects that belong to an alarm or hazard: alarms, hazards, check tasks, call-outs, clocks.
-  public func subjects(of subject: String) throws(LedgerError) -> [String] {
-    try SQLiteLedger.translating(path) { try queue.read { try Self.closure(of: subject, in: $0) } }
+  public func subjects(of subject: String) throws -> [String] {
+    var found: [String] = []
+    try reading { found = try Self.closure(of: subject, in: $0) }
+    return found
   }
 
   /// Everything of an alarm or hazard with proofs, and the inputs behind its steps.
@@ -55,16 +104,12 @@ public struct LedgerDossier {
     subject: String,
     inputs: (Set<UInt64>) throws -> [UInt64: ExportedInput]
   ) throws -> [UInt8] {
-    let (bytes, origins) = try SQLiteLedger.translating(path) {
-      try queue.read { db -> (JSONValue, Set<UInt64>) in
-        guard let station = try String.fetchOne(db, sql: "SELECT name FROM station") else {
-          throw LedgerError.notALedger(path: path, detail: "the station's row is missing")
-        }
-        let builder = ExportBuilder(db: db, station: station)
-        return try builder.document(try Self.closure(of: subject, in: db))
-      }
+    var members: [String: JSONValue] = [:]
+    var origins: Set<UInt64> = []
+    try reading { source in
+      let subjects = try Self.closure(of: subject, in: source)
+      (members, origins) = try source.document(subjects)
     }
-    guard case .object(var members) = bytes else { return [] }
     let found = try inputs(origins)
     members["inputs"] = .array(
       found.sorted { $0.key < $1.key }.map { sequence, input in
@@ -79,95 +124,50 @@ public struct LedgerDossier {
     return JSONValue.object(members).canonicalBytes()
   }
 
-  private static func closure(of subject: String, in db: Database) throws -> [String] {
-    var alarms: [String] = []
-    var hazards: [String] = []
-    if subject.hasPrefix("hazard/") {
-      hazards = [subject]
-      alarms = try String.fetchAll(
-        db,
-        sql: "SELECT alarm FROM hazard_alarm WHERE hazard = ?",
-        arguments: [subject]
-      )
-    } else {
-      alarms = [subject]
-      hazards = try String.fetchAll(
-        db,
-        sql: "SELECT hazard FROM hazard_alarm WHERE alarm = ?",
-        arguments: [subject]
-      )
-    }
+  private static func closure(
+    of subject: String,
+    in source: any DossierSource
+  ) throws -> [String] {
+    let isHazard = subject.hasPrefix("hazard/")
+    let alarms = isHazard ? try source.alarms(ofHazard: subject) : [subject]
+    var hazards = isHazard ? [subject] : try source.hazards(ofAlarm: subject)
     for hazard in hazards {
-      hazards += try String.fetchAll(
-        db,
-        sql: "SELECT id FROM hazard WHERE id >= ? AND id < ?",
-        arguments: [hazard + "/check/", hazard + "/check0"]
-      )
+      hazards += try source.hazards(ids: hazard + "/check/"..<hazard + "/check0")
     }
     var subjects = alarms + hazards
     for hazard in hazards {
       subjects += ["clock/rectification/\(hazard)", "clock/check/\(hazard)"]
     }
     // Call-outs and reports name their alarms in their bodies; there is no other way to them.
-    for alarm in alarms {
-      subjects += try String.fetchAll(
-        db,
-        sql: """
-          SELECT DISTINCT subject FROM entry
-          WHERE kind IN ('callout', 'clock') AND instr(body, CAST(? AS BLOB)) > 0
-          """,
-        arguments: [alarm]
-      )
-    }
+    for alarm in alarms { subjects += try source.matters(naming: alarm) }
     var seen: Set<String> = []
     return subjects.filter { seen.insert($0).inserted }
   }
 }
 
-/// Puts an export together inside a reading transaction.
-struct ExportBuilder {
-  let db: Database
-  let station: String
-
-  func build(_ subjects: [String]) throws -> [UInt8] {
-    try document(subjects).0.canonicalBytes()
-  }
-
-  /// The export, and the journal sequences of the inputs that its entries name.
-  func document(_ subjects: [String]) throws -> (JSONValue, Set<UInt64>) {
-    let marks = repeatElement("?", count: subjects.count).joined(separator: ", ")
-    var entries: [LedgerEntry] = []
-    try EntryRow.forEach(
-      db,
-      "WHERE subject IN (\(marks)) ORDER BY seq",
-      arguments: StatementArguments(subjects)
-    ) { entries.append($0) }
+extension DossierSource {
+  /// The export of some subjects, and the journal sequences of the inputs that its entries name.
+  package func document(
+    _ subjects: [String]
+  ) throws -> (members: [String: JSONValue], origins: Set<UInt64>) {
+    let entries = try entries(of: subjects)
     guard let last = entries.last else {
       throw LedgerError.refused(reason: "the ledger holds nothing of \(subjects)")
     }
-    guard
-      let checkpoint = try Checkpoint.fetch(db, station: station, "ORDER BY size DESC LIMIT 1"),
-      checkpoint.size >= last.sequence
-    else {
+    guard let checkpoint = try newestCheckpoint(), checkpoint.size >= last.sequence else {
       throw LedgerError.refused(
         reason: "no checkpoint covers entry \(last.sequence) yet; a running service signs them by "
           + "itself, at the interval of its service file"
       )
     }
-    let tree = MerkleTree(SQLiteNodes(db: db))
-    let members: [JSONValue] = try entries.map { entry in
+    let paths = try paths(to: entries.map(\.sequence), size: checkpoint.size)
+    let members: [JSONValue] = try zip(entries, paths).map { entry, path in
       var members = entry.json
-      members["path"] = .array(
-        try tree.path(to: entry.sequence - 1, size: checkpoint.size).map { .string($0.hex) }
-      )
+      members["path"] = .array(path.map { .string($0.hex) })
       if entry.body == nil {
-        let listed = try Row.fetchOne(
-          db,
-          sql: "SELECT length, digest FROM redacted WHERE seq = ?",
-          arguments: [entry.sequence]
-        )
-        members["bodyLength"] = .integer(listed?[0] ?? 0)
-        members["bodyDigest"] = .string([UInt8](listed?[1] as Data? ?? Data()).hex)
+        let listed = try pruned(entry.sequence)
+        members["bodyLength"] = .integer(listed?.length ?? 0)
+        members["bodyDigest"] = .string((listed?.digest ?? []).hex)
       }
       return .object(members)
     }
@@ -177,13 +177,77 @@ struct ExportBuilder {
     }
     origins.remove(0)
     return (
-      .object([
+      [
         "format": "davy-export/1",
         "station": .string(station),
         "subjects": .array(subjects.map { .string($0) }),
         "checkpoint": checkpoint.json,
         "entries": .array(members),
-      ]), origins
+      ], origins
     )
+  }
+}
+
+/// A snapshot of a ledger file.
+struct SQLiteDossier: DossierSource {
+  let db: Database
+  let station: String
+
+  func alarms(ofHazard id: String) throws -> [String] {
+    try texts("SELECT alarm FROM hazard_alarm WHERE hazard = ?", [id])
+  }
+
+  func hazards(ofAlarm id: String) throws -> [String] {
+    try texts("SELECT hazard FROM hazard_alarm WHERE alarm = ?", [id])
+  }
+
+  func hazards(ids: Range<String>) throws -> [String] {
+    try texts(
+      "SELECT id FROM hazard WHERE id >= ? AND id < ? ORDER BY id",
+      [ids.lowerBound, ids.upperBound]
+    )
+  }
+
+  func matters(naming alarm: String) throws -> [String] {
+    try texts(
+      """
+      SELECT subject FROM entry
+      WHERE kind IN ('callout', 'clock') AND instr(body, CAST(? AS BLOB)) > 0
+      GROUP BY subject ORDER BY min(seq)
+      """,
+      [alarm]
+    )
+  }
+
+  private func texts(_ sql: String, _ arguments: StatementArguments) throws -> [String] {
+    try String.fetchAll(db, sql: sql, arguments: arguments)
+  }
+
+  func entries(of subjects: [String]) throws -> [LedgerEntry] {
+    let marks = repeatElement("?", count: subjects.count).joined(separator: ", ")
+    var entries: [LedgerEntry] = []
+    try EntryRow.forEach(
+      db,
+      "WHERE subject IN (\(marks)) ORDER BY seq",
+      arguments: StatementArguments(subjects)
+    ) { entries.append($0) }
+    return entries
+  }
+
+  func newestCheckpoint() throws -> Checkpoint? {
+    try Checkpoint.fetch(db, station: station, "ORDER BY size DESC LIMIT 1")
+  }
+
+  func paths(to sequences: [Int64], size: Int64) throws -> [[[UInt8]]] {
+    let tree = MerkleTree(SQLiteNodes(db: db))
+    return try sequences.map { try tree.path(to: $0 - 1, size: size) }
+  }
+
+  func pruned(_ sequence: Int64) throws -> (length: Int64, digest: [UInt8])? {
+    try Row.fetchOne(
+      db,
+      sql: "SELECT length, digest FROM redacted WHERE seq = ?",
+      arguments: [sequence]
+    ).map { ($0[0], [UInt8]($0[1] as Data)) }
   }
 }

@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2, version3]
+  static let migrations = [version1, version2, version3, version4]
 
   static var currentVersion: Int { migrations.count }
 
@@ -201,6 +201,9 @@ enum LedgerSchema {
     CREATE INDEX alarm_onset ON alarm(onset);
     """
 
+  /// Refused acts on hazards and call-outs belong to whom they were tried on: the index is derived again.
+  private static let version4 = "DELETE FROM entry_owner;"
+
   /// Brings the database to the current version, or says why it is none of ours.
   static func migrate(_ db: Database, path: String) throws {
     let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
@@ -217,7 +220,7 @@ enum LedgerSchema {
     for next in version..<currentVersion {
       try db.inTransaction {
         try db.execute(sql: migrations[next])
-        if next == 2 { try OwnerIndex.rebuild(db) }
+        if next == 2 || next == 3 { try OwnerIndex.rebuild(db) }
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(next + 1)")
         return .commit

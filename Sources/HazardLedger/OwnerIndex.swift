@@ -27,10 +27,7 @@ final class OwnerIndex {
 
   private func owner(of entry: LedgerEntry) throws -> String? {
     if let named = entry.namedEnterprise { return named }
-    switch entry.kind {
-    case .hazard, .callout, .clock, .silence: break
-    case .genesis, .alarm, .register, .catalog, .system, .welding, .redaction: return nil
-    }
+    guard entry.ownedThrough != nil else { return nil }
     if let owner = known[entry.subject] { return owner }
     var owner: String?
     try EntryRow.forEach(

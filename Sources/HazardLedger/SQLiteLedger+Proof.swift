@@ -71,7 +71,10 @@ extension SQLiteLedger {
   /// - Throws: ``LedgerError/refused(reason:)`` when there is nothing to export, or no checkpoint
   ///   covers it yet.
   public func export(subjects: [String]) throws(LedgerError) -> [UInt8] {
-    try reading { try ExportBuilder(db: $0, station: self.station).build(subjects) }
+    try reading { db in
+      let document = try SQLiteDossier(db: db, station: self.station).document(subjects)
+      return JSONValue.object(document.members).canonicalBytes()
+    }
   }
 }
 

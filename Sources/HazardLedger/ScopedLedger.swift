@@ -140,8 +140,21 @@ extension LedgerEntry {
   }
 
   /// True when its subject is a hazard, call-out, clock or silence by id.
-  fileprivate var isAboutMatter: Bool {
+  var isAboutMatter: Bool {
     ["hazard/", "callout/", "clock/", "silence/"].contains { subject.hasPrefix($0) }
+  }
+}
+
+extension LedgerEntry {
+  /// The thing whose first entry tells whose this one is; nil where the entry tells it itself, or nobody's it is.
+  package var ownedThrough: String? {
+    guard !subject.isEmpty, namedEnterprise == nil else { return nil }
+    return switch kind {
+    case .hazard, .callout, .clock, .silence: subject
+    // A refused act belongs to whom it was tried on.
+    case .system: isAboutMatter ? subject : nil
+    case .genesis, .alarm, .register, .catalog, .welding, .redaction: nil
+    }
   }
 }
 
@@ -151,19 +164,8 @@ extension LedgerStore {
   /// Later steps of a hazard or a call-out belong to whom their first entry names.
   public func enterprise(of entry: LedgerEntry) throws(LedgerError) -> String? {
     if let enterprise = entry.namedEnterprise { return enterprise }
-    switch entry.kind {
-    case .hazard, .callout, .clock, .silence:
-      guard !entry.subject.isEmpty,
-        let first = try entries(of: entry.subject, after: 0, limit: 1).first,
-        first.sequence != entry.sequence
-      else { return nil }
-      return first.namedEnterprise
-    case .system:
-      // A refused act belongs to whom it was tried on.
-      guard entry.isAboutMatter else { return nil }
-      return try entries(of: entry.subject, after: 0, limit: 1).first?.namedEnterprise
-    case .genesis, .alarm, .register, .catalog, .welding, .redaction: return nil
-    }
+    guard let thing = entry.ownedThrough else { return nil }
+    return try entries(of: thing, after: 0, limit: 1).first?.namedEnterprise
   }
 
   /// Entries behind a cursor that belong to one of the enterprises, in order; a store with an index of its own knows a

@@ -26,8 +26,15 @@ package protocol ViewTables {
   /// Notes whose entry it is, where the store keeps an index of that.
   func own(_ entry: LedgerEntry) throws
 
+  /// Writes what ``own(_:)`` has kept back.
+  func flushOwners() throws
+
   /// Empties all views.
   func clear() throws
+}
+
+extension ViewTables {
+  package func flushOwners() throws {}
 }
 
 /// The views as tables of SQLite.

@@ -80,6 +80,7 @@ package struct ViewWriter<Tables: ViewTables> {
     order.removeAll(keepingCapacity: true)
     try tables.add(counts)
     counts.removeAll(keepingCapacity: true)
+    try tables.flushOwners()
   }
 
   private mutating func applyHazard(_ entry: LedgerEntry) throws {

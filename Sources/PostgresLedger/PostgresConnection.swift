@@ -39,12 +39,13 @@ package final class PostgresConnection: @unchecked Sendable {
     guard let opened = unsafe opened else {
       throw PostgresFailure(code: "53200", message: "libpq has no memory for a connection")
     }
-    unsafe handle = opened
+    // Before the handle is kept: throwing after that would run `deinit`, and close it a second time.
     guard unsafe PQstatus(opened) == CONNECTION_OK else {
       let message = unsafe Self.line(PQerrorMessage(opened))
       unsafe PQfinish(opened)
       throw PostgresFailure(code: "", message: message)
     }
+    unsafe handle = opened
   }
 
   deinit { unsafe PQfinish(handle) }
@@ -149,12 +150,16 @@ package final class PostgresConnection: @unchecked Sendable {
     switch unsafe PQresultStatus(result) {
     case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: return rows
     default:
-      // 'C' is PG_DIAG_SQLSTATE, a macro that Swift does not see.
-      let code = unsafe PQresultErrorField(result, Int32(UInt8(ascii: "C")))
-      throw PostgresFailure(
-        code: unsafe code.map { unsafe String(cString: $0) } ?? "",
-        message: unsafe Self.line(PQresultErrorMessage(result))
-      )
+      // The rows own the result: it must not go before its error has been read.
+      let failure = withExtendedLifetime(rows) {
+        // 'C' is PG_DIAG_SQLSTATE, a macro that Swift does not see.
+        let code = unsafe PQresultErrorField(result, Int32(UInt8(ascii: "C")))
+        return PostgresFailure(
+          code: unsafe code.map { unsafe String(cString: $0) } ?? "",
+          message: unsafe Self.line(PQresultErrorMessage(result))
+        )
+      }
+      throw failure
     }
   }
 

@@ -19,19 +19,7 @@ extension PostgresLedger {
     let schema = schemaName(station)
     let copy = try LedgerCopy(path: path)
     try translating("postgres:\(schema)") {
-      let source = try PostgresConnection(connection)
-      try source.script(
-        """
-        SET client_min_messages = error; SET search_path TO \(PostgresSchema.quoted(schema));
-        BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
-        """
-      )
-      guard try source.run("SELECT to_regclass('entry') IS NOT NULL").boolean(0, 0) else {
-        throw LedgerError.notALedger(
-          path: "postgres:\(schema)",
-          detail: "there is no ledger of station \"\(station)\" in this database"
-        )
-      }
+      let source = try snapshot(connection, schema: schema, station: station)
       for (table, columns) in copy.tables {
         try source.script(
           """

@@ -12,7 +12,12 @@ extension PostgresLedger {
       // Holds the station's row: the head stays while it is signed, and only the writer signs.
       _ = try PostgresBatch(connection, epoch: epoch, path: path)
       let size = try connection.run("SELECT head_seq FROM station").integer(0, 0)
-      if let known = try checkpoint(connection, "WHERE size = $1", [.integer(size)]) {
+      if let known = try Checkpoint.fetch(
+        connection,
+        station: station,
+        "WHERE size = $1",
+        [.integer(size)]
+      ) {
         return known
       }
       let tree = MerkleTree(PostgresNodes(connection: connection))
@@ -36,7 +41,9 @@ extension PostgresLedger {
 
   /// The newest checkpoint.
   public func newestCheckpoint() throws(LedgerError) -> Checkpoint? {
-    try reading { try checkpoint($0, "ORDER BY size DESC LIMIT 1", []) }
+    try reading {
+      try Checkpoint.fetch($0, station: station, "ORDER BY size DESC LIMIT 1")
+    }
   }
 
   /// The hashes that prove an entry under the root over the first `size` entries (RFC 6962).
@@ -47,26 +54,6 @@ extension PostgresLedger {
     return try reading {
       try MerkleTree(PostgresNodes(connection: $0)).path(to: sequence - 1, size: size)
     }
-  }
-
-  private func checkpoint(
-    _ connection: PostgresConnection,
-    _ clauses: String,
-    _ parameters: [PostgresValue]
-  ) throws -> Checkpoint? {
-    let rows = try connection.run(
-      "SELECT size, time, root, key, signature FROM checkpoint \(clauses)",
-      parameters
-    )
-    guard rows.count > 0 else { return nil }
-    return Checkpoint(
-      station: station,
-      size: rows.integer(0, 0),
-      root: rows.bytes(0, 2),
-      time: Timestamp(milliseconds: rows.integer(0, 1)),
-      key: rows.bytes(0, 3),
-      signature: rows.bytes(0, 4)
-    )
   }
 }
 

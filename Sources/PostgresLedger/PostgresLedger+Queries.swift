@@ -77,11 +77,25 @@ extension PostgresLedger {
     if let from = filter.onsetFrom { chosen.add("onset >= ?", .integer(from.milliseconds)) }
     if let before = filter.onsetBefore { chosen.add("onset < ?", .integer(before.milliseconds)) }
     if let cursor { chosen.add("first_seq < ?", .integer(cursor)) }
+    var source = "alarm"
+    if case .enterprises(let ids) = filter.scope {
+      // One seek an enterprise, each no further than a page: the newest of them all is the page.
+      chosen.add("split_part(point, '/', 1) = sought.enterprise")
+      chosen.parameters.append(.integer(Int64(limit) + 1))
+      chosen.parameters.append(.texts(ids.sorted()))
+      source = """
+        unnest($\(chosen.parameters.count)::text[]) AS sought(enterprise) CROSS JOIN LATERAL (
+          SELECT * FROM alarm \(chosen.clause)
+          ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count - 1)
+        ) AS own
+        """
+    }
     // One more than asked for shows whether there is a next page.
+    if source != "alarm" { chosen = Conditions(parameters: chosen.parameters) }
     chosen.parameters.append(.integer(Int64(limit) + 1))
     let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
-    var alarms = try reading { [chosen] in
-      try AlarmColumns.fetch($0, clauses, chosen.parameters)
+    var alarms = try reading { [chosen, source] in
+      try AlarmColumns.fetch($0, clauses, chosen.parameters, from: source)
     }
     guard alarms.count > limit else { return AlarmPage(alarms: alarms, next: nil) }
     alarms.removeLast()
@@ -210,7 +224,11 @@ extension PostgresLedger {
 /// Conditions of a WHERE clause; each `?` becomes its parameter's number.
 struct Conditions {
   private var conditions: [String] = []
-  var parameters: [PostgresValue] = []
+  var parameters: [PostgresValue]
+
+  init(parameters: [PostgresValue] = []) {
+    self.parameters = parameters
+  }
 
   mutating func add(_ condition: String, _ value: PostgresValue? = nil) {
     guard let value else { return conditions.append(condition) }

@@ -3,7 +3,7 @@ import HazardLedger
 /// The tables of the PostgreSQL ledger and their versions: one schema a station.
 enum PostgresSchema {
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1]
+  static let migrations = [version1, version2]
 
   static var currentVersion: Int { migrations.count }
 
@@ -197,6 +197,18 @@ enum PostgresSchema {
     CREATE INDEX reject_newest ON reject(last_seq);
     """
 
+  /// What scoped readers and filters are answered from in a ledger of ten million entries, as in SQLite.
+  private static let version2 = """
+    CREATE TABLE entry_owner (
+      enterprise TEXT COLLATE "C" NOT NULL,
+      seq BIGINT NOT NULL,
+      PRIMARY KEY (enterprise, seq)
+    );
+    CREATE INDEX alarm_enterprise ON alarm(split_part(point, '/', 1), first_seq);
+    CREATE INDEX alarm_rule ON alarm(rule, first_seq);
+    CREATE INDEX alarm_onset ON alarm(onset);
+    """
+
   /// Makes the schema where there is none and brings it to the current version, in the caller's transaction.
   ///
   /// - Parameters:
@@ -237,6 +249,7 @@ enum PostgresSchema {
     }
     for next in version..<currentVersion {
       try connection.script(migrations[next])
+      if next == 1 { try PostgresOwners(connection: connection).rebuild() }
       try connection.script("UPDATE davy_schema SET version = \(next + 1)")
     }
   }

@@ -6,13 +6,16 @@ final class PostgresViews: ViewTables {
   private let connection: PostgresConnection
   /// Alarms looked up ahead, in one query, by id; nil for those that the ledger does not have.
   private var expected: [String: AlarmView?] = [:]
+  private let owners: PostgresOwners
 
   init(connection: PostgresConnection) {
     self.connection = connection
+    owners = PostgresOwners(connection: connection)
   }
 
   /// Looks up in one query what applying these entries will ask for.
   func expect(_ entries: [LedgerEntry]) throws {
+    try owners.expect(entries)
     let ids = Set(entries.lazy.filter { $0.kind == .alarm }.map(\.subject))
     expected = Dictionary(uniqueKeysWithValues: ids.map { ($0, nil) })
     guard !ids.isEmpty else { return }
@@ -75,14 +78,15 @@ final class PostgresViews: ViewTables {
     try connection.run("DELETE FROM alarm WHERE id = ANY($1::text[])", [.texts(ids)])
   }
 
-  // A scoped reader of this store walks the entries: its index of owners is SQLite's so far.
-  func own(_ entry: LedgerEntry) throws {}
+  func own(_ entry: LedgerEntry) throws { try owners.add(entry) }
+
+  func flushOwners() throws { try owners.flush() }
 
   func clear() throws {
     try connection.script(
       """
       DELETE FROM alarm; DELETE FROM counter; DELETE FROM hazard; DELETE FROM hazard_alarm;
-      DELETE FROM matter
+      DELETE FROM matter; DELETE FROM entry_owner
       """
     )
   }
@@ -141,9 +145,10 @@ enum AlarmColumns {
   static func fetch(
     _ connection: PostgresConnection,
     _ clauses: String,
-    _ parameters: [PostgresValue] = []
+    _ parameters: [PostgresValue] = [],
+    from source: String = "alarm"
   ) throws -> [AlarmView] {
-    let rows = try connection.run("SELECT \(columns) FROM alarm \(clauses)", parameters)
+    let rows = try connection.run("SELECT \(columns) FROM \(source) \(clauses)", parameters)
     return try (0..<rows.count).map { try decode(rows, $0) }
   }
 

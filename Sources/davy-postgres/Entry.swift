@@ -24,6 +24,9 @@ enum Entry {
         },
         copy: { section, station, path in
           try PostgresLedger.copy(from: try section.connectionString(), station: station, to: path)
+        },
+        dossier: { section, station in
+          PostgresLedger.dossier(from: try section.connectionString(), station: station)
         }
       )
     )

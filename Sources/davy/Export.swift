@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceCatalog
 import Foundation
 import HazardLedger
 import Journal
@@ -15,12 +16,15 @@ struct Export: ParsableCommand {
       The messages that brought the steps about are put in from the journal, while it still has them, with the \
       hash by which the ledger names them.
 
+      Of a station whose ledger is in PostgreSQL, give the service file in place of the data folder, to \
+      `davy-postgres export`: the dossier comes straight from the database, beside the running station.
+
       `davy verify FILE` checks the file offline, without the station. The ledger is not opened for writing: a \
       checkpoint must cover the newest entry; a running service signs them by itself.
       """
   )
 
-  @Argument(help: "The station's data folder.", completion: .directory)
+  @Argument(help: "The station's data folder, or its service file.", completion: .file())
   var data: String
 
   @Argument(help: "An alarm (point#rule@onset) or a hazard (hazard/…).")
@@ -30,10 +34,21 @@ struct Export: ParsableCommand {
   var output: String?
 
   func run() throws {
-    let folder = URL(fileURLWithPath: data)
-    let dossier = try LedgerDossier(
-      path: folder.appendingPathComponent("ledger.sqlite").path
-    )
+    var folder = URL(fileURLWithPath: data)
+    var postgres: ServiceConfiguration.PostgresSection?
+    var station = ""
+    if data.hasSuffix(".yaml") || data.hasSuffix(".yml") {
+      let service = try LoadedConfiguration(serviceFile: data).service
+      folder = URL(fileURLWithPath: service.dataFolder)
+      postgres = service.postgres
+      station = service.station
+    }
+    let dossier =
+      if let postgres {
+        try LedgerOpening.postgres().dossier(postgres, station)
+      } else {
+        try LedgerDossier(path: folder.appendingPathComponent("ledger.sqlite").path)
+      }
     let bytes: [UInt8]
     do {
       bytes = try dossier.export(subject: subject) { sequences in

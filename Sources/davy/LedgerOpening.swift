@@ -16,6 +16,9 @@ public enum LedgerOpening {
     public var copy:
       @Sendable (ServiceConfiguration.PostgresSection, _ station: String, _ path: String) throws ->
         Void
+    /// Reads dossiers of a station's ledger, beside a running station.
+    public var dossier:
+      @Sendable (ServiceConfiguration.PostgresSection, _ station: String) throws -> LedgerDossier
 
     /// Makes an opener.
     public init(
@@ -23,10 +26,13 @@ public enum LedgerOpening {
         @escaping @Sendable (ServiceConfiguration.PostgresSection, String, Bool) throws
         -> any CheckpointStore,
       copy:
-        @escaping @Sendable (ServiceConfiguration.PostgresSection, String, String) throws -> Void
+        @escaping @Sendable (ServiceConfiguration.PostgresSection, String, String) throws -> Void,
+      dossier:
+        @escaping @Sendable (ServiceConfiguration.PostgresSection, String) throws -> LedgerDossier
     ) {
       self.open = open
       self.copy = copy
+      self.dossier = dossier
     }
   }
 

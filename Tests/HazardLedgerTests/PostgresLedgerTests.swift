@@ -82,6 +82,18 @@ struct PostgresLedgerTests {
     _ = try open(takesOver: true)
   }
 
+  @Test("a server that is not there, or refuses, is an error that names it, time after time")
+  func unreachable() throws {
+    for _ in 0..<20 {
+      #expect(throws: PostgresFailure.self) {
+        try PostgresConnection("host=127.0.0.1 port=1 user=nobody dbname=none")
+      }
+      #expect(throws: PostgresFailure.self) {
+        try PostgresConnection("\(place.connection) password=wrong")
+      }
+    }
+  }
+
   @Test("a lost session costs one refused append; the next one connects again and goes on")
   func lostSession() throws {
     let ledger = try open()

@@ -114,6 +114,14 @@ final class StorePlace: Sendable {
     }
   }
 
+  /// The dossiers of a station's ledger, read beside whoever writes it.
+  func dossier(station: String = "station-1") throws -> LedgerDossier {
+    switch kind {
+    case .sqlite: try LedgerDossier(path: scratch.folder + "/\(station)")
+    case .postgres: PostgresLedger.dossier(from: connection, station: station)
+    }
+  }
+
   /// Puts a table of something else where a station's ledger would be.
   func makeForeign(station: String) throws {
     switch kind {
