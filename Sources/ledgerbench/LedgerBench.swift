@@ -57,9 +57,20 @@ struct LedgerBench {
     }
     waits.sort()
     let count = Double(batches.count * batch)
+    let proofs = try proofFigures(ledger, prefix: "postgres_") {
+      try ledger.inclusionPath(of: $0, size: $1)
+    }
+    let occurrence = try ledger.alarms(limit: 1).alarms.first?.id ?? ""
+    var bytes = 0
+    let export = try Cost {
+      bytes = try PostgresLedger.dossier(from: connection, station: ledger.station)
+        .export(subject: occurrence) { _ in [:] }.count
+    }
     let rebuild = try Cost { try ledger.rebuildViews() }
     ledger.close()
-    return [
+    return proofs + [
+      Figure(name: "postgres_export_alarm_ms", value: export.wall * 1_000, unit: "ms"),
+      Figure(name: "postgres_export_alarm_bytes", value: Double(bytes), unit: "bytes"),
       Figure(name: "postgres_append_entries_per_second", value: count / append.wall, unit: "/s"),
       Figure(
         name: "postgres_append_processor_us_per_entry",
@@ -122,25 +133,17 @@ struct LedgerBench {
       Figure(name: "append_batch_ms_p99", value: waits[waits.count * 99 / 100], unit: "ms")
     )
 
-    let key = CheckpointKey()
-    var size: Int64 = 0
-    let sign = try Cost {
-      size = try ledger.signCheckpoint(with: key, at: Timestamp(milliseconds: 1)).size
+    figures += try proofFigures(ledger, prefix: "") {
+      try ledger.inclusionPath(of: $0, size: $1)
     }
-    figures.append(Figure(name: "checkpoint_first_ms", value: sign.wall * 1_000, unit: "ms"))
-    var hashes = 0
-    let proofs = 1_000
-    let prove = try Cost {
-      for index in 0..<proofs {
-        let sequence = 1 + Int64(index) * 7_919 % size
-        hashes += try ledger.inclusionPath(of: sequence, size: size).count
-      }
+    let occurrence = try ledger.alarms(limit: 1).alarms.first?.id ?? ""
+    var exported = 0
+    let export = try Cost {
+      exported = try LedgerDossier(path: path).export(subject: occurrence) { _ in [:] }.count
     }
+    figures.append(Figure(name: "export_alarm_ms", value: export.wall * 1_000, unit: "ms"))
     figures.append(
-      Figure(name: "proof_us", value: prove.wall / Double(proofs) * 1e6, unit: "µs")
-    )
-    figures.append(
-      Figure(name: "proof_bytes", value: Double(hashes * 32) / Double(proofs), unit: "bytes")
+      Figure(name: "export_alarm_bytes", value: Double(exported), unit: "bytes")
     )
 
     var intact = false
@@ -176,6 +179,47 @@ struct LedgerBench {
     let bytes = (attributes[.size] as? NSNumber)?.doubleValue ?? 0
     figures.append(Figure(name: "file_bytes_per_entry", value: bytes / count, unit: "bytes"))
     return figures
+  }
+
+  /// Checkpoint, proofs, and a page of what one enterprise of forty may see from the middle on.
+  static func proofFigures(
+    _ ledger: any CheckpointStore,
+    prefix: String,
+    path: (_ sequence: Int64, _ size: Int64) throws -> [[UInt8]]
+  ) throws -> [Figure] {
+    var size: Int64 = 0
+    let sign = try Cost {
+      size = try ledger.signCheckpoint(with: CheckpointKey(), at: Timestamp(milliseconds: 1)).size
+    }
+    var hashes = 0
+    let proofs = 200
+    let prove = try Cost {
+      for index in 0..<proofs { hashes += try path(1 + Int64(index) * 7_919 % size, size).count }
+    }
+    let pages = 50
+    var found = 0
+    let scoped = try Cost {
+      for _ in 0..<pages {
+        found += try ledger.entries(ofEnterprises: ["ent-7"], after: size / 2, limit: 100).count
+      }
+    }
+    guard found > 0 else {
+      throw LedgerError.refused(reason: "no entries of ent-7 behind \(size / 2)")
+    }
+    return [
+      Figure(name: prefix + "checkpoint_first_ms", value: sign.wall * 1_000, unit: "ms"),
+      Figure(name: prefix + "proof_us", value: prove.wall / Double(proofs) * 1e6, unit: "µs"),
+      Figure(
+        name: prefix + "proof_bytes",
+        value: Double(hashes * 32) / Double(proofs),
+        unit: "bytes"
+      ),
+      Figure(
+        name: prefix + "scoped_page_us",
+        value: scoped.wall / Double(pages) * 1e6,
+        unit: "µs"
+      ),
+    ]
   }
 
   /// Best of five judgements of 13,000 standing alarms, of which 13 are causes.
