@@ -42,6 +42,10 @@ public enum WeldingRule: String, Codable, CaseIterable, Comparable, Sendable {
   case cutFailed = "cut-failed"
   /// More hot work than the day's commitment says.
   case commitment
+  /// Outdoor work in a wind that asks for the higher class.
+  case highWind = "high-wind"
+  /// Special-class work without continuous gas monitoring.
+  case unmonitored
 
   /// Orders as declared in the file of names: by name.
   public static func < (lhs: WeldingRule, rhs: WeldingRule) -> Bool { lhs.rawValue < rhs.rawValue }
@@ -190,6 +194,12 @@ public struct WeldingPolicy: Codable, Hashable, Sendable {
   public var clockTolerance: Int64 = 0
   /// How old a reported position may be, ms.
   public var fixAge: Int64 = 0
+  /// How old the newest combustible-gas reading of the area may be in special-class work, ms.
+  public var monitorGap: Int64 = 0
+  /// How old the newest wind speed may be at a scan, ms.
+  public var windAge: Int64 = 0
+  /// Wind speed from which outdoor work needs the higher class, m/s.
+  public var windLimit = 0.0
   /// Current above this is an arc, A.
   public var idleCurrent = 0.0
   /// So many positions in a row outside the fence are an alarm.
@@ -222,12 +232,13 @@ public struct WeldingPolicy: Codable, Hashable, Sendable {
     "cut-within": \.cutWithin, "offline-after": \.offlineAfter, "idle-after": \.idleAfter,
     "auto-off-after": \.autoOffAfter, "abnormal-for": \.abnormalFor, "bypass-for": \.bypassFor,
     "scan-hold": \.scanHold, "clock-tolerance": \.clockTolerance, "fix-age": \.fixAge,
+    "monitor-gap": \.monitorGap, "wind-age": \.windAge,
   ]
 
   /// The other figures.
   static let numbers: [String: any WritableKeyPath<WeldingPolicy, Double> & Sendable] = [
     "idle-current": \.idleCurrent, "outside-fixes": \.outsideFixes, "cut-attempts": \.cutAttempts,
-    "remind-days": \.remindDays, "freeze-days": \.freezeDays,
+    "remind-days": \.remindDays, "freeze-days": \.freezeDays, "wind-limit": \.windLimit,
   ]
 
   /// Longest span of a ticket of a class, ms.

@@ -200,6 +200,10 @@ public struct ResponsePolicy: Sendable {
   public var rectificationWarnings: [Int64] = [7, 3, 1].map { $0 * 86_400_000 }
   /// Time for a check task of 举一反三, ms.
   public var checkMilliseconds: Int64 = 15 * 86_400_000
+  /// How long before the end of a permit to warn, ms.
+  public var permitWarnings: [Int64] = [30, 10].map { $0 * 60_000 }
+  /// How long before a certificate runs out to warn, ms.
+  public var certificateWarnings: [Int64] = [90, 30, 7].map { $0 * 86_400_000 }
   /// Reporting duties, in order; every one that fits starts.
   public var reports: [ReportDuty] = []
   /// Inhibitions, in order of judgement.

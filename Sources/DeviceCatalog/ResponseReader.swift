@@ -101,6 +101,8 @@ struct ResponseReader {
       if let time = map["check-within"]?.milliseconds() { policy.checkMilliseconds = time }
       map.finish()
     }
+    if let warnings = warnings(file["permits"]) { policy.permitWarnings = warnings }
+    if let warnings = warnings(file["certificates"]) { policy.certificateWarnings = warnings }
     for (id, place, value) in file["reports"]?.map()?.identified() ?? [] {
       refuseTwice(id, "report", "报告", policy.reports.contains { $0.id == id }, place)
       if let read = value.map().map({ report($0, id: id) }) { policy.reports.append(read) }
@@ -113,6 +115,13 @@ struct ResponseReader {
       refuseTwice(id, "retention", "保存规则", policy.retention.contains { $0.rule == id }, place)
       if let read = value.map().flatMap({ retention($0, id: id) }) { policy.retention.append(read) }
     }
+  }
+
+  /// How long ahead a clock warns: `{warnings: [30min, 10min]}`; nil where the file says nothing of it.
+  private func warnings(_ value: YAMLValue?) -> [Int64]? {
+    guard let map = value?.map() else { return nil }
+    defer { map.finish() }
+    return map.required("warnings")?.list()?.compactMap { $0.milliseconds() }
   }
 
   private func refuseTwice(

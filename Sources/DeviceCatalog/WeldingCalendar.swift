@@ -38,6 +38,14 @@ public struct WeldingCalendar: Sendable {
     CalendarDate(daysSinceEpoch: Int((local(milliseconds)).quotientFloored(by: 86_400_000)))
   }
 
+  /// The moment at which a local day begins.
+  public func start(of day: CalendarDate) -> Int64 {
+    let midnight = Int64(day.daysSinceEpoch) * 86_400_000
+    let offset = { (moment: Int64) in self.local(moment) - moment }
+    // The offset there, and where the clocks are put on or back at midnight, the offset just before.
+    return midnight - offset(midnight - offset(midnight))
+  }
+
   /// Minute of the local day, 0 to 1439.
   public func minute(of milliseconds: Int64) -> Int {
     let local = local(milliseconds)

@@ -100,6 +100,14 @@ extension WeldingRegister.Permit {
     if !hasGasTest(at: scan.time, policy: policy) { denials.append(.gasTestMissing) }
     if guardian == nil { denials.append(.noGuardian) }
     if scan.needsUpgrade, !isUpgraded { denials.append(.notUpgraded) }
+    if isOutdoor, !isUpgraded {
+      switch scan.wind {
+      case .unmeasured: break
+      case .unknown: denials.append(.windUnknown)
+      case .speed(let speed): if speed >= policy.windLimit { denials.append(.highWind) }
+      }
+    }
+    if hotWorkClass == .special, !scan.isMonitored { denials.append(.unmonitored) }
     return denials
   }
 
@@ -122,8 +130,9 @@ extension WeldingDenial {
     case .outOfHours: .outOfHours
     case .notUpgraded: .notUpgraded
     case .gasNear: .gasNear
+    case .highWind: .highWind
     case .unknownMachine, .machineBarred, .noPermit, .permitTooLong, .positionUnknown,
-      .gasTestMissing, .noRegister, .clockFault, .malformed:
+      .gasTestMissing, .windUnknown, .unmonitored, .noRegister, .clockFault, .malformed:
       nil
     }
   }
@@ -160,6 +169,18 @@ extension WeldingDenial {
       )
     case .gasNear:
       LocalizedText(zh: "作业点有可燃气体或温度报警", en: "a gas or temperature alarm stands at the work place")
+    case .highWind:
+      LocalizedText(
+        zh: "风力五级及以上，露天动火未升级管理",
+        en: "outdoor work in a wind of force 5 or more needs a permit of the higher class"
+      )
+    case .windUnknown:
+      LocalizedText(zh: "作业点风速未知", en: "the wind at the work place is not known")
+    case .unmonitored:
+      LocalizedText(
+        zh: "特级动火作业点没有连续可燃气体监测",
+        en: "special-class work without continuous monitoring of combustible gas"
+      )
     case .noRegister:
       LocalizedText(zh: "本站没有该企业的焊接登记", en: "no welding register for this enterprise")
     case .clockFault:

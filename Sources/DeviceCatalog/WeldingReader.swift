@@ -194,6 +194,7 @@ struct WeldingReader {
         )
       }
     }
+    let isOutdoor = map["outdoor"]?.bool() ?? false
     let from = map.required("from")?.moment()
     let until = map.required("until")?.moment()
     let tested = map["gas-test"]?.moment()
@@ -207,6 +208,7 @@ struct WeldingReader {
       machines: machines,
       welders: welders,
       fence: fence,
+      isOutdoor: isOutdoor,
       from: from,
       until: until,
       gasTestedAt: tested,

@@ -118,6 +118,8 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var welders: [String]
     /// Where; at least three corners.
     public var fence: [Coordinates]
+    /// In the open, where the wind carries sparks (露天动火).
+    public var isOutdoor: Bool
     /// First moment, ms since the Unix epoch.
     public var from: Int64
     /// Moment from which it no longer holds, ms.
@@ -140,6 +142,7 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
       machines: [String],
       welders: [String],
       fence: [Coordinates],
+      isOutdoor: Bool = false,
       from: Int64,
       until: Int64,
       gasTestedAt: Int64?,
@@ -154,6 +157,7 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
       self.machines = machines
       self.welders = welders
       self.fence = fence
+      self.isOutdoor = isOutdoor
       self.from = from
       self.until = until
       self.gasTestedAt = gasTestedAt
@@ -247,6 +251,16 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
   }
 }
 
+/// What is known of the wind at a work place.
+public enum WindState: Codable, Hashable, Sendable {
+  /// Nothing measures it there.
+  case unmeasured
+  /// There is an instrument, and it tells nothing that can be believed.
+  case unknown
+  /// Its newest speed, m/s; the highest where several measure.
+  case speed(Double)
+}
+
 /// A welder scans a machine's code and asks to weld.
 public struct WeldingScan: Codable, Hashable, Sendable {
   /// What the code said.
@@ -265,6 +279,10 @@ public struct WeldingScan: Codable, Hashable, Sendable {
   public var needsUpgrade: Bool
   /// Whether a gas or temperature alarm stands at the work place.
   public var hasGasNear: Bool
+  /// The wind at the work place.
+  public var wind: WindState
+  /// Whether combustible gas is measured at the work place at this moment.
+  public var isMonitored: Bool
 
   /// Makes a scan.
   public init(
@@ -275,7 +293,9 @@ public struct WeldingScan: Codable, Hashable, Sendable {
     time: Int64,
     day: CalendarDate,
     needsUpgrade: Bool = false,
-    hasGasNear: Bool = false
+    hasGasNear: Bool = false,
+    wind: WindState = .unmeasured,
+    isMonitored: Bool = true
   ) {
     self.code = code
     self.welder = welder
@@ -285,6 +305,8 @@ public struct WeldingScan: Codable, Hashable, Sendable {
     self.day = day
     self.needsUpgrade = needsUpgrade
     self.hasGasNear = hasGasNear
+    self.wind = wind
+    self.isMonitored = isMonitored
   }
 }
 
@@ -330,6 +352,12 @@ public enum WeldingDenial: String, Codable, CaseIterable, Sendable {
   case notUpgraded
   /// A gas or temperature alarm stands at the work place (GAS/TEMP_NEAR).
   case gasNear
+  /// Outdoor work, the wind is at or above the limit, and the permit is not of the higher class.
+  case highWind
+  /// Outdoor work, and the instrument that should tell the wind does not.
+  case windUnknown
+  /// Special-class work, and no combustible gas is measured at the work place.
+  case unmonitored
   /// The service has no register for this enterprise.
   case noRegister
   /// The scan's time and the receive time differ too much to decide by either.

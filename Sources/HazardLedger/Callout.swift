@@ -92,6 +92,8 @@ public struct CalloutStep: Hashable, Sendable, Codable {
     case feedback
     /// Another alarm has joined it; ``text`` names it.
     case joined
+    /// Others are on duty on the level now; ``persons`` names them.
+    case dutyChanged
   }
 
   /// What happened.
@@ -112,6 +114,8 @@ public struct CalloutStep: Hashable, Sendable, Codable {
   public var text = ""
   /// Priority of the alarm that has joined; 0 otherwise.
   public var priority = 0
+  /// Who has come on duty; empty otherwise.
+  public var persons: [String] = []
 }
 
 /// Why an input to a call-out was refused.
@@ -145,8 +149,8 @@ public struct Callout: Hashable, Sendable, Codable {
 
   /// Identity; the ledger's subject.
   public let id: String
-  /// Whom to call.
-  public let plan: CalloutPlan
+  /// Whom to call; of each level, those who were on duty when it was last looked up.
+  public private(set) var plan: CalloutPlan
   /// What it is about.
   public private(set) var subject: CalloutSubject
   /// Where it stands.
@@ -169,6 +173,8 @@ public struct Callout: Hashable, Sendable, Codable {
   public private(set) var outstanding: [CalloutStep] = []
   private var dispatches = 0
   private var due: Timestamp?
+  /// Persons who were called and have gone off duty since; they can still confirm.
+  private var relieved: [String] = []
 
   /// Makes a call-out that has not begun.
   public init(id: String, plan: CalloutPlan, subject: CalloutSubject = CalloutSubject()) {
@@ -179,6 +185,13 @@ public struct Callout: Hashable, Sendable, Codable {
 
   /// When ``advance(to:)`` has something to do next.
   public var nextDeadline: Timestamp? { due }
+
+  /// Persons who can confirm: those of the levels called so far, and those whom they have relieved.
+  public var named: [String] {
+    var named = plan.levels[...level].flatMap(\.persons)
+    for person in relieved where !named.contains(person) { named.append(person) }
+    return named
+  }
 
   /// Milliseconds from start to confirmation.
   public var answerMilliseconds: Int64? {
@@ -195,7 +208,16 @@ public struct Callout: Hashable, Sendable, Codable {
   }
 
   /// Does all that is due, in order, each at its own time.
-  public mutating func advance(to now: Timestamp) -> [CalloutStep] {
+  ///
+  /// - Parameters:
+  ///   - now: up to when.
+  ///   - onDuty: who is on duty on a level of the plan at the moment of the call; nil, or nobody, leaves those who are
+  ///     known: a call that reaches the shift before is better than none.
+  /// - Returns: the steps to store.
+  public mutating func advance(
+    to now: Timestamp,
+    onDuty: (Int) -> [String]? = { _ in nil }
+  ) -> [CalloutStep] {
     var steps: [CalloutStep] = []
     while let time = due, time <= now {
       if status == .confirmed {
@@ -210,6 +232,12 @@ public struct Callout: Hashable, Sendable, Codable {
         }
       }
       let next = attempt + 1
+      if let persons = onDuty(level), !persons.isEmpty, persons != plan.levels[level].persons {
+        take(
+          CalloutStep(event: .dutyChanged, time: time, level: level, persons: persons),
+          into: &steps
+        )
+      }
       for person in plan.levels[level].persons {
         take(
           CalloutStep(
@@ -228,7 +256,10 @@ public struct Callout: Hashable, Sendable, Codable {
   }
 
   /// After a restart: repeats the calls whose outcome was lost, marked in doubt, and goes on.
-  public mutating func resume(at now: Timestamp) -> [CalloutStep] {
+  public mutating func resume(
+    at now: Timestamp,
+    onDuty: (Int) -> [String]? = { _ in nil }
+  ) -> [CalloutStep] {
     var steps: [CalloutStep] = []
     if status == .calling {
       for lost in outstanding {
@@ -242,7 +273,7 @@ public struct Callout: Hashable, Sendable, Codable {
       // A batch that was cut short is completed: whoever of this attempt has not been called is.
       steps += completeAttempt(at: now)
     }
-    return steps + advance(to: now)
+    return steps + advance(to: now, onDuty: onDuty)
   }
 
   private var calledInAttempt: [String] = []
@@ -306,9 +337,7 @@ public struct Callout: Hashable, Sendable, Codable {
     at time: Timestamp
   ) throws(CalloutRefusal) -> [CalloutStep] {
     guard status == .calling else { throw .ended }
-    guard plan.levels[...level].contains(where: { $0.persons.contains(person) }) else {
-      throw .notNamed
-    }
+    guard named.contains(person) else { throw .notNamed }
     var steps: [CalloutStep] = []
     take(
       CalloutStep(event: .confirmed, time: time, level: level, person: person, text: channel),
@@ -414,6 +443,16 @@ public struct Callout: Hashable, Sendable, Codable {
     case .joined:
       subject.subjects.append(step.text)
       subject.priority = max(subject.priority, step.priority)
+    case .dutyChanged:
+      guard plan.levels.indices.contains(step.level) else { return }
+      // Before the level's first attempt nobody of it has been called, and nobody of the shift before has to answer.
+      if step.level == level, attempt > 0 {
+        for person in plan.levels[level].persons
+        where !step.persons.contains(person) && !relieved.contains(person) {
+          relieved.append(person)
+        }
+      }
+      plan.levels[step.level].persons = step.persons
     case .feedbackDue: due = nil
     case .feedback:
       feedback = step.text

@@ -11,6 +11,7 @@ extension CalloutStep {
     if inDoubt { members["inDoubt"] = .bool(true) }
     if !text.isEmpty { members["text"] = .string(text) }
     if priority > 0, subject == nil { members["priority"] = .integer(Int64(priority)) }
+    if !persons.isEmpty { members["persons"] = .strings(persons) }
     if let plan { members["plan"] = plan.json }
     if let subject {
       members["place"] = .string(subject.place)
@@ -30,6 +31,7 @@ extension CalloutStep {
     person = json["person"]?.text ?? ""
     inDoubt = json["inDoubt"]?.truth ?? false
     text = json["text"]?.text ?? ""
+    persons = json.texts("persons")
     if event == .joined { priority = Int(json["priority"]?.wholeNumber ?? 0) }
   }
 }

@@ -82,26 +82,45 @@ public struct ClockStep: Hashable, Sendable {
 }
 
 /// All clocks of a station: a plain value that inputs and deadlines drive.
+///
+/// Starting, stopping and firing cost O(log n): a province's welders have some hundred thousand certificates.
 public struct ClockBoard: Hashable, Sendable, Codable {
-  private struct Mark: Hashable, Sendable, Comparable, Codable {
-    var time: Timestamp
+  /// What a clock does next; a warning goes before the deadline of the same moment, then names decide.
+  private struct Mark: Hashable, Sendable, Comparable {
     var id: String
     var isWarning: Bool
 
-    /// Time first; a warning before the deadline of the same moment; then by name.
     static func < (left: Mark, right: Mark) -> Bool {
-      (left.time, left.isWarning ? 0 : 1, left.id) < (right.time, right.isWarning ? 0 : 1, right.id)
+      (left.isWarning ? 0 : 1, left.id) < (right.isWarning ? 0 : 1, right.id)
     }
   }
 
   private var clocks: [String: LedgerClock] = [:]
   private var expired: Set<String> = []
-  /// Sorted, soonest last, so that taking the next is cheap.
-  private var marks: [Mark] = []
+  /// Times of the warnings that a clock has yet to give, soonest last.
+  private var warnings: [String: [Timestamp]] = [:]
   private var now = Timestamp.distantPast
+  private var agenda = Agenda<Mark>()
+
+  private enum CodingKeys: String, CodingKey {
+    case clocks, expired, warnings, now
+  }
 
   /// Makes an empty board.
   public init() {}
+
+  /// Goes on with the clocks of a snapshot.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    clocks = try container.decode([String: LedgerClock].self, forKey: .clocks)
+    expired = try container.decode(Set<String>.self, forKey: .expired)
+    warnings = try container.decode([String: [Timestamp]].self, forKey: .warnings)
+    now = try container.decode(Timestamp.self, forKey: .now)
+    for (id, clock) in clocks where !expired.contains(id) {
+      agenda.set(Mark(id: id, isWarning: false), clock.due)
+      agenda.set(Mark(id: id, isWarning: true), warnings[id]?.last)
+    }
+  }
 
   /// Clocks that run or have come due and are not stopped, by id.
   public var running: [LedgerClock] { clocks.values.sorted { $0.id < $1.id } }
@@ -113,7 +132,7 @@ public struct ClockBoard: Hashable, Sendable, Codable {
   public func isExpired(_ id: String) -> Bool { expired.contains(id) }
 
   /// When ``advance(to:)`` has something to do next.
-  public var nextDeadline: Timestamp? { marks.last?.time }
+  public var nextDeadline: Timestamp? { agenda.next }
 
   /// Starts a clock, or sets it anew (an extension); warnings that are past already are left out.
   public mutating func start(_ clock: LedgerClock, at time: Timestamp) -> [ClockStep] {
@@ -148,12 +167,13 @@ public struct ClockBoard: Hashable, Sendable, Codable {
   public mutating func advance(to time: Timestamp) -> [ClockStep] {
     now = max(now, time)
     var steps: [ClockStep] = []
-    while let mark = marks.last, mark.time <= now, let clock = clocks[mark.id] {
+    while let (mark, due) = agenda.take(upTo: now) {
+      guard let clock = clocks[mark.id] else { continue }
       let step = ClockStep(
         event: mark.isWarning ? .warned : .expired,
-        time: mark.time,
+        time: due,
         clock: clock,
-        remainingMilliseconds: clock.due.milliseconds(since: mark.time)
+        remainingMilliseconds: clock.due.milliseconds(since: due)
       )
       replay(step)
       steps.append(step)
@@ -166,34 +186,24 @@ public struct ClockBoard: Hashable, Sendable, Codable {
     let id = step.clock.id
     switch step.event {
     case .started:
-      marks.removeAll { $0.id == id }
       expired.remove(id)
       clocks[id] = step.clock
-      insert(Mark(time: step.clock.due, id: id, isWarning: false))
-      for ahead in Set(step.clock.warningsMilliseconds) where ahead > 0 {
-        let time = step.clock.due.advanced(byMilliseconds: -ahead)
-        if time > step.time { insert(Mark(time: time, id: id, isWarning: true)) }
-      }
-    case .noted: break
-    case .warned: marks.removeAll { $0.id == id && $0.isWarning && $0.time <= step.time }
+      warnings[id] = Set(step.clock.warningsMilliseconds).filter { $0 > 0 }
+        .map { step.clock.due.advanced(byMilliseconds: -$0) }.filter { $0 > step.time }
+        .sorted(by: >)
+    case .noted: return
+    case .warned: warnings[id]?.removeAll { $0 <= step.time }
     case .expired:
-      marks.removeAll { $0.id == id }
+      warnings[id] = nil
       expired.insert(id)
     case .stopped:
-      marks.removeAll { $0.id == id }
+      warnings[id] = nil
       expired.remove(id)
       clocks[id] = nil
     }
-  }
-
-  private mutating func insert(_ mark: Mark) {
-    var low = 0
-    var high = marks.count
-    while low < high {
-      let middle = (low + high) / 2
-      if mark < marks[middle] { low = middle + 1 } else { high = middle }
-    }
-    marks.insert(mark, at: low)
+    let isRunning = clocks[id] != nil && !expired.contains(id)
+    agenda.set(Mark(id: id, isWarning: false), isRunning ? clocks[id]?.due : nil)
+    agenda.set(Mark(id: id, isWarning: true), isRunning ? warnings[id]?.last : nil)
   }
 }
 

@@ -169,7 +169,7 @@ public struct CalloutIndicators: Hashable, Sendable {
         figures.calls += 1
         if json["inDoubt"]?.truth == true { figures.inDoubt += 1 }
       case .failed: figures.failedCalls += 1
-      case .started, .delivered, .joined, .feedbackDue, .feedback: break
+      case .started, .delivered, .joined, .dutyChanged, .feedbackDue, .feedback: break
       }
     }
 

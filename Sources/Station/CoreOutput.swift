@@ -33,6 +33,11 @@ public struct CoreOutput: Sendable {
   public var answers: [Answer] = []
   /// Steps of alarms that desks have drafted and the other desks have not seen yet; empty when the core is done.
   var deskSteps: [AlarmBody] = []
+  /// Clocks that desks want kept and that have not been handed on yet; empty when the core is done.
+  var clockOrders: [ClockOrder] = []
+
+  /// Whether desks have put out something that the others have not seen.
+  var hasNewsOfDesks: Bool { !deskSteps.isEmpty || !clockOrders.isEmpty }
 
   /// A message of a desk, recorded before it is sent.
   public struct Answer: Sendable {

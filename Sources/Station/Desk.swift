@@ -51,6 +51,9 @@ protocol Desk: AnyObject {
   /// Sees a step of an alarm that has just been drafted.
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput)
 
+  /// Sees a clock that another desk wants kept.
+  func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput)
+
   /// Whether this desk raised the alarm, so that acts on it are for this desk and not for the engine.
   func owns(_ alarm: AlarmName) -> Bool
 
@@ -97,6 +100,8 @@ extension Desk {
 
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput) {}
 
+  func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput) {}
+
   func owns(_ alarm: AlarmName) -> Bool { false }
 
   func perform(
@@ -105,6 +110,22 @@ extension Desk {
     of record: JournalRecord,
     into output: inout CoreOutput
   ) -> ActError? { .unknownAlarm(act.alarm) }
+}
+
+/// A clock of the ledger that one desk wants and the hazard desk keeps: the end of a permit, the expiry of a certificate.
+///
+/// Said again it changes nothing, so that a desk may say all it knows whenever its register changes.
+struct ClockOrder: Sendable {
+  /// Identity of the clock; the ledger's subject.
+  var id: String
+  /// What it measures; how long ahead to warn comes from the response policy.
+  var kind: ClockKind
+  /// Path of what it is about.
+  var about: String
+  /// When it comes due; nil stops it.
+  var due: Timestamp?
+  /// Who brought the change about.
+  var actor: String
 }
 
 /// An act, a register change or a report from outside, on its way to a desk.

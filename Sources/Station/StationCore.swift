@@ -96,7 +96,7 @@ public final class StationCore {
       case .command, .register, .external: processAct(record(inputs, index), into: &output)
       case .catalog: processCatalog(record(inputs, index), into: &output)
       }
-      if !output.deskSteps.isEmpty { spread(record(inputs, index), into: &output) }
+      if output.hasNewsOfDesks { spread(record(inputs, index), into: &output) }
     }
     output.position = position
     output.rejects = rejects.take()
@@ -124,13 +124,19 @@ public final class StationCore {
     JournalRecord(sequence: position, input: inputs.input(at: index))
   }
 
-  /// Shows every desk the alarm steps that desks have drafted, and those that follow from them.
+  /// Shows every desk the alarm steps that desks have drafted and the clocks that they want kept, and those that follow
+  /// from them.
   private func spread(_ record: JournalRecord, into output: inout CoreOutput) {
-    while !output.deskSteps.isEmpty {
+    while output.hasNewsOfDesks {
       let steps = output.deskSteps
+      let clocks = output.clockOrders
       output.deskSteps.removeAll(keepingCapacity: true)
+      output.clockOrders.removeAll(keepingCapacity: true)
       for step in steps {
         for desk in desks { desk.follow(step, of: record, into: &output) }
+      }
+      for order in clocks {
+        for desk in desks { desk.keep(order, of: record, into: &output) }
       }
     }
   }
@@ -285,7 +291,11 @@ public final class StationCore {
     transitions.removeAll(keepingCapacity: true)
     live?.advance(to: now, into: &transitions)
     appendDrafts(of: record, to: &output)
-    for desk in desks { desk.advance(record, into: &output) }
+    for desk in desks {
+      desk.advance(record, into: &output)
+      // What one desk's alarms did is known before the next desk lets its deadlines of the same time fire.
+      spread(record, into: &output)
+    }
   }
 
   private func processAct(_ record: JournalRecord, into output: inout CoreOutput) {

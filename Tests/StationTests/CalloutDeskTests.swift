@@ -196,4 +196,68 @@ struct CalloutDeskTests {
     #expect(station.dispatches.first?.subjects.count == 2)
     #expect(station.dispatches.first?.time.milliseconds == DeskStation.start + 30_000)
   }
+
+  @Test("a chain that runs across a change of shift calls who is on duty at each call")
+  func shiftChange() throws {
+    let station = try DeskStation { text in
+      text.replacing(
+        "responsible: true, attempts: 2, interval: 60s",
+        with: "roster: county, attempts: 9, interval: 60min"
+      )
+    }
+    // 16:53 in Shanghai; the night begins three hours and seven minutes later.
+    try station.reading(25)
+    for hour in 1...5 {
+      if hour == 3 { try station.restart() }
+      try station.tick(to: DeskStation.start + Int64(hour) * DeskStation.hour)
+    }
+    let called = station.dispatches.filter { !$0.inDoubt }.map(\.contact.id)
+    #expect(called == ["p1", "p1", "p1", "p1", "night", "night"])
+    // An exchange of duty counts from the next call on.
+    #expect(
+      try station.send(
+        .command,
+        "duty",
+        [
+          "actor": "chief", "role": "county", "roster": "county", "persons": ["p3"],
+          "until": .integer(station.now + DeskStation.day), "reason": "换班",
+        ]
+      ) == nil
+    )
+    try station.tick(to: DeskStation.start + 6 * DeskStation.hour)
+    #expect(station.dispatches.last?.contact.id == "p3")
+    let entries = try station.ledger.entries(of: "callout/1", after: 0, limit: 999)
+    let rebuilt = try #require(try Callout(replaying: entries))
+    #expect(rebuilt.plan.levels[0].persons == ["p3"])
+    #expect(rebuilt.named == ["p3", "p1", "night"])
+    // Who was called before the change can still answer; who was not, cannot.
+    func confirm(_ person: String) throws -> ActError? {
+      try station.send(
+        .external,
+        "confirmed",
+        ["callout": "callout/1", "person": .string(person), "channel": "voice"]
+      )
+    }
+    #expect(
+      try confirm("p5") == .refused("not one of the persons called so far", code: "not-named")
+    )
+    #expect(try confirm("p1") == nil)
+    #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
+  }
+
+  @Test("a station that stood still over the change of shift calls those who are there now")
+  func stoodStill() throws {
+    let station = try DeskStation { text in
+      text.replacing(
+        "responsible: true, attempts: 2, interval: 60s",
+        with: "roster: county, attempts: 9, interval: 60min"
+      )
+    }
+    try station.reading(25)
+    try station.send(.external, "delivered", ["dispatch": "callout/1#1", "channel": "sms"])
+    // The attempts of seven and eight o'clock are late; at nine nobody of the day is there to take them.
+    station.now = DeskStation.start + 4 * DeskStation.hour
+    try station.restart()
+    #expect(station.dispatches.map(\.contact.id) == ["p1", "night", "night", "night", "night"])
+  }
 }

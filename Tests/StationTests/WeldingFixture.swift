@@ -74,6 +74,11 @@ final class WeldingPlant {
                 profile: gas/combustible-gas-detector
                 gateway: gw
                 name: {zh: 可燃气体探测器, en: Gas detector}
+              WS-1:
+                profile: weather/wind-sensor
+                gateway: gw
+                name: {zh: 风速仪, en: Wind sensor}
+                parameters: {range-high: 60}
     """
 
   let catalog: Catalog
@@ -92,15 +97,19 @@ final class WeldingPlant {
   private(set) var refusals: [String] = []
   private(set) var drafts: [LedgerDraft] = []
   private(set) var sent: [CoreOutput.Answer] = []
-  private var now = WeldingPlant.noon - 60_000
+  private(set) var dispatches: [CalloutDispatch] = []
+  private(set) var now = WeldingPlant.noon - 60_000
 
   /// The profiles that the sites of these tests use; all of them would take a test most of its time.
   static let profiles = [
     "standards", "status-codes", "hot-work", "tables/oel", "welding/welding-machine",
-    "gas/combustible-gas-detector",
+    "gas/combustible-gas-detector", "weather/wind-sensor",
   ]
 
-  static func catalog(site: String = WeldingPlant.site) throws -> Catalog {
+  static func catalog(
+    site: String = WeldingPlant.site,
+    response: String? = nil
+  ) throws -> Catalog {
     let devices = Fixture.root.appendingPathComponent("devices")
     var sources = try profiles.map { name in
       (
@@ -112,12 +121,13 @@ final class WeldingPlant {
       )
     }
     sources.append((path: "sites/acme.yaml", text: site))
+    if let response { sources.append((path: "response/response.yaml", text: response)) }
     let result = Catalog.load(sources: sources)
     return try #require(result.catalog, "\(result.findings.filter { $0.severity == .error })")
   }
 
-  init(site: String = WeldingPlant.site) throws {
-    catalog = try Self.catalog(site: site)
+  init(site: String = WeldingPlant.site, response: String? = nil) throws {
+    catalog = try Self.catalog(site: site, response: response)
     feed(try StationCoreTests.catalogInput(catalog, at: now))
   }
 
@@ -167,6 +177,7 @@ final class WeldingPlant {
       return reading("WM-1", #""\#(verb)":\#(rest)"#, at: time)
     case "current2": return reading("WM-2", #""current":\#(rest)"#, at: time)
     case "detector": return reading("GD-1", #""gas":\#(rest)"#, at: time)
+    case "wind": return reading("WS-1", #""wind-speed":\#(rest)"#, at: time)
     case "report": return message("davy/v1/acme/gw/welding/report", rest, at: time)
     case "put", "remove":
       let words = rest.split(separator: " ", maxSplits: 2).map(String.init)
@@ -223,6 +234,7 @@ final class WeldingPlant {
     let output = core.process(JournalBatch([input]), firstSequence: UInt64(inputs.count))
     drafts += output.drafts
     sent += output.answers
+    dispatches += output.dispatches
     refusals += output.acts.compactMap(\.refusal).map(\.text)
     for draft in output.drafts { note(draft) }
     for answer in output.answers {
@@ -263,7 +275,15 @@ final class WeldingPlant {
     }
   }
 
-  private static func seconds(_ milliseconds: Int64) -> String {
+  /// Steps of clocks as `seconds id event`.
+  func clocks() throws -> [String] {
+    try drafts.filter { $0.kind == .clock }.map { draft in
+      let event = try JSONValue(parsing: draft.body)["event"]?.text ?? ""
+      return "\(Self.seconds(draft.time.milliseconds)) \(draft.subject) \(event)"
+    }
+  }
+
+  static func seconds(_ milliseconds: Int64) -> String {
     let time = Double(milliseconds - noon) / 1000
     return time == time.rounded() ? "\(Int(time))" : "\(time)"
   }

@@ -23,6 +23,12 @@ struct DeskState: Codable {
     var key: String
     /// Channels by level.
     var channels: [[String]]
+    /// The chain of the response file that it goes along.
+    var chain = ""
+    /// Of each level of the plan, its row in the chain: levels without anybody on duty were passed over.
+    var rows: [Int] = []
+    /// Path of the place whose responsible persons are called.
+    var about = ""
   }
 
   /// A reporting duty under way.
@@ -44,7 +50,7 @@ struct DeskState: Codable {
     var persons: [String]
   }
 
-  var version = 1
+  var version = 2
   var hazards: [String: Hazard] = [:]
   /// Hazards in which nothing more happens, in the order in which that came; the oldest are let go.
   var finished: [String] = []

@@ -50,7 +50,8 @@ extension HazardDesk {
     let id = "callout/\(state.lastCall)"
     var levels: [CalloutPlan.Level] = []
     var channels: [[String]] = []
-    for level in chain.levels {
+    var rows: [Int] = []
+    for (row, level) in chain.levels.enumerated() {
       let persons = persons(of: level, about: place, at: time)
       guard !persons.isEmpty else {
         output.drafts.append(
@@ -67,6 +68,7 @@ extension HazardDesk {
         )
       )
       channels.append(level.channels)
+      rows.append(row)
     }
     guard !levels.isEmpty else { return }
     var callout = Callout(
@@ -80,7 +82,14 @@ extension HazardDesk {
     } catch {
       preconditionFailure("a call-out that has just been made can begin")
     }
-    state.calls[id] = DeskState.Call(callout: callout, key: key, channels: channels)
+    state.calls[id] = DeskState.Call(
+      callout: callout,
+      key: key,
+      channels: channels,
+      chain: chain.id,
+      rows: rows,
+      about: place
+    )
     state.callOfKey[key] = id
     emit(steps, of: id, record, into: &output)
   }
@@ -103,40 +112,6 @@ extension HazardDesk {
       ]).canonicalBytes(),
       origin: record.sequence
     )
-  }
-
-  /// Who is to be called on a level.
-  private func persons(
-    of level: ResponsePolicy.Chain.Level,
-    about place: String,
-    at time: Timestamp
-  ) -> [String] {
-    var persons: [String] = []
-    func add(_ more: [String]) {
-      for person in more where !persons.contains(person) { persons.append(person) }
-    }
-    if level.isResponsible { add(responsible(for: place)) }
-    add(level.persons)
-    if let roster = level.roster.flatMap({ self.roster($0) }) {
-      let exchanged = state.duties.last {
-        $0.roster == roster.id && $0.from <= time && time < $0.until
-      }
-      add(exchanged?.persons ?? roster.onDuty(at: time))
-    }
-    return persons
-  }
-
-  /// The people that the site file makes responsible for a place, as `enterprise/key`.
-  private func responsible(for place: String) -> [String] {
-    guard let catalog, let enterprise = places.enterprises[PlaceIndex.leading(1, of: place)]
-    else { return [] }
-    var keys = places.channels[place].map { catalog.channels[$0].responsible } ?? []
-    if keys.isEmpty {
-      let site = enterprise.sites.first { $0.path == PlaceIndex.leading(2, of: place) }
-      keys = site?.responsible ?? []
-    }
-    if keys.isEmpty { keys = enterprise.responsible }
-    return keys.map { "\(enterprise.id)/\($0)" }
   }
 
   /// Another alarm joins a call-out that is calling.
@@ -236,7 +211,12 @@ extension HazardDesk {
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    guard let steps = state.calls[id]?.callout.advance(to: time) else { return }
+    guard let call = state.calls[id] else { return }
+    // A call of yesterday that is made today, because the station stood still, is for those of today.
+    let now = Timestamp(milliseconds: record.input.received)
+    var callout = call.callout
+    let steps = callout.advance(to: time) { onDuty($0, of: call, at: now) }
+    state.calls[id]?.callout = callout
     emit(steps, of: id, record, into: &output)
   }
 
@@ -248,7 +228,10 @@ extension HazardDesk {
   func resume(_ record: JournalRecord, into output: inout CoreOutput) {
     let now = Timestamp(milliseconds: record.input.received)
     for id in state.calls.keys.sorted() {
-      guard let steps = state.calls[id]?.callout.resume(at: now) else { continue }
+      guard let call = state.calls[id] else { continue }
+      var callout = call.callout
+      let steps = callout.resume(at: now) { onDuty($0, of: call, at: now) }
+      state.calls[id]?.callout = callout
       emit(steps, of: id, record, into: &output)
     }
   }
@@ -266,8 +249,7 @@ extension HazardDesk {
       guard let callout = state.calls[id]?.callout,
         callout.subject.subjects.contains(step.alarm)
       else { continue }
-      let named = callout.plan.levels[...callout.level].flatMap(\.persons)
-      let person = named.first {
+      let person = callout.named.first {
         $0 == step.actor || policy.contacts[$0]?.name == step.actor
       }
       guard let person else { continue }
@@ -462,53 +444,6 @@ extension HazardDesk {
     }) {
       output.drafts[row].actor = caller.actor
     }
-  }
-
-  /// `hazards/duty`: an exchange of duty for a time.
-  func changeDuty(
-    _ payload: DeskPayload,
-    _ record: JournalRecord,
-    into output: inout CoreOutput
-  ) throws(ActError) {
-    let caller = try payload.caller()
-    try caller.mustBe([.county, .sector, .city, .administrator], to: "changing a roster")
-    let roster = try payload.text("roster")
-    guard policy.rosters[roster] != nil else {
-      throw .refused("no roster \(roster) in the response files", code: "unknown-roster")
-    }
-    let now = Timestamp(milliseconds: record.input.received)
-    guard let until = try payload.moment("until"), until > now else {
-      throw .incomplete("until: must lie ahead")
-    }
-    let from = try payload.moment("from") ?? now
-    guard from < until else { throw .incomplete("from: must be before until") }
-    let persons = try payload.texts("persons", atMost: 50)
-    guard !persons.isEmpty else { throw .incomplete("persons: must be given") }
-    for person in persons where policy.contacts[person] == nil {
-      throw .refused("persons: no person \(person) in the response files", code: "unknown-person")
-    }
-    state.duties.removeAll { $0.until <= now }
-    guard state.duties.count < 1_000 else {
-      throw .refused("more than 1,000 exchanges of duty", code: "limit")
-    }
-    state.duties.append(
-      DeskState.Duty(roster: roster, from: from, until: until, persons: persons)
-    )
-    output.drafts.append(
-      LedgerDraft(
-        time: now,
-        kind: .register,
-        subject: "duty/\(record.sequence)",
-        actor: caller.actor,
-        body: LedgerJSON.object([
-          "event": "set", "from": .integer(from.milliseconds),
-          "persons": .array(persons.map { .string($0) }), "reason": .string(caller.reason),
-          "role": .string(caller.role.rawValue), "place": .string(roster),
-          "until": .integer(until.milliseconds),
-        ]).canonicalBytes(),
-        origin: record.sequence
-      )
-    )
   }
 }
 

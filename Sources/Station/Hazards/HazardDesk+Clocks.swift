@@ -23,12 +23,17 @@ extension HazardDesk {
           extra: isOwn ? extra : [:]
         )
       )
+      // A permit that has ended asks for nothing more: work beyond it, and the check after it, have alarms of their own.
+      if step.event == .expired, step.clock.kind == .permitEnd {
+        stop(clock: step.clock.id, by: "engine", at: step.time, record, into: &output)
+      }
     }
   }
 
   /// Starts a clock, or sets it anew.
   func start(
     _ clock: LedgerClock,
+    by actor: String = "engine",
     at time: Timestamp,
     extra: [String: LedgerJSON] = [:],
     _ record: JournalRecord,
@@ -36,6 +41,7 @@ extension HazardDesk {
   ) {
     emit(
       state.clocks.start(clock, at: time),
+      by: actor,
       extra: extra,
       for: clock.id,
       record,

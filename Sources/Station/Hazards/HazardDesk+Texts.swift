@@ -22,7 +22,7 @@ extension HazardDesk {
   func description(of name: AlarmName) -> Description? {
     guard let catalog, let row = places.channels[name.point],
       let rule = catalog.rules.first(where: { $0.channel == UInt32(row) && $0.id == name.rule })
-    else { return nil }
+    else { return weldingDescription(of: name) }
     let channel = catalog.channels[row]
     let enterprise = places.enterprises[channel.enterprise]
     let site = enterprise?.sites.first { $0.id == channel.site }
@@ -37,6 +37,40 @@ extension HazardDesk {
       condition: rule.condition,
       unit: channel.unit,
       zone: enterprise.flatMap { TimeZone(identifier: $0.timeZone) } ?? .gmt
+    )
+  }
+
+  /// A rule of the welding desk, which hangs at a machine's current, a certificate or a permit.
+  private func weldingDescription(of name: AlarmName) -> Description? {
+    guard let rule = WeldingRule(rawValue: name.rule), let catalog,
+      let alarm = catalog.hotWork?.alarms[rule]
+    else { return nil }
+    let levels = name.point.split(separator: "/").map(String.init)
+    guard let enterprise = levels.first.flatMap({ places.enterprises[$0] }) else { return nil }
+    var place = enterprise.name
+    if levels.count == 4, levels[1] == "welding" {
+      let kind =
+        levels[2] == "welders"
+        ? LocalizedText(zh: "证书", en: "certificate of") : LocalizedText(zh: "作业票", en: "permit")
+      place = LocalizedText(
+        zh: "\(place.zh) \(kind.zh) \(levels[3])",
+        en: "\(place.en) \(kind.en) \(levels[3])"
+      )
+    } else {
+      let site = enterprise.sites.first { levels.count > 1 && $0.id == levels[1] }
+      let device = catalog.devices.first { $0.path == PlaceIndex.leading(4, of: name.point) }
+      place = LocalizedText(
+        zh: [place.zh, site?.name.zh, device?.name.zh].compactMap(\.self).joined(separator: " "),
+        en: [place.en, site?.name.en, device?.name.en].compactMap(\.self).joined(separator: " ")
+      )
+    }
+    return Description(
+      place: place,
+      text: alarm.text,
+      response: alarm.response,
+      condition: alarm.source.origin == .standard ? alarm.source.citation : "",
+      unit: "",
+      zone: TimeZone(identifier: enterprise.timeZone) ?? .gmt
     )
   }
 
@@ -57,10 +91,12 @@ extension HazardDesk {
     let colour = Self.colours[max(1, min(4, state.alarms[alarm]?.priority ?? 4)) - 1]
     let onset = name.onset ?? time
     let clock = WallTime(onset, zone: rule.zone).text
+    let zh = rule.condition.isEmpty ? "" : "（\(rule.condition)）"
+    let en = rule.condition.isEmpty ? "" : " (\(rule.condition))"
     return CalloutDispatch.Text(
-      zh: "\(situation.zh)（\(colour.zh)）：\(rule.place.zh)，\(rule.text.zh)（\(rule.condition)），"
+      zh: "\(situation.zh)（\(colour.zh)）：\(rule.place.zh)，\(rule.text.zh)\(zh)，"
         + "\(clock)。\(rule.response.zh)",
-      en: "\(situation.en) (\(colour.en)): \(rule.place.en), \(rule.text.en) (\(rule.condition)), "
+      en: "\(situation.en) (\(colour.en)): \(rule.place.en), \(rule.text.en)\(en), "
         + "\(clock). \(rule.response.en)"
     )
   }

@@ -66,6 +66,8 @@ final class HazardDesk: Desk {
     verb: Substring,
     into output: inout CoreOutput
   ) -> ActError? {
+    // After a restart, calls whose outcome is lost are told from those that fall due only now.
+    if record.input.kind == .external, verb == "resume" { resume(record, into: &output) }
     // What fell due before the act comes before it; alarms may still be on their way, so what alarms hold back waits.
     let now = Timestamp(milliseconds: record.input.received)
     runDue(to: now, record, withAlarms: false, into: &output)
@@ -98,7 +100,7 @@ final class HazardDesk: Desk {
       case (.external, "failed"): try outcome(payload, false, record, into: &output)
       case (.external, "confirmed"): try confirmed(payload, record, into: &output)
       case (.external, "feedback"): try reportedBack(payload, record, into: &output)
-      case (.external, "resume"): resume(record, into: &output)
+      case (.external, "resume"): break
       default: throw .refused("unknown verb \(verb)", code: "verb")
       }
       return nil
@@ -126,6 +128,32 @@ final class HazardDesk: Desk {
     if step.event == .acknowledged { acknowledge(step, at: now, record, into: &output) }
     if isNew { annunciate(step, at: now, record, into: &output) }
     if freed { reviewWithheld(at: now, record, into: &output) }
+  }
+
+  func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput) {
+    let now = Timestamp(milliseconds: record.input.received)
+    guard let due = order.due else {
+      return stop(clock: order.id, by: order.actor, at: now, record, into: &output)
+    }
+    let clock = LedgerClock(
+      id: order.id,
+      kind: order.kind,
+      about: order.about,
+      due: due,
+      warningsMilliseconds: order.kind == .permitEnd
+        ? policy.permitWarnings : policy.certificateWarnings
+    )
+    let known = state.clocks.clock(order.id)
+    // What had ended before anybody told of it needs no clock any more.
+    guard known != clock, known != nil || due > now else { return }
+    start(
+      clock,
+      by: order.actor,
+      at: now,
+      extra: ["place": .string(order.about)],
+      record,
+      into: &output
+    )
   }
 
   func advance(_ record: JournalRecord, into output: inout CoreOutput) {

@@ -149,7 +149,7 @@ extension WeldingState {
   ) throws(ActError) -> WeldingRegister.Permit {
     try value.refuseOthers(than: [
       "kind", "class", "assessed", "machines", "welders", "fence", "area", "from", "until",
-      "gasTestedAt", "guardian", "finishedAt", "clearedAt",
+      "gasTestedAt", "guardian", "finishedAt", "clearedAt", "outdoor",
     ])
     guard let kind = WeldingRegister.Permit.Kind(rawValue: try value.needed("kind")) else {
       throw .incomplete("kind: ticket or declaration")
@@ -183,6 +183,7 @@ extension WeldingState {
       machines: try value.texts("machines"),
       welders: try value.texts("welders"),
       fence: fence,
+      isOutdoor: value["outdoor"]?.truth ?? false,
       from: try value.whole("from"),
       until: try value.whole("until"),
       gasTestedAt: value["gasTestedAt"]?.wholeNumber,
@@ -243,7 +244,8 @@ extension WeldingRegister.Permit {
       "fence": .array(fence.map { .array([.number($0.longitude), .number($0.latitude)]) }),
       "finishedAt": Value(finishedAt), "from": .integer(from), "gasTestedAt": Value(gasTestedAt),
       "guardian": Value(guardian), "kind": .string(kind.rawValue),
-      "machines": .array(machines.map(Value.string)), "until": .integer(until),
+      "machines": .array(machines.map(Value.string)), "outdoor": .bool(isOutdoor),
+      "until": .integer(until),
       "welders": .array(welders.map(Value.string)),
     ])
   }

@@ -8,6 +8,11 @@ struct WeldingFrame: Sendable {
     case current, mains, locked, tamper, longitude, latitude, other
   }
 
+  /// What a channel tells of the air at work places.
+  enum Air: UInt8, Sendable {
+    case nothing, gas, wind
+  }
+
   /// A welding machine's place in the catalog.
   struct Place: Sendable {
     /// `enterprise/device`.
@@ -50,6 +55,16 @@ struct WeldingFrame: Sendable {
   var roleOfChannel: [Role] = []
   /// Area of each gas and temperature rule near a welding place, by `point#rule`.
   var nearRules: [String: String] = [:]
+  /// For each channel of the catalog what it tells of the air where machines stand.
+  var airOfChannel: [Air] = []
+  /// Path of each channel that tells something of the air.
+  var airPaths: [Int: String] = [:]
+  /// Points that measure combustible gas, by area.
+  var gasPoints: [String: [String]] = [:]
+  /// Points that measure the wind, by area: those of the area, else those of its site.
+  var windPoints: [String: [String]] = [:]
+  /// Areas for which a point tells the wind.
+  var areasOfWind: [String: [String]] = [:]
   /// Rows of ``places`` by area.
   var placesInArea: [String: [Int]] = [:]
 
@@ -79,6 +94,7 @@ struct WeldingFrame: Sendable {
     guard !enterprises.isEmpty else { return }
     addPlaces(catalog)
     addNearRules(catalog)
+    addAir(catalog)
   }
 
   private mutating func addPlaces(_ catalog: Catalog) {
@@ -125,6 +141,29 @@ struct WeldingFrame: Sendable {
       case "latitude": .latitude
       default: .other
       }
+    }
+  }
+
+  private mutating func addAir(_ catalog: Catalog) {
+    airOfChannel = [Air](repeating: .nothing, count: catalog.channels.count)
+    var windOfPlace: [String: [String]] = [:]
+    for (row, channel) in catalog.channels.enumerated() {
+      let area = channel.path.withoutLastLevel.withoutLastLevel
+      if channel.kind == .gas, channel.unit == "%LEL", placesInArea[area] != nil {
+        airOfChannel[row] = .gas
+        airPaths[row] = channel.path
+        gasPoints[area, default: []].append(channel.path)
+      } else if channel.kind == .speed, channel.point == "wind-speed" {
+        airOfChannel[row] = .wind
+        airPaths[row] = channel.path
+        windOfPlace[area, default: []].append(channel.path)
+        windOfPlace[area.withoutLastLevel, default: []].append(channel.path)
+      }
+    }
+    for area in placesInArea.keys.sorted() {
+      guard let points = windOfPlace[area] ?? windOfPlace[area.withoutLastLevel] else { continue }
+      windPoints[area] = points
+      for point in points { areasOfWind[point, default: []].append(area) }
     }
   }
 

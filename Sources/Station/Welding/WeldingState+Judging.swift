@@ -78,7 +78,7 @@ extension WeldingState {
       machine.brokenBy = nil
     }
     machines[place.key] = machine
-    deadlines["m|" + place.key] = nextDeadline(of: machine, place, at: moment)
+    setDeadline("m|" + place.key, nextDeadline(of: machine, place, at: moment))
   }
 
   /// Conditions that only the passing of time can raise.
@@ -110,7 +110,14 @@ extension WeldingState {
       if let session = machine.session {
         let who = "permit \(session.permit), welder \(session.welder)"
         if let permit = book.permits[session.permit], permit.machines.contains(place.device) {
-          for (rule, onset) in breaches(of: permit, session, machine, place, at: now) {
+          for (rule, onset) in breaches(
+            of: permit,
+            session,
+            machine,
+            place,
+            at: moment,
+            isLater: isLater
+          ) {
             found[rule] = evidence(max(onset, arc), who)
           }
         } else {
@@ -182,11 +189,13 @@ extension WeldingState {
     _ session: Session,
     _ machine: Machine,
     _ place: WeldingFrame.Place,
-    at now: Int64
+    at moment: DeskMoment,
+    isLater: Bool
   ) -> [(WeldingRule, Int64)] {
     guard let enterprise = frame.enterprises[place.enterprise], let book = books[place.enterprise]
     else { return [] }
     let policy = enterprise.welding.policy
+    let now = moment.time
     var found: [(WeldingRule, Int64)] = []
     let end = min(permit.until, permit.finishedAt ?? .max)
     if end <= now { found.append((.overtime, end)) }
@@ -207,6 +216,17 @@ extension WeldingState {
     if Double(machine.outsideFixes) >= policy.outsideFixes { found.append((.outOfArea, now)) }
     if permit.guardian == nil { found.append((.noGuardian, now)) }
     if machine.isRetestDue { found.append((.gasTest, machine.arcSince ?? now)) }
+    if permit.isOutdoor, !permit.isUpgraded,
+      case .speed(let speed) = wind(in: place.area, at: moment.received, policy: policy),
+      speed >= policy.windLimit
+    {
+      found.append((.highWind, now))
+    }
+    // Silence counts only when time itself is the input.
+    if isLater, permit.hotWorkClass == .special {
+      let until = monitoredUntil(place.area, policy: policy) ?? session.from
+      if until <= moment.time { found.append((.unmonitored, until)) }
+    }
     return found
   }
 
@@ -224,7 +244,14 @@ extension WeldingState {
     guard let permit = book.permits[session.permit], permit.machines.contains(place.device) else {
       return WeldingRule.noPermit.rawValue
     }
-    if let breach = breaches(of: permit, session, machine, place, at: moment.time).first {
+    if let breach = breaches(
+      of: permit,
+      session,
+      machine,
+      place,
+      at: moment,
+      isLater: isLater
+    ).first {
       return breach.0.rawValue
     }
     if isLater, let idle = machine.idleSince, moment.time - idle >= policy.autoOffAfter {
@@ -255,6 +282,9 @@ extension WeldingState {
       ahead.append(enterprise.calendar.nextBoundary(after: now))
       if let permit = book.permits[session.permit] {
         ahead += [permit.from, permit.until, permit.finishedAt].compactMap(\.self)
+        if permit.hotWorkClass == .special {
+          owed.append(monitoredUntil(place.area, policy: policy) ?? session.from)
+        }
       }
     }
     if let idle = machine.idleSince {

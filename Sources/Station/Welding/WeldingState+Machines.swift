@@ -16,9 +16,22 @@ extension WeldingState {
     var index = 0
     while index < readings.count {
       let channel = Int(readings.channel[index])
+      if channel < frame.airOfChannel.count, frame.airOfChannel[channel] != .nothing {
+        takeAir(
+          readings.reading(at: index),
+          channel,
+          sequence: sequence,
+          received: received,
+          into: &output
+        )
+      }
       let row = channel < frame.placeOfChannel.count ? Int(frame.placeOfChannel[channel]) : -1
       var end = index + 1
-      while end < readings.count, placeRow(readings.channel[end]) == row { end += 1 }
+      while end < readings.count, row >= 0, placeRow(readings.channel[end]) == row,
+        frame.airOfChannel[Int(readings.channel[end])] == .nothing
+      {
+        end += 1
+      }
       if row >= 0 {
         take(readings, index..<end, row: row, sequence: sequence, received: received, into: &output)
       }
@@ -55,7 +68,7 @@ extension WeldingState {
       if !hasBegun {
         // What a deadline between the last reading and this one brings, it brings before this one.
         hasBegun = true
-        if let due = deadlines["m|" + place.key], due <= at {
+        if let due = deadlines["m|" + place.key], due.milliseconds <= at {
           judge(row, at: moment, isLater: false, into: &output)
         }
       }

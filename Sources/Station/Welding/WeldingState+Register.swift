@@ -187,6 +187,7 @@ extension WeldingState {
       at: moment,
       into: &output
     )
+    orderClock(part, id, of: enterprise, by: actor, into: &output)
   }
 
   private func has(_ part: WeldingRegisterPart, _ id: String, enterprise: String) -> Bool {
@@ -278,14 +279,13 @@ extension WeldingState {
       }
     }
     if only == nil {
-      deadlines["e|" + enterprise] = known.calendar.nextMidnight(after: moment.time)
+      setDeadline("e|" + enterprise, known.calendar.nextMidnight(after: moment.time))
     }
   }
 
   /// Sets when the place of a permit must have been confirmed clear.
   mutating func setAfterCheck(_ key: String) {
-    guard let due = afterCheckDue(key) else { return deadlines["p|" + key] = nil }
-    deadlines["p|" + key] = due
+    setDeadline("p|" + key, afterCheckDue(key))
   }
 
   /// When the check after the work is overdue; nil when none is owed.
@@ -322,6 +322,6 @@ extension WeldingState {
         alarms.clear(point, rule, at: moment)
       }
     emit(steps, at: moment, into: &output)
-    if let due, due > moment.time { deadlines["p|" + key] = due }
+    if let due, due > moment.time { setDeadline("p|" + key, due) }
   }
 }

@@ -99,7 +99,10 @@ extension WeldingState {
       time: received,
       day: enterprise.calendar.day(of: received),
       needsUpgrade: enterprise.calendar.needsUpgrade(at: received),
-      hasGasNear: place.map { near[$0.area] != nil } ?? false
+      hasGasNear: place.map { near[$0.area] != nil } ?? false,
+      wind: place.map { wind(in: $0.area, at: received, policy: policy) } ?? .unmeasured,
+      isMonitored: place.flatMap { monitoredUntil($0.area, policy: policy) }
+        .map { received <= $0 } ?? false
     ).decide(
       machine: machine,
       welder: book.welders[request.welder],

@@ -110,14 +110,18 @@ struct WeldingState: Sendable {
   var days: [String: Day] = [:]
   /// Active gas and temperature alarms by area, as `point#rule`.
   var near: [String: Set<String>] = [:]
+  /// Newest believable reading of each point that tells of the air, by path; its time is the receive time.
+  var air: [String: Sample] = [:]
   var scans: [Scan] = []
-  var deadlines = DeadlineQueue()
+  var deadlines = Agenda<String>()
 
   // MARK: - Catalog and snapshot
 
   mutating func adopt(_ catalog: Catalog) {
     frame = WeldingFrame(catalog)
     rebuildBooks()
+    let measuring = Set(frame.airPaths.values)
+    air = air.filter { measuring.contains($0.key) }
     near = near.mapValues { names in names.filter { frame.nearRules[$0] != nil } }
       .filter { !$0.value.isEmpty }
   }
@@ -125,14 +129,16 @@ struct WeldingState: Sendable {
   /// Puts a catalog in force that may have changed anything: every condition is judged again.
   mutating func adopt(_ catalog: Catalog, at moment: DeskMoment, into output: inout CoreOutput) {
     let gone = frame.places
+    let clocks = clocksInForce
     adopt(catalog)
+    orderClocks(former: clocks, into: &output)
     for place in gone where frame.rowOfKey[place.key] == nil {
       // A machine that the catalog no longer has cannot be judged; what it owed ends here.
       for rule in WeldingRule.allCases {
         emit(alarms.clear(place.point, rule.rawValue, at: moment), at: moment, into: &output)
       }
       machines[place.key] = nil
-      deadlines["m|" + place.key] = nil
+      setDeadline("m|" + place.key, nil)
     }
     for enterprise in frame.enterprises.keys.sorted() {
       judgeCertificates(enterprise, at: moment, into: &output)
@@ -155,15 +161,16 @@ struct WeldingState: Sendable {
   }
 
   private struct Saved: Codable {
-    var version = 1
+    var version = 2
     var changes: [String: [String: RegisterChange]]
     var machines: [String: Machine]
     var alarms: DeskAlarms
     var works: [String: Work]
     var days: [String: Day]
     var near: [String: Set<String>]
+    var air: [String: Sample]
     var scans: [Scan]
-    var deadlines: [String: Int64]
+    var deadlines: Agenda<String>
   }
 
   func snapshot() -> [UInt8] {
@@ -176,8 +183,9 @@ struct WeldingState: Sendable {
       works: works,
       days: days,
       near: near,
+      air: air,
       scans: scans,
-      deadlines: deadlines.current
+      deadlines: deadlines
     )
     do {
       return Array(try encoder.encode(saved))
@@ -188,22 +196,28 @@ struct WeldingState: Sendable {
 
   mutating func restore(_ bytes: [UInt8]) throws {
     let saved = try JSONDecoder().decode(Saved.self, from: Data(bytes))
-    guard saved.version == 1 else { throw SnapshotFault.wrongFormat }
+    guard saved.version == 2 else { throw SnapshotFault.wrongFormat }
     changes = saved.changes
     machines = saved.machines
     alarms = saved.alarms
     works = saved.works
     days = saved.days
     near = saved.near
+    air = saved.air
     scans = saved.scans
-    deadlines = DeadlineQueue(saved.deadlines)
+    deadlines = saved.deadlines
     rebuildBooks()
   }
 
   // MARK: - Time
 
   var nextDeadline: Int64? {
-    mutating get { [deadlines.next, alarms.nextShelfEnd].compactMap(\.self).min() }
+    [deadlines.next?.milliseconds, alarms.nextShelfEnd].compactMap(\.self).min()
+  }
+
+  /// Sets what is due when: `m|` a machine, `e|` the certificates of an enterprise, `p|` the check after a permit's work.
+  mutating func setDeadline(_ key: String, _ time: Int64?) {
+    deadlines.set(key, time.map(Timestamp.init(milliseconds:)))
   }
 
   mutating func advance(to now: Int64, sequence: UInt64, into output: inout CoreOutput) {
@@ -211,8 +225,8 @@ struct WeldingState: Sendable {
       let moment = self.moment(now, received: now, sequence: sequence)
       emit(alarms.expireShelves(at: moment), at: moment, into: &output)
     }
-    while let due = deadlines.popDue(at: now) {
-      let moment = self.moment(due.time, received: now, sequence: sequence)
+    while let due = deadlines.take(upTo: Timestamp(milliseconds: now)) {
+      let moment = self.moment(due.time.milliseconds, received: now, sequence: sequence)
       let name = String(due.key.dropFirst(2))
       switch due.key.first {
       case "m":
