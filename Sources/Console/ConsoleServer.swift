@@ -239,7 +239,8 @@ public struct ConsoleServer: Service {
     route("/api/v1/welding/machines", in: router, get: welding.machines)
     route("/api/v1/welding/scans", in: router, get: welding.scans)
     route("/api/v1/welding/rules", in: router, get: welding.rules)
-    route(register + "/permits/{id}/reports", in: router, post: welding.report)
+    // Not ".../permits/{id}/reports": the router does not come back from a literal level, and /permits/{id} would be gone.
+    route(register + "/{part}/{id}/reports", in: router, post: welding.report)
     route(register + "/{part}", in: router, get: welding.list)
     route(
       register + "/{part}/{id}",

@@ -185,12 +185,17 @@ struct WeldingRoutes: Sendable {
     return try await submit("remove", target, id, body, context, [:])
   }
 
-  /// `POST /api/v1/welding/register/{enterprise}/permits/{id}/reports`.
+  /// `POST /api/v1/welding/register/{enterprise}/{part}/{id}/reports`; only permits take reports.
   func report(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    let enterprise = try context.pathParameter("enterprise")
-    guard try context.scope.includes(enterprise: enterprise) else {
-      throw Self.unknownEnterprise(enterprise)
+    let target = try target(context)
+    guard target.part == .permits else {
+      throw Problem(
+        .notFound,
+        "unknown-part",
+        "only permits take reports, not \(target.part.rawValue)"
+      )
     }
+    let enterprise = target.enterprise
     try context.require(Self.editors)
     let id = try context.pathParameter("id")
     let body = try await body(of: request, context)
