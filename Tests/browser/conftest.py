@@ -249,6 +249,17 @@ def fresh(tmp_path_factory):
     station.close()
 
 
+@pytest.fixture(scope="session")
+def live(tmp_path_factory):
+    """A station whose gateway is no recording's: its alarms count as what comes now, and can be a flood."""
+    folder = tmp_path_factory.mktemp("live")
+    site = (CONFIG / "config/sites/methane-demo.yaml").read_text()
+    (folder / "site.yaml").write_text(site.replace("replay-source: true", "replay-source: false"))
+    station = Station(folder, folder / "site.yaml")
+    yield station
+    station.close()
+
+
 PLANT_DEVICES = 5000
 
 
@@ -362,6 +373,7 @@ def watch(station):
 on_plant = watch("plant")
 on_recorded = watch("recorded")
 on_fresh = watch("fresh")
+on_live = watch("live")
 
 
 @pytest.fixture

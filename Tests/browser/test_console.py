@@ -6,7 +6,10 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from conftest import ARTEFACTS, FEATURES, is_quiet, wait_for
+from conftest import ARTEFACTS, FEATURES, ROOT, is_quiet, wait_for
+
+# Whether the stream's description has the event.
+HAS_FLOODS = "      flood:\n" in (ROOT / "Sources/Console/Resources/api/asyncapi.yaml").read_text()
 
 LIVE = {"zh-CN": "实时", "en-US": "Live"}
 
@@ -196,6 +199,21 @@ def test_the_kiosk_needs_no_hand(watched, calm):
 def quote(text):
     from urllib.parse import quote as escape
     return escape(text, safe="")
+
+
+@pytest.mark.skipif(not HAS_FLOODS, reason="needs a station whose streams sum floods up")
+def test_a_flood_is_summed_up_and_hides_nothing(on_live, live):
+    page = on_live.open("/wall")
+    expect(page.locator("#link")).to_have_text("实时")
+    for value in (8.0, 2.0, 8.0):
+        for sensor in ("n", "ne", "e", "se", "s", "sw", "w"):
+            live.publish(f"ch4_{sensor}", value)
+    expect(page.locator(".flood-scope", has_text="METEC")).to_contain_text("首发")
+    # What comes while the station sums up is on the wall as at any other time.
+    live.publish("ch4_nw", 30.0)
+    row = page.locator("#rows tr.row", has=page.locator("td[title='metec/metec/fence/ch4_nw/ch4']"))
+    expect(row).to_have_count(2)
+    page.screenshot(path=ARTEFACTS / "flood.png")
 
 
 @pytest.mark.quick

@@ -162,6 +162,30 @@ def test_pure_parts(on_recorded):
                       "lines": " a|-b|+B| c| d|+e"}
 
 
+def test_what_stands_takes_the_place_of_steps_that_a_flood_withheld(on_recorded):
+    page = on_recorded.open("/wall")
+    result = page.evaluate("""async () => {
+      const { AlarmStore } = await import('/js/store.js');
+      const store = new AlarmStore(), told = [], point = (n) => `e/s/a/d${n}/p`;
+      const alarm = (n, sequence, state = 'unacknowledged') => ({ alarm: `${point(n)}#H@1`, point: point(n), rule: 'H', onset: 1, state, priority: 3, sequence, time: 1000, raised: 1000 });
+      const step = (n, sequence, event, state) => store.step({ sequence, time: 2000, actor: 'engine', body: { alarm: `${point(n)}#H@1`, point: point(n), rule: 'H', onset: 1, event, state, priority: 3, received: 2000 } });
+      const shown = () => [...store.rows.values()].map((r) => `${r.point.split('/')[3]} ${r.state}`).sort().join();
+      store.snapshot({ head: 5, alarms: [alarm(1, 3), alarm(2, 4)] });
+      store.addEventListener('raised', (e) => told.push(e.detail.point.split('/')[3]));
+      store.flood({ body: { event: 'flood.begin', scope: 'enterprise:e', count: 11 } });
+      // 1 has gone, 2 was acknowledged, 3 has come: none of it was told.
+      store.refresh({ head: 20, alarms: [alarm(2, 9, 'acknowledged'), alarm(3, 12)] });
+      const first = shown();
+      step(4, 8, 'raised', 'unacknowledged');    // came and went before what was told to stand
+      const second = shown();
+      step(5, 21, 'raised', 'unacknowledged');
+      store.refresh({ head: 20, alarms: [] });   // asked for before, answered after step 21
+      return { first, second, third: shown(), told: told.join(), counted: store.counts().total, floods: store.floods.size };
+    }""")
+    assert result == {"first": "d2 acknowledged,d3 unacknowledged", "second": "d2 acknowledged,d3 unacknowledged",
+                      "third": "d2 acknowledged,d3 unacknowledged,d5 unacknowledged", "told": "d3,d5", "counted": 3, "floods": 1}
+
+
 def test_a_wall_at_work(on_recorded):
     """What the README shows: an alarm opened beside the list."""
     page = on_recorded.open("/wall", width=1366, height=768)

@@ -25,6 +25,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Words that stand nowhere but in their own enterprise's rows.
 ENTERPRISES = {"acmeqx": "360702", "zetaqx": "360703", "betaqx": "370102"}
 SENSORS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
+# Streams are held to every step: where the station sums floods up, these enterprises are never in flood.
+FLOODS = "flood: {limit: 10000, area-limit: 10000, end-below: 1}\n" if "      flood:\n" in (
+    ROOT / "Sources/Console/Resources/api/asyncapi.yaml").read_text() else ""
 # Red alarms become hazards, call somebody and start a reporting clock: rows of every kind for every enterprise.
 RESPONSE = """
 people: {duty: {name: 值班员, phone: "+86-1"}}
@@ -78,7 +81,7 @@ welding:
   policy: {{scan-radius: 30, undecided: deny}}
   machines: {{WM-0001: {{code: QR-{name}, chip: C-{name}, normal-current: [40, 250]}}}}
 """
-            (folder / f"{name}.yaml").write_text(text)
+            (folder / f"{name}.yaml").write_text(text + FLOODS)
         sites = ", ".join(f"{name}.yaml" for name in ENTERPRISES)
         (folder / "response.yaml").write_text(RESPONSE)
         (folder / "service.yaml").write_text(

@@ -75,8 +75,12 @@ export class AlarmStore extends EventTarget {
     /** Counts by path of enterprise, site, area, device and point. */
     this.places = new Map();
     this.head = 0;
+    /** Steps up to here are in what was told to stand. */
+    this.base = 0;
     this.flooding = false;
     this.firstOut = null;
+    /** The floods that the station tells of, by scope (`enterprise:id`, `area:code`): their newest summary. */
+    this.floods = new Map();
     /** Receive times of raisings in the last ten minutes, with their alarm. */
     this.recent = [];
     /** The newest receive time seen: the station's now, also when it replays the past. */
@@ -92,7 +96,9 @@ export class AlarmStore extends EventTarget {
   /** Takes the snapshot of a stream's beginning. */
   snapshot(data) {
     this.rows = new Map(data.alarms.map((alarm) => [alarm.alarm, { ...alarm, received: alarm.raised ?? alarm.onset }]));
-    this.head = data.head;
+    this.head = this.base = data.head;
+    // What ended meanwhile is told by nobody any more; what goes on is told again within a minute.
+    this.floods.clear();
     this.tally = this.emptyTally();
     this.places = new Map();
     this.sorted.fill(this.rows.values());
@@ -109,7 +115,7 @@ export class AlarmStore extends EventTarget {
 
   /** Takes a recorded step; one that the snapshot already shows is skipped. */
   step(entry) {
-    if (!entry.body) return;
+    if (!entry.body || entry.sequence <= this.base) return;
     const row = this.rows.get(entry.body.alarm);
     if (row && !row.unrecorded && entry.sequence <= row.sequence) return;
     this.head = Math.max(this.head, entry.sequence);
@@ -125,6 +131,29 @@ export class AlarmStore extends EventTarget {
     next.unrecorded = true;
     next.unrecordedOnly = !row || row.unrecordedOnly === true;
     this.apply(next, body, true);
+  }
+
+  /** Takes what the station says of a flood: its begin, a summary, its end. */
+  flood(entry) {
+    const body = entry.body;
+    if (!body) return;
+    if (body.event === 'flood.end') this.floods.delete(body.scope); else this.floods.set(body.scope, body);
+    this.changed();
+  }
+
+  /** Takes what stands, as the steps would have told it; nothing where a step that is newer has been told meanwhile. */
+  refresh(data) {
+    if (data.head <= this.head) return;
+    this.head = this.base = data.head;
+    const standing = new Set(data.alarms.map((alarm) => alarm.alarm));
+    for (const row of [...this.rows.values()]) {
+      if (!row.unrecorded && !standing.has(row.alarm)) this.apply({ ...row, state: 'normal' }, { event: 'returned' }, false);
+    }
+    for (const alarm of data.alarms) {
+      const row = this.rows.get(alarm.alarm);
+      if (row && !row.unrecorded && alarm.sequence <= row.sequence) continue;
+      this.apply({ ...alarm, received: alarm.raised ?? alarm.onset }, { event: row ? 'stands' : 'raised' }, !row);
+    }
   }
 
   apply(row, body, isNew) {

@@ -41,6 +41,7 @@ export class LiveStream extends EventTarget {
     on('snapshot', (data) => this.store.snapshot(data));
     on('alarm', (data) => this.store.step(data));
     on('unrecorded', (data) => this.store.unrecorded(data));
+    on('flood', (data) => { this.store.flood(data); this.refresh(); });
     on('reset', () => {});
     on('heartbeat', (data) => {
       this.delay = 500;
@@ -48,6 +49,22 @@ export class LiveStream extends EventTarget {
       this.dispatchEvent(new CustomEvent('heartbeat', { detail: data }));
     });
     source.onerror = () => { if (source === this.source) this.lost(); };
+  }
+
+  /**
+   * In a flood the stream tells a summary in place of the steps that the station takes. The wall bears them all, and
+   * nothing may be missing from it: until the flood's end it asks for what stands.
+   */
+  async refresh() {
+    if (this.refreshing) return;
+    this.refreshing = true;
+    do {
+      try {
+        if (this.live) this.store.refresh(await get('alarms/standing'));
+      } catch { /* asked again in a moment; a station that is gone shows by its silence */ }
+      await new Promise((resolve) => { setTimeout(resolve, this.store.rows.size > 1000 ? 3000 : 700); });
+    } while (this.store.floods.size);
+    this.refreshing = false;
   }
 
   lost() {
