@@ -62,8 +62,8 @@ import Testing
     let key = try accounts.machine("county", [.relay], Scope(enterprises: ["acme"]))
     let watch = try accounts.machine("watch", [.operator], .everywhere)
     let station = try CoreStation()
-    let description = try SchemaValidator(file: DescriptionTests.file)
     try await test(station, access: .accounts(accounts.service)) { client in
+      let description = try SchemaValidator(file: DescriptionTests.file)
       let items = "/api/v1/relay/items"
       func post(_ body: String, as bearer: String = key) async throws -> Answer {
         try await client.send(.post, items, body, bearer: bearer)
