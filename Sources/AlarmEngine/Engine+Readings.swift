@@ -294,7 +294,13 @@ extension Engine {
         continue
       }
       follow(slot, verdict, moment, &out)
-      let span = rule.it.calm(value, phase: rules.row(Int(slot)).it.phase)
+      let phase = rules.row(Int(slot)).it.phase
+      if phase == .pendingOn || phase == .pendingOff {
+        // Each reading shows how far the device's clock has come, so each may end the delay: none may pass by.
+        calm = (.infinity, -.infinity)
+        continue
+      }
+      let span = rule.it.calm(value, phase: phase)
       calm.low = max(calm.low, span.low)
       calm.high = min(calm.high, span.high)
     }
