@@ -118,8 +118,8 @@ public struct ChannelWindow: Hashable, Sendable {
   public var capacity: Int
   /// Whether the window is by definition the newest ``capacity`` readings, as far as they are within the length.
   ///
-  /// It is where late readings are to be judged, of which the newest matter most. The oldest one's leaving is no loss then and not counted; a late reading
-  /// that comes too late for what is kept is (``EngineCounters/lateUnjudged``).
+  /// It is where late readings are to be judged, of which the newest matter most. The oldest one's leaving is no loss
+  /// then and not counted; a late reading that comes too late for what is kept is (``EngineCounters/lateUnjudged``).
   public var isBoundedByCount: Bool
 
   /// Makes a window.

@@ -34,7 +34,7 @@ struct LedgerBench {
       print(String(decoding: JSONValue.object(members).canonicalBytes(), as: UTF8.self))
     } else {
       for figure in figures {
-        let name = figure.name.padding(toLength: 40, withPad: " ", startingAt: 0)
+        let name = figure.name.padding(toLength: 44, withPad: " ", startingAt: 0)
         print(name, String(format: "%.1f", figure.value), figure.unit)
       }
     }
@@ -175,6 +175,8 @@ struct LedgerBench {
     figures.append(
       Figure(name: "inhibit_13000_standing_ms", value: try inhibit(), unit: "ms")
     )
+    // The file holds all only when the write-ahead log has gone into it.
+    try ledger.close()
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     let bytes = (attributes[.size] as? NSNumber)?.doubleValue ?? 0
     figures.append(Figure(name: "file_bytes_per_entry", value: bytes / count, unit: "bytes"))
