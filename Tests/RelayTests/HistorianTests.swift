@@ -117,7 +117,7 @@ final class FakeInflux: Sendable {
   ) async throws {
     let task = Task { await historian.run() }
     defer { task.cancel() }
-    let limit = ContinuousClock.now + .seconds(30)
+    let limit = ContinuousClock.now + .seconds(600)
     while !isDone(historian.status) {
       guard ContinuousClock.now < limit else {
         Issue.record("not done: \(historian.status)")
