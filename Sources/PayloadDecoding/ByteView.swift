@@ -98,15 +98,23 @@ struct ByteView {
   @inline(__always)
   func hash(seed: UInt64) -> UInt64 {
     var hash = seed ^ (UInt64(truncatingIfNeeded: count) &* 0x9E37_79B9_7F4A_7C15)
+    guard count > 8 else {
+      return count == 0 ? hash : Self.mix(hash ^ prefixWord(from: 0, length: count))
+    }
     var index = 0
-    while index &+ 8 <= count {
+    while index &+ 8 < count {
       hash = Self.mix(hash ^ word(at: index))
       index &+= 8
     }
-    if index < count {
-      hash = Self.mix(hash ^ prefixWord(from: index, length: count &- index))
-    }
+    // The last word overlaps the one before it.
+    hash = Self.mix(hash ^ word(at: count &- 8))
     return hash
+  }
+
+  /// The hash of one to eight bytes, given as a zero-filled word.
+  @inline(__always)
+  static func hash(seed: UInt64, word: UInt64, count: Int) -> UInt64 {
+    mix(seed ^ (UInt64(truncatingIfNeeded: count) &* 0x9E37_79B9_7F4A_7C15) ^ word)
   }
 
   @inline(__always)

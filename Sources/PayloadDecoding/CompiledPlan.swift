@@ -152,6 +152,7 @@ final class CompiledPlan: Sendable {
     }
     hot = HotTables(
       points: points,
+      pointsOfDevices: devices.map(\.points),
       deviceNames: deviceNames,
       pointNames: pointNames,
       statusCodes: statusCodes,
@@ -166,8 +167,11 @@ final class CompiledPlan: Sendable {
 }
 
 /// What a topic name says, worked out once for each topic and kept.
+@safe
 final class TopicMatch: Sendable {
   let topic: [UInt8]
+  /// The same bytes, in memory that nobody counts references to; freed with the match.
+  nonisolated(unsafe) let name: UnsafeBufferPointer<UInt8>
   let route: Int
   let captures: [[UInt8]]
   let enterprise: String?
@@ -189,6 +193,9 @@ final class TopicMatch: Sendable {
         route.captures.firstIndex(of: name).map { captures[$0] }
       }
       self.topic = topic
+      let name = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: topic.count)
+      _ = unsafe name.initialize(from: topic)
+      unsafe self.name = UnsafeBufferPointer(name)
       self.route = index
       self.captures = captures
       statusScope = route.statusScope
@@ -214,5 +221,9 @@ final class TopicMatch: Sendable {
       return
     }
     return nil
+  }
+
+  deinit {
+    unsafe name.deallocate()
   }
 }

@@ -16,18 +16,51 @@ public struct Decoder: Sendable {
     var firstNote: Int
   }
 
-  private struct TopicSlot {
+  /// A topic name met before; its match stands at the same place of `matches`.
+  ///
+  /// What a reading of Davy JSON needs of it lies here, so that no reference is counted for it. `@unchecked Sendable`
+  /// holds because the bytes are the match's, are kept alive by it and never change.
+  @safe
+  private struct TopicSlot: @unchecked Sendable {
     var hash: UInt64 = 0
-    var match: TopicMatch?
+    /// Davy JSON, and nesting deep enough for all its forms is allowed.
+    var isDirect = false
+    var ownScope = CompiledPlan.nobody
+    private var name = unsafe ByteView.nowhere
+    /// −1 for a free place.
+    private var count = -1
+
+    init() {}
+
+    init(hash: UInt64, match: TopicMatch, depth: Int) {
+      self.hash = hash
+      isDirect = match.isDavyJSON && depth >= 4
+      ownScope = match.ownScope
+      let view = unsafe ByteView(match.name)
+      unsafe name = view.base
+      count = view.count
+    }
+
+    @inline(__always)
+    func isOf(_ topic: ByteView) -> Bool {
+      guard count == topic.count else { return false }
+      return unsafe ByteView(base: name, count: count).equalsByWords(topic)
+    }
   }
 
   let plan: CompiledPlan
   /// The plan's tables; the plan keeps their memory alive.
   let hot: HotTables
   private var topics: [TopicSlot]
+  private var matches: [TopicMatch?]
+  /// The topic of the last message: a gateway's messages come in runs.
+  private var lastTopic = 0
   private var nodes: [JSONNode] = []
+  var hint = Hint()
   var sparkplug = SparkplugState()
   var hj212 = HJ212State()
+  /// Whether usual forms of Davy JSON are read in one pass; without it, which tests compare with, the result is the same.
+  package var triesDirectly = true
   /// What becomes of each field, when someone asked.
   var trace: Trace?
 
@@ -36,6 +69,7 @@ public struct Decoder: Sendable {
     self.plan = CompiledPlan(plan)
     hot = self.plan.hot
     topics = Array(repeating: TopicSlot(), count: 4_096)
+    matches = Array(repeating: nil, count: topics.count)
   }
 
   /// Decodes one message: appends its readings to `batch` and what else there is to say to `notes`.
@@ -95,7 +129,19 @@ public struct Decoder: Sendable {
     if min(sparkplug.dueHint, hj212.dueHint) <= received.milliseconds {
       advance(to: received, notes: &notes)
     }
-    guard let match = match(topic) else {
+    let slot = slot(of: topic)
+    if slot >= 0, topics[slot].isDirect, triesDirectly, trace == nil,
+      payload.count <= hot.payloadLimit
+    {
+      let message = DirectMessage(
+        topic: slot,
+        ownScope: topics[slot].ownScope,
+        sequence: sequence,
+        received: received
+      )
+      if decodeDirectly(payload, message, &batch) { return }
+    }
+    guard slot >= 0, let match = matches[slot] else {
       notes.append(
         .reject(
           Reject(reason: .unknownTopic, detail: topic.excerpt(256), wholeMessage: true)
@@ -114,15 +160,11 @@ public struct Decoder: Sendable {
       refuse(message, .oversize, "", "\(payload.count) bytes", &notes)
       return
     }
-    if match.isDavyJSON {
+    switch plan.routes[match.route].format {
+    case .davyJSON:
       withJSON(payload, message, &notes) { decoder, document, notes in
         decoder.decodeDavyJSON(document, message, &batch, &notes)
       }
-      return
-    }
-    switch plan.routes[match.route].format {
-    case .davyJSON:
-      return
     case .mappedJSON:
       withJSON(payload, message, &notes) { decoder, document, notes in
         decoder.decodeMappedJSON(document, message, &batch, &notes)
@@ -158,17 +200,59 @@ public struct Decoder: Sendable {
 
   // MARK: Topic
 
-  private mutating func match(_ topic: ByteView) -> TopicMatch? {
+  /// Where the topic stands among those met; −1 for one that no route takes.
+  @inline(__always)
+  private mutating func slot(of topic: ByteView) -> Int {
+    if topics[lastTopic].isOf(topic) { return lastTopic }
+    return otherSlot(of: topic)
+  }
+
+  @inline(never)
+  private mutating func otherSlot(of topic: ByteView) -> Int {
     let hash = topic.hash(seed: 0)
     let index = Int(truncatingIfNeeded: hash) & (topics.count &- 1)
-    if topics[index].hash == hash, let match = topics[index].match,
-      match.topic.withView({ $0.count == topic.count && $0.equalsByWords(topic) })
-    {
-      return match
+    guard topics[index].hash == hash, topics[index].isOf(topic) else {
+      return enter(topic, hash, index)
     }
-    guard let match = TopicMatch(topic.array, plan: plan) else { return nil }
-    topics[index] = TopicSlot(hash: hash, match: match)
-    return match
+    lastTopic = index
+    return index
+  }
+
+  @inline(never)
+  private mutating func enter(_ topic: ByteView, _ hash: UInt64, _ index: Int) -> Int {
+    guard let match = TopicMatch(topic.array, plan: plan) else { return -1 }
+    topics[index] = TopicSlot(hash: hash, match: match, depth: plan.limits.depth)
+    matches[index] = match
+    lastTopic = index
+    return index
+  }
+
+  /// The device that the topic names, or that has the name; −1 for none.
+  @inline(never)
+  mutating func directSearchedDevice(_ name: ByteView?, topic slot: Int) -> Int {
+    guard let match = matches[slot] else { return -1 }
+    let found: Found
+    if let name {
+      found = findDevice(name, match)
+    } else if let device = match.device {
+      found = device.withView { findDevice($0, match) }
+    } else {
+      return -1
+    }
+    guard case .row(let row) = found else { return -1 }
+    return row
+  }
+
+  /// The point of the device that the topic names; −1 for none.
+  @inline(never)
+  func directPointOfTopic(_ slot: Int, device: Int) -> Int? {
+    matches[slot]?.point.map { $0.withView { findPoint($0, device: device) } ?? -1 }
+  }
+
+  /// What the code means with a device and in a topic; nil when no table has it.
+  @inline(never)
+  func directSearchedStatus(_ code: ByteView, device: Int, topic slot: Int) -> SourceStatus? {
+    matches[slot].flatMap { findStatus(code, device: device, $0, ownNames: true) }
   }
 
   // MARK: JSON
@@ -208,6 +292,24 @@ public struct Decoder: Sendable {
         refuse(message, error.reason, "byte \(error.offset)", error.detail, &notes)
       }
     }
+  }
+
+  /// Whether a message of Davy JSON is of the forms that are read in one pass, for tests.
+  package mutating func isReadDirectly(
+    topic: [UInt8],
+    payload: [UInt8],
+    received: Timestamp
+  ) -> Bool {
+    let slot = topic.withView { self.slot(of: $0) }
+    guard slot >= 0, topics[slot].isDirect else { return false }
+    var batch = ReadingBatch(received: received)
+    let message = DirectMessage(
+      topic: slot,
+      ownScope: topics[slot].ownScope,
+      sequence: 0,
+      received: received
+    )
+    return payload.withView { decodeDirectly($0, message, &batch) }
   }
 
   /// Parses JSON and does nothing with it: what the parser alone costs, for benchmarks.

@@ -28,6 +28,9 @@ struct HotTables: @unchecked Sendable {
     var scope = nowhere
     var offset: UInt32 = 0
     var length: UInt32 = 0
+    /// The rows of its points.
+    var firstPoint = 0
+    var endPoint = 0
   }
 
   /// A name table that no longer changes.
@@ -36,6 +39,7 @@ struct HotTables: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<NameTable.Slot>
     private let mask: Int
     private let pool: UnsafeMutablePointer<UInt8>
+    /// The bytes of the names; eight zeros follow.
     private let poolCount: Int
     let isEmpty: Bool
 
@@ -46,9 +50,10 @@ struct HotTables: @unchecked Sendable {
       }
       mask = table.slots.count - 1
       poolCount = table.pool.count
-      unsafe pool = .allocate(capacity: max(table.pool.count, 1))
+      unsafe pool = .allocate(capacity: poolCount + 8)
+      unsafe pool.initialize(repeating: 0, count: poolCount + 8)
       for (index, byte) in table.pool.enumerated() {
-        unsafe (pool + index).initialize(to: byte)
+        unsafe pool[index] = byte
       }
       isEmpty = table.count == 0
     }
@@ -61,15 +66,38 @@ struct HotTables: @unchecked Sendable {
     /// Whether the name that lies at `offset` is this one, of the same length.
     @inline(__always)
     func holds(_ name: ByteView, at offset: UInt32) -> Bool {
-      unsafe ByteView(base: pool, count: poolCount)[Int(offset)..<Int(offset) &+ name.count]
-        .equalsByWords(name)
+      precondition(Int(offset) &+ name.count <= poolCount)
+      let kept = unsafe ByteView(base: pool + Int(offset), count: name.count &+ 8)
+      var index = 0
+      while index &+ 8 <= name.count {
+        if kept.word(at: index) != name.word(at: index) { return false }
+        index &+= 8
+      }
+      let rest = name.count &- index
+      return rest == 0
+        || kept.prefixWord(from: index, length: rest) == name.prefixWord(from: index, length: rest)
     }
 
     /// The value of a name.
     @inline(__always)
     func find(_ name: ByteView, scope: UInt32) -> UInt32? {
-      if isEmpty { return nil }
-      let hash = name.hash(seed: UInt64(scope))
+      isEmpty ? nil : find(name, hash: name.hash(seed: UInt64(scope)), scope: scope)
+    }
+
+    /// The value of a name of at most eight bytes, which `word` holds.
+    @inline(__always)
+    func find(_ name: ByteView, word: UInt64, scope: UInt32) -> UInt32? {
+      isEmpty
+        ? nil
+        : find(
+          name,
+          hash: ByteView.hash(seed: UInt64(scope), word: word, count: name.count),
+          scope: scope
+        )
+    }
+
+    @inline(__always)
+    private func find(_ name: ByteView, hash: UInt64, scope: UInt32) -> UInt32? {
       var index = Int(truncatingIfNeeded: hash) & mask
       // Half of the slots are free, so the search ends; the mask keeps it in the table.
       while true {
@@ -91,12 +119,16 @@ struct HotTables: @unchecked Sendable {
   let pointNames: Names
   let statusCodes: Names
   let statusNames: Names
+  /// Whether some device or route has a table of status codes of its own.
+  let hasStatusCodes: Bool
   let earliest: Int64
   let ahead: Int64
   let readingsLimit: Int
+  let payloadLimit: Int
 
   init(
     points: [CompiledPlan.Point],
+    pointsOfDevices: [Range<Int>],
     deviceNames: NameTable,
     pointNames: NameTable,
     statusCodes: NameTable,
@@ -107,6 +139,9 @@ struct HotTables: @unchecked Sendable {
     for (index, point) in points.enumerated() {
       let name = Array(point.name.utf8)
       let unit = point.sourceUnit
+      // Where a name means another point of the device, that one's other name was first.
+      let isFound =
+        pointNames.find(name, scope: UInt32(point.device)) == UInt32(index)
       unsafe (self.points + index).initialize(
         to: Point(
           channel: point.channel,
@@ -114,7 +149,7 @@ struct HotTables: @unchecked Sendable {
           scale: point.scale,
           offset: point.offset,
           nameWord: name.withView { $0.prefixWord(from: 0, length: $0.count) },
-          nameLength: UInt32(name.count),
+          nameLength: isFound ? UInt32(name.count) : UInt32.max,
           unitLength: UInt32(unit.count),
           unitWord: unit.withView { $0.prefixWord(from: 0, length: $0.count) }
         )
@@ -124,29 +159,41 @@ struct HotTables: @unchecked Sendable {
     let owned = deviceNames.slots.filter {
       $0.value != 0 && $0.scope != CompiledPlan.everywhere && $0.value - 1 < CompiledPlan.ambiguous
     }
-    deviceCount = Int(owned.map(\.value).max() ?? 0)
+    deviceCount = pointsOfDevices.count
     unsafe devices = .allocate(capacity: max(deviceCount, 1))
     unsafe devices.initialize(repeating: DeviceName(), count: max(deviceCount, 1))
+    for (row, points) in pointsOfDevices.enumerated() {
+      unsafe devices[row].firstPoint = points.lowerBound
+      unsafe devices[row].endPoint = points.upperBound
+    }
     for slot in owned {
-      unsafe devices[Int(slot.value - 1)] = DeviceName(
-        scope: slot.scope,
-        offset: slot.offset,
-        length: slot.length
-      )
+      let row = Int(slot.value - 1)
+      unsafe devices[row].scope = slot.scope
+      unsafe devices[row].offset = slot.offset
+      unsafe devices[row].length = slot.length
     }
     self.deviceNames = Names(deviceNames)
     self.pointNames = Names(pointNames)
     self.statusCodes = Names(statusCodes)
     self.statusNames = Names(statusNames)
+    hasStatusCodes = !self.statusCodes.isEmpty
     earliest = limits.earliest.milliseconds
     ahead = limits.aheadMilliseconds
     readingsLimit = limits.readingsPerMessage
+    payloadLimit = limits.payloadBytes
   }
 
   @inline(__always)
   subscript(point index: Int) -> Point {
     precondition(UInt(bitPattern: index) < UInt(bitPattern: pointCount))
     return unsafe points[index]
+  }
+
+  /// The rows of the points of the device at `row`.
+  @inline(__always)
+  subscript(device row: Int) -> Range<Int> {
+    precondition(UInt(bitPattern: row) < UInt(bitPattern: deviceCount))
+    return unsafe devices[row].firstPoint..<devices[row].endPoint
   }
 
   /// Whether the point at `index` belongs to the device and has this name of at most eight bytes.
@@ -187,15 +234,15 @@ extension ByteView {
   /// Whether two views of equal length hold the same bytes.
   @inline(__always)
   func equalsByWords(_ other: ByteView) -> Bool {
+    guard count >= 8 else {
+      return prefixWord(from: 0, length: count) == other.prefixWord(from: 0, length: count)
+    }
     var index = 0
-    while index &+ 8 <= count {
+    while index &+ 8 < count {
       if word(at: index) != other.word(at: index) { return false }
       index &+= 8
     }
-    while index < count {
-      if self[index] != other[index] { return false }
-      index &+= 1
-    }
-    return true
+    // The last word overlaps the one before it.
+    return word(at: count &- 8) == other.word(at: count &- 8)
   }
 }

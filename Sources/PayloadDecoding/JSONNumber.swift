@@ -61,18 +61,9 @@ enum JSONNumber {
     // Up to eight digits at a time, by three multiplications.
     while index &+ 8 <= bytes.count {
       let word = bytes.word(at: index)
-      let values = word &- 0x3030_3030_3030_3030
-      // A byte that is no digit has its high bit set in one of the two; the lowest such mark is exact.
-      let others = ((word &+ 0x4646_4646_4646_4646) | values) & 0x8080_8080_8080_8080
-      let width = others.trailingZeroBitCount &>> 3
+      let width = leadingDigits(word)
       guard width > 0 else { return }
-      // The digits move to the upper end, which puts zeros before them and drops what is none.
-      var sum = values &<< UInt64(64 &- width &* 8)
-      sum = sum &* 10 &+ (sum &>> 8)
-      sum =
-        ((sum & 0x0000_00FF_0000_00FF) &* 0x000F_4240_0000_0064
-          &+ ((sum &>> 16) & 0x0000_00FF_0000_00FF) &* 0x0000_2710_0000_0001) &>> 32
-      mantissa = mantissa &* powersOfTen[width] &+ sum
+      mantissa = mantissa &* powersOfTen[width] &+ number(word, digits: width)
       index &+= width
       guard width == 8 else { return }
     }
@@ -83,6 +74,36 @@ enum JSONNumber {
       index &+= 1
     }
   }
+
+  // MARK: Numbers within a word
+
+  /// How many of the lowest bytes of a word are decimal digits.
+  @inline(__always)
+  static func leadingDigits(_ word: UInt64) -> Int {
+    // A byte that is no digit has its high bit set in one of the two; the lowest such mark is exact.
+    let values = word &- 0x3030_3030_3030_3030
+    let others = ((word &+ 0x4646_4646_4646_4646) | values) & 0x8080_8080_8080_8080
+    return others.trailingZeroBitCount &>> 3
+  }
+
+  /// The number that the lowest `digits` bytes of a word spell, of which there are one to eight.
+  @inline(__always)
+  static func number(_ word: UInt64, digits: Int) -> UInt64 {
+    // The digits move to the upper end, which puts zeros before them and drops what is none.
+    var sum = (word &- 0x3030_3030_3030_3030) &<< UInt64(64 &- digits &* 8)
+    sum = sum &* 10 &+ (sum &>> 8)
+    return
+      ((sum & 0x0000_00FF_0000_00FF) &* 0x000F_4240_0000_0064
+      &+ ((sum &>> 16) & 0x0000_00FF_0000_00FF) &* 0x0000_2710_0000_0001) &>> 32
+  }
+
+  /// 10 to the power of 0 to 22, exactly.
+  @inline(__always)
+  static func power(_ exponent: Int) -> Double { powers[exponent] }
+
+  /// 10 to the power of 0 to 8.
+  @inline(__always)
+  static func powerOfTen(_ exponent: Int) -> UInt64 { powersOfTen[exponent] }
 
   /// 10⁰ to 10⁸.
   private static let powersOfTen: [UInt64] = [

@@ -192,7 +192,7 @@ struct JSONParser {
   ///
   /// These are quotation mark, backslash, control and non-ASCII bytes; the lowest mark is exact, those above may be false.
   @inline(__always)
-  private static func stops(_ word: UInt64) -> UInt64 {
+  static func stops(_ word: UInt64) -> UInt64 {
     let quote = word ^ 0x2222_2222_2222_2222
     let slash = word ^ 0x5C5C_5C5C_5C5C_5C5C
     return

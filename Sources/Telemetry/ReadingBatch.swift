@@ -65,6 +65,32 @@ public struct ReadingBatch: Sendable {
     originOffset.append(UInt32(sequence - baseSequence))
   }
 
+  /// Adds readings, given as columns of equal length, that came in the journal message `sequence`.
+  ///
+  /// - Precondition: `sequence` is at least ``baseSequence`` and less than 2³² above it.
+  public mutating func append(
+    times: UnsafeBufferPointer<Int64>,
+    values: UnsafeBufferPointer<Double>,
+    channels: UnsafeBufferPointer<UInt32>,
+    statuses: UnsafeBufferPointer<UInt8>,
+    flags: UnsafeBufferPointer<UInt8>,
+    sequence: UInt64
+  ) {
+    let count = times.count
+    precondition(
+      values.count == count && channels.count == count && statuses.count == count
+        && flags.count == count,
+      "columns of a batch are of equal length"
+    )
+    let offset = UInt32(sequence - baseSequence)
+    unsafe channel.append(contentsOf: channels)
+    unsafe time.append(contentsOf: times)
+    unsafe value.append(contentsOf: values)
+    unsafe status.append(contentsOf: statuses)
+    unsafe self.flags.append(contentsOf: flags)
+    originOffset.append(contentsOf: repeatElement(offset, count: count))
+  }
+
   /// Drops the readings from `count` on: a message that proves malformed half way leaves no trace.
   public mutating func truncate(to count: Int) {
     let surplus = self.count - count

@@ -100,10 +100,17 @@ private let fresh = Decoder(
   )
 )
 
+private let thorough = {
+  var decoder = fresh
+  decoder.triesDirectly = false
+  return decoder
+}()
+
 private let isStateful = format == "sparkplug" || format == "hj212"
 private let empty = Decoder(plan: DecodingPlan())
 nonisolated(unsafe) private var reusedFirst = fresh
-nonisolated(unsafe) private var reusedSecond = fresh
+// Of Davy JSON the second decoder reads nothing in one pass: both ways have to give the same.
+nonisolated(unsafe) private var reusedSecond = thorough
 
 private let topics = [
   "spBv1.0/e/NBIRTH/g", "spBv1.0/e/DBIRTH/g/dev", "spBv1.0/e/DDATA/g/dev", "spBv1.0/e/NDATA/g",

@@ -47,6 +47,9 @@ birth = message(spb["nodeBirth"], 0) + message(spb["deviceBirth"], 1)
 time = "DataTime=20261123171204;"
 seeds = {
     "davy": [
+        message(f'{{"device":"dev","readings":[{{"point":"v","t":{T},"v":1.5}},{{"point":"ch4","t":{T},"v":-2,"unit":"Cel"}}]}}'),
+        message(f'{{ "device" : "g", "t": {T}, "s": "normal", "values": {{"v": 1.25, "ch4": 3e2, "load": true}} }}'),
+        message(f'[{{"device":"dev","point":"load","v":12.345678901}},{{"device":"g","point":"温度","t":{T},"v":0}}]'),
         message(f'{{"device":"dev","point":"v","t":{T},"v":1.03,"s":"alarm","unit":"K"}}'),
         message('{"device":"dev","values":{"ch4":1.5,"v":{"v":2,"s":"E","unit":"degF"}}}'),
         message('{"device":"dev","historical":true,"readings":[{"point":"v","v":1},'
