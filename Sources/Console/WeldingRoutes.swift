@@ -203,7 +203,9 @@ struct WeldingRoutes: Sendable {
       "actor": .string(try actor(body, context)), "enterprise": .string(enterprise),
       "permit": .string(id),
     ]
-    for name in ["event", "time", "until", "person", "passed"] { members[name] = body[name] }
+    for name in ["event", "time", "until", "person", "camera", "passed"] {
+      members[name] = body[name]
+    }
     return try await submit("report", members)
   }
 

@@ -32,6 +32,8 @@ public struct Catalog: Sendable {
   public var response = ResponsePolicy()
   /// What the welding desk goes by; nil where `devices/` has no `hot-work.yaml`.
   public var hotWork: HotWorkRules?
+  /// What standards ask devices to have, and they have not.
+  var demands: [DemandFinding] = []
 }
 
 /// A catalog, if there are no errors, and all that is to be said of its files.
@@ -228,7 +230,8 @@ extension Catalog {
       profiles: library.profiles,
       standards: library.standards,
       response: response,
-      hotWork: library.hotWork
+      hotWork: library.hotWork,
+      demands: compiler.demands
     )
     return CatalogResult(catalog: catalog, findings: findings)
   }

@@ -12,6 +12,7 @@ struct CatalogCompiler {
   private(set) var channels: [ChannelDescription] = []
   private(set) var rules: [RuleDescription] = []
   private(set) var devices: [DeviceDescription] = []
+  private(set) var demands: [DemandFinding] = []
 
   /// Cut-off proofs named by rules, to be found when all channels are there.
   private var feedbacks: [(rule: Int, channel: String, place: Place)] = []
@@ -183,6 +184,8 @@ struct CatalogCompiler {
       statusCodes: statusCodes(spec, gateway)
     )
     var deferred: [(ResolvedRule, Int)] = []
+    // Its points, and its rules as `point.rule`.
+    var present: Set<String> = []
     for point in resolver.points() {
       let channel = ChannelDescription(
         index: UInt32(channels.count),
@@ -231,7 +234,9 @@ struct CatalogCompiler {
         if !hasClock { add(resolver.clockRule(), to: channel, signals: []) }
         hasClock = true
       }
+      present.insert(point.profile.id)
       for rule in rules {
+        present.insert("\(point.profile.id).\(rule.profile.id)")
         if let wanted = resolver.feedback(of: rule, at: point) {
           feedbacks.append(
             (
@@ -256,6 +261,7 @@ struct CatalogCompiler {
     for (rule, row) in deferred { add(rule, to: channels[row], signals: entry.points) }
     decodingPlan.devices.append(entry)
     resolver.reportUnused()
+    demands += resolver.unmetDemands(device: path, present: present)
   }
 
   private mutating func add(

@@ -26,6 +26,7 @@ private struct CatalogLinter {
   mutating func run() {
     for rule in catalog.rules { check(rule) }
     checkInstruments()
+    checkDemands()
     checkChannels()
     checkEditions()
     checkExposurePolicy()
@@ -186,6 +187,40 @@ private struct CatalogLinter {
           en: "\(channel.path): \(outer.rawValue) and \(inner.rawValue) come from one instrument",
           remedyZh: "\(outer.rawValue) 用独立仪表（如 level-hh）",
           remedyEn: "give \(outer.rawValue) an instrument of its own (such as level-hh)"
+        )
+      }
+    }
+  }
+
+  /// What a standard asks of a device of this size and contents.
+  private mutating func checkDemands() {
+    for finding in catalog.demands {
+      let demand = finding.demand
+      let missing = finding.missing.joined(separator: ", ")
+      let unstated = finding.unstated.joined(separator: ", ")
+      if finding.missing.isEmpty {
+        add(
+          .info,
+          "demand-undecided",
+          at: finding.place,
+          clause: demand.source.citation,
+          zh: "\(finding.device)：未写明 \(unstated)，无法判断是否须有“\(demand.text.zh)”",
+          en:
+            "\(finding.device): whether \"\(demand.text.en)\" is demanded depends on \(unstated), "
+            + "not stated here",
+          remedyZh: "在 parameters 下写明 \(unstated)",
+          remedyEn: "state \(unstated) under \"parameters\""
+        )
+      } else {
+        add(
+          .warning,
+          "protection-missing",
+          at: finding.place,
+          clause: demand.source.citation,
+          zh: "\(finding.device)：须有“\(demand.text.zh)”，缺少 \(missing)",
+          en: "\(finding.device): \"\(demand.text.en)\" is demanded, and \(missing) is missing",
+          remedyZh: "装设并接入 \(missing)，从 without 中删除",
+          remedyEn: "install and connect \(missing); take it out of \"without\""
         )
       }
     }

@@ -46,6 +46,8 @@ public enum WeldingRule: String, Codable, CaseIterable, Comparable, Sendable {
   case highWind = "high-wind"
   /// Special-class work without continuous gas monitoring.
   case unmonitored
+  /// Special-class work without video of all of it.
+  case unrecorded
 
   /// Orders as declared in the file of names: by name.
   public static func < (lhs: WeldingRule, rhs: WeldingRule) -> Bool { lhs.rawValue < rhs.rawValue }

@@ -21,6 +21,7 @@ public struct DeviceProfile: Sendable {
   public var place: Place
 
   var values: [DerivedValue]
+  var demands: [Demand] = []
   var samples: [ProfileSample]
 
   /// A dimension in which a device picks one row.

@@ -38,6 +38,10 @@ struct ProfileReader {
     for value in map["samples"]?.list() ?? [] {
       if let entry = value.map(), let sample = ProfileSample.read(entry) { samples.append(sample) }
     }
+    let demands =
+      map["demands"]?.map().map {
+        self.demands($0, choices: choices, parameters: parameters, points: points)
+      } ?? []
     guard id != nil, let name, let about else { return nil }
     let profile = DeviceProfile(
       id: expectedID,
@@ -49,6 +53,7 @@ struct ProfileReader {
       points: points,
       place: map.place,
       values: values,
+      demands: demands,
       samples: samples
     )
     checkNames(profile)

@@ -107,13 +107,16 @@ extension WeldingRegister.Permit {
       case .speed(let speed): if speed >= policy.windLimit { denials.append(.highWind) }
       }
     }
-    if hotWorkClass == .special, !scan.isMonitored { denials.append(.unmonitored) }
+    if hotWorkClass == .special {
+      if !scan.isMonitored { denials.append(.unmonitored) }
+      if video == nil { denials.append(.unrecorded) }
+    }
     return denials
   }
 
   /// Whether a gas test holds at a moment.
   public func hasGasTest(at time: Int64, policy: WeldingPolicy) -> Bool {
-    gasTestedAt.map { $0 <= time && time - $0 <= policy.gasTest } ?? false
+    gasTestedAt.map { $0 <= time && !time.isApart(from: $0, byMoreThan: policy.gasTest) } ?? false
   }
 }
 
@@ -132,7 +135,8 @@ extension WeldingDenial {
     case .gasNear: .gasNear
     case .highWind: .highWind
     case .unknownMachine, .machineBarred, .noPermit, .permitTooLong, .positionUnknown,
-      .gasTestMissing, .windUnknown, .unmonitored, .noRegister, .clockFault, .malformed:
+      .gasTestMissing, .windUnknown, .unmonitored, .unrecorded, .noRegister, .clockFault,
+      .malformed:
       nil
     }
   }
@@ -181,12 +185,25 @@ extension WeldingDenial {
         zh: "特级动火作业点没有连续可燃气体监测",
         en: "special-class work without continuous monitoring of combustible gas"
       )
+    case .unrecorded:
+      LocalizedText(
+        zh: "特级动火没有报告全程录像的摄像机",
+        en: "special-class work without a camera that records it"
+      )
     case .noRegister:
       LocalizedText(zh: "本站没有该企业的焊接登记", en: "no welding register for this enterprise")
     case .clockFault:
       LocalizedText(zh: "扫码时间与接收时间相差过大", en: "the scan's time and the receive time differ too much")
     case .malformed: LocalizedText(zh: "请求无法读取", en: "the request cannot be read")
     }
+  }
+}
+
+extension Int64 {
+  /// Whether two moments lie further apart than a span, whatever numbers a sender has chosen for them.
+  public func isApart(from other: Int64, byMoreThan span: Int64) -> Bool {
+    let (difference, overflow) = subtractingReportingOverflow(other)
+    return overflow || difference.magnitude > UInt64(Swift.max(span, 0))
   }
 }
 

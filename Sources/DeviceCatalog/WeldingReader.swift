@@ -199,6 +199,7 @@ struct WeldingReader {
     let until = map.required("until")?.moment()
     let tested = map["gas-test"]?.moment()
     let guardian = map["guardian"]?.string()
+    let video = map["video"]?.string()
     guard let kind, let hotWorkClass, let from, let until else { return nil }
     return WeldingRegister.Permit(
       id: id,
@@ -212,7 +213,8 @@ struct WeldingReader {
       from: from,
       until: until,
       gasTestedAt: tested,
-      guardian: guardian
+      guardian: guardian,
+      video: video
     )
   }
 }

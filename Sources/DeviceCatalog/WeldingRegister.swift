@@ -128,6 +128,8 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
     public var gasTestedAt: Int64?
     /// 监护人 who has checked in; nil when nobody has.
     public var guardian: String?
+    /// The camera that records special-class work from its beginning to its end; nil while none does.
+    public var video: String?
     /// When the work was reported finished, ms; nil while it is not.
     public var finishedAt: Int64?
     /// When the place was confirmed clear after the work, ms.
@@ -147,6 +149,7 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
       until: Int64,
       gasTestedAt: Int64?,
       guardian: String?,
+      video: String? = nil,
       finishedAt: Int64? = nil,
       clearedAt: Int64? = nil
     ) {
@@ -162,6 +165,7 @@ public struct WeldingRegister: Codable, Hashable, Sendable {
       self.until = until
       self.gasTestedAt = gasTestedAt
       self.guardian = guardian
+      self.video = video
       self.finishedAt = finishedAt
       self.clearedAt = clearedAt
     }
@@ -358,6 +362,8 @@ public enum WeldingDenial: String, Codable, CaseIterable, Sendable {
   case windUnknown
   /// Special-class work, and no combustible gas is measured at the work place.
   case unmonitored
+  /// Special-class work, and no camera has been reported to record it.
+  case unrecorded
   /// The service has no register for this enterprise.
   case noRegister
   /// The scan's time and the receive time differ too much to decide by either.

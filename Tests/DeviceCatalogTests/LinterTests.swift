@@ -140,6 +140,57 @@ struct LinterTests {
     #expect(lowLow.first?.message.en.contains("level.LL") == true)
   }
 
+  @Test(
+    "GB 50074 15.1 by size and contents: who needs independent HH and LL with interlocks",
+    arguments: [
+      ("capacity: 10000, turnover: 6.5", "", ["level-hh, inlet-valve"]),
+      ("capacity: 9999, turnover: 20", "", []), ("capacity: 20000, turnover: 6", "", []),
+      ("capacity: 20001, turnover: 6", "", ["level-hh, inlet-valve"]),
+      ("capacity: 300, turnover: 1", "toxicity: class-1", ["level-hh, inlet-valve"]),
+      ("capacity: 49999, turnover: 1", "roof: floating", ["level-hh, inlet-valve"]),
+      (
+        "capacity: 50000, turnover: 1", "roof: floating",
+        ["level-hh, inlet-valve", "level-ll, outlet-pump"]
+      ),
+      ("capacity: 50000, turnover: 1", "roof: fixed", ["level-hh, inlet-valve"]),
+    ]
+  )
+  func tankFarm(size: String, choice: String, missing: [String]) throws {
+    func findings(without: String) throws -> [Finding] {
+      try lint(
+        tank.replacing("height: 10", with: "height: 10, \(size)")
+          .replacing("[pressure]", with: "[pressure\(without)]")
+          + "choose: {\(choice)}\nlimits: {level.H: 8, level.L: 1, temperature.H: 40}"
+      ).filter { $0.code == "protection-missing" }
+    }
+    let isFloating = choice.contains("floating")
+    let bare = try findings(
+      without: ", level-hh, inlet-valve, outlet-pump" + (isFloating ? ", level-ll" : "")
+    )
+    #expect(bare.count == missing.count)
+    for (finding, names) in zip(bare, missing) {
+      #expect(
+        finding.clause == "GB 50074-2014 15.1" && finding.message.en.contains("and \(names) is")
+      )
+    }
+    #expect(try findings(without: "").isEmpty)
+  }
+
+  @Test("a size that is not stated is asked for where something depends on it, and only there")
+  func sizeUnstated() throws {
+    let limits = "limits: {level.H: 8, level.L: 1, temperature.H: 40}"
+    let bare = try lint(
+      tank.replacing("[pressure]", with: "[pressure, level-hh, inlet-valve]") + limits
+    )
+    let finding = try #require(bare.first { $0.code == "demand-undecided" })
+    #expect(finding.severity == .info && finding.message.en.contains("capacity, turnover"))
+    #expect(
+      try !lint(tank + limits).contains {
+        $0.code == "demand-undecided" && $0.message.en.contains("high-high")
+      }
+    )
+  }
+
   @Test("a cut-off without a signal that proves it")
   func feedback() throws {
     let limits = "limits: {level.H: 8, level.L: 1, temperature.H: 40}"

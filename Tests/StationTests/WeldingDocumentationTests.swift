@@ -76,7 +76,7 @@ import Testing
     #expect(
       seen == [
         "scan allow", "release",
-        "to davy/v1/xinghe/gw-weld/welding/answers/phone-7 with 7", "put", "put", "put",
+        "to davy/v1/xinghe/gw-weld/welding/answers/phone-7 with 7", "put", "put", "put", "put",
         "overtime raised", "lock", "put",
       ]
     )

@@ -414,7 +414,7 @@ struct WeldingScript: Sendable, CustomTestStringConvertible {
       name: "UNMONITORED: special-class work needs gas readings from the scan to the end",
       script: """
         0 fix 115.0005 25.0005
-        5 put permits P-1 {"kind":"ticket","class":"special","machines":["WM-1"],"welders":["w1"],"area":"plant/shop","from":1795665600000,"until":1795669200000,"gasTestedAt":1795665000000,"guardian":"g"}
+        5 put permits P-1 {"kind":"ticket","class":"special","machines":["WM-1"],"welders":["w1"],"area":"plant/shop","from":1795665600000,"until":1795669200000,"gasTestedAt":1795665000000,"guardian":"g","video":"CAM-1"}
         8 scan w1
         10 detector 2
         12 scan w1
@@ -425,6 +425,23 @@ struct WeldingScript: Sendable, CustomTestStringConvertible {
         """,
       alarms: ["125 unmonitored raised", "127 unmonitored returned"],
       commands: ["8 lock unmonitored", "12 release scan", "125 lock unmonitored"]
+    ),
+    WeldingScript(
+      name: "UNRECORDED: special-class work needs a camera from the scan to the end",
+      script: """
+        0 fix 115.0005 25.0005
+        5 put permits P-1 {"kind":"ticket","class":"special","machines":["WM-1"],"welders":["w1"],"area":"plant/shop","from":1795665600000,"until":1795669200000,"gasTestedAt":1795665000000,"guardian":"g"}
+        6 detector 2
+        8 scan w1
+        10 report {"permit":"P-1","event":"video","camera":"CAM-1"}
+        12 scan w1
+        20 current 120
+        30 detector 2
+        35 report {"permit":"P-1","event":"video-stopped"}
+        38 current 0
+        """,
+      alarms: ["35 unrecorded raised", "38 unrecorded returned"],
+      commands: ["8 lock unrecorded", "12 release scan", "35 lock unrecorded"]
     ),
   ]
 }

@@ -80,6 +80,8 @@ struct WeldingTests {
         )
       )
       #expect(plant.answers == ["311 \(expected)"])
+      // A machine that is not released is locked, and the current is looked at.
+      #expect(plant.commands == [policy == "deny" ? "311 lock clockFault" : "311 release scan"])
     }
     let start = try #require(WeldingPlant.site.range(of: "  machines:"))
     let end = try #require(WeldingPlant.site.range(of: "sites:\n"))
@@ -88,6 +90,34 @@ struct WeldingTests {
     let empty = try WeldingPlant(site: bare)
     try empty.run(scan)
     #expect(empty.answers == ["10 deny noRegister"])
+  }
+
+  @Test(
+    "times that no clock shows are denied or refused, whatever they are",
+    arguments: [
+      Int64.min, Int64.min + 1, WeldingPlant.noon &- Int64.min, WeldingPlant.noon &+ Int64.min, -1,
+      0, Int64.max,
+    ]
+  )
+  func absurdTimes(time: Int64) throws {
+    let plant = try WeldingPlant()
+    for (verb, payload) in [
+      ("scan", #"{"code":"QR-1","welder":"w1","t":\#(time),"position":[115.0005,25.0005]}"#),
+      ("report", #"{"permit":"P-1","event":"gas-test","time":\#(time)}"#),
+    ] {
+      plant.feed(
+        JournalInput(
+          received: WeldingPlant.noon,
+          topic: Array("davy/v1/acme/gw/welding/\(verb)".utf8),
+          payload: Array(payload.utf8)
+        )
+      )
+    }
+    #expect(plant.answers.first == "0 deny clockFault")
+    let permit =
+      #"{"kind":"ticket","class":"second","machines":["WM-1"],"welders":["w1"],"area":"plant/shop","from":1795665600000,"until":1795669200000,"gasTestedAt":\#(time)}"#
+    try plant.run("1 put permits P-9 \(permit)\n2 scan w1")
+    #expect(plant.answers.last == "2 deny positionUnknown")
   }
 
   @Test("what cannot be read, and what comes from no gateway of the enterprise, is denied")

@@ -20,6 +20,19 @@ extension HazardLedger.JSONValue {
     return value
   }
 
+  /// A moment, ms since 1970: one before that or after 2200 is a mistake, and reckoning with it could overflow.
+  func time(_ name: String) throws(ActError) -> Int64 {
+    let value = try whole(name)
+    guard (0...7_258_118_400_000).contains(value) else {
+      throw .incomplete("\(name): milliseconds since 1970, before the year 2200")
+    }
+    return value
+  }
+
+  fileprivate func optionalTime(_ name: String) throws(ActError) -> Int64? {
+    self[name]?.wholeNumber == nil ? nil : try time(name)
+  }
+
   fileprivate func day(_ name: String) throws(ActError) -> CalendarDate {
     let text = try needed(name)
     guard let day = CalendarDate(text) else {
@@ -86,8 +99,8 @@ extension WeldingState {
       let ban = WeldingRegister.BannedPeriod(
         id: id,
         reason: try value.needed("reason"),
-        from: try value.whole("from"),
-        until: try value.whole("until")
+        from: try value.time("from"),
+        until: try value.time("until")
       )
       guard ban.from < ban.until else { throw .incomplete("until: must be later than from") }
       return RegisterChange(ban: ban)
@@ -149,7 +162,7 @@ extension WeldingState {
   ) throws(ActError) -> WeldingRegister.Permit {
     try value.refuseOthers(than: [
       "kind", "class", "assessed", "machines", "welders", "fence", "area", "from", "until",
-      "gasTestedAt", "guardian", "finishedAt", "clearedAt", "outdoor",
+      "gasTestedAt", "guardian", "video", "finishedAt", "clearedAt", "outdoor",
     ])
     guard let kind = WeldingRegister.Permit.Kind(rawValue: try value.needed("kind")) else {
       throw .incomplete("kind: ticket or declaration")
@@ -184,12 +197,13 @@ extension WeldingState {
       welders: try value.texts("welders"),
       fence: fence,
       isOutdoor: value["outdoor"]?.truth ?? false,
-      from: try value.whole("from"),
-      until: try value.whole("until"),
-      gasTestedAt: value["gasTestedAt"]?.wholeNumber,
+      from: try value.time("from"),
+      until: try value.time("until"),
+      gasTestedAt: try value.optionalTime("gasTestedAt"),
       guardian: value["guardian"]?.text,
-      finishedAt: value["finishedAt"]?.wholeNumber,
-      clearedAt: value["clearedAt"]?.wholeNumber
+      video: value["video"]?.text,
+      finishedAt: try value.optionalTime("finishedAt"),
+      clearedAt: try value.optionalTime("clearedAt")
     )
     if let policy = frame.enterprises[enterprise]?.welding.policy,
       let fault = books[enterprise]?.fault(of: permit, policy: policy)
@@ -245,7 +259,7 @@ extension WeldingRegister.Permit {
       "finishedAt": Value(finishedAt), "from": .integer(from), "gasTestedAt": Value(gasTestedAt),
       "guardian": Value(guardian), "kind": .string(kind.rawValue),
       "machines": .array(machines.map(Value.string)), "outdoor": .bool(isOutdoor),
-      "until": .integer(until),
+      "until": .integer(until), "video": Value(video),
       "welders": .array(welders.map(Value.string)),
     ])
   }

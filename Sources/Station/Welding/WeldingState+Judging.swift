@@ -222,6 +222,7 @@ extension WeldingState {
     {
       found.append((.highWind, now))
     }
+    if permit.hotWorkClass == .special, permit.video == nil { found.append((.unrecorded, now)) }
     // Silence counts only when time itself is the input.
     if isLater, permit.hotWorkClass == .special {
       let until = monitoredUntil(place.area, policy: policy) ?? session.from

@@ -94,8 +94,8 @@ extension WeldingState {
     policy: WeldingPolicy
   ) -> Int64 {
     if isBacklog { return min(time, received) }
-    return abs(time.subtractingReportingOverflow(received).partialValue) <= policy.clockTolerance
-      ? min(time, received) : received
+    return time.isApart(from: received, byMoreThan: policy.clockTolerance)
+      ? received : min(time, received)
   }
 
   private mutating func apply(

@@ -124,8 +124,9 @@ extension WeldingState {
       let policy = frame.enterprises[enterprise]?.welding.policy
     else { throw .refused("there is no permit \(id)", code: "unknown") }
     let time = payload["time"]?.wholeNumber ?? moment.time
-    guard abs(time.subtractingReportingOverflow(moment.time).partialValue) <= policy.clockTolerance
-    else { throw .refused("time: differs too much from the receive time", code: "clock") }
+    guard !time.isApart(from: moment.time, byMoreThan: policy.clockTolerance) else {
+      throw .refused("time: differs too much from the receive time", code: "clock")
+    }
     switch event {
     case "gas-test":
       guard payload["passed"]?.truth ?? true else {
@@ -135,17 +136,19 @@ extension WeldingState {
       permit.gasTestedAt = time
     case "guardian": permit.guardian = try payload.needed("person")
     case "guardian-left": permit.guardian = nil
+    case "video": permit.video = try payload.needed("camera")
+    case "video-stopped": permit.video = nil
     case "finished": permit.finishedAt = time
     case "cleared": permit.clearedAt = time
     case "extend":
-      guard let until = payload["until"]?.wholeNumber else { throw .incomplete("until: missing") }
-      permit.until = until
+      permit.until = try payload.time("until")
       if let fault = books[enterprise]?.fault(of: permit, policy: policy) {
         throw .refused(fault.text.en, code: "permit")
       }
     default:
       throw .incomplete(
-        "event: \(event) is not one of gas-test, guardian, guardian-left, finished, cleared, extend"
+        "event: \(event) is not one of gas-test, guardian, guardian-left, video, video-stopped, "
+          + "finished, cleared, extend"
       )
     }
     change(

@@ -78,19 +78,20 @@ extension WeldingState {
       return
     }
     let policy = enterprise.welding.policy
-    if let time = request.time,
-      abs(time.subtractingReportingOverflow(received).partialValue) > policy.clockTolerance
-    {
-      outcome.reasons = [.clockFault]
-      guard policy.undecided == .allow else {
-        answer(record, topic, outcome, at: moment, into: &output)
-        return
-      }
-    }
     let machine = book.machine(code: request.code)
     let row = machine.flatMap { frame.rowOfKey["\(topic.enterprise)/\($0.device)"] }
     let place = row.map { frame.places[$0] }
     outcome.place = place
+    if let time = request.time, time.isApart(from: received, byMoreThan: policy.clockTolerance) {
+      outcome.reasons = [.clockFault]
+      guard policy.undecided == .allow else {
+        answer(record, topic, outcome, at: moment, into: &output)
+        if let row, let place {
+          deny(row, place, outcome, policy: policy, at: moment, into: &output)
+        }
+        return
+      }
+    }
     let decision = WeldingScan(
       code: request.code,
       welder: request.welder,
