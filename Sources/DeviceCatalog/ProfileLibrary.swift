@@ -1,7 +1,8 @@
+import Synchronization
 import Telemetry
 
 /// Everything below `devices/`: editions, tables, status codes, profiles.
-struct ProfileLibrary {
+struct ProfileLibrary: Sendable {
   var standards: [Standard] = []
   var profiles: [DeviceProfile] = []
   var statusCodes: [String: [String: SourceStatus]] = [:]
@@ -9,14 +10,43 @@ struct ProfileLibrary {
   var hotWork: HotWorkRules?
   var models: [ModelFile] = []
 
+  /// A library with the files that it was read from and all that was to be said of them.
+  private struct Reading: Sendable {
+    var files: [SourceFile]
+    var library: ProfileLibrary
+    var findings: [Finding]
+  }
+
+  /// The newest readings, newest last: at a reload, and at each catalog that a journal holds, `devices/` is mostly what it
+  /// was, and it is by far the larger part of a catalog.
+  private static let newest = Mutex<[Reading]>([])
+  private static let kept = 4
+
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
+    let own = files.filter { $0.canonical.hasPrefix("devices/") }
+    if let known = newest.withLock({ $0.last { $0.files == own } }) {
+      log.append(contentsOf: known.findings)
+      return known.library
+    }
+    let ownLog = FindingLog()
+    let library = parse(own, log: ownLog)
+    log.append(contentsOf: ownLog.findings)
+    let reading = Reading(files: own, library: library, findings: ownLog.findings)
+    newest.withLock { readings in
+      readings.append(reading)
+      if readings.count > kept { readings.removeFirst() }
+    }
+    return library
+  }
+
+  private static func parse(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
     var library = ProfileLibrary()
     var tables: [String: [DeviceProfile.Row]] = [:]
     var columns: [String: [String]] = [:]
     var rest: [(id: String, map: YAMLMap)] = []
     // Editions first, then tables, then profiles: each may refer to what stands before it.
-    let yaml = files.filter { $0.canonical.hasPrefix("devices/") && $0.isYAML }
+    let yaml = files.filter(\.isYAML)
     let parsed = yaml.compactMap { file in
       parseYAML(file.text, file: file.shown, log: log).map { (file: file, map: $0) }
     }

@@ -255,7 +255,9 @@ func parseYAML(_ text: String, file: String, log: FindingLog) -> YAMLMap? {
     return nil
   }
   do {
-    guard let node = try compose(yaml: text) else {
+    // Without tag rules: what a scalar is meant as is asked where it is used, and the library's rules are regular
+    // expressions over every key and value.
+    guard let node = try compose(yaml: text, .basic) else {
       log.report(.emptyFile, at: whole)
       return nil
     }
