@@ -178,6 +178,7 @@ private struct CatalogLinter {
         guard let far = rules.first(where: { $0.level == outer }),
           rules.contains(where: { $0.level == inner })
         else { continue }
+        let own = outer == .highHigh ? "level-hh" : "level-ll"
         add(
           .warning,
           "shared-instrument",
@@ -185,8 +186,8 @@ private struct CatalogLinter {
           clause: "GB 50074-2014 15.1",
           zh: "\(channel.path)：\(outer.rawValue) 与 \(inner.rawValue) 由同一仪表给出",
           en: "\(channel.path): \(outer.rawValue) and \(inner.rawValue) come from one instrument",
-          remedyZh: "\(outer.rawValue) 用独立仪表（如 level-hh）",
-          remedyEn: "give \(outer.rawValue) an instrument of its own (such as level-hh)"
+          remedyZh: "\(outer.rawValue) 用独立仪表（如 \(own)）",
+          remedyEn: "give \(outer.rawValue) an instrument of its own (such as \(own))"
         )
       }
     }
