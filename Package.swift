@@ -118,7 +118,7 @@ let package = Package(
     .target(
       name: "Relay",
       dependencies: [
-        "Callout", "Station", "HazardLedger", "Telemetry",
+        "Callout", "Station", "HazardLedger", "Telemetry", "MQTTTransport",
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
@@ -203,12 +203,21 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ]
     ),
+    .target(
+      name: "HTTPTestSupport",
+      dependencies: [
+        "Callout",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ],
+      path: "Tests/HTTPTestSupport"
+    ),
     .testTarget(
       name: "CalloutTests",
       dependencies: [
-        "Callout", "HazardLedger", "Telemetry",
+        "Callout", "HazardLedger", "Telemetry", "HTTPTestSupport",
         .product(name: "Crypto", package: "swift-crypto"),
-        .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -219,11 +228,9 @@ let package = Package(
       name: "RelayTests",
       dependencies: [
         "Relay", "Callout", "Console", "Accounts", "Station", "Simulation", "DeviceCatalog",
-        "Journal", "HazardLedger", "Telemetry",
+        "Journal", "HazardLedger", "Telemetry", "HTTPTestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
-        .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]
     ),
@@ -231,7 +238,9 @@ let package = Package(
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal", "Telemetry",
+        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal",
+        "PayloadDecoding",
+        "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -92,7 +92,10 @@ struct ConsoleContext: RequestContext {
     guard try scope == .everything else { throw Problem(.forbidden, "scope", why) }
   }
 
-  private var signedIn: Caller {
+  /// Who calls, with what it showed.
+  ///
+  /// - Throws: a problem 401 when nobody has signed in.
+  var signedIn: Caller {
     get throws {
       guard let caller else { throw Problem.signIn }
       return caller

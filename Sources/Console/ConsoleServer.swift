@@ -80,6 +80,9 @@ public struct ConsoleServer: Service {
     doorman = Doorman(access: access, audit: audit, options: options, logger: logger)
   }
 
+  /// Where stations below come in, also those that come by a broker.
+  public var relayDoor: RelayDoor { RelayDoor(station: station, gatekeeper: gatekeeper) }
+
   /// Serves until it is cancelled or shut down gracefully; open streams are ended then.
   public func run() async throws {
     try await application.run()
@@ -211,7 +214,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/rosters", in: router, get: rosters.list)
     route("/api/v1/rosters/{id}", in: router, get: rosters.one, put: rosters.put)
     route("/api/v1/rosters/{id}/reset", in: router, post: rosters.reset)
-    let relays = RelayRoutes(station: station, relay: relay)
+    let relays = RelayRoutes(station: station, relay: relay, door: relayDoor)
     route("/api/v1/relay", in: router, get: relays.status)
     route("/api/v1/relay/items", in: router, post: relays.items)
     route("/api/v1/relay/readings", in: router, get: relays.readings)

@@ -39,19 +39,23 @@ struct Problem: Error, Sendable {
     Problem(.badRequest, "invalid-parameter", "\(name): \(detail)")
   }
 
-  /// The problem as a response.
-  var response: Response {
-    let body = JSONWriter.object { writer in
+  /// The problem's details, RFC 9457.
+  var json: [UInt8] {
+    JSONWriter.object { writer in
       writer.member("type", "urn:davy:problem:" + kind)
       writer.member("title", status.reasonPhrase)
       writer.member("status", status.code)
       writer.member("detail", detail)
       if let journalSequence { writer.member("journalSequence", journalSequence) }
     }
+  }
+
+  /// The problem as a response.
+  var response: Response {
     var response = Response(
       status: status,
       headers: [.contentType: "application/problem+json", .cacheControl: "no-store"],
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: json))
     )
     if let retryAfter { response.headers[.retryAfter] = String(retryAfter) }
     if let allow { response.headers[.allow] = allow }

@@ -18,78 +18,23 @@ public protocol RelayAccess: Sendable {
 struct RelayRoutes: Sendable {
   let station: any StationAccess
   let relay: (any RelayAccess)?
-
-  /// Most bytes of a batch.
-  static let maximumBody = 4 << 20
+  let door: RelayDoor
 
   /// `POST /api/v1/relay/items`: answered when this station's ledger has what came of it.
   func items(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(.relay)
-    guard let board = station.relay else {
-      throw Problem(.notFound, "not-found", "this station takes nothing from stations below")
-    }
     let mediaType = request.headers[.contentType] ?? ""
     guard mediaType.lowercased().split(separator: ";").first == "application/json" else {
       throw Problem(.unsupportedMediaType, "not-json", "send the batch as application/json")
     }
     let buffer: ByteBuffer
     do {
-      buffer = try await request.body.collect(upTo: Self.maximumBody)
+      buffer = try await request.body.collect(upTo: RelayDoor.maximumBody)
     } catch is NIOTooManyBytesError {
-      throw Problem(
-        .contentTooLarge,
-        "too-large",
-        "a batch has at most \(Self.maximumBody) bytes; send it in parts"
-      )
+      throw RelayDoor.tooLarge
     }
-    let batch: RelayBatch
-    do throws(RelayFault) {
-      batch = try RelayBatch(decoding: Array(buffer.readableBytesView))
-    } catch {
-      throw Problem(.unprocessableContent, "incomplete", error.description)
-    }
-    try Self.admit(batch, context)
-    let receipt: ActReceipt
-    do throws(ActError) {
-      receipt = try await station.submit(
-        DeskInput(kind: .external, desk: "relay", verb: "items", payload: batch.encoded())
-      )
-    } catch {
-      throw DeskCommands.problem(error)
-    }
-    guard var outcome = board.outcome(of: receipt.journalSequence) else {
-      // A thousand batches came between: it is in the ledger, and the next question says so.
-      throw Problem(.serviceUnavailable, "busy", "ask again how far things are", retryAfter: 1)
-    }
-    outcome.station = station.ledger.station
-    return Response(json: outcome.encoded())
-  }
-
-  /// A station speaks for itself and for what lies in its account's scope.
-  private static func admit(_ batch: RelayBatch, _ context: ConsoleContext) throws {
-    let principal = try context.principal
-    guard
-      context.isOpen || batch.station == principal.subject
-        || batch.station == principal.displayName
-    else {
-      throw Problem(
-        .forbidden,
-        "station",
-        "station: your account is \(principal.subject) and cannot speak for \(batch.station); "
-          + "give the account the station's name"
-      )
-    }
-    let scope = try context.scope
-    let paths =
-      batch.entries.compactMap { $0.kind == .alarm ? $0.subject : $0.namedEnterprise }
-      + batch.readings.map(\.point)
-    guard let foreign = paths.first(where: { !scope.includes(path: $0) }) else { return }
-    throw Problem(
-      .forbidden,
-      "scope",
-      "\(LedgerScope.enterprise(ofPath: foreign)) is not in the scope of your account; name the enterprise in it, "
-        + "or in a site file of this station with its administrative-code"
-    )
+    let caller = try context.signedIn
+    return Response(json: try await door.take(Array(buffer.readableBytesView), from: caller))
   }
 
   /// `GET /api/v1/relay`.

@@ -21,8 +21,16 @@ extension ServiceConfiguration {
       case hazard
     }
 
-    /// Address of the station above: scheme, host, port, without a path.
-    public var url = ""
+    /// The way to the station above.
+    public enum Way: Sendable {
+      /// By HTTP: scheme, host, port, without a path.
+      case http(url: String)
+      /// By its broker.
+      case broker(Broker)
+    }
+
+    /// The way to the station above.
+    public var way = Way.http(url: "")
     /// Where the key of this station's account there lies; nil where that one asks for none.
     public var key: CalloutSection.Secret?
     /// PEM file of authorities to trust beside the system's.
@@ -61,9 +69,29 @@ extension ServiceConfiguration {
 }
 
 extension ServiceConfiguration.RelaySection {
-  init(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
-    if let value = map.required("url"), let text = value.httpAddress() {
-      url = text.hasSuffix("/") ? String(text.dropLast()) : text
+  init(_ map: YAMLMap, station: String, file: (YAMLValue?) -> String?) {
+    if let broker = map["broker"] {
+      if let url = map["url"] {
+        url.report(
+          .other(
+            code: "two-ways",
+            zh: "既写了 url 又写了 broker：上报只走一条路",
+            en: "both url and broker: there is one way up",
+            remedyZh: "去掉其中一个",
+            remedyEn: "leave one of them out"
+          )
+        )
+      }
+      if let section = broker.map() {
+        var above = ServiceConfiguration.Broker()
+        above.clientID = "davy-\(station)-relay"
+        above.host = section.required("host")?.string() ?? ""
+        above.readAddress(section, file: file)
+        way = .broker(above)
+      }
+    } else if let value = map.required("url"), let text = value.httpAddress() {
+      let url = text.hasSuffix("/") ? String(text.dropLast()) : text
+      way = .http(url: url)
       if url.drop(while: { $0 != ":" }).dropFirst(3).contains(where: { "/?#".contains($0) }) {
         value.report(
           .wrongType(

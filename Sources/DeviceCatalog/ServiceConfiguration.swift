@@ -29,6 +29,8 @@ public struct ServiceConfiguration: Sendable {
     public var receiveMaximum = 65_535
     /// Keep-alive, milliseconds.
     public var keepAliveMilliseconds: Int64 = 30_000
+    /// Whether stations below this one may pass on through this broker.
+    public var takesRelay = false
   }
 
   /// TLS files.
@@ -191,7 +193,9 @@ public struct ServiceConfiguration: Sendable {
     if let section = map["callout"]?.map() {
       read.callout = CalloutSection(section, file: file)
     }
-    if let section = map["relay"]?.map() { read.relay = RelaySection(section, file: file) }
+    if let section = map["relay"]?.map() {
+      read.relay = RelaySection(section, station: read.station, file: file)
+    }
     if let section = map["historian"]?.map() {
       read.historian = HistorianSection(section, file: file)
     }
@@ -247,10 +251,8 @@ extension ServiceConfiguration.HTTP {
 }
 
 extension ServiceConfiguration.Broker {
+  /// Reads the station's own broker.
   fileprivate mutating func read(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
-    if let value = map["host"]?.string() { host = value }
-    if let value = map["port"]?.integer(in: 1...65_535) { port = value }
-    if let value = map["clientID"]?.string() { clientID = value }
     for value in map["filters"]?.list() ?? [] {
       guard let entry = value.map() else { continue }
       let filter = entry.required("filter")?.string()
@@ -258,6 +260,17 @@ extension ServiceConfiguration.Broker {
       entry.finish()
       if let filter { filters.append((filter, qos)) }
     }
+    if let value = map["sessionExpiry"]?.milliseconds() { sessionExpiryMilliseconds = value }
+    if let value = map["receiveMaximum"]?.integer(in: 1...65_535) { receiveMaximum = value }
+    if let value = map["relay"]?.bool() { takesRelay = value }
+    readAddress(map, file: file)
+  }
+
+  /// Reads where a broker is and how to sign in there: all that is to be said of another's.
+  mutating func readAddress(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
+    if let value = map["host"]?.string() { host = value }
+    if let value = map["port"]?.integer(in: 1...65_535) { port = value }
+    if let value = map["clientID"]?.string() { clientID = value }
     userName = map["userName"]?.string()
     passwordFile = file(map["passwordFile"])
     passwordEnvironment = map["passwordEnvironment"]?.string()
@@ -270,8 +283,6 @@ extension ServiceConfiguration.Broker {
       )
       section.finish()
     }
-    if let value = map["sessionExpiry"]?.milliseconds() { sessionExpiryMilliseconds = value }
-    if let value = map["receiveMaximum"]?.integer(in: 1...65_535) { receiveMaximum = value }
     if let value = map["keepAlive"]?.milliseconds() { keepAliveMilliseconds = value }
     map.finish()
   }

@@ -20,7 +20,8 @@ extension SQLiteLedger {
     before cursor: Int64? = nil,
     limit: Int
   ) throws(LedgerError) -> AlarmPage {
-    try reading { db in
+    let filter = filter.narrowed
+    return try reading { db in
       let before = cursor ?? Int64.max
       if let index = try narrowIndex(db, filter) {
         return try page(db, filter, by: (index, nil), within: 0..<before, limit: limit)
@@ -164,6 +165,16 @@ extension SQLiteLedger {
 }
 
 extension AlarmFilter {
+  /// The same filter with a scope of no more enterprises than its points can belong to: those alone are sought then.
+  fileprivate var narrowed: AlarmFilter {
+    guard !pointPaths.isEmpty else { return self }
+    var owners = Set(pointPaths.map(LedgerScope.enterprise(ofPath:)))
+    if case .enterprises(let ids) = scope { owners.formIntersection(ids) }
+    var narrowed = self
+    narrowed.scope = .enterprises(owners)
+    return narrowed
+  }
+
   /// The filter as conditions of a WHERE clause and their arguments.
   fileprivate var sql: (conditions: [String], arguments: StatementArguments) {
     var conditions: [String] = []

@@ -1,5 +1,38 @@
 import Dispatch
 
+/// What pushes what waits to another place, round by round.
+protocol Pusher: Sendable {
+  /// The first pause after a failure.
+  var firstPause: Duration { get }
+  /// The longest.
+  var longestPause: Duration { get }
+  /// Sends what waits, up to one batch.
+  func round() async -> Round
+  /// Waits until there may be something to send again.
+  func awaitNews() async
+}
+
+extension Pusher {
+  /// Pushes until it is cancelled.
+  func push() async {
+    var backoff = Backoff(base: firstPause / .seconds(1), ceiling: longestPause / .seconds(1))
+    while !Task.isCancelled {
+      switch await round() {
+      case .worked: backoff.reset()
+      case .idle:
+        backoff.reset()
+        await awaitNews()
+      case .failed(let asked): await pause(backoff.next(atLeast: asked))
+      }
+    }
+  }
+
+  /// Sleeps; a cancellation ends it early, and the loop that asked then sees it.
+  func pause(_ duration: Duration) async {
+    do { try await Task.sleep(for: duration) } catch { return }
+  }
+}
+
 /// How long to wait after failures: a second, doubling up to a minute, each with some chance in it, so that a hundred
 /// stations do not come back at the same moment.
 struct Backoff: Sendable {

@@ -11,7 +11,7 @@ import Telemetry
 /// What is to be written waits in the trends' outlet until the historian has said that it has it. Written twice it is there
 /// once, because a line's key is its series and time. A line that the historian will never take is sought out by halves,
 /// put aside in a file, counted and told of; it holds up nothing.
-public final class Historian: Sendable {
+public final class Historian: Pusher {
   /// Where to, and how.
   public struct Options: Sendable {
     /// How to sign in.
@@ -123,21 +123,13 @@ public final class Historian: Sendable {
   public var status: Status { state.withLock { $0.status } }
 
   /// Writes until it is cancelled.
-  public func run() async {
-    var backoff = Backoff(
-      base: options.firstPause / .seconds(1),
-      ceiling: options.longestPause / .seconds(1)
-    )
-    while !Task.isCancelled {
-      switch await round() {
-      case .worked: backoff.reset()
-      case .idle:
-        backoff.reset()
-        try? await Task.sleep(for: .seconds(5))
-      case .failed(let asked): try? await Task.sleep(for: backoff.next(atLeast: asked))
-      }
-    }
-  }
+  public func run() async { await push() }
+
+  var firstPause: Duration { options.firstPause }
+  var longestPause: Duration { options.longestPause }
+
+  /// Trends come every 15 s and give no word.
+  func awaitNews() async { await pause(.seconds(5)) }
 
   /// A minute is written when it has been over for so long, in milliseconds: the trends come every 15 s.
   private static let ripening: Int64 = 20_000

@@ -79,6 +79,45 @@ extension UpwardRelay {
   }
 }
 
+extension RelayReceiver {
+  /// Its figures for `/metrics`.
+  public var metrics: String {
+    let status = status
+    var text = Exposition()
+    text.counter(
+      "davy_relay_mqtt_batches_total",
+      "Batches of stations below that came by the broker and were answered.",
+      status.batches
+    )
+    text.counter(
+      "davy_relay_mqtt_refused_total",
+      "Batches that came by the broker and were refused for good.",
+      status.refused
+    )
+    text.counter(
+      "davy_relay_mqtt_held_total",
+      "Times that a batch waited with the broker because the ledger did not take it yet.",
+      status.held
+    )
+    text.counter(
+      "davy_relay_mqtt_unanswered_total",
+      "Answers to stations below that the broker did not take.",
+      status.unanswered
+    )
+    text.counter(
+      "davy_relay_mqtt_strange_total",
+      "Messages on topics of the relay that name no station.",
+      status.strange
+    )
+    text.gauge(
+      "davy_relay_mqtt_connected",
+      "1 while stations below can pass on by the broker.",
+      isConnected ? 1 : 0
+    )
+    return text.text
+  }
+}
+
 extension Historian {
   /// Its figures for `/metrics`.
   public var metrics: String {

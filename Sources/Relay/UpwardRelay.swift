@@ -1,4 +1,3 @@
-public import Callout
 import Foundation
 public import HazardLedger
 public import Logging
@@ -12,13 +11,9 @@ import Telemetry
 /// nothing is lost by a stop, a crash or an absence, however long. How far things are the station above knows: it answers
 /// when its own ledger has what was sent, and at every start, and after everything unexpected, it is asked. What is sent
 /// again by that it passes over.
-public final class UpwardRelay: Sendable {
-  /// Where to, and what.
+public final class UpwardRelay: Pusher {
+  /// What is passed on, and how often.
   public struct Options: Sendable {
-    /// Address of the station above: scheme, host, port.
-    public var url: String
-    /// Key of this station's account there; nil where that one asks for none.
-    public var key: ChannelSecret?
     /// Kinds of entries that are passed on: alarms, hazards.
     public var kinds: Set<EntryKind>
     /// Word is given at least so often.
@@ -32,14 +27,10 @@ public final class UpwardRelay: Sendable {
 
     /// Makes options.
     public init(
-      url: String,
-      key: ChannelSecret?,
       kinds: Set<EntryKind> = [.alarm, .hazard],
       heartbeat: Duration = .seconds(60),
       outlet: String? = nil
     ) {
-      self.url = url
-      self.key = key
       self.kinds = kinds
       self.heartbeat = heartbeat
       self.outlet = outlet
@@ -117,7 +108,7 @@ public final class UpwardRelay: Sendable {
   private let ledger: any LedgerStore
   private let trends: TrendStore?
   private let news: @Sendable (_ after: Int64, _ timeout: Duration) async -> Int64
-  private let sender: HTTPSender
+  private let line: any RelayLine
   private let clock: @Sendable () -> Int64
   private let logger: Logger
   private let state = Mutex(State())
@@ -125,11 +116,11 @@ public final class UpwardRelay: Sendable {
   /// Makes a relay; it works while ``run()`` does.
   ///
   /// - Parameters:
-  ///   - options: where to and what.
+  ///   - options: what, and how often.
   ///   - ledger: the own ledger, read only.
   ///   - trends: where chosen readings wait.
   ///   - news: returns the ledger's head as soon as it is past a sequence, or after a time.
-  ///   - sender: makes the calls.
+  ///   - line: the way to the station above.
   ///   - clock: milliseconds since the Unix epoch.
   ///   - logger: takes what is worth telling.
   public init(
@@ -137,7 +128,7 @@ public final class UpwardRelay: Sendable {
     ledger: any LedgerStore,
     trends: TrendStore?,
     news: @escaping @Sendable (_ after: Int64, _ timeout: Duration) async -> Int64,
-    sender: HTTPSender,
+    line: any RelayLine,
     clock: @escaping @Sendable () -> Int64,
     logger: Logger
   ) {
@@ -145,7 +136,7 @@ public final class UpwardRelay: Sendable {
     self.ledger = ledger
     self.trends = trends
     self.news = news
-    self.sender = sender
+    self.line = line
     self.clock = clock
     self.logger = logger
   }
@@ -154,23 +145,16 @@ public final class UpwardRelay: Sendable {
   public var status: Status { state.withLock { $0.status } }
 
   /// Passes things on until it is cancelled.
-  public func run() async {
-    var backoff = Backoff(
-      base: options.firstPause / .seconds(1),
-      ceiling: options.longestPause / .seconds(1)
-    )
-    while !Task.isCancelled {
-      switch await round() {
-      case .worked: backoff.reset()
-      case .idle:
-        backoff.reset()
-        let scanned = state.withLock { $0.scanned }
-        // Readings come by the outlet, which gives no word: a look every second is little beside their 15 s.
-        let head = await news(scanned, .seconds(1))
-        state.withLock { $0.status.head = head }
-      case .failed(let asked): try? await Task.sleep(for: backoff.next(atLeast: asked))
-      }
-    }
+  public func run() async { await push() }
+
+  var firstPause: Duration { options.firstPause }
+  var longestPause: Duration { options.longestPause }
+
+  func awaitNews() async {
+    let scanned = state.withLock { $0.scanned }
+    // Readings come by the outlet, which gives no word: a look every second is little beside their 15 s.
+    let head = await news(scanned, .seconds(1))
+    state.withLock { $0.status.head = head }
   }
 
   // MARK: - One round
@@ -270,41 +254,29 @@ public final class UpwardRelay: Sendable {
   }
 
   private func send(_ batch: RelayBatch, isQuestion: Bool) async -> Round {
-    var call = HTTPCall(
-      url: options.url + "/api/v1/relay/items",
-      headers: ["Content-Type": "application/json"],
-      body: String(decoding: batch.encoded(), as: UTF8.self)
-    )
-    if let key = options.key {
-      do throws(SecretError) {
-        call.headers["Authorization"] = "Bearer " + (try key.read())
-      } catch {
-        fail(error.description)
-        return .failed(retryAfter: nil)
-      }
-    }
-    switch await sender.send(call) {
+    let bytes = batch.encoded()
+    switch await line.send(bytes) {
     case .failure(let failure):
-      fail("the station above does not answer: \(failure.cause)")
+      fail(failure.cause)
       return .failed(retryAfter: nil)
     case .success(let reply) where reply.status == 200:
       do {
-        let outcome = try RelayOutcome(decoding: Array(reply.body.utf8))
+        let outcome = try RelayOutcome(decoding: reply.body)
         return try await settle(outcome, of: batch, isQuestion: isQuestion)
       } catch {
         fail("the answer of the station above is of no use: \(error)")
         return .failed(retryAfter: nil)
       }
-    case .success(let reply) where reply.status == 413:
+    case .success(let reply) where reply.isTooLarge:
       state.withLock { state in
         state.entryLimit = max(1, batch.entries.count / 2)
         state.readingLimit = max(1, batch.readings.count / 2)
       }
-      fail("the station above takes no batch as large as \(call.body.utf8.count) bytes")
+      fail("the station above takes no batch as large as \(bytes.count) bytes: \(reply.brief)")
       return batch.entries.count + batch.readings.count > 1 ? .worked : .failed(retryAfter: nil)
     case .success(let reply):
-      fail("the station above answers HTTP \(reply.status): \(reply.brief)")
-      return .failed(retryAfter: reply.retryAfter)
+      fail("the station above answers \(reply.status): \(reply.brief)")
+      return .failed(retryAfter: reply.retryAfter.map { .seconds($0) })
     }
   }
 

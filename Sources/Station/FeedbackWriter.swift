@@ -94,8 +94,8 @@ package struct FeedbackWriter {
   }
 
   private static func isOwn(_ topic: String) -> Bool {
-    topic.hasSuffix("/feedback") || topic.hasPrefix("davy/v1/alarms/")
-      || topic.hasPrefix("davy/v1/status/")
+    topic.hasSuffix("/feedback")
+      || ["alarms", "standing", "status", "relay"].contains { topic.hasPrefix("davy/v1/\($0)/") }
   }
 }
 

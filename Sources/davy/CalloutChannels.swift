@@ -12,13 +12,24 @@ import Telemetry
 /// The channels of a service file, ready to send.
 struct CalloutChannels: Sendable {
   let setups: [ChannelSetup]
+  /// What the service file sets, by channel, without what is secret.
+  let settings: [String: HazardLedger.JSONValue]
   private let sender: HTTPSender
   private let publisher: BrokerPublisher?
 
   /// Makes the channels that the section names.
   ///
   /// - Throws: what cannot be had now: an authority's file, a broker's options.
-  init(_ section: ServiceConfiguration.CalloutSection, loaded: LoadedConfiguration) throws {
+  ///
+  /// - Parameters:
+  ///   - section: the section.
+  ///   - loaded: the service file that it stands in.
+  ///   - file: that file's path.
+  init(
+    _ section: ServiceConfiguration.CalloutSection,
+    loaded: LoadedConfiguration,
+    file: String
+  ) throws {
     let sender = try HTTPSender(authorities: section.authorities)
     let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
     let needsBroker = section.channels.contains { $0.kind == .mqtt }
@@ -30,7 +41,7 @@ struct CalloutChannels: Sendable {
       let offset = TimeZone(identifier: section.timeZone)?.secondsFromGMT() ?? 0
       return ((minute - offset / 60) % 1_440 + 1_440) % 1_440
     }
-    setups = section.channels.map { channel in
+    let setups = section.channels.map { channel in
       let keys = Self.addressKeys[channel.kind] ?? []
       let operators = section.operators.compactMap { person in
         ([channel.name] + keys).lazy.compactMap { person.addresses[$0] }.first
@@ -49,6 +60,46 @@ struct CalloutChannels: Sendable {
         heartbeatMinute: channel.hasHeartbeat ? heartbeat : nil
       )
     }
+    self.setups = setups
+    settings = Dictionary(
+      zip(section.channels, setups).map { channel, setup in
+        (channel.name, Self.settings(channel, of: setup, in: section, file: file))
+      },
+      uniquingKeysWith: { first, _ in first }
+    )
+  }
+
+  /// What the console shows of a channel: where it is set, and as what.
+  private static func settings(
+    _ channel: ServiceConfiguration.CalloutSection.Channel,
+    of setup: ChannelSetup,
+    in section: ServiceConfiguration.CalloutSection,
+    file: String
+  ) -> HazardLedger.JSONValue {
+    let target: String? =
+      switch channel.kind {
+      // A robot's address is its secret, and what stands behind a host may hold one.
+      case .dingtalk, .wecom, .feishu: nil
+      case .webhook, .http: URL(string: channel.url)?.host()
+      case .smtp: "\(channel.host):\(channel.port)"
+      case .mqtt: channel.topic
+      }
+    let heartbeat = channel.hasHeartbeat ? section.heartbeatMinute : nil
+    let clock = heartbeat.map { minute in
+      let digits = [minute / 60, minute % 60].map { $0 < 10 ? "0\($0)" : "\($0)" }
+      return digits.joined(separator: ":") + " " + section.timeZone
+    }
+    return .object([
+      "file": .string(file), "section": .string("callout.channels.\(channel.name)"),
+      "target": target.map { .string($0) } ?? .null,
+      "rates": .array(
+        setup.policy.rates.map { .string("\($0.count) / \($0.milliseconds / 1_000) s") }
+      ),
+      "groupMilliseconds": .integer(setup.policy.groupMilliseconds),
+      "attempts": .integer(Int64(setup.policy.attempts)),
+      "operators": .array(setup.operators.map { .string($0.name) }),
+      "heartbeat": clock.map { .string($0) } ?? .null,
+    ])
   }
 
   /// Ends connections.
@@ -203,9 +254,17 @@ final class BrokerPublisher: NoticePublishing {
 /// The dispatcher as the console sees it.
 struct DispatcherAccess: ChannelAccess {
   let dispatcher: Dispatcher
+  /// By channel.
+  let settings: [String: HazardLedger.JSONValue]
 
   func channels() async -> HazardLedger.JSONValue {
-    .array(await dispatcher.channels().map(\.json))
+    .array(
+      await dispatcher.channels().map { status in
+        var members = status.members
+        members["settings"] = settings[status.name]
+        return .object(members)
+      }
+    )
   }
 
   func deadLetters() async -> HazardLedger.JSONValue {
@@ -243,11 +302,11 @@ struct DispatcherAccess: ChannelAccess {
 }
 
 extension ChannelStatus {
-  fileprivate var json: HazardLedger.JSONValue {
+  fileprivate var members: [String: HazardLedger.JSONValue] {
     func time(_ moment: Timestamp?) -> HazardLedger.JSONValue {
       moment.map { .integer($0.milliseconds) } ?? .null
     }
-    return .object([
+    return [
       "name": .string(name), "kind": .string(kind), "waiting": .integer(Int64(waiting)),
       "delivered": .integer(Int64(figures.delivered)),
       "unavailable": .integer(Int64(figures.unavailable)),
@@ -257,6 +316,6 @@ extension ChannelStatus {
       "lastDelivery": time(figures.lastDelivery), "lastFailure": time(figures.lastFailure),
       "lastFailureDetail": .string(figures.lastFailureDetail),
       "lastHeartbeat": time(lastHeartbeat), "heartbeatMissing": .bool(isHeartbeatMissing),
-    ])
+    ]
   }
 }

@@ -14,7 +14,9 @@ struct CalloutService: Service {
   private let channels: CalloutChannels
 
   /// The console's view of it.
-  var access: any ChannelAccess { DispatcherAccess(dispatcher: dispatcher) }
+  var access: any ChannelAccess {
+    DispatcherAccess(dispatcher: dispatcher, settings: channels.settings)
+  }
 
   /// Wires the channels of the service file to a station that has not started yet.
   ///
@@ -78,7 +80,7 @@ struct CalloutService: Service {
           "the station does not take a report in; it is tried again",
           metadata: ["report": "\(report)", "error": "\(error)"]
         )
-        try? await Task.sleep(for: .seconds(1))
+        do { try await Task.sleep(for: .seconds(1)) } catch { return }
       }
     }
   }

@@ -52,31 +52,10 @@ struct LoadedConfiguration {
   /// MQTT options for the connection `role`, which gets a client identifier of its own.
   func mqttOptions(role: String) -> MQTTOptions {
     let broker = service.broker
-    var options = MQTTOptions(
-      host: broker.host,
-      port: UInt16(broker.port),
-      clientID: role.isEmpty ? broker.clientID : "\(broker.clientID)-\(role)"
-    )
-    if role.isEmpty {
-      options.subscriptions = subscriptions
-      options.sessionExpiry = .milliseconds(broker.sessionExpiryMilliseconds)
-      options.receiveMaximum = UInt16(broker.receiveMaximum)
-    }
-    options.keepAlive = .milliseconds(broker.keepAliveMilliseconds)
-    if let userName = broker.userName {
-      let password: SecretSource? =
-        broker.passwordFile.map(SecretSource.file)
-        ?? broker.passwordEnvironment.map(SecretSource.environment)
-      options.credentials = MQTTCredentials(userName: .text(userName), password: password)
-    }
-    if let tls = broker.tls {
-      options.tls = TLSOptions(
-        caFile: tls.ca,
-        certificateFile: tls.certificate,
-        keyFile: tls.key,
-        serverName: tls.serverName
-      )
-    }
+    guard role.isEmpty else { return broker.options(clientID: "\(broker.clientID)-\(role)") }
+    var options = broker.options(clientID: broker.clientID)
+    options.subscriptions = subscriptions
+    options.receiveMaximum = UInt16(broker.receiveMaximum)
     return options
   }
 
@@ -95,6 +74,29 @@ struct LoadedConfiguration {
       filters += WeldingBoard.filters
     }
     return filters.map { Subscription(filter: $0, qos: .atLeastOnce) }
+  }
+}
+
+extension ServiceConfiguration.Broker {
+  /// How to reach it and sign in, under a client identifier.
+  func options(clientID: String) -> MQTTOptions {
+    var options = MQTTOptions(host: host, port: UInt16(port), clientID: clientID)
+    options.sessionExpiry = .milliseconds(sessionExpiryMilliseconds)
+    options.keepAlive = .milliseconds(keepAliveMilliseconds)
+    if let userName {
+      let password: SecretSource? =
+        passwordFile.map(SecretSource.file) ?? passwordEnvironment.map(SecretSource.environment)
+      options.credentials = MQTTCredentials(userName: .text(userName), password: password)
+    }
+    if let tls {
+      options.tls = TLSOptions(
+        caFile: tls.ca,
+        certificateFile: tls.certificate,
+        keyFile: tls.key,
+        serverName: tls.serverName
+      )
+    }
+    return options
   }
 }
 

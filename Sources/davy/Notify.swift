@@ -38,7 +38,11 @@ struct Notify: AsyncParsableCommand {
       for channel in section.channels { Terminal.line("\(channel.name)\t\(channel.kind.rawValue)") }
       return
     }
-    let channels = try CalloutChannels(section, loaded: loaded)
+    let channels = try CalloutChannels(
+      section,
+      loaded: loaded,
+      file: URL(fileURLWithPath: serviceFile).path
+    )
     guard var setup = channels.setups.first(where: { $0.name == test }) else {
       await channels.shutdown()
       throw ValidationError(

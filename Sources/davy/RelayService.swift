@@ -13,7 +13,8 @@ import Synchronization
 struct RelayService: Service {
   private let relay: UpwardRelay?
   private let historian: Historian?
-  private let senders: [HTTPSender]
+  private let line: (any RelayLine)?
+  private let sender: HTTPSender?
 
   /// The console's view of it.
   var access: any RelayAccess { RelayStatusAccess(relay: relay, historian: historian) }
@@ -49,7 +50,7 @@ struct RelayService: Service {
 
   /// Wires what the service file asks for to a station; nil when it asks for neither.
   ///
-  /// - Throws: an authority's file that cannot be read.
+  /// - Throws: an authority's file that cannot be read, a broker's options that are of no use.
   init?(
     _ service: ServiceConfiguration,
     station: LiveStation,
@@ -58,14 +59,11 @@ struct RelayService: Service {
   ) throws {
     guard service.relay != nil || service.historian != nil else { return nil }
     let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
-    var senders: [HTTPSender] = []
     if let section = service.relay {
-      let sender = try HTTPSender(authorities: section.authorities)
-      senders.append(sender)
+      let line = try Self.line(section, station: station.ledger.station, logger: logger)
+      self.line = line
       let relay = UpwardRelay(
         options: UpwardRelay.Options(
-          url: section.url,
-          key: section.key.map(ChannelSecret.init),
           kinds: Set(section.entries.map { $0 == .alarm ? .alarm : .hazard }),
           heartbeat: .milliseconds(section.heartbeat),
           outlet: section.readings.isEmpty ? nil : Self.relayOutlet
@@ -78,7 +76,7 @@ struct RelayService: Service {
             timeout: timeout
           ).ledgerHead
         },
-        sender: sender,
+        line: line,
         clock: clock,
         logger: logger
       )
@@ -86,10 +84,11 @@ struct RelayService: Service {
       station.addMetrics { relay.metrics }
     } else {
       relay = nil
+      line = nil
     }
     if let section = service.historian, let trends {
       let sender = try HTTPSender(authorities: section.authorities)
-      senders.append(sender)
+      self.sender = sender
       let access: Historian.Options.Access =
         if let token = section.token {
           .token(ChannelSecret(token))
@@ -119,8 +118,31 @@ struct RelayService: Service {
       station.addMetrics { historian.metrics }
     } else {
       historian = nil
+      sender = nil
     }
-    self.senders = senders
+  }
+
+  private static func line(
+    _ section: ServiceConfiguration.RelaySection,
+    station: String,
+    logger: Logger
+  ) throws -> any RelayLine {
+    let key = section.key.map(ChannelSecret.init)
+    switch section.way {
+    case .http(let url):
+      return HTTPRelayLine(
+        url: url,
+        key: key,
+        sender: try HTTPSender(authorities: section.authorities)
+      )
+    case .broker(let broker):
+      return try MQTTRelayLine(
+        options: broker.options(clientID: broker.clientID),
+        station: station,
+        key: key,
+        logger: logger
+      )
+    }
   }
 
   /// Sends until the service ends.
@@ -131,7 +153,37 @@ struct RelayService: Service {
         if let historian { group.addTask { await historian.run() } }
       }
     }
-    for sender in senders { try await sender.shutdown() }
+    try await line?.close()
+    try await sender?.shutdown()
+  }
+}
+
+/// What stations below pass on by this station's broker.
+struct RelayReceiving: Service {
+  private let receiver: RelayReceiver
+
+  /// Wires the broker to the door; nil where the service file does not ask for it.
+  ///
+  /// - Throws: a broker's options that are of no use.
+  init?(
+    _ loaded: LoadedConfiguration,
+    door: RelayDoor,
+    station: LiveStation,
+    logger: Logger
+  ) throws {
+    guard loaded.service.broker.takesRelay else { return nil }
+    let receiver = try RelayReceiver(
+      options: loaded.mqttOptions(role: "relay"),
+      door: { batch, name, key in await door.answer(batch, of: name, key: key) },
+      logger: logger
+    )
+    self.receiver = receiver
+    station.addMetrics { receiver.metrics }
+  }
+
+  /// Receives until the service ends.
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [receiver] in await receiver.run() }
   }
 }
 

@@ -68,7 +68,13 @@ struct Serve: AsyncParsableCommand {
         // Nothing is lost by ending here: the start after it is the start after a crash.
         Foundation.exit(3)
       }
-      callout = try Self.callout(station, stages, loaded, logger: logger)
+      callout = try Self.callout(
+        station,
+        stages,
+        loaded,
+        file: URL(fileURLWithPath: serviceFile).path,
+        logger: logger
+      )
       relay = try RelayService(service, station: station, trends: stages.trends, logger: logger)
       client = try Self.start(station, loaded, logger: logger)
       host = try SparkplugHost(loaded, logger: logger)
@@ -101,6 +107,14 @@ struct Serve: AsyncParsableCommand {
     ]
     if let callout { services.append(callout) }
     if let relay { services.append(relay) }
+    if let receiving = try RelayReceiving(
+      loaded,
+      door: console.relayDoor,
+      station: station,
+      logger: logger
+    ) {
+      services.append(receiving)
+    }
     if let manager { services.append(Watchdog(manager: manager, station: station, logger: logger)) }
     let group = ServiceGroup(
       services: services,
@@ -182,11 +196,12 @@ struct Serve: AsyncParsableCommand {
     _ station: LiveStation,
     _ stages: Stages,
     _ loaded: LoadedConfiguration,
+    file: String,
     logger: Logger
   ) throws -> CalloutService? {
     guard let section = loaded.service.callout, !section.channels.isEmpty else { return nil }
     return try CalloutService(
-      try CalloutChannels(section, loaded: loaded),
+      try CalloutChannels(section, loaded: loaded, file: file),
       station: station,
       stages: stages,
       stateFile: URL(fileURLWithPath: loaded.service.dataFolder)

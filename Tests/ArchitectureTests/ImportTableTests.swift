@@ -20,7 +20,7 @@ struct ImportTableTests {
       "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal", "HazardLedger",
       "MQTTTransport",
     ],
-    "Relay": ["Callout", "Station", "HazardLedger", "Telemetry"],
+    "Relay": ["Callout", "Station", "HazardLedger", "Telemetry", "MQTTTransport"],
     "Console": ["Accounts", "Station", "HazardLedger", "DeviceCatalog", "Telemetry"],
     "Simulation": [
       "Station", "Telemetry", "AlarmEngine", "PayloadDecoding", "DeviceCatalog", "Journal",

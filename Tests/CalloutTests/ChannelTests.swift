@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import HTTPTestSupport
 import HazardLedger
 import Telemetry
 import Testing
@@ -41,69 +42,81 @@ struct ChannelTests {
   }
 
   /// Answers that the services document, and what follows from each.
-  static let answers: [(kind: String, answer: Answer, expected: Expected)] = [
-    ("dingtalk", Answer(body: #"{"errcode":0,"errmsg":"ok"}"#), .delivered),
+  static let answers: [(kind: String, answer: ServerAnswer, expected: Expected)] = [
+    ("dingtalk", ServerAnswer(body: #"{"errcode":0,"errmsg":"ok"}"#), .delivered),
     (
       "dingtalk",
-      Answer(
+      ServerAnswer(
         body: #"{"errcode":310000,"errmsg":"sign not match, more: [https://open.dingtalk.com]"}"#
       ),
       .refused
     ),
     (
-      "dingtalk", Answer(body: #"{"errcode":310000,"errmsg":"keywords not in content"}"#), .refused
+      "dingtalk", ServerAnswer(body: #"{"errcode":310000,"errmsg":"keywords not in content"}"#),
+      .refused
     ),
     (
       "dingtalk",
-      Answer(body: #"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#),
+      ServerAnswer(
+        body: #"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#
+      ),
       .unavailable(after: .seconds(600))
     ),
     (
-      "dingtalk", Answer(body: #"{"errcode":-1,"errmsg":"系统繁忙"}"#), .unavailable(after: .seconds(5))
+      "dingtalk", ServerAnswer(body: #"{"errcode":-1,"errmsg":"系统繁忙"}"#),
+      .unavailable(after: .seconds(5))
     ),
-    ("dingtalk", Answer(body: #"{"errcode":300001,"errmsg":"token is not exist"}"#), .refused),
-    ("dingtalk", Answer(status: 502, body: "Bad Gateway"), .unavailable(after: nil)),
-    ("dingtalk", Answer(body: "<html>captive portal</html>"), .unavailable(after: nil)),
-    ("wecom", Answer(body: #"{"errcode":0,"errmsg":"ok"}"#), .delivered),
     (
-      "wecom", Answer(body: #"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
+      "dingtalk", ServerAnswer(body: #"{"errcode":300001,"errmsg":"token is not exist"}"#), .refused
+    ),
+    ("dingtalk", ServerAnswer(status: 502, body: "Bad Gateway"), .unavailable(after: nil)),
+    ("dingtalk", ServerAnswer(body: "<html>captive portal</html>"), .unavailable(after: nil)),
+    ("wecom", ServerAnswer(body: #"{"errcode":0,"errmsg":"ok"}"#), .delivered),
+    (
+      "wecom", ServerAnswer(body: #"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
       .unavailable(after: .seconds(60))
     ),
-    ("wecom", Answer(body: #"{"errcode":93000,"errmsg":"invalid webhook url"}"#), .refused),
-    ("wecom", Answer(body: #"{"errcode":45002,"errmsg":"content size out of limit"}"#), .refused),
-    ("feishu", Answer(body: #"{"code":0,"msg":"success","data":{}}"#), .delivered),
+    ("wecom", ServerAnswer(body: #"{"errcode":93000,"errmsg":"invalid webhook url"}"#), .refused),
+    (
+      "wecom", ServerAnswer(body: #"{"errcode":45002,"errmsg":"content size out of limit"}"#),
+      .refused
+    ),
+    ("feishu", ServerAnswer(body: #"{"code":0,"msg":"success","data":{}}"#), .delivered),
     (
       "feishu",
-      Answer(
+      ServerAnswer(
         body: #"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#
       ), .delivered
     ),
     (
-      "feishu", Answer(body: #"{"code":11232,"msg":"frequency limited psm"}"#),
+      "feishu", ServerAnswer(body: #"{"code":11232,"msg":"frequency limited psm"}"#),
       .unavailable(after: .seconds(30))
     ),
-    ("feishu", Answer(body: #"{"code":19024,"msg":"Key Words Not Found"}"#), .refused),
+    ("feishu", ServerAnswer(body: #"{"code":19024,"msg":"Key Words Not Found"}"#), .refused),
     (
       "feishu",
-      Answer(
+      ServerAnswer(
         body:
           #"{"code":19021,"msg":"sign match fail or timestamp is not within one hour from current time"}"#
       ),
       .refused
     ),
-    ("feishu", Answer(status: 400, body: #"{"code":9499,"msg":"Bad Request"}"#), .refused),
-    ("webhook", Answer(status: 204), .delivered),
+    ("feishu", ServerAnswer(status: 400, body: #"{"code":9499,"msg":"Bad Request"}"#), .refused),
+    ("webhook", ServerAnswer(status: 204), .delivered),
     (
-      "webhook", Answer(status: 429, headers: ["Retry-After": "7"]),
+      "webhook", ServerAnswer(status: 429, headers: ["Retry-After": "7"]),
       .unavailable(after: .seconds(7))
     ),
-    ("webhook", Answer(status: 503), .unavailable(after: nil)),
-    ("webhook", Answer(status: 401, body: "bad signature"), .refused),
-    ("webhook", Answer(status: 301, headers: ["Location": "http://127.0.0.1:9/"]), .refused),
-    ("http", Answer(body: #"{"Code":"OK","BizId":"9006"}"#), .delivered),
-    ("http", Answer(body: #"{"Code":"isv.BUSINESS_LIMIT_CONTROL"}"#), .unavailable(after: nil)),
-    ("http", Answer(body: #"{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}"#), .refused),
-    ("http", Answer(body: "no json"), .refused),
+    ("webhook", ServerAnswer(status: 503), .unavailable(after: nil)),
+    ("webhook", ServerAnswer(status: 401, body: "bad signature"), .refused),
+    ("webhook", ServerAnswer(status: 301, headers: ["Location": "http://127.0.0.1:9/"]), .refused),
+    ("http", ServerAnswer(body: #"{"Code":"OK","BizId":"9006"}"#), .delivered),
+    (
+      "http", ServerAnswer(body: #"{"Code":"isv.BUSINESS_LIMIT_CONTROL"}"#),
+      .unavailable(after: nil)
+    ),
+    ("http", ServerAnswer(body: #"{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}"#), .refused),
+    ("http", ServerAnswer(body: "no json"), .refused),
   ]
 
   static func channel(
@@ -160,7 +173,7 @@ struct ChannelTests {
   )
   func sent(kind: String) async throws {
     let secret = try SecretFile("SECtest\n")
-    let server = AnsweringServer([Answer(body: #"{"errcode":0,"code":0,"Code":"OK"}"#)])
+    let server = AnsweringServer([ServerAnswer(body: #"{"errcode":0,"code":0,"Code":"OK"}"#)])
     let outcome = try await server.run { address in
       let url = try SecretFile(address + "/robot/send?access_token=abc")
       return try await withSender { sender in
@@ -174,10 +187,10 @@ struct ChannelTests {
     let request = try #require(server.seen.first)
     switch kind {
     case "dingtalk":
-      #expect(request.query["access_token"] == "abc")
-      #expect(request.query["timestamp"] == "1700000000000")
+      #expect(request.parameters["access_token"] == "abc")
+      #expect(request.parameters["timestamp"] == "1700000000000")
       #expect(
-        request.query["sign"]?.removingPercentEncoding
+        request.parameters["sign"]?.removingPercentEncoding
           == "aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g="
       )
       #expect(request.member("msgtype") == "markdown")
@@ -206,7 +219,7 @@ struct ChannelTests {
       #expect(request.member("dispatches.0.person") == "wang")
       #expect(request.member("dispatches.0.callout") == "callout/1")
     default:
-      #expect(request.query["to"] == "13800000001")
+      #expect(request.parameters["to"] == "13800000001")
       #expect(request.headers["authorization"] == "Bearer SECtest")
       #expect(request.member("PhoneNumbers") == "13800000001")
       #expect(request.member("TemplateParam.text") == dispatch().text.zh)

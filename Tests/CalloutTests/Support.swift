@@ -1,36 +1,20 @@
 import Foundation
+import HTTPTestSupport
 import HazardLedger
-import HTTPTypes
-import Hummingbird
-import Logging
-import NIOCore
 import Synchronization
 import Telemetry
 
 import Callout
 
-/// A request as a server saw it.
-struct SeenRequest: Sendable {
-  var path: String
-  var query: [String: String]
-  var headers: [String: String]
-  var body: String
-
+extension SeenRequest {
   func member(_ path: String) -> String? { HTTPReply(status: 200, body: body).member(path) }
-}
-
-/// What a server is to answer.
-struct Answer: Sendable {
-  var status = 200
-  var headers: [String: String] = [:]
-  var body = ""
 }
 
 /// A real HTTP server on a free loopback port that answers from a list, the last answer for ever.
 final class AnsweringServer: Sendable {
-  private let state: Mutex<(seen: [SeenRequest], answers: [Answer])>
+  private let state: Mutex<(seen: [SeenRequest], answers: [ServerAnswer])>
 
-  init(_ answers: [Answer]) {
+  init(_ answers: [ServerAnswer]) {
     state = Mutex(([], answers))
   }
 
@@ -40,72 +24,15 @@ final class AnsweringServer: Sendable {
   func run<Result: Sendable>(
     _ work: @escaping @Sendable (_ address: String) async throws -> Result
   ) async throws -> Result {
-    let router = Router()
-    router.post("**") { [self] request, _ -> Response in
-      let body = try await request.body.collect(upTo: 1 << 20)
-      let answer = state.withLock { state in
-        state.seen.append(
-          SeenRequest(
-            path: request.uri.path,
-            query: Dictionary(
-              request.uri.queryParameters.map { (String($0.key), String($0.value)) },
-              uniquingKeysWith: { first, _ in first }
-            ),
-            headers: Dictionary(
-              request.headers.map { ($0.name.canonicalName, $0.value) },
-              uniquingKeysWith: { first, _ in first }
-            ),
-            body: String(buffer: body)
-          )
-        )
-        return state.answers.count > 1 ? state.answers.removeFirst() : state.answers[0]
-      }
-      var response = Response(
-        status: .init(code: answer.status),
-        body: ResponseBody(byteBuffer: ByteBuffer(string: answer.body))
-      )
-      for (name, value) in answer.headers {
-        if let field = HTTPField.Name(name) { response.headers[field] = value }
-      }
-      return response
-    }
-    let (ports, found) = AsyncStream<Int>.makeStream()
-    var logger = Logger(label: "test")
-    logger.logLevel = .critical
-    let application = Application(
-      router: router,
-      configuration: .init(address: .hostname("127.0.0.1", port: 0)),
-      onServerRunning: { found.yield($0.localAddress?.port ?? 0) },
-      logger: logger
+    try await withServer(
+      { [self] request in
+        state.withLock { state in
+          state.seen.append(request)
+          return state.answers.count > 1 ? state.answers.removeFirst() : state.answers[0]
+        }
+      },
+      work
     )
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
-      group.addTask {
-        try await application.run()
-        return nil
-      }
-      group.addTask {
-        for await port in ports { return try await work("http://127.0.0.1:\(port)") }
-        return nil
-      }
-      defer { group.cancelAll() }
-      while let result = try await group.next() { if let result { return result } }
-      throw CancellationError()
-    }
-  }
-}
-
-/// An HTTP sender for one test.
-func withSender<Result: Sendable>(
-  _ work: (HTTPSender) async throws -> Result
-) async throws -> Result {
-  let sender = try HTTPSender()
-  do {
-    let result = try await work(sender)
-    try await sender.shutdown()
-    return result
-  } catch {
-    try await sender.shutdown()
-    throw error
   }
 }
 

@@ -6,6 +6,7 @@ import HazardLedger
 import Hummingbird
 import HummingbirdTesting
 import Logging
+import PayloadDecoding
 import Station
 import Telemetry
 import Testing
@@ -204,6 +205,70 @@ import Testing
         #expect(recorded.isStanding == (state != .normal))
       }
     }
+  }
+
+  @Test("state, feedback and relay by MQTT are what the description of topics says")
+  func describedTopics() throws {
+    let folder = Self.file.deletingLastPathComponent()
+    let topics = try SchemaValidator(file: folder.appendingPathComponent("asyncapi.yaml"))
+    let service = try SchemaValidator(file: Self.file)
+    func faults(_ payload: [UInt8], _ name: String, in schemas: SchemaValidator) throws -> [String]
+    {
+      let json = try JSONSerialization.jsonObject(with: Data(payload))
+      return schemas.faults(json, ["$ref": "#/components/schemas/\(name)"])
+    }
+    for state in ["online", "offline", "stopped"] {
+      #expect(try faults(Array(#"{"state":"\#(state)"}"#.utf8), "ServiceState", in: topics).isEmpty)
+    }
+    let time = Timestamp(milliseconds: 1_795_451_234_567)
+    var feedback = FeedbackWriter()
+    var told: [OutgoingMessage] = []
+    let catalog = try FakeStation().catalog
+    for (reason, device, now) in [("unknownPoint", "x", 0), ("new", "", 0), ("unit", "", 20_000)]
+      as [(String, String, Int64)]
+    {
+      let tally = RejectTally(
+        reason: reason,
+        topic: "davy/v1/acme/gw/readings",
+        device: device,
+        count: 3,
+        firstSequence: 7,
+        lastSequence: 9,
+        firstTime: time,
+        lastTime: time,
+        detail: "/point",
+        sample: []
+      )
+      // More than a gateway is told at once, so that one tells of those held back.
+      let tallies = Array(repeating: tally, count: FeedbackWriter.burst + 1)
+      told += feedback.messages(for: tallies, catalog: catalog, at: now)
+    }
+    #expect(told.contains { String(decoding: $0.payload, as: UTF8.self).contains("heldBack") })
+    for message in told { #expect(try faults(message.payload, "Feedback", in: topics).isEmpty) }
+    let batch = RelayBatch(
+      station: "county",
+      after: 0,
+      through: 3,
+      readings: [
+        RelayBatch.Reading(
+          number: 1,
+          point: "acme/plant/tanks/T-1/level",
+          unit: "%",
+          time: time,
+          value: nil,
+          status: .lineBroken
+        )
+      ]
+    )
+    #expect(try faults(batch.encoded(), "RelayBatch", in: service).isEmpty)
+    let outcome = try RelayOutcome(
+      decoding: Array(
+        #"{"station":"city","sequence":3,"reading":1,"refused":[{"sequence":2,"reason":"hash"}]}"#
+          .utf8
+      )
+    )
+    #expect(outcome.refused.count == 1)
+    #expect(try faults(outcome.encoded(), "RelayOutcome", in: service).isEmpty)
   }
 
   @Test("the validator sees what is missing, wrong and not described")

@@ -116,6 +116,33 @@ import Testing
     }
   }
 
+  @Test("what comes by a broker is held to the same rules, and to the station that its topic names")
+  func byBroker() async throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    let key = try accounts.machine("county", [.relay], Scope(enterprises: ["acme"]))
+    let watch = try accounts.machine("watch", [.operator], .everywhere)
+    let station = try CoreStation()
+    let door = try ConsoleServer(station: station, access: .accounts(accounts.service)).relayDoor
+    let batch = Array(try Self.batch("acme").utf8)
+    for (bytes, name, key, status, problem) in [
+      (batch, "county", "", 401, "sign-in"), (batch, "county", key + "x", 401, "sign-in"),
+      (batch, "county", watch, 403, "role"), (batch, "city", key, 403, "station"),
+      (Array(try Self.batch("zeta").utf8), "county", key, 403, "scope"),
+      (Array("{".utf8), "county", key, 422, "incomplete"), (nil, "county", key, 413, "too-large"),
+    ] as [([UInt8]?, String, String, Int, String)] {
+      let reply = await door.answer(bytes, of: name, key: key)
+      let type = try JSONValue(parsing: reply.body)["type"]?.text
+      #expect(reply.status == status && type == "urn:davy:problem:" + problem, "\(reply.brief)")
+      #expect(!reply.isForNow)
+    }
+    let reply = await door.answer(batch, of: "county", key: key)
+    let outcome = try RelayOutcome(decoding: reply.body)
+    #expect(reply.status == 200 && outcome.taken == 1 && outcome.takenReadings == 1)
+    let again = try RelayOutcome(decoding: await door.answer(batch, of: "county", key: key).body)
+    #expect(again.taken == 0 && again.duplicates == 2)
+  }
+
   @Test("a key of a station below is a machine's and stands alone")
   func role() throws {
     let accounts = try TestAccounts()

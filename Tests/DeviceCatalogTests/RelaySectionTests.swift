@@ -35,11 +35,36 @@ import Testing
     )
     let service = try #require(found, "\(findings)")
     let relay = try #require(service.relay)
-    #expect(relay.url == "https://city.example:8443" && relay.key == .file(folder + "/relay.key"))
+    guard case .http("https://city.example:8443") = relay.way else {
+      Issue.record("\(relay.way)")
+      return
+    }
+    #expect(relay.key == .file(folder + "/relay.key"))
     #expect(relay.entries == [.alarm] && relay.heartbeat == 30_000)
     #expect(relay.readings.map(\.every) == [60_000, 0] && relay.readings[0].change == 5)
     let historian = try #require(service.historian)
     #expect(historian.token == .environment("INFLUX_TOKEN") && historian.minutes == ["#"])
+  }
+
+  @Test("the way up by a broker, and a broker that stations below may use") func broker() throws {
+    let (found, findings, folder) = try Self.load(
+      """
+      broker: {relay: true}
+      relay:
+        broker: {host: city.example, port: 8883, userName: county, tls: {ca: city.pem}}
+        keyFile: relay.key
+      """
+    )
+    let service = try #require(found, "\(findings)")
+    #expect(service.broker.takesRelay && service.broker.clientID == "davy-county")
+    let relay = try #require(service.relay)
+    guard case .broker(let above) = relay.way else {
+      Issue.record("\(relay.way)")
+      return
+    }
+    #expect(above.host == "city.example" && above.port == 8883 && above.userName == "county")
+    #expect(above.clientID == "davy-county-relay" && above.tls?.ca == folder + "/city.pem")
+    #expect(relay.key == .file(folder + "/relay.key"))
   }
 
   @Test(
@@ -55,6 +80,10 @@ import Testing
       ),
       ("relay: {url: \"https://city\", readings: [{every: 1s}]}", "relay.readings.0"),
       ("relay: {url: \"https://city\", reading: []}", "relay.reading"),
+      ("relay: {url: \"https://city\", broker: {host: city}}", "relay.url"),
+      ("relay: {broker: {port: 1883}}", "relay.broker"),
+      ("relay: {broker: {host: city, filters: []}}", "relay.broker.filters"),
+      ("relay: {broker: {host: city, relay: true}}", "relay.broker.relay"),
       ("historian: {url: \"http://h/write?db=d\"}", "historian"),
       ("historian: {url: \"http://h/write?precision=s\", minutes: [\"#\"]}", "historian.url"),
       ("historian: {url: \"http://h/w\", minutes: [\"#\"], userName: u}", "historian"),

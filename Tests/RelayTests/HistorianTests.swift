@@ -1,6 +1,7 @@
 import Callout
 import DeviceCatalog
 import Foundation
+import HTTPTestSupport
 import GRDB
 import HazardLedger
 import Journal
@@ -20,22 +21,22 @@ final class FakeInflux: Sendable {
     var authorizations: Set<String> = []
     var statuses: [Int] = []
     /// What to answer before anything else.
-    var script: [Reply] = []
+    var script: [ServerAnswer] = []
     var most = Int.max
   }
 
   let state = Mutex(State())
 
-  func answer(_ seen: Seen) -> Reply {
+  func answer(_ seen: SeenRequest) -> ServerAnswer {
     state.withLock { state in
       state.queries.insert(seen.query)
-      state.authorizations.insert(seen.authorization)
-      var reply = Reply(status: 204)
+      state.authorizations.insert(seen.headers["authorization"] ?? "")
+      var reply = ServerAnswer(status: 204)
       let lines = seen.body.split(separator: "\n").map(String.init)
       if !state.script.isEmpty {
         reply = state.script.removeFirst()
       } else if lines.count > state.most {
-        reply = Reply(status: 413, body: #"{"code":"request too large"}"#)
+        reply = ServerAnswer(status: 413, body: #"{"code":"request too large"}"#)
       } else {
         // A partial write: what is good of the request is kept, the rest is told of.
         var bad = 0
@@ -49,7 +50,7 @@ final class FakeInflux: Sendable {
           state.lines += 1
         }
         if bad > 0 {
-          reply = Reply(
+          reply = ServerAnswer(
             status: 400,
             body: #"{"code":"invalid","message":"partial write: dropped=\#(bad)"}"#
           )
@@ -139,8 +140,9 @@ final class FakeInflux: Sendable {
     influx.state.withLock { state in
       state.most = 40
       state.script = [
-        Reply(status: 503), Reply(status: 429, headers: ["Retry-After": "1"]), Reply(status: 500),
-        Reply(status: 204), Reply(status: 401),
+        ServerAnswer(status: 503), ServerAnswer(status: 429, headers: ["Retry-After": "1"]),
+        ServerAnswer(status: 500),
+        ServerAnswer(status: 204), ServerAnswer(status: 401),
       ]
     }
     // The fourth answer says that it has what it does not keep: those lines are lost there and not here.

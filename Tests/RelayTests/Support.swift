@@ -1,13 +1,9 @@
-import Callout
 import Console
 import DeviceCatalog
 import Foundation
-import HTTPTypes
 import HazardLedger
-import Hummingbird
 import Journal
 import Logging
-import NIOCore
 import ServiceLifecycle
 import Station
 import Synchronization
@@ -193,79 +189,14 @@ func withUpper<Result: Sendable>(
   }
 }
 
-/// A request as a server saw it.
-struct Seen: Sendable {
-  var path: String
-  var query: String
-  var authorization: String
-  var body: String
-}
-
-/// What a server answers.
-struct Reply: Sendable {
-  var status = 204
-  var headers: [String: String] = [:]
-  var body = ""
-}
-
-/// An HTTP server on a free loopback port.
-func withServer<Result: Sendable>(
-  _ answer: @escaping @Sendable (Seen) async throws -> Reply,
-  _ work: @escaping @Sendable (_ address: String) async throws -> Result
-) async throws -> Result {
-  let router = Router()
-  router.post("**") { request, _ -> Response in
-    let body = try await request.body.collect(upTo: 8 << 20)
-    let reply = try await answer(
-      Seen(
-        path: request.uri.path,
-        query: request.uri.query ?? "",
-        authorization: request.headers[.authorization] ?? "",
-        body: String(buffer: body)
-      )
-    )
-    var response = Response(
-      status: .init(code: reply.status),
-      body: ResponseBody(byteBuffer: ByteBuffer(string: reply.body))
-    )
-    for (name, value) in reply.headers {
-      if let field = HTTPField.Name(name) { response.headers[field] = value }
+/// Looks again and again, for minutes on a machine that has no time, whether something has come about.
+func until(_ holds: () throws -> Bool, comment: String = "") async throws {
+  let limit = ContinuousClock.now + .seconds(600)
+  while try !holds() {
+    guard ContinuousClock.now < limit else {
+      Issue.record("not in ten minutes: \(comment)")
+      return
     }
-    return response
-  }
-  let (ports, found) = AsyncStream<Int>.makeStream()
-  let application = Application(
-    router: router,
-    configuration: .init(address: .hostname("127.0.0.1", port: 0)),
-    onServerRunning: { found.yield($0.localAddress?.port ?? 0) },
-    logger: quiet
-  )
-  return try await withThrowingTaskGroup(of: Result?.self) { group in
-    group.addTask {
-      try await application.run()
-      return nil
-    }
-    group.addTask {
-      for await port in ports { return try await work("http://127.0.0.1:\(port)") }
-      return nil
-    }
-    defer { group.cancelAll() }
-    while let result = try await group.next() { if let result { return result } }
-    throw CancellationError()
-  }
-}
-
-/// An HTTP sender for one test.
-func withSender<Result: Sendable>(
-  _ work: (HTTPSender) async throws -> Result
-) async throws -> Result {
-  let sender = try HTTPSender()
-  do {
-    let result = try await work(sender)
-    try await sender.shutdown()
-    return result
-  } catch {
-    try await sender.shutdown()
-    throw error
+    try await Task.sleep(for: .milliseconds(5))
   }
 }

@@ -1,6 +1,7 @@
 import Callout
 import DeviceCatalog
 import Foundation
+import HTTPTestSupport
 import HazardLedger
 import Relay
 import Station
@@ -10,15 +11,22 @@ import Testing
 
 /// What a station passes on is in the ledger above once, whatever fails in between.
 @Suite("Upward relay") struct UpwardTests {
-  private static func relay(
+  static func relay(
     _ lower: Lower,
     to url: String,
     trends: TrendStore? = nil,
     _ sender: HTTPSender
   ) -> UpwardRelay {
+    relay(lower, by: HTTPRelayLine(url: url, key: nil, sender: sender), trends: trends)
+  }
+
+  /// A relay that gives word often and waits little.
+  static func relay(
+    _ lower: Lower,
+    by line: any RelayLine,
+    trends: TrendStore? = nil
+  ) -> UpwardRelay {
     var options = UpwardRelay.Options(
-      url: url,
-      key: nil,
       heartbeat: .milliseconds(200),
       outlet: trends == nil ? nil : "relay"
     )
@@ -32,27 +40,20 @@ import Testing
         try? await Task.sleep(for: .milliseconds(5))
         return (try? ledger.head.sequence) ?? 0
       },
-      sender: sender,
+      line: line,
       clock: { 1_760_000_000_000 },
       logger: quiet
     )
   }
 
   /// Runs a relay until the station above has everything, and ends it as a kill does: in the middle of whatever it does.
-  private static func run(
+  static func run(
     _ relay: UpwardRelay,
     until isDone: @escaping @Sendable (UpwardRelay.Status) -> Bool
   ) async throws {
     let task = Task { await relay.run() }
     defer { task.cancel() }
-    let limit = ContinuousClock.now + .seconds(600)
-    while !isDone(relay.status) {
-      guard ContinuousClock.now < limit else {
-        Issue.record("not done in a minute: \(relay.status)")
-        return
-      }
-      try await Task.sleep(for: .milliseconds(5))
-    }
+    try await RelayTests.until({ isDone(relay.status) }, comment: "\(relay.status)")
   }
 
   /// The entries above that come from below, by the sequence they have there.
@@ -68,7 +69,7 @@ import Testing
     }
   }
 
-  private static func expectAll(of lower: Lower, in upper: any LedgerStore) throws {
+  static func expectAll(of lower: Lower, in upper: any LedgerStore) throws {
     let expected = try entries(lower.ledger, [.alarm, .hazard])
     let found = try relayed(upper)
     #expect(found.map(\.sequence) == expected.map(\.sequence))
@@ -92,15 +93,18 @@ import Testing
           count += 1
           return count % 5
         }
-        if turn == 1 { return Reply(status: 503) }
+        if turn == 1 { return ServerAnswer(status: 503) }
         let target = "http://127.0.0.1:\(port.withLock { $0 })\(seen.path)"
         let call = HTTPCall(
           url: target,
           headers: ["Content-Type": "application/json"],
           body: seen.body
         )
-        guard case .success(let reply) = await sender.send(call) else { return Reply(status: 502) }
-        return turn >= 3 ? Reply(status: 504) : Reply(status: reply.status, body: reply.body)
+        guard case .success(let reply) = await sender.send(call) else {
+          return ServerAnswer(status: 502)
+        }
+        return turn >= 3
+          ? ServerAnswer(status: 504) : ServerAnswer(status: reply.status, body: reply.body)
       } _: { address in
         var number = 0
         for run in 0..<3 {
@@ -148,8 +152,10 @@ import Testing
           headers: ["Content-Type": "application/json"],
           body: seen.body
         )
-        guard case .success(let reply) = await sender.send(call) else { return Reply(status: 502) }
-        return Reply(status: reply.status, body: reply.body)
+        guard case .success(let reply) = await sender.send(call) else {
+          return ServerAnswer(status: 502)
+        }
+        return ServerAnswer(status: reply.status, body: reply.body)
       } _: { address in
         let relay = Self.relay(lower, to: address, sender)
         try await withUpper(scratch.file("first")) { found, _ in

@@ -84,7 +84,7 @@ def wait_for(what, check, seconds=20):
 class Station:
     """A broker and a service, each of which a test may stop and start."""
 
-    def __init__(self, folder, site=None):
+    def __init__(self, folder, site=None, devices=None, response=RESPONSE):
         self.folder = folder
         self.site = site or CONFIG / "config/sites/methane-demo.yaml"
         self.mqtt = free_port()
@@ -95,9 +95,9 @@ class Station:
         (folder / "mosquitto.conf").write_text(
             f"listener {self.mqtt} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
             "max_inflight_messages 0\nmax_queued_messages 0\n")
-        (folder / "response.yaml").write_text(RESPONSE)
+        (folder / "response.yaml").write_text(response)
         (folder / "service.yaml").write_text(
-            f"station: browser-test\ndata: station\ndevices: {CONFIG}/devices\n"
+            f"station: browser-test\ndata: station\ndevices: {devices or CONFIG / 'devices'}\n"
             f"response: [{folder}/response.yaml]\n"
             f"sites: [{self.site}]\n"
             "callout: {channels: {duty-group: {kind: mqtt, topic: callout/test}}}\n"
@@ -172,6 +172,11 @@ class Station:
         payload = json.dumps({"device": sensor, "point": "ch4", "t": self.clock, "v": value})
         subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.mqtt), "-q", "1",
                         "-t", "davy/v1/metec/gw-1/readings", "-m", payload], check=True)
+
+    def message(self, topic, body):
+        """Any message of the gateway, at QoS 1."""
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.mqtt), "-q", "1",
+                        "-t", f"davy/v1/metec/gw-1/{topic}", "-m", json.dumps(body)], check=True)
 
     def publish_all(self, readings, per_message=500):
         """Many readings (device, milliseconds, value) of point ch4, as arrays, at QoS 1 through one connection."""
@@ -260,6 +265,75 @@ def live(tmp_path_factory):
     station.close()
 
 
+# A point whose rules look for readings that somebody has made up.
+FALSIFIED = """
+profile: research/watched-gas
+name: {zh: 受监视测点, en: Watched point}
+parameters: {range-high: {text: {zh: 量程上限, en: Upper end of the range}, unit: ppm}}
+points:
+  ch4:
+    name: {zh: 甲烷浓度, en: Methane}
+    kind: gas
+    unit: ppm
+    range: [0, range-high]
+    stale: 15min
+    rules:
+      frozen:
+        text: {zh: 数值冻结, en: Frozen value}
+        stuck: {for: 5min, tolerance: 0}
+        level: pattern
+        priority: yellow
+        source: plant-set
+        response: {zh: 到现场核对仪表。, en: Check the instrument on site.}
+      repeated:
+        text: {zh: 重复播放旧数据, en: Old readings played again}
+        detect: {kind: replayed-run, length: 12, changes: 8, history: 200}
+        level: pattern
+        priority: orange
+        source: plant-set
+        response: {zh: 封存采集设备，查明数据来源。, en: "Seal the logger, find out where the data come from."}
+"""
+
+# A red alarm calls whoever is on duty.
+CALLING = RESPONSE + """
+chains: {county: {levels: [{name: {zh: 县值班, en: County duty}, roster: county, attempts: 2, interval: 10min}]}}
+situations: {plume: {name: {zh: 甲烷烟羽, en: Methane plume}, when: {priority: red}, chain: county, group-by: site}}
+reports: {leak: {when: {priority: red}, within: 1h}}
+"""
+
+
+@pytest.fixture(scope="session")
+def works(tmp_path_factory):
+    """A station with a welding machine, its register, a point watched for made-up readings, and people to call."""
+    folder = tmp_path_factory.mktemp("works")
+    shutil.copytree(CONFIG / "devices", folder / "devices")
+    (folder / "devices/research/watched-gas.yaml").write_text(FALSIFIED)
+    moment = lambda hours: time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + hours * 3600))
+    site = (CONFIG / "config/sites/methane-demo.yaml").read_text().replace("replay-source: true", "replay-source: false").rstrip()
+    (folder / "site.yaml").write_text(site + f"""
+          watched: {{profile: research/watched-gas, name: {{zh: 受监视测点, en: Watched point}}, parameters: {{range-high: 1000}}}}
+      shop:
+        name: {{zh: 车间, en: Shop}}
+        fence: [[115.000, 25.000], [115.001, 25.000], [115.001, 25.001], [115.000, 25.001]]
+        devices:
+          WM-1:
+            profile: welding/welding-machine
+            name: {{zh: 一号焊机, en: Machine 1}}
+            position: [115.0005, 25.0005]
+            parameters: {{current-high: 500}}
+            without: [temperature, gas, mains, longitude, latitude]
+welding:
+  policy: {{scan-radius: 30}}
+  machines: {{WM-1: {{code: QR-1, chip: C-1, normal-current: [40, 250]}}}}
+  welders: {{w1: {{name: 张师傅, certificate: T1, from: 2024-01-01, until: 2099-12-31}}}}
+  permits:
+    P-1: {{kind: ticket, class: first, machines: [WM-1], welders: [w1], area: metec/shop, from: "{moment(-1)}", until: "{moment(3)}", gas-test: "{moment(-.1)}", guardian: 李监护}}
+""")
+    station = Station(folder, folder / "site.yaml", folder / "devices", CALLING)
+    yield station
+    station.close()
+
+
 PLANT_DEVICES = 5000
 
 
@@ -307,7 +381,7 @@ class Watched:
         self.refusals = False
 
     def open(self, path, locale="zh-CN", width=1366, height=768, expect_loss=False, expect_refusal=False,
-             signed_in=True, door=None):
+             signed_in=True, door=None, script=None):
         """A page in a browser of its own, with the session of `door`: 王伟's where none is named."""
         context = self.browser.new_context(locale=locale, timezone_id="Asia/Shanghai",
                                            viewport={"width": width, "height": height})
@@ -316,6 +390,8 @@ class Watched:
             context.add_cookies([{"name": name, "value": value, "url": self.station.url}])
         self.contexts.append(context)
         page = context.new_page()
+        if script:
+            page.add_init_script(script)
         page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
 
         def console(message):
@@ -374,6 +450,7 @@ on_plant = watch("plant")
 on_recorded = watch("recorded")
 on_fresh = watch("fresh")
 on_live = watch("live")
+on_works = watch("works")
 
 
 @pytest.fixture

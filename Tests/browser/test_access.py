@@ -6,8 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from conftest import ARTEFACTS
-from test_console import PAGES
+from conftest import ARTEFACTS, wait_for
+from test_console import PAGES, quote
 
 # Serious and critical findings fail; moderate ones are told.
 FAILING = {"serious", "critical"}
@@ -38,7 +38,8 @@ def test_axe_finds_nothing_serious(on_recorded, path):
 def test_every_page_is_reached_by_keys(on_recorded):
     page = on_recorded.open("/status")
     expect(page.locator("#link")).to_have_text("实时")
-    for key, path in (("l", "/ledger"), ("p", "/map"), ("t", "/tree"), ("c", "/trends"), ("q", "/quality"), ("r", "/replay"), ("a", "/wall")):
+    for key, path in (("l", "/ledger"), ("h", "/hazards"), ("o", "/callouts"), ("p", "/map"), ("t", "/tree"), ("c", "/trends"), ("q", "/quality"),
+                      ("e", "/welding"), ("j", "/rejects"), ("k", "/kpi"), ("r", "/replay"), ("u", "/rules"), ("s", "/status"), ("n", "/admin"), ("a", "/wall")):
         page.keyboard.press("g")
         page.keyboard.press(key)
         expect(page).to_have_url(re.compile(re.escape(path)))
@@ -82,6 +83,20 @@ def test_the_ledger_prints(on_recorded):
     expect(page.locator("#ledger-rows tr").first).to_be_visible()
     pdf = page.pdf(path=ARTEFACTS / "ledger.pdf", prefer_css_page_size=True)
     assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
+
+
+def test_axe_finds_nothing_serious_on_single_things(watched, calm, station):
+    """One alarm, one hazard, the kiosk and the door, which no list of pages names."""
+    calm.publish("ch4_w", 30.0)
+    alarm = wait_for("alarm", lambda: calm.get("alarms/standing")["alarms"])[0]["alarm"]
+    hazard = calm.send("hazards", {"source": "governmentInspection", "place": "metec/metec/fence", "title": "护栏缺失"}, "zhou.jun")["hazard"]
+    for path, signed_in in ((f"/alarm?id={quote(alarm)}", True), (f"/hazard?id={quote(hazard)}", True), ("/wall?kiosk=1", True), ("/sign-in", False)):
+        page = watched.open(path, signed_in=signed_in, expect_loss=not signed_in)
+        expect(page.locator("h1, h2, .kiosk-counts").first).to_be_visible()
+        assert not [text for impact, text in findings(page) if impact in FAILING], path
+        for width, height in ((1366, 768), (390, 844)):
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in PAGES])

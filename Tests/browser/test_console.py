@@ -35,8 +35,12 @@ PAGES += [page for need, *page in [
     ("callouts", "/callouts?view=silences", {"zh-CN": "叫应", "en-US": "Call-outs"}),
     ("kpis", "/kpi", {"zh-CN": "指标", "en-US": "KPIs"}),
     ("accounts", "/admin", {"zh-CN": "管理", "en-US": "Administration"}),
+    ("accounts", "/admin?view=rosters", {"zh-CN": "管理", "en-US": "Administration"}),
     ("channels", "/admin?view=channels", {"zh-CN": "管理", "en-US": "Administration"}),
     ("welding", "/welding", {"zh-CN": "焊接", "en-US": "Welding"}),
+    ("welding", "/welding?view=scans", {"zh-CN": "焊接", "en-US": "Welding"}),
+    ("welding", "/welding?view=permits", {"zh-CN": "焊接", "en-US": "Welding"}),
+    ("welding", "/welding?view=welders", {"zh-CN": "焊接", "en-US": "Welding"}),
     ("coverage", "/tree?view=coverage", {"zh-CN": "测点与健康", "en-US": "Points & health"}),
 ] if need in FEATURES]
 
@@ -50,7 +54,7 @@ def test_each_page_opens_in_both_languages(on_recorded, path, heading, locale):
     expect(page.locator("h1")).to_contain_text(heading[locale])
     # A word without a translation would show as its key.
     text = page.locator("body").inner_text()
-    assert not re.search(r"\b(nav|column|state|status|event|keys|count|replay|rules|map|quality|trends|matrix|tree|hazard|kpi|weld|user|admin|roster|channel|weekday|callout|matters)\.[a-zA-Z]+\b", text), text
+    assert not re.search(r"\b(nav|column|state|status|event|keys|count|replay|rules|map|quality|trends|matrix|tree|hazard|kpi|weld|user|admin|roster|channel|weekday|relay|detector|callout|matters)\.[a-zA-Z]+\b", text), text
     page.screenshot(path=ARTEFACTS / f"{path.strip('/').replace('?', '-').replace('=', '-')}-{locale}.png")
 
 
@@ -193,6 +197,9 @@ def test_the_kiosk_needs_no_hand(watched, calm):
     calm.publish("ch4_ne", 30.0)
     page = watched.open("/wall?kiosk=1", width=1920, height=1080)
     expect(page.locator(".kiosk-list li").first).to_contain_text("东北侧甲烷")
+    expect(page.locator(".kiosk-counts div").first.locator("b")).to_have_text("1")
+    expect(page.locator(".kiosk-trends figure").first).to_contain_text("东北侧甲烷")
+    expect(page.locator(".kiosk-trends canvas").first).to_be_visible()
     page.screenshot(path=ARTEFACTS / "kiosk.png")
 
 

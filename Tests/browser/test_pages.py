@@ -107,16 +107,17 @@ def test_silence_is_a_finding_with_its_curve(on_recorded, recorded):
     page = on_recorded.open("/quality?span=30d")
     expect(page.locator("h1")).to_have_text("数据质量")
     stale = [a for a in recorded.get("alarms", limit=500)["alarms"] if a["rule"] not in ("H", "HH")]
-    if stale:
-        expect(page.locator("#quality-findings tr").first).to_contain_text("甲烷")
-        expect(page.locator("#evidence-chart canvas")).to_be_visible()
-    else:
-        expect(page.locator("#quality-findings tr").first).to_contain_text("没有发现")
+    assert stale, "the recorded week has hours without readings"
+    expect(page.locator("#quality-findings tr").first).to_contain_text("甲烷")
+    expect(page.locator("#evidence-chart canvas")).to_be_visible()
 
 
 def test_rules_tell_their_source_and_their_versions(on_recorded):
     page = on_recorded.open("/rules")
-    expect(page.locator("#rule-rows tr").first).to_contain_text("ppm")
+    expect(page.locator("#rule-rows tr", has_text="ppm").first).to_be_visible()
+    # Conditions are told in the language of the page.
+    expect(page.locator("#rule-rows tr", has_text="设备时钟不准").first).to_be_visible()
+    assert not re.search(r"clock is wrong|does not move|no reading for", page.locator("#rule-rows").inner_text())
     page.locator("#rules-compare").click()
     expect(page.locator("#rule-difference")).to_contain_text("没有变化")
 

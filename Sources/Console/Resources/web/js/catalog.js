@@ -2,7 +2,7 @@
 
 import { get } from './api.js';
 import { unit } from './format.js';
-import { pick, t } from './i18n.js';
+import { known, pick, t } from './i18n.js';
 
 /** The catalog in force; empty until loaded. */
 export const catalog = { version: '', tree: [], nodes: new Map(), points: [], byChannel: new Map(), isRecorded: false };
@@ -52,8 +52,9 @@ export async function newestTime(now) {
   return nowOf((await get('readings/latest')).readings, 0).recorded || now || Date.now();
 }
 
-/** A rule's condition in the language in use. */
-export const condition = (text) => unit(text)
+/** A rule's condition in the language in use; a detector is called by its name. */
+export const condition = (text) => unit(text).replace(/^[a-z-]+(?=:|$)/, (kind) => known(`detector.${kind}`, kind))
+  .replace(/^the device's clock is wrong$/, t('rule.clock')).replace(/ within ([\d.]+ s)$/, (_, s) => t('rule.within', { s }))
   .replace(/^no reading for (.+)$/, (_, s) => t('rule.silent', { s })).replace(/^does not move for (.+)$/, (_, s) => t('rule.frozen', { s }))
   .replace(/^changes by more than (.+) per (.+)$/, (_, by, s) => t('rule.jump', { by, s })).replace(' or ', ` ${t('rule.or')} `).replace('; returns', t('rule.returns'));
 

@@ -3,12 +3,21 @@
 import { get, post } from './api.js';
 import { fill, h, text } from './dom.js';
 import { refusal } from './form.js';
-import { count, dateTime } from './format.js';
+import { count, dateTime, duration } from './format.js';
 import { known, t } from './i18n.js';
 import { hasRole } from './session.js';
 
 const COLUMNS = ['name', 'kind', 'waiting', 'delivered', 'unavailable', 'refused', 'deadLetters', 'lastDelivery', 'lastFailure', 'heartbeat'];
 const word = (group, name) => known(`${group}.${name}`, name);
+
+/** What is set for a channel, and where that is changed: secrets and addresses of robots never leave the service file. */
+function settings(c) {
+  const s = c.settings;
+  if (!s) return c.name;
+  const facts = [['target', s.target], ['rates', s.rates.join('、') || t('channel.unlimited')], ['group', duration(s.groupMilliseconds)], ['attempts', count(s.attempts)], ['operators', s.operators.join('、') || '–'], ['heartbeatAt', s.heartbeat || '–']];
+  return h('details', null, h('summary', { class: 'mono' }, c.name), h('dl', { class: 'facts' }, facts.filter(([, value]) => value).map(([name, value]) => [h('dt', null, t(`channel.${name}`)), h('dd', null, value)])),
+    h('p', { class: 'hint' }, t('channel.editAt', { file: s.file, section: s.section })), h('pre', { class: 'lines' }, `davy check ${s.file}\ndavy notify ${s.file} --test ${c.name}`));
+}
 
 /** The channels of the page of administration. */
 export class ChannelPanel extends HTMLElement {
@@ -36,10 +45,11 @@ export class ChannelPanel extends HTMLElement {
       const key = JSON.stringify([channels, deadLetters, deliveries]);
       if (key === this.shown) return;
       this.shown = key;
-      const focused = document.activeElement?.dataset?.channel;
-      fill(this.rows, channels.map((c) => h('tr', { class: c.heartbeatMissing ? 'overdue' : '' }, h('td', { class: 'mono' }, c.name), h('td', null, word('channelKind', c.kind)), ['waiting', 'delivered', 'unavailable', 'refused', 'deadLetters'].map((n) => h('td', { class: 'num' }, count(c[n]))),
+      const focused = document.activeElement?.dataset?.channel, open = new Set([...this.rows.querySelectorAll('details[open] summary')].map((e) => e.textContent));
+      fill(this.rows, channels.map((c) => h('tr', { class: c.heartbeatMissing ? 'overdue' : '' }, h('td', null, settings(c)), h('td', null, word('channelKind', c.kind)), ['waiting', 'delivered', 'unavailable', 'refused', 'deadLetters'].map((n) => h('td', { class: 'num' }, count(c[n]))),
         h('td', { class: 'time' }, c.lastDelivery ? dateTime(c.lastDelivery) : '–'), h('td', null, c.lastFailure ? [dateTime(c.lastFailure), ' ', h('small', null, c.lastFailureDetail)] : '–'), h('td', null, c.heartbeatMissing ? h('b', { class: 'error' }, t('channel.missing')) : c.lastHeartbeat ? dateTime(c.lastHeartbeat) : '–'),
         this.mayTest ? h('td', null, h('button', { dataset: { channel: c.name }, onclick: () => this.test(c.name) }, t('channel.send'))) : null)));
+      for (const summary of this.rows.querySelectorAll('summary')) summary.parentElement.open = open.has(summary.textContent);
       if (focused) [...this.rows.querySelectorAll('button')].find((b) => b.dataset.channel === focused)?.focus();
       this.list(this.letters, 'channel.letters', deadLetters.map((l) => h('li', null, `${dateTime(l.time)} · ${l.channel} · ${l.person} · ${l.title} `, h('small', null, l.reason))));
       this.list(this.deliveries, 'channel.deliveries', deliveries.slice(0, 50).map((d) => h('li', null, `${dateTime(d.time)} · ${d.channel} · ${word('deliveryKind', d.kind)} · `, h('b', { class: d.outcome === 'delivered' ? '' : 'error' }, word('outcome', d.outcome)), ` ${d.recipients.join('、')} `, h('small', null, d.detail))));

@@ -14,7 +14,10 @@ const WIDTH = 1000, HEIGHT = 620, MARGIN = 70;
 export class MapPage extends HTMLElement {
   connectedCallback() {
     const sites = catalog.tree.flatMap((enterprise) => enterprise.children);
-    this.sites = sites.map((site) => ({ site, devices: site.children.flatMap((area) => area.children).filter((d) => Number.isFinite(d.longitude) && Number.isFinite(d.latitude)) }));
+    this.sites = sites.map((site) => {
+      const all = site.children.flatMap((area) => area.children), devices = all.filter((d) => Number.isFinite(d.longitude) && Number.isFinite(d.latitude));
+      return { site, devices, without: all.length - devices.length };
+    });
     const wanted = new URLSearchParams(location.search).get('site');
     this.shown = this.sites.find((s) => s.site.path === wanted) ?? this.sites.find((s) => s.devices.length && this.app.store.places.has(s.site.path))
       ?? this.sites.find((s) => s.devices.length) ?? this.sites[0];
@@ -136,6 +139,6 @@ export class MapPage extends HTMLElement {
       mark.group.setAttribute('aria-label', `${pick(mark.device.name, mark.device.id)}: ${worst ? t(`level.${worst}`) : t('map.well')}`);
       fill(mark.itemMark, worst ? symbol(worst, { size: 15 }) : h('span', { class: 'dot good' }));
     }
-    if (this.marks.length) text(this.note, t('map.note', { n: this.marks.length, alarms: stand }));
+    if (this.marks.length) text(this.note, `${t('map.note', { n: this.marks.length, alarms: stand })}${this.shown.without ? ` · ${t('map.without', { n: this.shown.without })}` : ''}`);
   }
 }

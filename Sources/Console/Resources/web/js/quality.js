@@ -10,7 +10,7 @@ import { pick, t } from './i18n.js';
 import { level } from './store.js';
 
 /** Levels of rules that speak of the data rather than of the plant. */
-const LEVELS = { pattern: 3, range: 2, stale: 1 };
+const LEVELS = { pattern: 3, clock: 2, range: 2, stale: 1 };
 const SPANS = [['24h', 86_400_000], ['7d', 7 * 86_400_000], ['30d', 30 * 86_400_000]];
 const MOST = 3000;
 
@@ -27,7 +27,7 @@ export class QualityPage extends HTMLElement {
     fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.quality')), SPANS.map(([name]) => h('a', { class: 'tab', href: `/quality?span=${name}`, 'aria-current': name === this.span[0] ? 'page' : null }, name)), this.note),
       h('p', null, t('quality.about')),
       h('div', { class: 'quality-body' },
-        h('div', null, h('h2', null, t('quality.devices')), this.table(this.devices, ['device', 'score', 'pattern', 'rangeFindings', 'silent', 'standing', 'lastSeen']),
+        h('div', null, h('h2', null, t('quality.devices')), this.table(this.devices, ['device', 'score', 'pattern', 'rangeFindings', 'clockFindings', 'silent', 'standing', 'lastSeen']),
           h('h2', null, t('quality.findings')), this.table(this.findings, ['alarm', 'raised', 'device', 'kind', 'value', 'lasting', 'state'])),
         h('aside', null, h('h2', null, t('quality.evidence')), this.evidence, h('h2', null, t('quality.refused')), this.refused))));
     this.load();
@@ -64,7 +64,7 @@ export class QualityPage extends HTMLElement {
     const devices = new Map();
     for (const alarm of found) {
       const path = alarm.point.split('/').slice(0, 4).join('/');
-      const d = devices.get(path) ?? { path, pattern: 0, range: 0, stale: 0, standing: 0, last: 0, score: 0 };
+      const d = devices.get(path) ?? { path, pattern: 0, clock: 0, range: 0, stale: 0, standing: 0, last: 0, score: 0 };
       d[alarm.kind] += 1;
       d.score += LEVELS[alarm.kind];
       if (alarm.state !== 'normal') { d.standing += 1; d.score += LEVELS[alarm.kind]; }
@@ -73,8 +73,8 @@ export class QualityPage extends HTMLElement {
     }
     const list = [...devices.values()].sort((a, b) => b.score - a.score || b.last - a.last);
     fill(this.devices, list.slice(0, 100).map((d) => h('tr', null, h('td', { title: d.path }, pick(catalog.nodes.get(d.path)?.name, d.path), h('small', null, ` ${areaName(d.path)}`)), h('td', { class: 'num' }, h('b', null, d.score)),
-      h('td', { class: 'num' }, d.pattern), h('td', { class: 'num' }, d.range), h('td', { class: 'num' }, d.stale), h('td', { class: 'num' }, d.standing), h('td', { class: 'time' }, dateTime(d.last)))),
-      list.length ? null : h('tr', null, h('td', { colspan: 7 }, t('quality.none'))));
+      h('td', { class: 'num' }, d.pattern), h('td', { class: 'num' }, d.range), h('td', { class: 'num' }, d.clock), h('td', { class: 'num' }, d.stale), h('td', { class: 'num' }, d.standing), h('td', { class: 'time' }, dateTime(d.last)))),
+      list.length ? null : h('tr', null, h('td', { colspan: 8 }, t('quality.none'))));
     fill(this.findings, found.slice(0, 300).map((a) => h('tr', { class: `state-${a.state}` }, h('td', null, symbol(level(a), { size: 16, label: t(`level.${level(a)}`) })), h('td', { class: 'time' }, dateTime(a.onset)),
       h('td', { title: a.point }, pointName(a.point), h('small', null, ` ${nameAt(a.point, 1)}`)), h('td', null, h('button', { class: 'link', onclick: () => this.prove(a) }, ruleText(a))), h('td', { class: 'num' }, `${number(a.value)} ${unit(a.unit)}`),
       h('td', { class: 'num' }, duration((a.returned ?? this.to) - a.onset)), h('td', null, t(`state.${a.state}`)))), found.length ? null : h('tr', null, h('td', { colspan: 7 }, t('quality.none'))));

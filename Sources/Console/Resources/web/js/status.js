@@ -1,9 +1,10 @@
 // How the station does: link, journal, ledger, stream; and whether the chain holds.
 
-import { get } from './api.js';
+import { features, get } from './api.js';
 import { fill, h, text } from './dom.js';
 import { count, dateTime, duration } from './format.js';
 import { t } from './i18n.js';
+import { session } from './session.js';
 
 /** The page at /status. */
 export class StatusPage extends HTMLElement {
@@ -11,7 +12,8 @@ export class StatusPage extends HTMLElement {
     this.facts = h('dl', { class: 'facts wide', id: 'status-facts' });
     this.result = h('div', { role: 'status', id: 'verify-result' });
     this.button = h('button', { class: 'primary', onclick: () => this.verify() }, t('verify.run'));
-    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.status'))), this.facts,
+    this.relays = h('section', { id: 'status-relay' });
+    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.status'))), this.facts, this.relays,
       h('h2', null, t('verify.title')), h('p', null, t('verify.about')), this.button, this.result,
       h('h2', null, t('status.links')), h('ul', null, [['/api/v1/openapi.yaml', 'OpenAPI'], ['/api/v1/asyncapi.yaml', 'AsyncAPI'], ['/metrics', 'Prometheus'], ['/healthz', 'healthz'], ['/readyz', 'readyz']].map(([href, name]) => h('li', null, h('a', { href, download: href.endsWith('yaml'), target: '_blank', rel: 'noopener' }, name, ' ', h('code', null, href)))))));
     this.load();
@@ -21,6 +23,7 @@ export class StatusPage extends HTMLElement {
   disconnectedCallback() { clearInterval(this.timer); }
 
   async load() {
+    this.loadRelays();
     try {
       const { status: s, time, station, streams } = await get('status');
       const good = (ok, words) => h('span', { class: ok ? 'ok' : 'error' }, ok ? '✓ ' : '✕ ', words);
@@ -35,6 +38,22 @@ export class StatusPage extends HTMLElement {
     } catch (problem) {
       fill(this.facts, h('dt', null, '✕'), h('dd', { class: 'error' }, problem.message));
     }
+  }
+
+  /** What is passed on to the station above and to a historian, and what comes from stations below; for those who see all. */
+  async loadRelays() {
+    if (!features.has('relay') || !(session()?.open || session()?.scope?.everywhere)) return;
+    try {
+      const { upward, historian, below } = await get('relay');
+      const state = (fault) => h('span', { class: fault ? 'error' : 'ok' }, fault ? `✕ ${fault}` : `✓ ${t('relay.well')}`), time = (ms) => ms ? dateTime(ms) : '–';
+      const list = (facts) => h('dl', { class: 'facts wide' }, facts.map(([name, value]) => [h('dt', null, t(`relay.${name}`)), h('dd', null, value)]));
+      fill(this.relays,
+        upward ? [h('h2', null, t('relay.upward')), list([['above', upward.station || '–'], ['state', state(upward.fault)], ['lag', count(upward.lag)], ['entries', count(upward.entries)], ['readings', count(upward.readings)], ['waiting', count(upward.waitingReadings)], ['lost', count(upward.droppedReadings)], ['refused', count(upward.refused)], ['heard', time(upward.heard)]]),
+          upward.deadLetters.length ? h('ul', null, upward.deadLetters.slice(-10).reverse().map((l) => h('li', null, `${dateTime(l.time)} · #${l.sequence} · `, h('span', { class: 'error' }, l.reason)))) : null] : null,
+        historian ? [h('h2', null, t('relay.historian')), list([['state', state(historian.fault)], ['lines', count(historian.lines)], ['waiting', count(historian.waitingReadings + historian.waitingMinutes)], ['refused', count(historian.rejected)], ['lost', count(historian.dropped)], ['heard', time(historian.heard)]])] : null,
+        below.length ? [h('h2', null, t('relay.below')), h('div', { class: 'table-box' }, h('table', { class: 'list' }, h('thead', null, h('tr', null, ['station', 'state', 'heard', 'entries', 'readings', 'refused'].map((c) => h('th', { scope: 'col' }, t(`relay.${c}`))))),
+          h('tbody', null, below.map((b) => h('tr', { class: b.silent ? 'overdue' : '' }, h('td', null, b.station), h('td', null, state(b.silent ? t('relay.silent') : null)), h('td', { class: 'time' }, time(b.heard)), [b.entries, b.readings, b.refused].map((n) => h('td', { class: 'num' }, count(n))))))))] : null);
+    } catch (problem) { fill(this.relays, h('p', { class: 'error' }, problem.message)); }
   }
 
   async verify() {
