@@ -61,6 +61,7 @@ public struct RelayDoor: Sendable {
   ///   - bytes: the batch; nil when it was longer than ``maximumBody``.
   ///   - name: the station that the topic names; the broker's access control lets no other publish there.
   ///   - key: the key of its account here; empty for none.
+  /// - Returns: the outcome once the ledger has it, or why it is not taken.
   public func answer(_ bytes: [UInt8]?, of name: String, key: String) async -> RelayReply {
     do {
       guard let caller = await gatekeeper.caller(showing: .bearer(key)) else {

@@ -399,6 +399,17 @@ import Glibc
         return .failure(.invalid(unsafe String(cString: mosquitto_strerror(added))))
       }
     }
+    if version == .v5, let expiry = publication.expiry {
+      let added = unsafe mosquitto_property_add_int32(
+        &properties,
+        Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue),
+        UInt32(clamping: max(1, expiry.milliseconds / 1_000))
+      )
+      guard added == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
+        unsafe mosquitto_property_free_all(&properties)
+        return .failure(.invalid(unsafe String(cString: mosquitto_strerror(added))))
+      }
+    }
     let code = unsafe publication.payload.withUnsafeBufferPointer { payload in
       unsafe mosquitto_publish_v5(
         handle,

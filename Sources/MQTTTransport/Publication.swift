@@ -16,6 +16,10 @@ public struct Publication: Sendable {
   public var correlation: [UInt8]
   /// MQTT 5 topic that an answer is asked to; empty for none, not sent over MQTT 3.1.1.
   public var responseTopic: String
+  /// How long a broker may keep it for a subscriber that is away, in whole seconds; nil for as long as it likes.
+  ///
+  /// Not told over MQTT 3.1.1.
+  public var expiry: Duration?
 
   /// Creates a publication.
   public init(
@@ -26,7 +30,8 @@ public struct Publication: Sendable {
     retain: Bool = false,
     userProperties: [(String, String)] = [],
     correlation: [UInt8] = [],
-    responseTopic: String = ""
+    responseTopic: String = "",
+    expiry: Duration? = nil
   ) {
     self.token = token
     self.topic = topic
@@ -36,6 +41,7 @@ public struct Publication: Sendable {
     self.userProperties = userProperties
     self.correlation = correlation
     self.responseTopic = responseTopic
+    self.expiry = expiry
   }
 }
 

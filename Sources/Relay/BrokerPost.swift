@@ -105,7 +105,8 @@ public final class BrokerPost: RelayPost {
         topic: publication.topic,
         payload: publication.payload,
         userProperties: publication.properties,
-        correlation: publication.correlation
+        correlation: publication.correlation,
+        expiry: publication.expiry
       )
     )
     guard admission != .queued else { return nil }

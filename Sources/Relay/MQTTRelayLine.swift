@@ -15,6 +15,9 @@ public final class MQTTRelayLine: RelayLine {
   private struct State {
     /// The number of the batch that is on its way, and who waits for its answer.
     var asked: (number: String, waiting: CheckedContinuation<Answer, Never>)?
+    /// How long the next answer is waited for: longer each time that none came, so that a station above that is slow is
+    /// not asked again before it can have answered.
+    var patience: Duration
     /// The answers are listened for.
     var isListening = false
     var hasEnded = false
@@ -24,7 +27,8 @@ public final class MQTTRelayLine: RelayLine {
   private let station: String
   private let key: ChannelSecret?
   private let patience: Duration
-  private let state = Mutex(State())
+  private let longestPatience: Duration
+  private let state: Mutex<State>
   private let ended = DispatchSemaphore(value: 0)
 
   /// Makes a line over a broker; it connects at once.
@@ -55,19 +59,28 @@ public final class MQTTRelayLine: RelayLine {
 
   /// Makes a line over any broker.
   ///
-  /// - Parameter patience: how long an answer is waited for.
+  /// - Parameters:
+  ///   - post: the broker.
+  ///   - station: this station's name.
+  ///   - key: key of this station's account above.
+  ///   - patience: how long an answer is waited for at first.
+  ///   - longestPatience: at most, after none has come for some time.
   package init(
     post: any RelayPost,
     station: String,
     key: ChannelSecret?,
-    patience: Duration = .seconds(30)
+    patience: Duration = .seconds(30),
+    longestPatience: Duration = .seconds(120)
   ) {
     self.post = post
     self.station = station
     self.key = key
     self.patience = patience
+    self.longestPatience = longestPatience
+    state = Mutex(State(patience: patience))
   }
 
+  /// Sends a batch and waits for the answer.
   public func send(_ batch: [UInt8]) async -> Result<RelayReply, RelayLineFailure> {
     listen()
     if let trouble = await readiness() {
@@ -83,8 +96,10 @@ public final class MQTTRelayLine: RelayLine {
     }
     // A number that no earlier process has used: an answer to what that one asked is none to this.
     let number = UUID().uuidString
-    let timer = Task { [self, patience] in
+    let patience = state.withLock { $0.patience }
+    let timer = Task { [self] in
       try await Task.sleep(for: patience)
+      state.withLock { $0.patience = min(longestPatience, $0.patience * 2) }
       settle(
         number,
         .failure(
@@ -113,7 +128,8 @@ public final class MQTTRelayLine: RelayLine {
             topic: RelayTopics.items(station),
             payload: batch,
             correlation: Array(number.utf8),
-            properties: properties
+            properties: properties,
+            expiry: patience
           )
         ) { [self] refusal in
           let answer: Answer =
@@ -129,6 +145,7 @@ public final class MQTTRelayLine: RelayLine {
     }
   }
 
+  /// Ends connections.
   public func close() async throws {
     let wasListening = state.withLock { state in
       state.hasEnded = true
@@ -173,6 +190,7 @@ public final class MQTTRelayLine: RelayLine {
     guard let payload = message.payload,
       let reply = RelayTopics.reply(message.properties, payload)
     else { return }
+    state.withLock { $0.patience = patience }
     settle(String(decoding: message.correlation, as: UTF8.self), .success(reply))
   }
 

@@ -42,6 +42,7 @@ public struct HTTPRelayLine: RelayLine {
     self.sender = sender
   }
 
+  /// Sends a batch and waits for the answer.
   public func send(_ batch: [UInt8]) async -> Result<RelayReply, RelayLineFailure> {
     var call = HTTPCall(
       url: url + "/api/v1/relay/items",
@@ -71,5 +72,6 @@ public struct HTTPRelayLine: RelayLine {
     }
   }
 
+  /// Ends connections.
   public func close() async throws { try await sender.shutdown() }
 }

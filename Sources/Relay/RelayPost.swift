@@ -33,6 +33,8 @@ package struct RelayPublication: Sendable {
   package var correlation: [UInt8]
   /// MQTT 5 user properties.
   package var properties: [(String, String)]
+  /// How long anybody waits for it.
+  package var expiry: Duration
 }
 
 /// Why a broker will not have a message.

@@ -126,7 +126,8 @@ public final class RelayReceiver: Sendable {
       topic: RelayTopics.outcomes(station),
       payload: reply.body,
       correlation: message.correlation,
-      properties: RelayTopics.properties(of: reply)
+      properties: RelayTopics.properties(of: reply),
+      expiry: .seconds(120)
     )
     let refused = post.publish(publication) { [self] refusal in
       unanswered(station, refusal.reason)

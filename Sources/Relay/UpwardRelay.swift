@@ -96,6 +96,8 @@ public final class UpwardRelay: Pusher {
     var entryLimit = RelayBatch.entryLimit
     var readingLimit = RelayBatch.readingLimit
     var sent: ContinuousClock.Instant?
+    /// No answer came the last time: what was sent may have been taken, so that the station above is asked first.
+    var mustAsk = false
   }
 
   private static let deadLetterLimit = 100
@@ -161,7 +163,7 @@ public final class UpwardRelay: Pusher {
 
   package func round() async -> Round {
     do {
-      guard let cursor = state.withLock({ $0.status.sequence }) else {
+      guard let cursor = state.withLock({ $0.mustAsk ? nil : $0.status.sequence }) else {
         // Nothing is taken for known before the station above has said it.
         let head = try await offThread { [ledger] in try ledger.head.sequence }
         state.withLock { $0.status.head = head }
@@ -257,6 +259,7 @@ public final class UpwardRelay: Pusher {
     let bytes = batch.encoded()
     switch await line.send(bytes) {
     case .failure(let failure):
+      state.withLock { $0.mustAsk = true }
       fail(failure.cause)
       return .failed(retryAfter: nil)
     case .success(let reply) where reply.status == 200:
@@ -305,10 +308,11 @@ public final class UpwardRelay: Pusher {
     let now = clock()
     let wasFailing = state.withLock { state in
       let wasFailing = state.status.fault != nil
-      if !isQuestion, outcome.sequence < batch.after { state.status.rewinds += 1 }
+      if let known = state.status.sequence, outcome.sequence < known { state.status.rewinds += 1 }
       state.status.station = outcome.station
       state.status.sequence = outcome.sequence
       state.scanned = outcome.sequence
+      state.mustAsk = false
       state.reading = max(outcome.reading, isQuestion ? 0 : state.reading)
       state.status.settled = outcome.sequence
       state.status.entries += UInt64(clamping: outcome.taken)

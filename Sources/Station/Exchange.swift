@@ -125,7 +125,7 @@ public final class Exchange: Sendable {
   public var position: UInt64 { state.withLock { $0.position } }
   /// The ledger's head.
   public var head: Int64 { state.withLock { $0.head } }
-  /// Whether an output with a draft waits that the journal already covers.
+  /// Whether an output with a draft, or one that somebody waits for, waits that the journal already covers.
   var hasReadyDrafts: Bool { state.withLock { $0.isLedgerReady } }
 
   /// How many drafts wait for the ledger.
@@ -448,5 +448,5 @@ public final class Exchange: Sendable {
 
 extension CoreOutput {
   /// Whether the ledger has more to take from it than its position.
-  fileprivate var isForLedger: Bool { !drafts.isEmpty || !rejects.isEmpty }
+  var isForLedger: Bool { !drafts.isEmpty || !rejects.isEmpty || !acts.isEmpty }
 }

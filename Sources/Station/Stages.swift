@@ -402,7 +402,8 @@ public final class Stages: @unchecked Sendable {
     guard let last = ready.last else { return false }
     let drafts = ready.flatMap(\.drafts)
     let rejects = ready.flatMap(\.rejects)
-    guard isUrgent || !drafts.isEmpty || !rejects.isEmpty || attempted != nil else { return false }
+    // Who has sent an input waits until its position is committed, also where nothing came of it.
+    guard isUrgent || attempted != nil || ready.contains(where: \.isForLedger) else { return false }
     do {
       let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
       attempted = nil

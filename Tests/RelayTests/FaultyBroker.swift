@@ -2,8 +2,9 @@ import Foundation
 import Relay
 import Synchronization
 
-/// A broker in memory for both ends of a relay: it keeps what is not acknowledged, and loses, doubles and refuses as it is
-/// told. Loss is worse than what MQTT allows a broker at QoS 1: one that came back with nothing.
+/// A broker in memory for both ends of a relay.
+///
+/// It keeps what is not acknowledged, and loses, doubles and refuses as it is told. Loss is worse than what MQTT allows a broker at QoS 1: one that came back with nothing.
 final class FaultyBroker: Sendable {
   /// What becomes of the message with this number on its way, counted for each direction from 0.
   enum Fate: Sendable {

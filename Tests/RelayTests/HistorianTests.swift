@@ -181,7 +181,11 @@ final class FakeInflux: Sendable {
         influx.answer($0)
       } _: { address in
         let historian = Self.historian("\(address)/write?db=davy", trends, sender, rejects: kept)
-        try await Self.run(historian) { $0.lines >= 60 && $0.rejected == 30 }
+        try await Self.run(historian) {
+          // What is put aside is confirmed after it is counted.
+          $0.lines >= 60 && $0.rejected == 30
+            && (try? trends.waiting(for: "historian").readings) == 0
+        }
       }
     }
     #expect(influx.state.withLock { $0.points.count } == 60)

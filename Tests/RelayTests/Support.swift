@@ -190,11 +190,11 @@ func withUpper<Result: Sendable>(
 }
 
 /// Looks again and again, for minutes on a machine that has no time, whether something has come about.
-func until(_ holds: () throws -> Bool, comment: String = "") async throws {
+func until(_ holds: () throws -> Bool, comment: @autoclosure () -> String = "") async throws {
   let limit = ContinuousClock.now + .seconds(600)
   while try !holds() {
     guard ContinuousClock.now < limit else {
-      Issue.record("not in ten minutes: \(comment)")
+      Issue.record("not in ten minutes: \(comment())")
       return
     }
     try await Task.sleep(for: .milliseconds(5))

@@ -269,6 +269,7 @@ def live(tmp_path_factory):
 FALSIFIED = """
 profile: research/watched-gas
 name: {zh: 受监视测点, en: Watched point}
+about: {zh: 试验用, en: For tests.}
 parameters: {range-high: {text: {zh: 量程上限, en: Upper end of the range}, unit: ppm}}
 points:
   ch4:
@@ -287,7 +288,7 @@ points:
         response: {zh: 到现场核对仪表。, en: Check the instrument on site.}
       repeated:
         text: {zh: 重复播放旧数据, en: Old readings played again}
-        detect: {kind: replayed-run, length: 12, changes: 8, history: 200}
+        detect: {kind: replayed-run, length: 16, changes: 8, history: 256}
         level: pattern
         priority: orange
         source: plant-set

@@ -35,10 +35,11 @@ def test_an_alarm_sounds_until_it_is_muted_or_acknowledged(watched, calm):
     assert wait_for("tone", heard) == [523]
     time.sleep(1.6)
     calm.publish("ch4_s", 30.0)
-    page.wait_for_function("window.tones.length >= 4")
-    assert heard()[:4] == [880, 660, 880, 660]
-    # Again after ten seconds, for as long as nobody has acknowledged.
-    page.wait_for_function("window.tones.length >= 4", timeout=15_000)
+    # What is quieter may still sound once before; from now on the worst is heard, again every ten seconds.
+    for again in range(2):
+        tones = []
+        wait_for("tones", lambda: tones.extend(heard()) or 880 in tones)
+        assert [t for t in tones if t != 523] == [880, 660, 880, 660]
     page.keyboard.press("m")
     expect(sound).to_have_text("静音 60 秒")
     expect(sound).to_have_attribute("aria-pressed", "false")
@@ -86,6 +87,8 @@ def test_a_call_is_seen_answered_and_told_of(on_works, works):
     detail = on_works.open(f"/alarm?id={quote(alarm)}", door=duty)
     expect(detail.locator(".matters")).to_contain_text("叫应")
     card.locator("[data-act=confirm]").click()
+    # He was not called himself: he enters who answered.
+    page.locator("#field-person").select_option(index=1)
     page.locator("#form-submit").click()
     expect(page.locator("dialog")).to_have_count(0)
     answered = wait_for("answer", lambda: next((c for c in works.get("callouts")["callouts"] if c["id"] == call["id"] and c["confirmedBy"]), None))
@@ -100,20 +103,20 @@ def test_a_call_is_seen_answered_and_told_of(on_works, works):
     expect(detail.locator(".matters")).to_contain_text("现场已撤人")
     # The clock of the first report runs, and stops when it is given.
     page.goto(f"{works.url}/callouts?view=clocks")
-    clock = page.locator("#matters li.open").first
+    clock = page.locator("#matters li.open", has=page.locator("button.primary")).first
     expect(clock).to_contain_text("剩余")
     clock.locator("button.primary").click()
     expect(page.locator("#field-text")).not_to_have_value("")
     page.locator("#form-submit").click()
     expect(page.locator("dialog")).to_have_count(0)
-    wait_for("report", lambda: not works.get("clocks", open="true")["clocks"])
+    wait_for("report", lambda: not [c for c in works.get("clocks", open="true")["clocks"] if c.get("draft")])
 
 
 def test_made_up_readings_are_found_and_shown(on_works, works):
     end = int(time.time() * 1000)
     # A morning's curve, the same curve again, and then nothing that moves.
-    curve = [2 + (n * n * 7 % 31) / 10 for n in range(15)]
-    readings = [3.05 + n / 7 for n in range(5)] + curve + curve + [curve[-1]] * 16
+    curve = [2 + (n * n * 7 % 31) / 10 for n in range(20)]
+    readings = [3.05 + n / 7 for n in range(5)] + curve + curve + [curve[-1]] * 14
     works.publish_all([("watched", end - (len(readings) - n) * 30_000, value) for n, value in enumerate(readings)])
     rules = lambda: {a["rule"] for a in works.get("alarms", point="metec/metec/fence/watched/ch4", limit=50)["alarms"]}
     wait_for("findings", lambda: rules() >= {"frozen", "repeated"})

@@ -50,9 +50,16 @@ export class CalloutsPage extends HTMLElement {
       h('ol', { class: 'levels' }, (c.levels ?? []).map((level, i) => h('li', { class: i === c.level ? 'now' : i < c.level ? 'done' : '' }, h('b', null, level.name), ' ', level.persons.join('、'), ' ', h('small', null, t('callout.attempts', { n: level.attempts, every: duration(level.intervalMilliseconds) })), i === c.level ? h('small', null, ` · ${t('callout.attempt', { n: c.attempt })}`) : null))),
       this.facts([[t('hazard.place'), c.place ? placeName(c.place) : ''], [t('callout.begun'), dateTime(c.firstTime)], [t('callout.next'), left === null || !c.isOpen ? '' : left >= 0 ? duration(left) : '0s'], [t('callout.confirmedBy'), c.confirmedBy], [t('callout.answered'), c.answerMilliseconds ? duration(c.answerMilliseconds) : ''], [t('callout.feedback'), c.feedback],
         [t('callout.subjects'), (c.subjects ?? []).slice(0, 5).map((s) => h('div', null, s.includes('#') ? h('a', { href: `/alarm?id=${encodeURIComponent(s)}` }, s) : s))]]),
-      h('div', { class: 'buttons' }, c.isOpen ? h('button', { class: 'primary', dataset: { act: 'confirm' }, onclick: () => this.ask(c, 'confirm', [{ name: 'person', label: t('callout.person') }]) }, t('callout.confirm')) : null,
+      h('div', { class: 'buttons' }, c.isOpen ? h('button', { class: 'primary', dataset: { act: 'confirm' }, onclick: () => this.ask(c, 'confirm', [this.person(c)]) }, t('callout.confirm')) : null,
         c.confirmedBy && !c.feedback ? h('button', { onclick: () => this.ask(c, 'feedback', [{ name: 'text', label: t('callout.feedback'), type: 'textarea', required: true, maxlength: 4000 }]) }, t('callout.giveFeedback')) : null,
         c.isOpen ? h('button', { onclick: () => this.ask(c, 'cancel', [{ name: 'reason', label: t('act.reasonNeeded'), required: true, maxlength: 500 }]) }, t('callout.cancel')) : null)];
+  }
+
+  /** Who has answered: the person signed in where he is one of those called, else the one for whom it is entered. */
+  person(c) {
+    const called = [...new Set((c.levels ?? []).flatMap((level) => level.persons))], own = this.app.user?.account;
+    const isCalled = !this.app.user || called.includes(own);
+    return { name: 'person', label: t('callout.person'), type: 'select', required: !isCalled, value: '', options: [['', isCalled ? t('callout.myself') : ''], ...called.map((id) => [id, id])] };
   }
 
   clock(c) {

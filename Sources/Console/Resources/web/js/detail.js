@@ -108,14 +108,24 @@ export class AlarmDetail {
   /** What became of it beyond the alarm: hazards of the point, and whom Davy called. */
   async showMatters() {
     try {
-      const [{ hazards }, { callouts }] = await Promise.all([get('hazards', { place: this.alarm.point, limit: 5 }, this.aborter.signal), get('callouts', { place: this.alarm.point, limit: 20 }, this.aborter.signal)]);
+      const [{ hazards }, calls] = await Promise.all([get('hazards', { place: this.alarm.point, limit: 5 }, this.aborter.signal), this.calls()]);
       this.hazards = hazards;
-      const calls = callouts.filter((c) => (c.subjects ?? []).includes(this.id));
       fill(this.matters, hazards.length ? [h('h3', null, t('detail.hazards')), h('ul', { class: 'plain' }, hazards.map((z) => h('li', null, h('a', { href: `/hazard?id=${encodeURIComponent(z.hazard)}` }, z.title), ` · ${t(`hazardState.${z.state}`)} · ${deadline(z.deadline, z.isOpen)}`)))] : null,
         calls.length ? [h('h3', null, t('nav.callouts')), h('ul', { class: 'plain' }, calls.map((c) => h('li', null, h('a', { href: '/callouts?all=1' }, dateTime(c.firstTime)), ` · ${c.unanswered ? t('callout.unanswered') : c.status} · ${c.confirmedBy ?? ''} ${c.feedback ?? ''}`)))] : null);
     } catch (problem) {
       if (problem.name !== 'AbortError') fill(this.matters, h('p', { class: 'hint' }, problem.message));
     }
+  }
+
+  /** The calls that this alarm is behind. One call is for a point, an area, a site or for all: it may lie above the point. */
+  async calls() {
+    const enterprise = this.alarm.point.split('/')[0];
+    for (const place of [enterprise, null]) {
+      const { callouts } = await get('callouts', { place, limit: 200 }, this.aborter.signal);
+      const calls = callouts.filter((c) => (c.subjects ?? []).includes(this.id));
+      if (calls.length) return calls;
+    }
+    return [];
   }
 
   showRule(rule, point, alarm) {
