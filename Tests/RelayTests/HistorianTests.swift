@@ -152,7 +152,9 @@ final class FakeInflux: Sendable {
         influx.answer($0)
       } _: { address in
         let historian = Self.historian("\(address)/api/v2/write?org=o&bucket=b", trends, sender)
-        try await Self.run(historian) { $0.lines >= 1_000 }
+        try await Self.run(historian) {
+          $0.lines >= 1_000 && (try? trends.waiting(for: "historian").readings) == 0
+        }
         #expect(historian.status.rejected == 0)
         #expect(historian.status.failures == 4, "\(historian.status)")
       }
