@@ -139,14 +139,21 @@ public final class HTTPSender: Sendable {
     }
   }
 
-  /// Makes a call and judges the answer.
+  /// Makes a call and judges the answer; a secret that cannot be read for it is a refusal, and nothing is sent.
   func send(
-    _ call: HTTPCall,
-    judging judge: (HTTPReply) -> DeliveryOutcome
+    judging judge: (HTTPReply) -> DeliveryOutcome = { $0.outcome },
+    _ make: () throws(SecretError) -> HTTPCall
   ) async -> DeliveryOutcome {
+    let call: HTTPCall
+    do throws(SecretError) {
+      call = try make()
+    } catch {
+      return .refused(error.description)
+    }
     switch await send(call) {
-    case .success(let reply): judge(reply)
-    case .failure(let failure): .unavailable("no answer: \(failure.cause)", retryAfter: nil)
+    case .success(let reply): return judge(reply)
+    case .failure(let failure):
+      return .unavailable("no answer: \(failure.cause)", retryAfter: nil)
     }
   }
 }

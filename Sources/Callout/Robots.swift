@@ -89,11 +89,8 @@ public struct DingTalkChannel: NotificationChannel {
 
   /// Sends a message.
   public func send(_ notice: Notice) async -> DeliveryOutcome {
-    do throws(SecretError) {
-      let call = Self.call(notice, url: try url.read(), secret: try secret?.read(), at: clock())
-      return await sender.send(call, judging: Self.codes.judge)
-    } catch {
-      return .refused(error.description)
+    await sender.send(judging: Self.codes.judge) { () throws(SecretError) in
+      Self.call(notice, url: try url.read(), secret: try secret?.read(), at: clock())
     }
   }
 }
@@ -149,13 +146,8 @@ public struct WeComChannel: NotificationChannel {
 
   /// Sends a message.
   public func send(_ notice: Notice) async -> DeliveryOutcome {
-    do throws(SecretError) {
-      return await sender.send(
-        Self.call(notice, url: try url.read()),
-        judging: Self.codes.judge
-      )
-    } catch {
-      return .refused(error.description)
+    await sender.send(judging: Self.codes.judge) { () throws(SecretError) in
+      Self.call(notice, url: try url.read())
     }
   }
 }
@@ -234,11 +226,8 @@ public struct FeishuChannel: NotificationChannel {
 
   /// Sends a message.
   public func send(_ notice: Notice) async -> DeliveryOutcome {
-    do throws(SecretError) {
-      let call = Self.call(notice, url: try url.read(), secret: try secret?.read(), at: clock())
-      return await sender.send(call, judging: Self.codes.judge)
-    } catch {
-      return .refused(error.description)
+    await sender.send(judging: Self.codes.judge) { () throws(SecretError) in
+      Self.call(notice, url: try url.read(), secret: try secret?.read(), at: clock())
     }
   }
 }

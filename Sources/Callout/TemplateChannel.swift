@@ -156,11 +156,8 @@ public struct TemplateChannel: NotificationChannel {
   /// Sends a message.
   public func send(_ notice: Notice) async -> DeliveryOutcome {
     guard let recipient = notice.recipients.first else { return .refused("nobody to send it to") }
-    do throws(SecretError) {
-      let call = call(notice, to: recipient, secret: try secret?.read())
-      return await sender.send(call, judging: judge)
-    } catch {
-      return .refused(error.description)
+    return await sender.send(judging: judge) { () throws(SecretError) in
+      call(notice, to: recipient, secret: try secret?.read())
     }
   }
 }

@@ -43,11 +43,8 @@ public struct WebhookChannel: NotificationChannel {
 
   /// Sends a message.
   public func send(_ notice: Notice) async -> DeliveryOutcome {
-    do throws(SecretError) {
-      let call = Self.call(notice, url: url, secret: try secret?.read(), at: clock())
-      return await sender.send(call) { $0.outcome }
-    } catch {
-      return .refused(error.description)
+    await sender.send { () throws(SecretError) in
+      Self.call(notice, url: url, secret: try secret?.read(), at: clock())
     }
   }
 }

@@ -223,6 +223,8 @@ public struct ConsoleServer: Service {
     route("/api/v1/clocks/{id}", in: router, get: matters.clock)
     route("/api/v1/clocks/{id}/report", in: router, post: matters.report)
     route("/api/v1/clocks/{id}/supplement", in: router, post: matters.supplement)
+    route("/api/v1/notices", in: router, get: matters.notices)
+    route("/api/v1/notices/{id}", in: router, get: matters.notice)
     route("/api/v1/silences", in: router, get: matters.silences, post: matters.silence)
     route("/api/v1/silences/{id}/end", in: router, post: matters.unsilence)
     route("/api/v1/kpis", in: router, get: indicators.report)

@@ -4,7 +4,7 @@ import Hummingbird
 import Station
 import Telemetry
 
-/// Call-outs (叫应), clocks and silences: lists, one with its entries, and what people do with them.
+/// Call-outs (叫应), clocks, notices and silences: lists, one with its entries, and what people do with them.
 struct MatterRoutes: Sendable {
   let station: any StationAccess
   let commands: DeskCommands
@@ -168,6 +168,18 @@ struct MatterRoutes: Sendable {
     try await post(request, context, "supplement", "clock")
   }
 
+  // MARK: - Notices
+
+  /// `GET /api/v1/notices`: what clocks and overdue hazards had to tell, to whom, and what became of it.
+  func notices(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await page(request, context, .notice, named: "notices") { $1.writeNotice(to: &$0) }
+  }
+
+  /// `GET /api/v1/notices/{id}`.
+  func notice(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await one(request, context, .notice) { $1.writeNotice(to: &$0) }
+  }
+
   // MARK: - Silences
 
   /// `GET /api/v1/silences`.
@@ -282,7 +294,9 @@ struct MatterRoutes: Sendable {
       writer.member("due", started["due"]?.wholeNumber)
       writer.member("duty", started["duty"]?.text)
       writer.member("name", started["name"]?.text)
-      writer.member("expired", bodies.last.map { $0["event"]?.text == "expired" } ?? false)
+      // A supplement that is noted, or a report that is made late, does not take back that it came due.
+      let latest = bodies.last { ["started", "expired"].contains($0["event"]?.text) }
+      writer.member("expired", latest?["event"]?.text == "expired")
       writer.key("draft")
       if let draft = started["draft"] {
         writer.raw(draft.canonicalBytes())
@@ -292,6 +306,29 @@ struct MatterRoutes: Sendable {
       let stopped = bodies.last { $0["event"]?.text == "stopped" }
       writer.member("text", stopped?["text"]?.text)
       writer.member("late", stopped?["late"]?.wholeNumber)
+    }
+
+    /// What a notice says, and how it stands with each person.
+    func writeNotice(to writer: inout JSONWriter) {
+      let bodies = bodies
+      guard let told = bodies.first else { return }
+      writer.member("occasion", told["occasion"]?.text)
+      writer.member("priority", told["priority"]?.wholeNumber)
+      writer.strings("subjects", (told["subjects"]?.elements ?? []).compactMap(\.text))
+      for member in ["title", "say"] {
+        writer.key(member)
+        writer.raw((told[member] ?? .object([:])).canonicalBytes())
+      }
+      writer.key("persons")
+      writer.array((told["persons"]?.elements ?? []).enumerated().map { $0 }) { writer, row in
+        let last = bodies.last { $0["number"]?.wholeNumber == Int64(row.offset + 1) }
+        writer.object { writer in
+          writer.member("person", row.element.text)
+          writer.member("state", last?["event"]?.text ?? "told")
+          writer.member("attempt", last?["attempt"]?.wholeNumber ?? 1)
+          writer.member("detail", last?["text"]?.text)
+        }
+      }
     }
 
     /// What a silence is about.

@@ -66,7 +66,7 @@ public struct ResponsePolicy: Sendable {
 
   /// A chain of levels (叫应): whom to call, how often, then whom.
   public struct Chain: Hashable, Sendable {
-    /// One level.
+    /// One level; also whom a notice is for.
     public struct Level: Hashable, Sendable {
       /// Name, for example 县级值班.
       public var name: LocalizedText
@@ -76,7 +76,7 @@ public struct ResponsePolicy: Sendable {
       public var roster: String?
       /// The people that the site file makes responsible for the place.
       public var isResponsible: Bool
-      /// Calls before the next level.
+      /// Calls before the next level; of a notice, tries before it is given up.
       public var attempts: Int
       /// Time between calls, ms.
       public var intervalMilliseconds: Int64
@@ -90,6 +90,49 @@ public struct ResponsePolicy: Sendable {
     public var levels: [Level]
     /// How long after the confirmation to ask what was done, ms; 0 never asks.
     public var feedbackMilliseconds: Int64
+  }
+
+  /// What a notice (提醒) to persons is sent for; its raw value is the key in the response file.
+  public enum Occasion: String, CaseIterable, Hashable, Sendable {
+    /// The first report is due, or overdue.
+    case report
+    /// A report is to be passed on to the level above.
+    case upperReport = "upper-report"
+    /// A supplement to a report is due.
+    case supplement
+    /// The deadline of a rectification comes, or is past.
+    case rectification
+    /// A check task (举一反三) is due.
+    case checkTask = "check-task"
+    /// A permit ends.
+    case permit
+    /// A certificate runs out.
+    case certificate
+    /// 提醒 of an overdue hazard.
+    case remind
+    /// 督办 of an overdue hazard.
+    case supervise
+    /// 通报 of an overdue hazard.
+    case circulate
+    /// 警示 of an overdue hazard.
+    case warn
+
+    /// Name, for people.
+    public var name: LocalizedText {
+      switch self {
+      case .report: LocalizedText(zh: "事故信息首报", en: "First report")
+      case .upperReport: LocalizedText(zh: "事故信息上报", en: "Report to the level above")
+      case .supplement: LocalizedText(zh: "事故信息续报", en: "Supplement to a report")
+      case .rectification: LocalizedText(zh: "隐患整改期限", en: "Rectification deadline")
+      case .checkTask: LocalizedText(zh: "举一反三排查", en: "Check task")
+      case .permit: LocalizedText(zh: "动火作业票", en: "Hot-work permit")
+      case .certificate: LocalizedText(zh: "焊工证书", en: "Welder's certificate")
+      case .remind: LocalizedText(zh: "逾期提醒", en: "Overdue: reminder")
+      case .supervise: LocalizedText(zh: "逾期督办", en: "Overdue: supervision")
+      case .circulate: LocalizedText(zh: "逾期通报", en: "Overdue: circular")
+      case .warn: LocalizedText(zh: "安全生产警示", en: "Overdue: warning")
+      }
+    }
   }
 
   /// When which chain is called.
@@ -204,6 +247,10 @@ public struct ResponsePolicy: Sendable {
   public var permitWarnings: [Int64] = [30, 10].map { $0 * 60_000 }
   /// How long before a certificate runs out to warn, ms.
   public var certificateWarnings: [Int64] = [90, 30, 7].map { $0 * 86_400_000 }
+  /// Whom notices are for; what is left out is sent to nobody.
+  ///
+  /// A response file sends those that it does not name to the people whom the site file makes responsible.
+  public var notices: [Occasion: Chain.Level] = [:]
   /// Reporting duties, in order; every one that fits starts.
   public var reports: [ReportDuty] = []
   /// Inhibitions, in order of judgement.

@@ -34,6 +34,19 @@ struct ResponseReader {
   func policy(_ files: [YAMLMap]) -> ResponsePolicy {
     var policy = ResponsePolicy()
     policy.contacts = siteContacts
+    if !files.isEmpty {
+      for occasion in ResponsePolicy.Occasion.allCases {
+        policy.notices[occasion] = ResponsePolicy.Chain.Level(
+          name: occasion.name,
+          persons: [],
+          roster: nil,
+          isResponsible: true,
+          attempts: 4,
+          intervalMilliseconds: 1_800_000,
+          channels: []
+        )
+      }
+    }
     var references: [Reference] = []
     for file in files {
       read(file, into: &policy, &references)
@@ -103,6 +116,7 @@ struct ResponseReader {
     }
     if let warnings = warnings(file["permits"]) { policy.permitWarnings = warnings }
     if let warnings = warnings(file["certificates"]) { policy.certificateWarnings = warnings }
+    readNotices(file["notices"], into: &policy, &references)
     for (id, place, value) in file["reports"]?.map()?.identified() ?? [] {
       refuseTwice(id, "report", "报告", policy.reports.contains { $0.id == id }, place)
       if let read = value.map().map({ report($0, id: id) }) { policy.reports.append(read) }
@@ -226,38 +240,13 @@ struct ResponseReader {
     for value in map.required("levels")?.list() ?? [] {
       guard let entry = value.map() else { continue }
       let name = entry.required("name")?.text()
-      let who = persons(entry["persons"], &references)
-      var roster: String?
-      if let value = entry["roster"], let text = value.string() {
-        roster = text
-        references.append(Reference(kind: "roster", kindZh: "值班表", name: text, value: value))
-      }
-      let isResponsible = entry["responsible"]?.bool() ?? false
-      let attempts = entry["attempts"]?.integer(in: 1...100) ?? 3
-      let interval = entry["interval"]?.milliseconds() ?? 120_000
-      let channels = entry["channels"]?.strings() ?? []
-      entry.finish()
-      if who.isEmpty, roster == nil, !isResponsible {
-        value.report(.nothing(kind: "person, roster or responsible", kindZh: "人员、值班表或责任人"))
-      }
-      if interval < 1_000 {
-        value.report(
-          .wrongType(
-            expected: "an interval of at least 1s",
-            expectedZh: "至少 1s 的间隔",
-            found: "\(interval)ms"
-          )
-        )
-      }
       levels.append(
-        ResponsePolicy.Chain.Level(
+        receivers(
+          entry,
           name: name ?? LocalizedText(zh: "", en: ""),
-          persons: who,
-          roster: roster,
-          isResponsible: isResponsible,
-          attempts: attempts,
-          intervalMilliseconds: interval,
-          channels: channels
+          attempts: 3,
+          intervalMilliseconds: 120_000,
+          &references
         )
       )
     }
@@ -267,6 +256,74 @@ struct ResponseReader {
       levels: levels,
       feedbackMilliseconds: map["feedback-after"]?.milliseconds() ?? 0
     )
+  }
+
+  /// Who is reached on a level or by a notice, how often and by what.
+  private func receivers(
+    _ map: YAMLMap,
+    name: LocalizedText,
+    attempts: Int,
+    intervalMilliseconds: Int64,
+    _ references: inout [Reference]
+  ) -> ResponsePolicy.Chain.Level {
+    defer { map.finish() }
+    let who = persons(map["persons"], &references)
+    var roster: String?
+    if let value = map["roster"], let text = value.string() {
+      roster = text
+      references.append(Reference(kind: "roster", kindZh: "值班表", name: text, value: value))
+    }
+    let isResponsible = map["responsible"]?.bool() ?? false
+    let attempts = map["attempts"]?.integer(in: 1...100) ?? attempts
+    let interval = map["interval"]?.milliseconds() ?? intervalMilliseconds
+    let channels = map["channels"]?.strings() ?? []
+    if who.isEmpty, roster == nil, !isResponsible {
+      map.value.report(.nothing(kind: "person, roster or responsible", kindZh: "人员、值班表或责任人"))
+    }
+    if interval < 1_000 {
+      map.value.report(
+        .wrongType(
+          expected: "an interval of at least 1s",
+          expectedZh: "至少 1s 的间隔",
+          found: "\(interval)ms"
+        )
+      )
+    }
+    return ResponsePolicy.Chain.Level(
+      name: name,
+      persons: who,
+      roster: roster,
+      isResponsible: isResponsible,
+      attempts: attempts,
+      intervalMilliseconds: interval,
+      channels: channels
+    )
+  }
+
+  /// Whom notices are for, by occasion; `none` sends none.
+  private func readNotices(
+    _ value: YAMLValue?,
+    into policy: inout ResponsePolicy,
+    _ references: inout [Reference]
+  ) {
+    for (text, place, value) in value?.map()?.entries() ?? [] {
+      guard let occasion = ResponsePolicy.Occasion(rawValue: text) else {
+        let choices = ResponsePolicy.Occasion.allCases.map(\.rawValue)
+        log.report(.notOneOf(text: text, choices: choices), at: place)
+        continue
+      }
+      if value.scalarText == "none" {
+        policy.notices[occasion] = nil
+      } else if let map = value.map() {
+        policy.notices[occasion] = receivers(
+          map,
+          name: occasion.name,
+          attempts: 4,
+          intervalMilliseconds: 1_800_000,
+          &references
+        )
+      }
+    }
   }
 
   private func situation(

@@ -6,7 +6,7 @@ public struct CalloutPlan: Hashable, Sendable, Codable {
   public struct Level: Hashable, Sendable, Codable {
     /// Name of the level, for example 县级值班.
     public var name: String
-    /// Persons on duty, called at the same time.
+    /// Persons on duty, called at the same time; empty where nobody was when it was last looked up.
     public var persons: [String]
     /// How often they are called before the next level is.
     public var attempts: Int
@@ -29,9 +29,9 @@ public struct CalloutPlan: Hashable, Sendable, Codable {
 
   /// Makes a plan.
   ///
-  /// - Precondition: there is a level, and somebody in each.
+  /// - Precondition: there is a level.
   public init(levels: [Level], feedbackAfterMilliseconds: Int64 = 0) {
-    precondition(!levels.isEmpty && levels.allSatisfy { !$0.persons.isEmpty }, "nobody to call")
+    precondition(!levels.isEmpty, "no level to call")
     self.levels = levels
     self.feedbackAfterMilliseconds = feedbackAfterMilliseconds
   }
@@ -78,6 +78,8 @@ public struct CalloutStep: Hashable, Sendable, Codable {
     case delivered
     /// The channel has refused the call.
     case failed
+    /// Nobody is on duty on the level: the next one is called at once; beside the last, the nearest below it that has somebody.
+    case nobody
     /// The next level is called.
     case escalated
     /// 叫而不应: the last level did not confirm in its attempts; it goes on being called.
@@ -86,8 +88,12 @@ public struct CalloutStep: Hashable, Sendable, Codable {
     case confirmed
     /// Ended without a confirmation, by a person.
     case cancelled
-    /// It is time to ask what was done.
+    /// The person who has confirmed is about to be asked what was done.
     case feedbackDue
+    /// The channel has taken the question.
+    case feedbackDelivered
+    /// The channel has refused the question.
+    case feedbackFailed
     /// What was done.
     case feedback
     /// Another alarm has joined it; ``text`` names it.
@@ -169,7 +175,7 @@ public struct Callout: Hashable, Sendable, Codable {
   public private(set) var confirmedBy = ""
   /// What was done, as reported.
   public private(set) var feedback = ""
-  /// Calls whose outcome is not known yet.
+  /// Calls, or the question what was done, whose outcome is not known yet.
   public private(set) var outstanding: [CalloutStep] = []
   private var dispatches = 0
   private var due: Timestamp?
@@ -221,7 +227,9 @@ public struct Callout: Hashable, Sendable, Codable {
     var steps: [CalloutStep] = []
     while let time = due, time <= now {
       if status == .confirmed {
-        take(CalloutStep(event: .feedbackDue, time: time, person: confirmedBy), into: &steps)
+        var question = CalloutStep(event: .feedbackDue, time: time, person: confirmedBy)
+        question.dispatch = dispatches + 1
+        take(question, into: &steps)
         continue
       }
       if attempt >= plan.levels[level].attempts {
@@ -238,7 +246,14 @@ public struct Callout: Hashable, Sendable, Codable {
           into: &steps
         )
       }
-      for person in plan.levels[level].persons {
+      if plan.levels[level].persons.isEmpty {
+        take(CalloutStep(event: .nobody, time: time, level: level, attempt: next), into: &steps)
+        guard level + 1 == plan.levels.count else { continue }
+        if !isUnanswered {
+          take(CalloutStep(event: .unanswered, time: time, level: level), into: &steps)
+        }
+      }
+      for person in callees {
         take(
           CalloutStep(
             event: .dispatching,
@@ -261,27 +276,35 @@ public struct Callout: Hashable, Sendable, Codable {
     onDuty: (Int) -> [String]? = { _ in nil }
   ) -> [CalloutStep] {
     var steps: [CalloutStep] = []
-    if status == .calling {
-      for lost in outstanding {
-        var again = lost
-        again.time = now
-        again.dispatch = dispatches + 1
-        again.inDoubt = true
-        outstanding.removeAll { $0.dispatch == lost.dispatch }
-        take(again, into: &steps)
-      }
-      // A batch that was cut short is completed: whoever of this attempt has not been called is.
-      steps += completeAttempt(at: now)
+    for lost in outstanding {
+      var again = lost
+      again.time = now
+      again.dispatch = dispatches + 1
+      again.inDoubt = true
+      outstanding.removeAll { $0.dispatch == lost.dispatch }
+      take(again, into: &steps)
     }
+    // A batch that was cut short is completed: whoever of this attempt has not been called is.
+    if status == .calling { steps += completeAttempt(at: now) }
     return steps + advance(to: now, onDuty: onDuty)
   }
 
   private var calledInAttempt: [String] = []
 
+  /// Whom an attempt calls: the level's persons.
+  ///
+  /// The last level goes on for ever, so where it has nobody those of the nearest level below that has somebody are
+  /// called again.
+  private var callees: [String] {
+    let persons = plan.levels[level].persons
+    guard persons.isEmpty, level + 1 == plan.levels.count else { return persons }
+    return plan.levels.last { !$0.persons.isEmpty }?.persons ?? []
+  }
+
   private mutating func completeAttempt(at now: Timestamp) -> [CalloutStep] {
     var steps: [CalloutStep] = []
     guard attempt > 0 else { return steps }
-    for person in plan.levels[level].persons where !calledInAttempt.contains(person) {
+    for person in callees where !calledInAttempt.contains(person) {
       take(
         CalloutStep(
           event: .dispatching,
@@ -308,9 +331,11 @@ public struct Callout: Hashable, Sendable, Codable {
       throw .unknownDispatch
     }
     var steps: [CalloutStep] = []
+    let isQuestion = call.event == .feedbackDue
     take(
       CalloutStep(
-        event: delivered ? .delivered : .failed,
+        event: isQuestion
+          ? delivered ? .feedbackDelivered : .feedbackFailed : delivered ? .delivered : .failed,
         time: time,
         level: call.level,
         attempt: call.attempt,
@@ -422,7 +447,19 @@ public struct Callout: Hashable, Sendable, Codable {
       }
       calledInAttempt.append(step.person)
       outstanding.append(step)
-    case .delivered, .failed: outstanding.removeAll { $0.dispatch == step.dispatch }
+    case .delivered, .failed, .feedbackDelivered, .feedbackFailed:
+      outstanding.removeAll { $0.dispatch == step.dispatch }
+    case .nobody:
+      level = step.level
+      calledInAttempt = []
+      if step.level + 1 < plan.levels.count {
+        // Its attempts are used up: the next level is due at this very moment.
+        attempt = plan.levels[step.level].attempts
+        due = step.time
+      } else {
+        attempt = step.attempt
+        due = step.time.advanced(byMilliseconds: plan.levels[step.level].intervalMilliseconds)
+      }
     case .escalated:
       level = step.level
       attempt = 0
@@ -453,10 +490,17 @@ public struct Callout: Hashable, Sendable, Codable {
         }
       }
       plan.levels[step.level].persons = step.persons
-    case .feedbackDue: due = nil
+    case .feedbackDue:
+      due = nil
+      // Questions of older ledgers have no number, and nobody waits for the word on them.
+      guard step.dispatch > 0 else { return }
+      dispatches = max(dispatches, step.dispatch)
+      if step.inDoubt { outstanding.removeAll() }
+      outstanding.append(step)
     case .feedback:
       feedback = step.text
       due = nil
+      outstanding = []
     }
   }
 }

@@ -18,7 +18,7 @@ extension CalloutStep {
       members["priority"] = .integer(Int64(subject.priority))
       members["situation"] = .string(subject.situation)
       members["subjects"] = .strings(subject.subjects)
-      members["say"] = .object(["en": .string(subject.text.en), "zh": .string(subject.text.zh)])
+      members["say"] = subject.text.json
     }
     return JSONValue.object(members).canonicalBytes()
   }
@@ -60,8 +60,8 @@ extension CalloutPlan {
         intervalMilliseconds: try level.whole("interval")
       )
     }
-    guard !levels.isEmpty, levels.allSatisfy({ !$0.persons.isEmpty }) else {
-      throw BodyError(what: "call-out plan", detail: "nobody to call")
+    guard !levels.isEmpty else {
+      throw BodyError(what: "call-out plan", detail: "no level to call")
     }
     self.init(levels: levels, feedbackAfterMilliseconds: try json.whole("feedbackAfter"))
   }
@@ -105,10 +105,7 @@ extension Callout {
             place: json["place"]?.text ?? "",
             priority: Int(json["priority"]?.wholeNumber ?? 4),
             subjects: json.texts("subjects"),
-            text: CalloutDispatch.Text(
-              zh: json["say"]?["zh"]?.text ?? "",
-              en: json["say"]?["en"]?.text ?? ""
-            )
+            text: CalloutDispatch.Text(json["say"])
           )
         )
       }

@@ -51,7 +51,8 @@ public struct CalloutDispatch: Hashable, Sendable, Codable {
     }
   }
 
-  /// Identity, the same in every replay: `callout id` + `#` + number of the call within it.
+  /// Identity, the same in every replay: `callout id` + `#` + number of the call within it; of a notice, `notice id` + `#` +
+  /// number of the person + `.` + number of the try.
   public var id: String
   /// The call-out that it is part of; a notice's own subject otherwise.
   public var callout: String

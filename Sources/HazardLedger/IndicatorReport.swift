@@ -76,7 +76,7 @@ public struct IndicatorReport: Sendable {
               fold.add(body, at: entry.time)
             }
           case .callout: try callouts.add(entry, path: path, scope: scope)
-          case .genesis, .hazard, .clock, .silence, .register, .catalog, .system, .welding,
+          case .genesis, .hazard, .clock, .notice, .silence, .register, .catalog, .system, .welding,
             .redaction:
             break
           }
@@ -117,6 +117,8 @@ public struct CalloutIndicators: Hashable, Sendable {
   public var unanswered = 0
   /// Ended without an answer, by a person.
   public var cancelled = 0
+  /// Levels that had nobody on duty when they were to be called.
+  public var emptyLevels = 0
   /// That went above their first level.
   public var escalated = 0
   /// Calls made, and those that no channel took.
@@ -169,7 +171,10 @@ public struct CalloutIndicators: Hashable, Sendable {
         figures.calls += 1
         if json["inDoubt"]?.truth == true { figures.inDoubt += 1 }
       case .failed: figures.failedCalls += 1
-      case .started, .delivered, .joined, .dutyChanged, .feedbackDue, .feedback: break
+      case .nobody: figures.emptyLevels += 1
+      case .started, .delivered, .joined, .dutyChanged, .feedbackDue, .feedbackDelivered,
+        .feedbackFailed, .feedback:
+        break
       }
     }
 
@@ -234,6 +239,7 @@ extension IndicatorReport {
         "unanswered": .integer(Int64(callouts.unanswered)),
         "cancelled": .integer(Int64(callouts.cancelled)),
         "escalated": .integer(Int64(callouts.escalated)),
+        "emptyLevels": .integer(Int64(callouts.emptyLevels)),
         "calls": .integer(Int64(callouts.calls)),
         "failedCalls": .integer(Int64(callouts.failedCalls)),
         "inDoubt": .integer(Int64(callouts.inDoubt)),

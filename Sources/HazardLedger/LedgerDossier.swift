@@ -212,7 +212,7 @@ struct SQLiteDossier: DossierSource {
     try texts(
       """
       SELECT subject FROM entry
-      WHERE kind IN ('callout', 'clock') AND instr(body, CAST(? AS BLOB)) > 0
+      WHERE kind IN ('callout', 'clock', 'notice') AND instr(body, CAST(? AS BLOB)) > 0
       GROUP BY subject ORDER BY min(seq)
       """,
       [alarm]

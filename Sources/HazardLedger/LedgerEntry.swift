@@ -14,6 +14,8 @@ public enum EntryKind: String, CaseIterable, Hashable, Sendable {
   case callout
   /// A clock started, came due or stopped.
   case clock
+  /// A notice to persons (提醒): told, delivered, given up, see ``PendingNotice``.
+  case notice
   /// A silence or an inhibition was set or ended.
   case silence
   /// A register changed: permits, certificates, rosters, policies.

@@ -62,3 +62,29 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 }
+
+extension LedgerError {
+  /// Runs work on a store and names its failure by place and remedy.
+  ///
+  /// - Parameters:
+  ///   - path: what messages call the store.
+  ///   - named: the store's own errors as the ledger's.
+  ///   - work: the work.
+  /// - Returns: what the work answers.
+  /// - Throws: the ledger's own errors as they are; those of the store as `named` has them; anything else as damage.
+  package static func translating<Failure: Error, Answer>(
+    _ path: String,
+    _ named: (Failure) -> LedgerError,
+    _ work: () throws -> Answer
+  ) throws(LedgerError) -> Answer {
+    do {
+      return try work()
+    } catch let error as LedgerError {
+      throw error
+    } catch let failure as Failure {
+      throw named(failure)
+    } catch {
+      throw .damaged(path: path, detail: "\(error)")
+    }
+  }
+}

@@ -46,6 +46,12 @@ struct EntryFields {
     guard let body else { return nil }
     return try? JSONDecoder().decode(CheckedBody.self, from: body)
   }
+
+  /// What places the entry; empty for a body that is gone or no JSON object.
+  var named: NamedBody {
+    guard let body else { return NamedBody() }
+    do { return try JSONDecoder().decode(NamedBody.self, from: body) } catch { return NamedBody() }
+  }
 }
 
 /// The members of bodies that the verifier looks at.
@@ -196,33 +202,130 @@ struct CheckedAlarm {
   }
 }
 
-/// A call-out's, clock's, silence's or register item's row as the verifier derives it.
+/// A call-out's, clock's, notice's, silence's or register item's row as the verifier derives it.
 struct CheckedMatter {
   let firstSequence: Int64
   private(set) var lastSequence: Int64 = 0
   private var steps: Int64 = 0
   private var state = ""
+  private var place = ""
+  private var isOpen = false
+  private var firstTime: Int64 = 0
+  private var lastTime: Int64 = 0
 
-  private struct Body: Decodable {
-    var event: String?
-  }
+  /// Events after which nothing more is expected, as `docs/ledger.md` has them.
+  private static let last: Set<String> = [
+    "confirmed", "cancelled", "feedbackDue", "feedbackDelivered", "feedbackFailed", "feedback",
+    "stopped", "ended", "revoked", "closed",
+  ]
 
   init(first sequence: Int64) {
     firstSequence = sequence
   }
 
   mutating func add(_ fields: EntryFields, sequence: Int64) {
+    let body = fields.named
+    if steps == 0 {
+      place = body.place ?? body.about ?? ""
+      firstTime = fields.time
+    }
     lastSequence = sequence
+    lastTime = fields.time
     steps += 1
-    state = fields.body.flatMap { try? JSONDecoder().decode(Body.self, from: $0).event } ?? ""
+    state = body.event ?? ""
+    isOpen = body.remaining.map { $0 > 0 } ?? !Self.last.contains(state)
   }
 
-  /// Whether a row of id, first and last sequence, steps and state says the same.
-  func fits(_ row: Row) -> Bool {
-    Int64.fromDatabaseValue(row[1]) == firstSequence
-      && Int64.fromDatabaseValue(row[2]) == lastSequence
-      && Int64.fromDatabaseValue(row[3]) == steps
-      && String.fromDatabaseValue(row[4]) == state
+  /// Columns of a row that say something else.
+  func differences(from row: Row) -> [String] {
+    let own: [(column: String, value: DatabaseValue)] = [
+      ("first_seq", firstSequence.databaseValue), ("last_seq", lastSequence.databaseValue),
+      ("steps", steps.databaseValue), ("state", state.databaseValue),
+      ("place", place.databaseValue), ("is_open", Int64(isOpen ? 1 : 0).databaseValue),
+      ("first_time", firstTime.databaseValue), ("last_time", lastTime.databaseValue),
+    ]
+    return own.filter { row[$0.column] as DatabaseValue != $0.value }.map(\.column)
+  }
+}
+
+/// Whose an entry is, as the verifier derives it: what an enterprise is shown of the ledger.
+///
+/// An entry belongs to the enterprise that its body names, by `enterprise` or as the first level of `place` or `point`;
+/// an alarm's, and the station's word on a path, to the first level of its subject; a further step of a hazard, call-out,
+/// clock, notice or silence, and an act that was refused on one, to whom the first entry of that names.
+struct CheckedOwners {
+  /// What the first entry of a thing names, by subject; nil inside for those that name nobody.
+  private var first: [String: String?] = [:]
+  private(set) var count: Int64 = 0
+
+  private static let things: Set<String> = ["hazard", "callout", "clock", "notice", "silence"]
+
+  /// The enterprise of the next entry; nil where it is the station's own.
+  mutating func add(_ fields: EntryFields) -> String? {
+    let named = Self.named(fields)
+    if fields.kind == "alarm" {
+      if named != nil { count += 1 }
+      return named
+    }
+    let subject = fields.subject
+    if first[subject] == nil { first[subject] = .some(named) }
+    let isAboutThing = Self.things.contains(String(subject.prefix { $0 != "/" }))
+    let isStep =
+      Self.things.contains(fields.kind) || fields.kind == "system" && isAboutThing
+    let owner = named ?? (isStep && !subject.isEmpty ? first[subject] ?? nil : nil)
+    if owner != nil { count += 1 }
+    return owner
+  }
+
+  private static func named(_ fields: EntryFields) -> String? {
+    let subject = fields.subject
+    if fields.kind == "alarm" { return subject.contains("/") ? head(subject) : nil }
+    let body = fields.named
+    if let enterprise = body.enterprise { return enterprise }
+    for path in [body.place, body.point] {
+      if let path, !path.isEmpty { return head(path) }
+    }
+    guard fields.kind == "system" || fields.kind == "welding", subject.contains("/"),
+      !things.contains(head(subject))
+    else { return nil }
+    return head(subject)
+  }
+
+  private static func head(_ path: String) -> String {
+    String(path.prefix { $0 != "/" && $0 != "#" })
+  }
+}
+
+/// Members of any body that place it; one of another type than it should be is passed over.
+struct NamedBody: Decodable {
+  var event: String?
+  var enterprise: String?
+  var place: String?
+  var about: String?
+  var point: String?
+  var remaining: Int64?
+
+  private enum CodingKeys: String, CodingKey {
+    case event, enterprise, place, about, point, remaining
+  }
+
+  init() {}
+
+  init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    func text(_ key: CodingKeys) -> String? {
+      do { return try members.decodeIfPresent(String.self, forKey: key) } catch { return nil }
+    }
+    event = text(.event)
+    enterprise = text(.enterprise)
+    place = text(.place)
+    about = text(.about)
+    point = text(.point)
+    do {
+      remaining = try members.decodeIfPresent(Int64.self, forKey: .remaining)
+    } catch {
+      remaining = nil
+    }
   }
 }
 

@@ -118,6 +118,10 @@ private struct VerificationPass {
   private var redactions = CheckedRedactions()
   private var tree = CheckedTree()
   private var checkpointed: Int64 = 0
+  private var owners = CheckedOwners()
+  /// Nil in a ledger of a schema from before there were owners.
+  private var ownerQuery: Statement?
+  private var strayOwner: Int64?
 
   init(db: Database, trusted: [Curve25519.Signing.PublicKey]) {
     self.db = db
@@ -130,6 +134,11 @@ private struct VerificationPass {
       throw LedgerError.notALedger(path: path, detail: "its application id is not Davy's")
     }
     try redactions.read(db)
+    if try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= 4 {
+      ownerQuery = try db.makeStatement(
+        sql: "SELECT count(*) FROM entry_owner WHERE enterprise = ? AND seq = ?"
+      )
+    }
     var checkpoints = try CheckedCheckpoint.read(db)
     let rows = try Row.fetchCursor(
       db,
@@ -203,6 +212,12 @@ private struct VerificationPass {
     }
     newestOrigin = max(newestOrigin, fields.origin)
     fold(fields, sequence: sequence)
+    try checkOwner(fields, sequence: sequence)
+  }
+
+  private mutating func checkOwner(_ fields: EntryFields, sequence: Int64) throws {
+    guard let ownerQuery, let owner = owners.add(fields), strayOwner == nil else { return }
+    if try Int64.fetchOne(ownerQuery, arguments: [owner, sequence]) != 1 { strayOwner = sequence }
   }
 
   private static func blob(_ value: DatabaseValue) -> [UInt8] {
@@ -238,7 +253,7 @@ private struct VerificationPass {
       else { return find(sequence, "not the body of a hazard's next step") }
       hazards[fields.subject, default: CheckedHazard(body, sequence: sequence)]
         .add(body, fields, sequence: sequence)
-    case "callout", "clock", "silence", "register":
+    case "callout", "clock", "notice", "silence", "register":
       matters["\(fields.kind) \(fields.subject)", default: CheckedMatter(first: sequence)]
         .add(fields, sequence: sequence)
     case "redaction":
@@ -327,26 +342,35 @@ private struct VerificationPass {
     }
     for (id, hazard) in hazards { find(hazard.firstSequence, "view hazard: \(id) is missing") }
     try checkMatters()
+    try checkOwners()
   }
 
   private mutating func checkMatters() throws {
     // Ledgers of the first schema had no such entries, and no such view.
     guard try db.tableExists("matter") else { return }
-    let rows = try Row.fetchCursor(
-      db,
-      sql: "SELECT kind || ' ' || id, first_seq, last_seq, steps, state FROM matter"
-    )
+    let rows = try Row.fetchCursor(db, sql: "SELECT kind || ' ' || id AS name, * FROM matter")
     while let row = try rows.next() {
-      let id: String = row[0]
+      let id: String = row["name"]
       guard let matter = matters.removeValue(forKey: id) else {
-        find(row[1], "view matter: \(id) is in no entry")
+        find(row["first_seq"], "view matter: \(id) is in no entry")
         continue
       }
-      guard matter.fits(row) else {
-        find(matter.lastSequence, "view matter: \(id) is not what the entries give")
-        continue
+      for column in matter.differences(from: row) {
+        find(matter.lastSequence, "view matter: \(column) of \(id) is not what the entries give")
       }
     }
     for (id, matter) in matters { find(matter.firstSequence, "view matter: \(id) is missing") }
+  }
+
+  /// Who is shown which entries: none may be kept from its owner, none shown to another.
+  private mutating func checkOwners() throws {
+    guard ownerQuery != nil else { return }
+    if let strayOwner {
+      find(strayOwner, "view entry_owner: the entry is not listed for the enterprise it is of")
+    }
+    let stored = try Int64.fetchOne(db, sql: "SELECT count(*) FROM entry_owner") ?? 0
+    if stored != owners.count {
+      find(nil, "view entry_owner: \(stored) rows, the entries give \(owners.count)")
+    }
   }
 }

@@ -1,7 +1,8 @@
 internal import GRDB
 public import Telemetry
 
-/// Something that the ledger follows besides alarms and hazards, in a list: a call-out, a clock, a silence, a register item.
+/// Something that the ledger follows besides alarms and hazards, in a list: a call-out, a clock, a notice, a silence,
+/// a register item.
 ///
 /// Its particulars are the fold of its entries, see ``LedgerStore/entries(of:after:limit:)``.
 public struct MatterView: Hashable, Sendable {
@@ -68,19 +69,21 @@ public struct MatterView: Hashable, Sendable {
   /// Adds a further entry.
   public mutating func add(_ entry: LedgerEntry, body: JSONValue) {
     state = body["event"]?.text ?? ""
-    isOpen = !Self.final.contains(state)
+    // A notice says how many persons it has still to reach; of the others the event tells.
+    isOpen = body["remaining"]?.wholeNumber.map { $0 > 0 } ?? !Self.final.contains(state)
     lastSequence = entry.sequence
     lastTime = entry.time
     steps += 1
   }
 
   /// The kinds that are listed so.
-  public static let kinds: Set<EntryKind> = [.callout, .clock, .silence, .register]
+  public static let kinds: Set<EntryKind> = [.callout, .clock, .silence, .register, .notice]
 
   /// Events after which nothing more is expected: a call-out answered or cancelled, a clock stopped, a silence
   /// ended, a register item withdrawn.
   public static let final: Set<String> = [
-    "confirmed", "cancelled", "feedbackDue", "feedback", "stopped", "ended", "revoked", "closed",
+    "confirmed", "cancelled", "feedbackDue", "feedbackDelivered", "feedbackFailed", "feedback",
+    "stopped", "ended", "revoked", "closed",
   ]
 }
 

@@ -179,15 +179,11 @@ public final class SQLiteLedger: CheckpointStore {
     _ path: String,
     _ work: () throws -> Answer
   ) throws(LedgerError) -> Answer {
-    do {
-      return try work()
-    } catch let error as LedgerError {
-      throw error
-    } catch let error as DatabaseError {
-      throw LedgerError(error, path: path)
-    } catch {
-      throw .damaged(path: path, detail: "\(error)")
-    }
+    try LedgerError.translating(
+      path,
+      { (error: DatabaseError) in LedgerError(error, path: path) },
+      work
+    )
   }
 }
 

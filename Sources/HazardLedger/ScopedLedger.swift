@@ -133,15 +133,16 @@ extension LedgerEntry {
     }
     switch kind {
     // The subjects of these are ids of their own, no paths.
-    case .hazard, .callout, .clock, .silence, .register, .redaction, .genesis, .catalog: return nil
+    case .hazard, .callout, .clock, .notice, .silence, .register, .redaction, .genesis, .catalog:
+      return nil
     case .alarm, .system, .welding:
       return subject.contains("/") && !isAboutMatter ? LedgerScope.enterprise(ofPath: subject) : nil
     }
   }
 
-  /// True when its subject is a hazard, call-out, clock or silence by id.
+  /// True when its subject is a hazard, call-out, clock, notice or silence by id.
   var isAboutMatter: Bool {
-    ["hazard/", "callout/", "clock/", "silence/"].contains { subject.hasPrefix($0) }
+    ["hazard/", "callout/", "clock/", "notice/", "silence/"].contains { subject.hasPrefix($0) }
   }
 }
 
@@ -150,7 +151,7 @@ extension LedgerEntry {
   package var ownedThrough: String? {
     guard !subject.isEmpty, namedEnterprise == nil else { return nil }
     return switch kind {
-    case .hazard, .callout, .clock, .silence: subject
+    case .hazard, .callout, .clock, .notice, .silence: subject
     // A refused act belongs to whom it was tried on.
     case .system: isAboutMatter ? subject : nil
     case .genesis, .alarm, .register, .catalog, .welding, .redaction: nil

@@ -47,7 +47,7 @@ package struct ViewWriter<Tables: ViewTables> {
         counts["alarm.\(event)", default: 0] += count.wholeNumber ?? 0
       }
     case .hazard: try applyHazard(entry)
-    case .callout, .clock, .silence, .register:
+    case .callout, .clock, .notice, .silence, .register:
       let key = MatterKey(kind: entry.kind, id: entry.subject)
       let body = try Self.value(bytes, of: entry)
       if matters[key] == nil {

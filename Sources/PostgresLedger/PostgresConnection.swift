@@ -110,7 +110,7 @@ package final class PostgresConnection: @unchecked Sendable {
   /// Runs work in one transaction: all of it is durable when this returns, nothing of it when this throws.
   ///
   /// Except that a connection lost while the commit was on its way leaves open which of the two it was.
-  func transaction<Answer>(_ work: () throws -> Answer) throws -> Answer {
+  package func transaction<Answer>(_ work: () throws -> Answer) throws -> Answer {
     try script("BEGIN")
     let answer: Answer
     do {
@@ -125,8 +125,19 @@ package final class PostgresConnection: @unchecked Sendable {
       }
       throw error
     }
-    try script("COMMIT")
+    try commit()
     return answer
+  }
+
+  /// Commits, and believes it only where the server says so: `COMMIT` of a transaction in which a statement has failed is
+  /// no error, it answers `ROLLBACK`.
+  private func commit() throws(PostgresFailure) {
+    let word = try names.withLock { _ throws(PostgresFailure) in
+      try unsafe checked(PQexec(handle, "COMMIT")).command
+    }
+    guard word == "COMMIT" else {
+      throw PostgresFailure(code: "40000", message: "the server has rolled the transaction back")
+    }
   }
 
   private func prepared(
@@ -205,10 +216,9 @@ package final class PostgresRows: @unchecked Sendable {
 
   deinit { unsafe PQclear(result) }
 
-  /// Rows that a statement without result rows has changed.
-  var changed: Int {
-    guard let text = unsafe PQcmdTuples(result) else { return 0 }
-    return Int(unsafe String(cString: text)) ?? 0
+  /// The command that the server says it has carried out, for example `COMMIT`.
+  var command: String {
+    unsafe PQcmdStatus(result).map { unsafe String(cString: $0) } ?? ""
   }
 
   /// How many columns each row has.

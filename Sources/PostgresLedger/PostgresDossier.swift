@@ -71,7 +71,7 @@ struct PostgresDossier: DossierSource {
     try texts(
       """
       SELECT subject FROM entry
-      WHERE kind IN ('callout', 'clock') AND position($1 IN body) > 0
+      WHERE kind IN ('callout', 'clock', 'notice') AND position($1 IN body) > 0
       GROUP BY subject ORDER BY min(seq)
       """,
       [.bytes(Array(alarm.utf8))]

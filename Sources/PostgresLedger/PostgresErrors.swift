@@ -6,15 +6,11 @@ extension PostgresLedger {
     _ path: String,
     _ work: () throws -> Answer
   ) throws(LedgerError) -> Answer {
-    do {
-      return try work()
-    } catch let error as LedgerError {
-      throw error
-    } catch let failure as PostgresFailure {
-      throw LedgerError(failure, path: path)
-    } catch {
-      throw .damaged(path: path, detail: "\(error)")
-    }
+    try LedgerError.translating(
+      path,
+      { (failure: PostgresFailure) in LedgerError(failure, path: path) },
+      work
+    )
   }
 }
 
@@ -31,8 +27,9 @@ extension LedgerError {
     case ("23", _), ("P0", _), ("54", _), ("22", _): self = .refused(reason: detail)
     case ("XX", _): self = .damaged(path: path, detail: detail)
     case ("58", _): self = .inputOutput(path: path, detail: detail)
-    // No connection, wrong password, no such database, no privilege, read-only standby, shutting down.
-    case ("", _), ("08", _), ("28", _), ("3D", _), ("25", _), ("57", _), (_, "42501"):
+    // No connection, wrong password, no such database, no privilege, read-only standby, shutting down; a pooler that gives
+    // each transaction another session, in which our statements and locks are not.
+    case ("", _), ("08", _), ("28", _), ("3D", _), ("25", _), ("26", _), ("57", _), (_, "42501"):
       self = .notAccessible(path: path, detail: detail)
     default: self = .damaged(path: path, detail: detail)
     }

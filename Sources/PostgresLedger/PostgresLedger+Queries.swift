@@ -188,15 +188,45 @@ extension PostgresLedger {
     before cursor: Int64? = nil,
     limit: Int
   ) throws(LedgerError) -> [MatterView] {
-    var chosen = Conditions()
-    chosen.add("kind = ?", .text(filter.kind.rawValue))
-    if let cursor { chosen.add("first_seq < ?", .integer(cursor)) }
-    if filter.openOnly { chosen.add("is_open = 1") }
-    if !filter.places.isEmpty { chosen.add(below: filter.places, column: "place") }
-    chosen.parameters.append(.integer(Int64(limit)))
-    let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
-    return try reading { [chosen] in try MatterColumns.fetch($0, clauses, chosen.parameters) }
+    let kind = filter.kind.rawValue
+    return try reading { connection in
+      var chosen = Conditions()
+      chosen.add("kind = ?", .text(kind))
+      if let cursor { chosen.add("first_seq < ?", .integer(cursor)) }
+      if filter.openOnly { chosen.add("is_open = 1") }
+      if !filter.places.isEmpty {
+        // Of a place with little in it a walk from the newest on would meet next to nothing, down to the oldest: what
+        // its index finds is then sorted. A place with much is met soon.
+        let found = try connection.run(
+          "SELECT count(*) FROM (\(Self.soughtMatters) LIMIT \(Self.sortedMatters + 1)) AS few",
+          [.text(kind), .texts(filter.places)]
+        ).integer(0, 0)
+        if found <= Self.sortedMatters {
+          chosen.parameters.append(.texts(filter.places))
+          let sought = Self.soughtMatters.replacing("$2", with: "$\(chosen.parameters.count)")
+          chosen.add("first_seq IN (\(sought))")
+        } else {
+          chosen.add(below: filter.places, column: "place")
+        }
+      }
+      chosen.parameters.append(.integer(Int64(limit)))
+      let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
+      return try MatterColumns.fetch(connection, clauses, chosen.parameters)
+    }
   }
+
+  /// Up to so many matters of some places are found by that index and sorted.
+  private static let sortedMatters = 20_000
+
+  /// Matters of kind $1 at or below the paths $2: two seeks a path.
+  private static let soughtMatters = """
+    SELECT own.first_seq FROM unnest($2::text[]) AS sought(path) CROSS JOIN LATERAL (
+      SELECT first_seq FROM matter WHERE kind = $1 AND place = sought.path
+      UNION ALL
+      SELECT first_seq FROM matter
+      WHERE kind = $1 AND place > sought.path || '/' AND place < sought.path || '0'
+    ) AS own
+    """
 
   /// One call-out, clock, silence or register item.
   public func matter(_ kind: EntryKind, id: String) throws(LedgerError) -> MatterView? {

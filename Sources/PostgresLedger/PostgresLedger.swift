@@ -78,15 +78,15 @@ public final class PostgresLedger: CheckpointStore {
     self.path = path
     let opened = try Self.translating(path) {
       let connection = try Self.connect(options, path: path)
-      let epoch = try connection.transaction {
+      let claim = try connection.transaction {
         try PostgresSchema.migrate(connection, name: schema, path: path)
         try Self.beginChain(connection, station: station)
         return try Self.claim(connection, options, schema: schema, path: path, station: station)
       }
-      return (connection, epoch)
+      return (connection, claim)
     }
-    epoch = opened.1
-    writer = Mutex(Writer(connection: opened.0, holdsLock: true))
+    epoch = opened.1.epoch
+    writer = Mutex(Writer(connection: opened.0, holdsLock: opened.1.holdsLock))
     readers = ReaderPool(limit: options.readers)
   }
 
@@ -258,7 +258,7 @@ public final class PostgresLedger: CheckpointStore {
     schema: String,
     path: String,
     station: String
-  ) throws -> Int64 {
+  ) throws -> (epoch: Int64, holdsLock: Bool) {
     let row = try connection.run(
       "SELECT name, epoch, writer, head_seq FROM station WHERE id = 1 FOR UPDATE"
     )
@@ -277,17 +277,17 @@ public final class PostgresLedger: CheckpointStore {
       "UPDATE station SET epoch = $1, writer = $2, claimed = now() WHERE id = 1",
       [.integer(epoch), .text(options.writer)]
     )
-    try lock(connection, schema: schema, epoch: epoch)
+    // Not ours where the session of an opener that failed in between still has it; the next append tries again.
+    let holdsLock = try lock(connection, schema: schema, epoch: epoch)
     if row.integer(0, 3) == 0 {
       var batch = try PostgresBatch(connection, epoch: epoch, path: path)
       _ = try batch.add([.genesis(of: station)])
       try batch.finish(position: 0)
     }
-    return epoch
+    return (epoch, holdsLock)
   }
 
   /// Shows others that the writer of an epoch is alive; false when another session does.
-  @discardableResult
   private static func lock(
     _ connection: PostgresConnection,
     schema: String,

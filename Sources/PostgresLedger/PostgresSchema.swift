@@ -3,7 +3,7 @@ import HazardLedger
 /// The tables of the PostgreSQL ledger and their versions: one schema a station.
 enum PostgresSchema {
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2]
+  static let migrations = [version1, version2, version3]
 
   static var currentVersion: Int { migrations.count }
 
@@ -208,6 +208,9 @@ enum PostgresSchema {
     CREATE INDEX alarm_rule ON alarm(rule, first_seq);
     CREATE INDEX alarm_onset ON alarm(onset);
     """
+
+  /// What lists of call-outs, clocks, notices and silences of one place are answered from.
+  private static let version3 = "CREATE INDEX matter_place ON matter(kind, place, first_seq)"
 
   /// Makes the schema where there is none and brings it to the current version, in the caller's transaction.
   ///

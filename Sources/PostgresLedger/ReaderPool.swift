@@ -11,6 +11,7 @@ final class ReaderPool: Sendable {
   private let free: Mutex<[Slot]>
   private let slots: [Slot]
   private let permits: DispatchSemaphore
+  private let isClosed = Mutex(false)
 
   init(limit: Int) {
     slots = (0..<limit).map { _ in Slot() }
@@ -31,6 +32,9 @@ final class ReaderPool: Sendable {
     defer {
       free.withLock { $0.append(slot) }
       permits.signal()
+    }
+    guard !isClosed.withLock({ $0 }) else {
+      throw PostgresFailure(code: "08003", message: "closed")
     }
     return try slot.connection.withLock { held throws -> Answer in
       let isFresh = held == nil
@@ -57,8 +61,9 @@ final class ReaderPool: Sendable {
     }
   }
 
-  /// Closes every connection that is not lent.
+  /// Closes every connection, and refuses what comes later; waits for those that are lent.
   func close() {
+    isClosed.withLock { $0 = true }
     for slot in slots { slot.connection.withLock { $0 = nil } }
   }
 }

@@ -224,21 +224,17 @@ final class BrokerPublisher: NoticePublishing {
   }
 
   func publish(topic: String, payload: [UInt8]) async throws {
+    let token = pending.waiting.withLock { waiting in
+      waiting.next += 1
+      return waiting.next
+    }
     let timeout = Task { [pending] in
       try await Task.sleep(for: .seconds(15))
-      // Whatever still waits has waited too long; the queue tries again.
-      let oldest = pending.waiting.withLock { $0.by.keys.min() }
-      if let oldest {
-        pending.settle(oldest, .failure(Failure(description: "no answer from the broker in 15 s")))
-      }
+      pending.settle(token, .failure(Failure(description: "no answer from the broker in 15 s")))
     }
     defer { timeout.cancel() }
     try await withCheckedThrowingContinuation { continuation in
-      let token = pending.waiting.withLock { waiting in
-        waiting.next += 1
-        waiting.by[waiting.next] = continuation
-        return waiting.next
-      }
+      pending.waiting.withLock { $0.by[token] = continuation }
       let admission = client.publish(
         Publication(token: token, topic: topic, payload: payload, qos: .atLeastOnce)
       )

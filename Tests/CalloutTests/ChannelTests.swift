@@ -287,4 +287,41 @@ struct ChannelTests {
   private static let idle: HTTPSender = {
     do { return try HTTPSender() } catch { fatalError("\(error)") }
   }()
+
+  /// A broker's client that takes what it is given, or says why not.
+  private actor Broker: NoticePublishing {
+    struct Away: Error {}
+    var isAway = false
+    private(set) var taken: [(topic: String, payload: [UInt8])] = []
+
+    func goAway() { isAway = true }
+
+    func publish(topic: String, payload: [UInt8]) async throws {
+      if isAway { throw Away() }
+      taken.append((topic, payload))
+    }
+  }
+
+  @Test("by MQTT goes what the webhook gets; a broker that is away is tried again")
+  func mqtt() async throws {
+    let broker = Broker()
+    let channel = MQTTChannel(topic: "davy/v1/callout/beacon", publisher: broker)
+    #expect(channel.isShared)
+    let told = notice(dispatch(callout: "notice/7", purpose: .notice))
+    guard case .delivered = await channel.send(told) else {
+      Issue.record("not delivered")
+      return
+    }
+    let sent = try #require(await broker.taken.first)
+    #expect(sent.topic == "davy/v1/callout/beacon")
+    let json = try HazardLedger.JSONValue(parsing: sent.payload)
+    #expect(json["schema"]?.text == "davy-notice/1" && json["kind"]?.text == "callout")
+    let first = try #require(json["dispatches"]?.elements?.first)
+    #expect(first["purpose"]?.text == "notice" && first["callout"]?.text == "notice/7")
+    await broker.goAway()
+    guard case .unavailable = await channel.send(told) else {
+      Issue.record("a broker that is away is no refusal")
+      return
+    }
+  }
 }

@@ -158,6 +158,93 @@ struct CalloutTests {
     #expect(throws: CalloutRefusal.ended) { try callout.start(at: Self.at(11)) }
   }
 
+  /// Levels of these persons, two attempts a minute apart.
+  static func levels(_ persons: [[String]]) -> Callout {
+    Callout(
+      id: "c",
+      plan: CalloutPlan(
+        levels: persons.enumerated().map {
+          CalloutPlan.Level(
+            name: "level \($0.offset)",
+            persons: $0.element,
+            attempts: 2,
+            intervalMilliseconds: 60_000
+          )
+        },
+        feedbackAfterMilliseconds: 600_000
+      )
+    )
+  }
+
+  @Test(
+    "a level with nobody on duty is on record, and the next is called at that very moment",
+    arguments: [
+      // A level's persons, levels apart by |; what happens when.
+      ("|a", "0 nobody 0, 0 escalated 1, 0 a, 60000 a, 120000 unanswered 1, 120000 a"),
+      (
+        "a||b",
+        "0 a, 60000 a, 120000 escalated 1, 120000 nobody 1, 120000 escalated 2, 120000 b"
+      ),
+      // The last level goes on for ever: with the nearest below it that has somebody.
+      (
+        "a|",
+        "0 a, 60000 a, 120000 escalated 1, 120000 nobody 1, 120000 unanswered 1, 120000 a"
+      ),
+      (
+        "|",
+        "0 nobody 0, 0 escalated 1, 0 nobody 1, 0 unanswered 1, 60000 nobody 1, 120000 nobody 1"
+      ),
+    ]
+  )
+  func emptyLevels(persons: String, expected: String) throws {
+    var callout = Self.levels(
+      persons.split(separator: "|", omittingEmptySubsequences: false)
+        .map { $0.isEmpty ? [] : [String($0)] }
+    )
+    let steps = try callout.start(at: Self.at(0)) + callout.advance(to: Self.at(120_000))
+    let told = steps.filter { $0.event != .started }.map { step in
+      let time = step.time.milliseconds
+      return step.event == .dispatching
+        ? "\(time) \(step.person)" : "\(time) \(step.event.rawValue) \(step.level)"
+    }
+    #expect(told.joined(separator: ", ") == expected)
+    // Whoever comes on duty meanwhile is called at the next attempt.
+    let later = callout.advance(to: Self.at(180_000)) { _ in ["z"] }
+    #expect(later.filter { $0.event == .dispatching }.map(\.person) == ["z"])
+    _ = try callout.confirm(by: "z", at: Self.at(180_001))
+  }
+
+  @Test("rebuilt and resumed at any step, empty levels and the question what was done lose nothing")
+  func resumed() throws {
+    for cut in 0..<11 {
+      var steps: [CalloutStep] = []
+      var callout = Self.levels([[], ["a"], []])
+      steps += try callout.start(at: Self.at(0))
+      steps += callout.advance(to: Self.at(130_000))
+      steps += try callout.confirm(by: "a", at: Self.at(130_001))
+      let answered = steps.count
+      steps += callout.advance(to: Self.at(900_000))
+      #expect(steps.count == 11 && steps.last?.event == .feedbackDue)
+      var rebuilt = Self.levels([[], ["a"], []])
+      for step in steps[...cut] { rebuilt.replay(step) }
+      let again = rebuilt.resume(at: Self.at(950_000))
+      let calls = (steps[...cut] + again).filter { $0.event == .dispatching && !$0.inDoubt }
+      if cut < answered - 1 {
+        let attempts = calls.map { "\($0.level)/\($0.attempt)/\($0.person)" }
+        #expect(attempts.starts(with: ["1/1/a", "1/2/a", "2/1/a"]), "cut \(cut): \(attempts)")
+        #expect(Set(attempts).count == attempts.count)
+      } else {
+        let questions = again.filter { $0.event == .feedbackDue }
+        #expect(questions.map(\.inDoubt) == [cut == 10], "cut \(cut)")
+        let asked = try #require(questions.first)
+        #expect(asked.person == "a")
+        let word = try rebuilt.report(dispatch: asked.dispatch, delivered: true, at: asked.time)
+        #expect(word.map(\.event) == [.feedbackDelivered])
+        #expect(rebuilt.resume(at: Self.at(960_000)) == [])
+      }
+    }
+  }
+
   @Test("rebuilt from the ledger at every step, a call-out is equal and goes on alike")
   func replay() throws {
     let scratch = try Scratch()

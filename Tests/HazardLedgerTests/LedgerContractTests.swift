@@ -396,6 +396,7 @@ struct LedgerContractTests {
       Issue.record("\(String(describing: shut))")
       return
     }
+    #expect(throws: LedgerError.self) { try ledger.head }
   }
 
   @Test("call-outs, clocks and silences are listed alike", arguments: StoreKind.available)
@@ -436,6 +437,10 @@ struct LedgerContractTests {
     #expect(
       try list(MatterFilter(kind: .callout, places: ["ent/site/c1", "ent/sit"])) == [all[1]]
     )
+    // Of places that lie within each other nothing is listed twice.
+    let nested = MatterFilter(kind: .callout, places: ["ent", "ent/site", "ent/site/c1"])
+    #expect(try list(nested) == all)
+    #expect(try list(nested, before: all[0].firstSequence) == [all[1]])
     #expect(try ledger.matter(.clock, id: "c1")?.steps == 1)
     #expect(try ledger.matter(.silence, id: "c1") == nil)
     try ledger.rebuildViews()

@@ -142,11 +142,41 @@ struct LedgerVerifierTests {
       "UPDATE station SET head_seq = head_seq + 1", "UPDATE station SET head_hash = zeroblob(32)",
       "UPDATE station SET head_seq = head_seq - 1", "UPDATE station SET name = 't'",
       "INSERT INTO redacted SELECT seq, seq, 0, x'' FROM entry WHERE seq = 5",
+      "UPDATE matter SET place = 'elsewhere'", "UPDATE matter SET is_open = 0",
+      "UPDATE matter SET last_time = last_time + 1",
+      "DELETE FROM entry_owner WHERE seq = (SELECT max(seq) FROM entry_owner)",
+      "UPDATE entry_owner SET enterprise = 'another' WHERE seq = (SELECT min(seq) FROM entry_owner)",
+      "INSERT INTO entry_owner VALUES ('another', 1)",
     ]
   )
   func derived(sql: String) throws {
     let scratch = try Scratch()
     try Self.ledger(scratch, entries: 60)
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    let position = try ledger.position + 1
+    let clock = LedgerClock(
+      id: "clock/permit/ent-1/P-1",
+      kind: .permitEnd,
+      about: "ent-1/welding/permits/P-1",
+      due: Timestamp(milliseconds: 9)
+    )
+    let started = ClockStep(
+      event: .started,
+      time: Timestamp(milliseconds: 1),
+      clock: clock,
+      remainingMilliseconds: 8
+    )
+    var notice = PendingNotice(id: "notice/1", subject: PendingNoticeTests.subject)
+    let told = notice.start(at: Timestamp(milliseconds: 2))
+    try ledger.append(
+      [
+        started.draft(origin: position, extra: ["place": "ent-1/site"]),
+        notice.draft(of: told, origin: position),
+      ],
+      position: position
+    )
+    try ledger.close()
+    #expect(try LedgerVerifier(path: scratch.path).verify().findings == [])
     try Self.attack(scratch.path).write { try $0.execute(sql: sql) }
     #expect(try !LedgerVerifier(path: scratch.path).verify().isIntact)
   }

@@ -260,4 +260,100 @@ struct CalloutDeskTests {
     try station.restart()
     #expect(station.dispatches.map(\.contact.id) == ["p1", "night", "night", "night", "night"])
   }
+
+  @Test(
+    "a level with nobody on duty is an entry of the call-out, and the next one is called at once"
+  )
+  func emptyLevel() throws {
+    let station = try DeskStation { text in
+      text.replacing(
+        #"- {from: "20:00", to: "08:00", persons: [night]}"#,
+        with: ""
+      )
+      .replacing(#"from: "08:00", to: "20:00""#, with: #"from: "02:00", to: "03:00""#)
+    }
+    try station.reading(25)
+    try station.tick(to: DeskStation.start + 4 * DeskStation.minute)
+    let calls = station.dispatches.map(Self.key)
+    #expect(
+      calls == [
+        "0/1/metec/operator", "0/2/metec/operator", "1/1/p0", "1/1/p2", "3/1/p3", "4/1/p4",
+      ]
+    )
+    #expect(try station.events(.callout).filter { $0 == "nobody" }.count == 1)
+    let id = try #require(station.dispatches.first).callout
+    let entries = try station.ledger.entries(of: id, limit: 99)
+    let rebuilt = try #require(try Callout(replaying: entries))
+    #expect(rebuilt.plan.levels.map(\.name) == ["企业", "班组", "县", "市", "省", "国家"])
+    #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
+  }
+
+  @Test(
+    "with nobody on duty anywhere the call-out stands, unanswered at once, until somebody comes on"
+  )
+  func nobodyAnywhere() throws {
+    let station = try DeskStation { text in
+      text.replacing("chain: six", with: "chain: night-only")
+        .replacing(
+          "chains:",
+          with: """
+            chains:
+              night-only:
+                levels:
+                  - {name: {zh: 县, en: County}, roster: county, attempts: 1, interval: 60s}
+            """
+        )
+        .replacing(#"- {from: "20:00", to: "08:00", persons: [night]}"#, with: "")
+        .replacing(#"from: "08:00", to: "20:00""#, with: #"from: "17:00", to: "18:00""#)
+    }
+    // 16:53 in Shanghai; at 17:00 somebody comes on.
+    try station.reading(25)
+    #expect(station.dispatches.isEmpty)
+    #expect(try station.events(.callout).suffix(2) == ["nobody", "unanswered"])
+    let open = try station.ledger.matters(MatterFilter(kind: .callout, openOnly: true), limit: 9)
+    #expect(open.count == 1)
+    for minute in 1...8 {
+      try station.tick(to: DeskStation.start + Int64(minute) * DeskStation.minute)
+    }
+    #expect(station.dispatches.map(\.contact.id).first == "p1")
+    #expect(
+      try station.send(
+        .command,
+        "call",
+        ["actor": "li", "role": "county", "chain": "night-only", "text": "试", "place": "metec"]
+      ) == nil
+    )
+  }
+
+  @Test("a restart between the question what was done and its delivery asks again, marked in doubt")
+  func questionSurvives() throws {
+    let station = try DeskStation()
+    try station.reading(25)
+    let id = try #require(station.dispatches.first).callout
+    #expect(
+      try station.send(
+        .external,
+        "confirmed",
+        ["callout": .string(id), "person": "metec/operator", "channel": "voice"]
+      ) == nil
+    )
+    try station.tick(to: station.now + 31 * DeskStation.minute)
+    let asked = try #require(station.dispatches.first { $0.purpose == .feedback })
+    #expect(!asked.inDoubt)
+    station.now += 1_000
+    try station.restart()
+    let again = try #require(station.dispatches.last { $0.purpose == .feedback })
+    #expect(again.inDoubt && again.id != asked.id)
+    #expect(
+      try station.send(.external, "delivered", ["dispatch": .string(again.id), "channel": "sms"])
+        == nil
+    )
+    let matter = try #require(try station.ledger.matter(.callout, id: id))
+    #expect(matter.state == "feedbackDelivered" && !matter.isOpen)
+    let count = station.dispatches.count
+    try station.restart()
+    #expect(station.dispatches.count { $0.purpose == .feedback } == 2)
+    #expect(count >= 3)
+    #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
+  }
 }

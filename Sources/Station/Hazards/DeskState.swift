@@ -25,7 +25,7 @@ struct DeskState: Codable {
     var channels: [[String]]
     /// The chain of the response file that it goes along.
     var chain = ""
-    /// Of each level of the plan, its row in the chain: levels without anybody on duty were passed over.
+    /// Of each level of the plan, its row in the chain; older stations left levels without anybody on duty out.
     var rows: [Int] = []
     /// Path of the place whose responsible persons are called.
     var about = ""
@@ -77,6 +77,9 @@ struct DeskState: Codable {
   var rosters: [String: RosterChange]?
   /// When retention runs next.
   var retentionDue: Timestamp?
+  /// Notices that have somebody to reach, by id; nil in snapshots from before there were any.
+  var notices: [String: PendingNotice]?
+  var lastNotice: Int?
 }
 
 /// What the desk has to do at a time, in the order of things that are due at the same moment.
@@ -89,6 +92,7 @@ struct DeskItem: Hashable, Comparable {
     case gathering
     case callout
     case retention
+    case notice
   }
 
   var kind: Kind

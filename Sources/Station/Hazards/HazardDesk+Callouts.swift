@@ -48,29 +48,16 @@ extension HazardDesk {
   ) {
     state.lastCall += 1
     let id = "callout/\(state.lastCall)"
-    var levels: [CalloutPlan.Level] = []
-    var channels: [[String]] = []
-    var rows: [Int] = []
-    for (row, level) in chain.levels.enumerated() {
-      let persons = persons(of: level, about: place, at: time)
-      guard !persons.isEmpty else {
-        output.drafts.append(
-          nobody(id, chain: chain.id, level: level.name.zh, at: time, record)
-        )
-        continue
-      }
-      levels.append(
-        CalloutPlan.Level(
-          name: level.name.zh,
-          persons: persons,
-          attempts: level.attempts,
-          intervalMilliseconds: level.intervalMilliseconds
-        )
+    // A level that nobody is on duty on stays in the plan: somebody may have come on when its turn comes, and else the
+    // call-out itself says that there was nobody, and goes on to the next level at once.
+    let levels = chain.levels.map { level in
+      CalloutPlan.Level(
+        name: level.name.zh,
+        persons: persons(of: level, about: place, at: time),
+        attempts: level.attempts,
+        intervalMilliseconds: level.intervalMilliseconds
       )
-      channels.append(level.channels)
-      rows.append(row)
     }
-    guard !levels.isEmpty else { return }
     var callout = Callout(
       id: id,
       plan: CalloutPlan(levels: levels, feedbackAfterMilliseconds: chain.feedbackMilliseconds),
@@ -85,33 +72,13 @@ extension HazardDesk {
     state.calls[id] = DeskState.Call(
       callout: callout,
       key: key,
-      channels: channels,
+      channels: chain.levels.map(\.channels),
       chain: chain.id,
-      rows: rows,
+      rows: Array(levels.indices),
       about: place
     )
     state.callOfKey[key] = id
     emit(steps, of: id, record, into: &output)
-  }
-
-  /// A level on which nobody is on duty is passed over, on record.
-  private func nobody(
-    _ id: String,
-    chain: String,
-    level: String,
-    at time: Timestamp,
-    _ record: JournalRecord
-  ) -> LedgerDraft {
-    LedgerDraft(
-      time: time,
-      kind: .system,
-      subject: id,
-      actor: "engine",
-      body: LedgerJSON.object([
-        "chain": .string(chain), "event": "callout.nobody", "level": .string(level),
-      ]).canonicalBytes(),
-      origin: record.sequence
-    )
   }
 
   /// Another alarm joins a call-out that is calling.
@@ -140,7 +107,7 @@ extension HazardDesk {
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    guard let call = state.calls[id] else { return }
+    guard !steps.isEmpty, let call = state.calls[id] else { return }
     for var draft in call.callout.drafts(of: steps, origin: record.sequence) {
       if !actor.isEmpty { draft.actor = actor }
       output.drafts.append(draft)
@@ -165,7 +132,6 @@ extension HazardDesk {
     let subject = callout.subject
     let isFeedback = step.event == .feedbackDue
     let level = min(step.level, callout.plan.levels.count - 1)
-    let contact = policy.contacts[step.person]
     let others = subject.subjects.count - 1
     let more =
       others > 0
@@ -176,16 +142,11 @@ extension HazardDesk {
       ? CalloutDispatch.Text(zh: "请反馈处置情况", en: "What was done?")
       : CalloutDispatch.Text(zh: "叫应：请确认", en: "Call-out: please confirm")
     return CalloutDispatch(
-      id: isFeedback ? "\(callout.id)#feedback" : "\(callout.id)#\(step.dispatch)",
+      id: "\(callout.id)#\(step.dispatch)",
       callout: callout.id,
       number: step.dispatch,
       purpose: isFeedback ? .feedback : .call,
-      contact: CalloutDispatch.Contact(
-        id: step.person,
-        name: contact?.name ?? step.person,
-        role: contact?.role ?? "",
-        addresses: contact?.addresses ?? [:]
-      ),
+      contact: contact(step.person),
       channels: call.channels.indices.contains(level) ? call.channels[level] : [],
       situation: subject.situation,
       level: step.level,
@@ -201,6 +162,17 @@ extension HazardDesk {
       subjects: subject.subjects,
       group: subject.place,
       time: step.time
+    )
+  }
+
+  /// A person with all addresses; one whom the response files no longer know has his id for a name.
+  func contact(_ person: String) -> CalloutDispatch.Contact {
+    let known = policy.contacts[person]
+    return CalloutDispatch.Contact(
+      id: person,
+      name: known?.name ?? person,
+      role: known?.role ?? "",
+      addresses: known?.addresses ?? [:]
     )
   }
 
@@ -224,7 +196,7 @@ extension HazardDesk {
     agenda.set(DeskItem(kind: .callout, id: id), state.calls[id]?.callout.nextDeadline)
   }
 
-  /// `hazards/resume`, after a restart: calls whose outcome was lost are made again, marked in doubt.
+  /// `hazards/resume`, after a restart: calls, questions and notices whose outcome was lost go out again, marked in doubt.
   func resume(_ record: JournalRecord, into output: inout CoreOutput) {
     let now = Timestamp(milliseconds: record.input.received)
     for id in state.calls.keys.sorted() {
@@ -234,6 +206,7 @@ extension HazardDesk {
       state.calls[id]?.callout = callout
       emit(steps, of: id, record, into: &output)
     }
+    resumeNotices(at: now, record, into: &output)
   }
 
   // MARK: - People
@@ -369,18 +342,25 @@ extension HazardDesk {
     let dispatch = try payload.text("dispatch")
     let parts = dispatch.split(separator: "#")
     guard parts.count == 2 else { throw .incomplete("dispatch: \(dispatch) is none") }
-    // Word on a question or a notice changes nothing in its call-out.
-    guard let number = Int(parts[1]) else { return }
     let channel = try payload.optionalText("channel")
     let detail = try payload.optionalText("detail", atMost: 1_000)
+    let words = [channel, detail].filter { !$0.isEmpty }.joined(separator: ": ")
     let now = Timestamp(milliseconds: record.input.received)
-    try change(String(parts[0]), record, into: &output) { callout throws(CalloutRefusal) in
-      try callout.report(
-        dispatch: number,
+    if parts[0].hasPrefix(Self.noticePrefix) {
+      return try noticeOutcome(
+        String(parts[0]),
+        parts[1],
         delivered: delivered,
-        detail: [channel, detail].filter { !$0.isEmpty }.joined(separator: ": "),
-        at: now
+        words,
+        at: now,
+        record,
+        into: &output
       )
+    }
+    // Questions of older stations have no number, and nobody waits for the word on them.
+    guard let number = Int(parts[1]) else { return }
+    try change(String(parts[0]), record, into: &output) { callout throws(CalloutRefusal) in
+      try callout.report(dispatch: number, delivered: delivered, detail: words, at: now)
     }
   }
 
@@ -419,7 +399,10 @@ extension HazardDesk {
     let zh = try payload.text("text", atMost: 500)
     let en = try payload.optionalText("textEn", atMost: 500)
     let place = try payload.optionalText("place", atMost: 500)
-    let before = state.lastCall
+    let now = Timestamp(milliseconds: record.input.received)
+    guard chain.levels.contains(where: { !persons(of: $0, about: place, at: now).isEmpty }) else {
+      throw .refused("nobody is on duty on any level of \(id)", code: "nobody")
+    }
     startCall(
       chain,
       CalloutSubject(
@@ -430,16 +413,13 @@ extension HazardDesk {
       ),
       key: "by-hand|\(record.sequence)",
       about: place,
-      at: Timestamp(milliseconds: record.input.received),
+      at: now,
       record,
       into: &output
     )
-    guard state.calls["callout/\(before + 1)"] != nil else {
-      throw .refused("nobody is on duty on any level of \(id)", code: "nobody")
-    }
     // Who began it stands in its first entry.
     if let row = output.drafts.lastIndex(where: {
-      $0.kind == .callout && $0.subject == "callout/\(before + 1)"
+      $0.kind == .callout && $0.subject == "callout/\(state.lastCall)"
         && $0.body.starts(with: #"{"event":"started""#.utf8)
     }) {
       output.drafts[row].actor = caller.actor

@@ -28,6 +28,7 @@ extension HazardDesk {
         stop(clock: step.clock.id, by: "engine", at: step.time, record, into: &output)
       }
     }
+    tell(of: steps, record, into: &output)
   }
 
   /// Starts a clock, or sets it anew.

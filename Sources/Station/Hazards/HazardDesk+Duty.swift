@@ -79,6 +79,7 @@ extension HazardDesk {
     state.duties.append(
       DeskState.Duty(roster: roster, from: from, until: until, persons: persons)
     )
+    // No place: like the rosters it is the station's own.
     output.drafts.append(
       LedgerDraft(
         time: now,
@@ -88,7 +89,7 @@ extension HazardDesk {
         body: LedgerJSON.object([
           "event": "set", "from": .integer(from.milliseconds),
           "persons": .array(persons.map { .string($0) }), "reason": .string(caller.reason),
-          "role": .string(caller.role.rawValue), "place": .string(roster),
+          "role": .string(caller.role.rawValue), "roster": .string(roster),
           "until": .integer(until.milliseconds),
         ]).canonicalBytes(),
         origin: record.sequence

@@ -199,6 +199,9 @@ extension HazardDesk {
     }
     runDeadlines(of: hazard, after: input, record, into: &output)
     scheduleLadder(id)
+    if let rung = ResponsePolicy.Occasion(rung: input.act) {
+      tell(rung, of: hazard, input, record, into: &output)
+    }
     if input.act == .generalise {
       for site in input.sites {
         check(site, because: hazard, at: input.time, record, into: &output)

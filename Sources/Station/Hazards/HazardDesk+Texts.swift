@@ -18,6 +18,12 @@ extension HazardDesk {
     var zone: TimeZone
   }
 
+  /// The time zone of the enterprise that a place belongs to.
+  func zone(of place: String) -> TimeZone {
+    places.enterprises[PlaceIndex.leading(1, of: place)]
+      .flatMap { TimeZone(identifier: $0.timeZone) } ?? .gmt
+  }
+
   /// The rule that an alarm's name speaks of; nil when the catalog no longer has it.
   func description(of name: AlarmName) -> Description? {
     guard let catalog, let row = places.channels[name.point],
@@ -36,7 +42,7 @@ extension HazardDesk {
       response: rule.response,
       condition: rule.condition,
       unit: channel.unit,
-      zone: enterprise.flatMap { TimeZone(identifier: $0.timeZone) } ?? .gmt
+      zone: zone(of: name.point)
     )
   }
 
@@ -70,7 +76,7 @@ extension HazardDesk {
       response: alarm.response,
       condition: alarm.source.origin == .standard ? alarm.source.citation : "",
       unit: "",
-      zone: TimeZone(identifier: enterprise.timeZone) ?? .gmt
+      zone: zone(of: name.point)
     )
   }
 

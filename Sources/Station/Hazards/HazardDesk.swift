@@ -27,6 +27,8 @@ final class HazardDesk: Desk {
   static let finishedLimit = 20_000
   /// Answered call-outs that still take feedback.
   static let answeredLimit = 2_000
+  /// Notices on their way at most; what comes beyond is sent once, and its outcome not waited for.
+  static let noticeLimit = 10_000
   /// Times of a day at which retention runs: 03:30 in China, in UTC.
   private static let retentionTime: Int64 = (19 * 60 + 30) * 60_000
   private static let day: Int64 = 86_400_000
@@ -192,6 +194,7 @@ final class HazardDesk: Desk {
       case .gathering: endGathering(item.id, at: time, record, into: &output)
       case .callout: advanceCall(item.id, to: time, record, into: &output)
       case .retention: retain(at: time, record, into: &output)
+      case .notice: advanceNotice(item.id, record, into: &output)
       }
     }
     for (item, time) in heldBack { agenda.set(item, time) }
@@ -263,6 +266,7 @@ final class HazardDesk: Desk {
     agenda = Agenda()
     for id in state.hazards.keys { scheduleLadder(id) }
     for id in state.calls.keys { scheduleCall(id) }
+    for id in (state.notices ?? [:]).keys { scheduleNotice(id) }
     for silence in state.gate.silences {
       agenda.set(DeskItem(kind: .silence, id: silence.id), silence.until)
     }
@@ -276,7 +280,10 @@ final class HazardDesk: Desk {
   }
 
   var resumption: DeskInput? {
-    guard state.calls.values.contains(where: { $0.callout.status == .calling }) else { return nil }
+    let isCalling = state.calls.values.contains {
+      $0.callout.status == .calling || !$0.callout.outstanding.isEmpty
+    }
+    guard isCalling || state.notices?.isEmpty == false else { return nil }
     return DeskInput(kind: .external, desk: name, verb: "resume", payload: Array("{}".utf8))
   }
 }

@@ -161,7 +161,8 @@ final class RelayDesk: Desk {
       }
       state.standing[subject] = step.state == .normal ? nil : station
     case .hazard: subject = try hazard(entry, from: station, &body)
-    case .genesis, .callout, .clock, .silence, .register, .catalog, .system, .welding, .redaction:
+    case .genesis, .callout, .clock, .notice, .silence, .register, .catalog, .system, .welding,
+      .redaction:
       throw RelayFault("entries of kind \(entry.kind.rawValue) are not passed on")
     }
     var origin: [String: LedgerJSON] = [

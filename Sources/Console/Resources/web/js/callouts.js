@@ -1,4 +1,4 @@
-// Call-outs (叫应), reporting clocks and silences: what is open, until when, and what people do with it.
+// Call-outs (叫应), reporting clocks, notices and silences: what is open, until when, and what people do with it.
 
 import { get, post } from './api.js';
 import { catalog } from './catalog.js';
@@ -8,7 +8,7 @@ import { count, dateTime, duration } from './format.js';
 import { pick, t } from './i18n.js';
 import { placeName, ROLES } from './hazards.js';
 
-const VIEWS = ['callouts', 'clocks', 'silences'];
+const VIEWS = ['callouts', 'clocks', 'notices', 'silences'];
 
 /** The page at /callouts. */
 export class CalloutsPage extends HTMLElement {
@@ -33,7 +33,7 @@ export class CalloutsPage extends HTMLElement {
     try {
       const page = await get(this.view, { open: this.open ? 'true' : null, limit: 100 });
       if (!this.isConnected) return;
-      const items = page[this.view], show = { callouts: (i) => this.callout(i), clocks: (i) => this.clock(i), silences: (i) => this.silenceCard(i) }[this.view];
+      const items = page[this.view], show = { callouts: (i) => this.callout(i), clocks: (i) => this.clock(i), notices: (i) => this.notice(i), silences: (i) => this.silenceCard(i) }[this.view];
       const key = JSON.stringify([items, Math.floor(Date.now() / 2000)]);
       if (key === this.shown) return;
       this.shown = key;
@@ -67,6 +67,14 @@ export class CalloutsPage extends HTMLElement {
     return [h('header', { class: 'bar' }, h('h2', null, c.name || (t(`clockKind.${c.kind}`) === `clockKind.${c.kind}` ? c.kind ?? c.id : t(`clockKind.${c.kind}`))), c.isOpen && left !== null ? h('b', { class: left < 0 ? 'error' : '' }, left >= 0 ? t('hazard.left', { time: duration(left) }) : t('hazard.overdue', { time: duration(-left) })) : h('span', { class: 'badge' }, t('clock.stopped'))),
       this.facts([[t('clock.about'), c.about?.startsWith('hazard/') ? h('a', { href: `/hazard?id=${encodeURIComponent(c.about)}` }, c.about) : c.about?.includes('#') ? h('a', { href: `/alarm?id=${encodeURIComponent(c.about)}` }, c.about) : c.about], [t('clock.due'), c.due ? dateTime(c.due) : ''], [t('clock.duty'), c.duty], [t('clock.late'), c.late ? duration(c.late) : ''], [t('clock.text'), c.text]]),
       h('div', { class: 'buttons' }, c.isOpen && c.draft ? h('button', { class: 'primary', onclick: () => this.report(c, 'report') }, t('clock.report')) : null, c.text ? h('button', { onclick: () => this.report(c, 'supplement') }, t('clock.supplement')) : null)];
+  }
+
+  notice(n) {
+    const state = (word) => t(`event.${word}`);
+    return [h('header', { class: 'bar' }, n.priority ? symbol(5 - n.priority, { size: 24, label: t(`level.${5 - n.priority}`) }) : null, h('h2', null, pick(n.title, n.id)), h('span', { class: `badge ${['failed', 'lapsed', 'nobody'].includes(n.state) ? 'late' : ''}` }, state(n.state))),
+      h('p', null, pick(n.say, '')),
+      this.facts([[t('hazard.place'), n.place ? placeName(n.place) : ''], [t('callout.begun'), dateTime(n.firstTime)],
+        [t('notice.persons'), (n.persons ?? []).map((p) => h('div', null, p.person, ' ', h('small', null, state(p.state), p.detail ? ` · ${p.detail}` : '')))]])];
   }
 
   silenceCard(s) {
