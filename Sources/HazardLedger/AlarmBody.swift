@@ -186,6 +186,13 @@ public struct AlarmBody: Hashable, Sendable {
   public static func alarmID(point: String, rule: String, onset: Timestamp) -> String {
     "\(point)#\(rule)@\(onset.milliseconds)"
   }
+
+  /// The identities of all occurrences of an occurrence's rule at its point, as a range of texts.
+  package static func siblings(of alarm: String) -> Range<String> {
+    guard let at = alarm.lastIndex(of: "@") else { return alarm..<alarm }
+    // "A" is the character after "@".
+    return String(alarm[...at])..<alarm[..<at] + "A"
+  }
 }
 
 extension AlarmBody {

@@ -29,7 +29,8 @@ package protocol DossierSource {
   /// Alarms that are evidence for a hazard.
   func alarms(ofHazard id: String) throws -> [String]
 
-  /// Hazards that an alarm is behind.
+  /// Hazards that an alarm is behind, by id: those that name it, and those of its rule at its point that were open while it
+  /// stood, for one rule has one open hazard at most, and further occurrences register none.
   func hazards(ofAlarm id: String) throws -> [String]
 
   /// Hazards whose ids lie in a range of texts, by bytes.
@@ -198,7 +199,21 @@ struct SQLiteDossier: DossierSource {
   }
 
   func hazards(ofAlarm id: String) throws -> [String] {
-    try texts("SELECT hazard FROM hazard_alarm WHERE alarm = ?", [id])
+    let final = HazardState.allCases.filter(\.isFinal).map { "'\($0.rawValue)'" }
+    let siblings = AlarmBody.siblings(of: id)
+    return try texts(
+      """
+      SELECT hazard FROM hazard_alarm WHERE alarm = ?1
+      UNION
+      SELECT hazard.id FROM hazard_alarm JOIN hazard ON hazard.id = hazard_alarm.hazard
+        JOIN alarm ON alarm.id = ?1
+      WHERE hazard_alarm.alarm >= ?2 AND hazard_alarm.alarm < ?3
+        AND hazard.first_seq <= alarm.last_seq
+        AND (hazard.last_seq >= alarm.first_seq OR hazard.state NOT IN (\(final.joined(separator: ", "))))
+      ORDER BY 1
+      """,
+      [id, siblings.lowerBound, siblings.upperBound]
+    )
   }
 
   func hazards(ids: Range<String>) throws -> [String] {

@@ -57,7 +57,23 @@ struct PostgresDossier: DossierSource {
   }
 
   func hazards(ofAlarm id: String) throws -> [String] {
-    try texts("SELECT hazard FROM hazard_alarm WHERE alarm = $1 ORDER BY hazard", [.text(id)])
+    let siblings = AlarmBody.siblings(of: id)
+    return try texts(
+      """
+      SELECT hazard FROM hazard_alarm WHERE alarm = $1
+      UNION
+      SELECT hazard.id FROM hazard_alarm JOIN hazard ON hazard.id = hazard_alarm.hazard
+        JOIN alarm ON alarm.id = $1
+      WHERE hazard_alarm.alarm >= $2 AND hazard_alarm.alarm < $3
+        AND hazard.first_seq <= alarm.last_seq
+        AND (hazard.last_seq >= alarm.first_seq OR hazard.state <> ALL($4::text[]))
+      ORDER BY 1
+      """,
+      [
+        .text(id), .text(siblings.lowerBound), .text(siblings.upperBound),
+        .texts(HazardState.allCases.filter(\.isFinal).map(\.rawValue)),
+      ]
+    )
   }
 
   func hazards(ids: Range<String>) throws -> [String] {

@@ -1,4 +1,5 @@
 import HazardLedger
+import Journal
 import Station
 import Telemetry
 import Testing
@@ -74,7 +75,8 @@ struct NoticeDeskTests {
     // Before it goes out it is an entry, with all that it says.
     let body = try #require(try station.bodies(.notice).first)
     #expect(body["event"]?.text == "told" && body["persons"]?.elements?.count == 2)
-    #expect(body["subjects"]?.elements == ["clock/report/1"])
+    let subjects = try #require(body["subjects"]?.elements?.compactMap(\.text))
+    #expect(subjects.count == 2 && subjects[0] == "clock/report/1" && subjects[1].contains("#HH@"))
     // A report made in time is followed by the next level's clock, and nobody is told of the first any more.
     let made: [String: HazardLedger.JSONValue] = [
       "actor": "wang", "role": "county", "clock": "clock/report/1", "text": "首报",

@@ -36,7 +36,10 @@ struct TraceTests {
     "message → reading → alarm → acknowledgement → hazard → each step → closed, each with its hash"
   )
   func trace() throws {
-    let station = try DeskStation()
+    // Every alarm is to be driven to its end, and not only the red ones.
+    let station = try DeskStation {
+      $0.replacing("immediate-from: red", with: "immediate-from: blue")
+    }
     var alarm: String?
     let recorded = try Self.recording()
     for reading in recorded {
@@ -109,7 +112,7 @@ struct TraceTests {
       rest = rest[(at + 1)...]
     }
     let kinds = Set(entries.compactMap { $0["kind"]?.text })
-    #expect(kinds == ["alarm", "hazard", "callout", "clock"])
+    #expect(kinds == ["alarm", "hazard", "callout", "clock", "notice"])
 
     // The message that raised it is in the file, and it is the one that was published.
     let raised = try #require(
@@ -185,7 +188,6 @@ struct TraceTests {
     key: CheckpointKey
   ) throws {
     let alarms = try station.ledger.alarms(limit: 10_000).alarms
-    var behindHazards = 0
     for alarm in alarms {
       let file = try dossier.export(subject: alarm.id) { try inputs($0, of: journal) }
       let report = LedgerVerifier.verifyExport(file, trusting: [key.publicKey])
@@ -199,13 +201,11 @@ struct TraceTests {
       for step in ["alarm raised", "alarm returned", "alarm acknowledged"] {
         #expect(steps.contains(step), "\(alarm.id): \(step) is missing: \(steps)")
       }
-      guard try !station.ledger.hazards(ofAlarm: alarm.id).isEmpty else { continue }
-      behindHazards += 1
       for act in ["register", "verify", "grade", "plan", "start", "submit", "accept", "close"] {
-        #expect(steps.contains("hazard \(act)"), "\(alarm.id): \(act) is missing")
+        #expect(steps.contains("hazard \(act)"), "\(alarm.id): \(act) is missing: \(steps)")
       }
     }
-    #expect(alarms.count > 5 && behindHazards > 2, "\(alarms.count), \(behindHazards)")
+    #expect(alarms.count > 20, "\(alarms.count)")
   }
 
   /// What usually comes next.

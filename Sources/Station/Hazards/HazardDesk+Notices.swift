@@ -67,7 +67,7 @@ extension HazardDesk {
       occasion,
       about: places[0],
       place: Set(places).count == 1 ? places[0] : PlaceIndex.leading(1, of: places[0]),
-      subjects: steps.map(\.clock.id),
+      subjects: steps.flatMap { [$0.clock.id, $0.clock.about] },
       priority: Self.priority(of: occasion, isOver: isOver),
       title: title,
       text: CalloutDispatch.Text(
