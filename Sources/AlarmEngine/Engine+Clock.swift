@@ -248,15 +248,15 @@ extension Engine {
       phase: record.it.phase,
       since: record.it.since,
       onset: record.it.onset,
-      start: history(of: slot).changes.last?.start ?? record.it.onset
+      start: newestStep(of: slot)?.start ?? record.it.onset
     )
   }
 
   /// Forgets a rule's steps: what was before is not judged again.
   private mutating func restartHistory(_ slot: UInt32, at time: Int64) {
-    guard !history(of: slot).changes.isEmpty else { return }
+    guard history(of: slot).hasSteps else { return }
     let state = stateNow(slot, at: time)
-    histories[historyRow(slot)].restart(state)
+    histories.restart(historyRow(slot), state)
   }
 
   /// Lets the device's rules on its clock know.

@@ -76,8 +76,8 @@ extension Engine {
     let kept = stepsKept(of: slot)
     guard kept > 0 else { return }
     let row = historyRow(slot)
-    let known = start ?? histories[row].changes.last?.start ?? noTime
-    histories[row].add(
+    let known = start ?? histories.newestStep(of: row)?.start ?? noTime
+    histories.add(
       PhaseChange(
         time: time,
         phase: phase,
@@ -85,6 +85,7 @@ extension Engine {
         onset: record.it.onset,
         start: known
       ),
+      to: row,
       keeping: kept
     )
   }
@@ -98,7 +99,7 @@ extension Engine {
     move(slot, to: .active, at: moment.time, start: record.it.since)
     let row = historyRow(slot)
     if histories[row].noteRaise(at: moment.time) {
-      histories[row].chattering &+= 1
+      histories[row].countChattering()
       tally.chattering += 1
     }
     annunciate(slot, moment, isAnother: false, wasTold: false, &out)
@@ -162,7 +163,7 @@ extension Engine {
     if record.it.lifeCycle.base == .unacknowledged, raised != noTime,
       moment.time - raised <= RuleHistory.fleetingSpan
     {
-      histories[historyRow(slot)].fleeting &+= 1
+      histories[historyRow(slot)].countFleeting()
       tally.fleeting += 1
     }
     let isLatching = parameters.row(Int(slot)).it.isLatching

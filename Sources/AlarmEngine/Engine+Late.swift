@@ -107,7 +107,7 @@ extension Engine {
     let moment = Moment(time: time, received: now, sequence: sequence, value: .nan)
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
     where parameters.row(Int(slot)).it.isRevisable {
-      guard newestStep(of: slot) > time else { continue }
+      guard newestStepTime(of: slot) > time else { continue }
       if judgeAgain(slot, channel, moment, &out) {
         channels.row(channel).it.calmLow = .infinity
         channels.row(channel).it.calmHigh = -.infinity
@@ -182,7 +182,8 @@ extension Engine {
     let rule = parameters[Int(slot)]
     let told = history(of: slot)
     guard told.knownFrom <= oldest else { return }
-    let initial = told.state(at: oldest)
+    let steps = steps(of: slot)
+    let initial = steps.state(at: oldest)
     var judge = Rejudge(
       rule,
       staleAfter: Int64(links[Int(rule.channel)].staleAfter),
@@ -191,15 +192,15 @@ extension Engine {
     )
     for sample in samples { judge.take(sample) }
     // What was decided stays decided, although the device's usual lag may have grown since.
-    let decided = (told.changes.last?.time ?? noTime) + 1
+    let decided = (steps.last?.time ?? noTime) + 1
     judge.settle(before: max(now - offset(of: rule.channel), decided))
-    guard judge.changes != Array(told.changes(after: oldest)) else { return }
-    let before = JudgedOccurrence.all(from: initial, told.changes(after: oldest))
+    guard judge.changes != Array(steps.after(oldest)) else { return }
+    let before = JudgedOccurrence.all(from: initial, steps.after(oldest))
     var changes = judge.changes
     let after = JudgedOccurrence.all(from: initial, changes)
     let pairs = pair(before, after)
     // An occurrence keeps the name that it was told under, and no other gets it.
-    var names = Set(told.changes.map(\.onset) + [rules.row(Int(slot)).it.onset])
+    var names = Set(steps.map(\.onset) + [rules.row(Int(slot)).it.onset])
     var named: [Int64: Int64] = [:]
     for (old, new) in pairs.same + pairs.moved { named[new.start] = old.onset }
     for new in pairs.fresh {
@@ -210,7 +211,7 @@ extension Engine {
     for index in changes.indices {
       if let name = named[changes[index].start] { changes[index].onset = name }
     }
-    histories[historyRow(slot)].replace(after: oldest, with: changes)
+    histories.replaceSteps(of: historyRow(slot), after: oldest, with: changes)
     for old in pairs.gone {
       tellRevision(slot, old.onset, Revision(verdict: .unfounded), moment, &out)
     }

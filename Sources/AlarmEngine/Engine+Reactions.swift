@@ -118,7 +118,7 @@ extension Engine {
     let isReached = cascade.cascade.grade(of: counts).map { $0 >= cascade.grade } ?? false
     var moment = moment
     // Devices' clocks differ a little; a cascade's own steps are in order all the same.
-    moment.time = max(moment.time, newestStep(of: slot))
+    moment.time = max(moment.time, newestStepTime(of: slot))
     moment.value = .nan
     follow(slot, Verdict(on: isReached, off: !isReached), moment, &out)
   }

@@ -70,7 +70,8 @@ extension Engine {
       if index < limit {
         unsafe prefetch(
           columns.channel(index &+ Self.lookahead),
-          slotsOf: columns.channel(index &+ Self.lookahead / 2)
+          slotsOf: columns.channel(index &+ Self.lookahead / 2),
+          samplesOf: columns.channel(index &+ Self.lookahead / 4)
         )
       }
       let time = columns.time(index)
@@ -110,25 +111,48 @@ extension Engine {
   /// How many readings are looked over at once for anything special.
   private static var stretch: Int { 256 }
 
-  /// How many readings ahead a channel's record is asked for; its window's slots half as many.
-  private static var lookahead: Int { 16 }
+  /// How many readings ahead a channel's record is asked for; its window's slots half as many, and a quarter as many
+  /// the samples that will be looked over because the least or the greatest of them leaves.
+  private static var lookahead: Int { 32 }
 
   /// Asks the caches for what readings to come will touch.
   @inline(__always)
   @unsafe
-  private func prefetch(_ far: Int, slotsOf near: Int) {
+  private func prefetch(_ far: Int, slotsOf near: Int, samplesOf next: Int) {
     let address = unsafe UnsafeRawPointer(channels.row(unchecked: far).address)
     unsafe prefetchLine(address)
     unsafe prefetchLine(address + 64)
     let record = unsafe channels.row(unchecked: near)
     let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
-    guard mask > 0 else { return }
-    let line = Int(record.it.ring)
-    let values = unsafe ring.doubles(at: line)
-    unsafe prefetchLine(values + Int(record.it.tail & mask))
-    unsafe prefetchLine(values + Int(record.it.head & mask))
-    unsafe prefetchLine(ring.words(at: line, after: Int(mask) + 1) + Int(record.it.tail & mask))
+    if mask > 0 {
+      let line = Int(record.it.ring)
+      let values = unsafe ring.doubles(at: line)
+      unsafe prefetchLine(values + Int(record.it.tail & mask))
+      unsafe prefetchLine(values + Int(record.it.head & mask))
+      unsafe prefetchLine(ring.words(at: line, after: Int(mask) + 1) + Int(record.it.tail & mask))
+    }
+    unsafe prefetchSamples(next)
   }
+
+  /// Asks for all samples of a window whose oldest is its least or greatest: when that leaves, they are looked over.
+  @inline(__always)
+  @unsafe
+  private func prefetchSamples(_ channel: Int) {
+    let record = unsafe channels.row(unchecked: channel)
+    let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
+    guard mask > 0 else { return }
+    let values = unsafe ring.doubles(at: Int(record.it.ring))
+    guard record.it.isExtreme(unsafe values[Int(record.it.tail & mask)]) else { return }
+    var line = 0
+    let end = min(Int(mask) + 1, Self.samplesAskedFor)
+    while line < end {
+      unsafe prefetchLine(values + line)
+      line &+= 8
+    }
+  }
+
+  /// Of how many samples at most the lines are asked for; beyond, the processor sees the pattern by itself.
+  private static var samplesAskedFor: Int { 256 }
 
   /// The way of every reading that is not plainly in order; true when its value was judged.
   @inline(never)
@@ -263,7 +287,7 @@ extension Engine {
       moment.limit = .nan
       switch rule.it.kind {
       case .limit, .physicalRange:
-        if newestStep(of: slot) > time, judgeAgain(slot, channel, moment, &out) {
+        if newestStepTime(of: slot) > time, judgeAgain(slot, channel, moment, &out) {
           calm = (.infinity, -.infinity)
           continue
         }

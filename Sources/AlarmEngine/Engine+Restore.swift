@@ -199,14 +199,13 @@ extension Engine {
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let figures = try reader.word()
-      let history = try RuleHistory(reading: &reader)
-      guard let row else { continue }
-      let slot = UInt32(row)
-      let kept = historyRow(slot)
-      histories[kept] = history
+      let slot = row.map { UInt32($0) }
+      let kept = slot.map { historyRow($0) }
+      try histories.restore(kept, from: &reader)
+      guard let row, let slot, let kept else { continue }
       // Steps that were made by other figures are not to be judged by these.
       if stepsKept(of: slot) == 0 || figures != parameters.row(row).it.figures {
-        histories[kept].forgetSteps()
+        histories.forgetSteps(of: kept)
       }
     }
     noteStandingPhases()
@@ -237,10 +236,10 @@ extension Engine {
     for slot in UInt32(0)..<UInt32(rules.count) where stepsKept(of: slot) > 0 {
       let hasMoved =
         rules.row(Int(slot)).it.phase != .idle || rules.row(Int(slot)).it.history != .max
-      guard hasMoved, history(of: slot).changes.isEmpty else { continue }
+      guard hasMoved, !history(of: slot).hasSteps else { continue }
       let newest = channels.row(Int(parameters.row(Int(slot)).it.channel)).it.newest
       let state = stateNow(slot, at: newest)
-      histories[historyRow(slot)].restart(state)
+      histories.restart(historyRow(slot), state)
     }
   }
 
@@ -408,8 +407,8 @@ extension ChannelRecord {
     bytes.appendState(sum)
     bytes.appendState(squares)
     bytes.appendState(reference)
-    bytes.appendState(minimum)
-    bytes.appendState(maximum)
+    bytes.appendState(extremes.x)
+    bytes.appendState(-extremes.y)
     bytes.appendState(UInt64(head))
     bytes.appendState(UInt64(tail))
     bytes.append(conditions)
@@ -426,8 +425,8 @@ extension ChannelRecord {
     sum = try reader.double()
     squares = try reader.double()
     reference = try reader.double()
-    minimum = try reader.double()
-    maximum = try reader.double()
+    extremes.x = try reader.double()
+    extremes.y = -(try reader.double())
     head = UInt32(truncatingIfNeeded: try reader.word())
     tail = UInt32(truncatingIfNeeded: try reader.word())
     conditions = try reader.byte()

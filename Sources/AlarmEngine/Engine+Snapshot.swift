@@ -102,7 +102,7 @@ extension Engine {
     for slot in moved {
       bytes.appendState(identities.rules[slot].rawValue)
       bytes.appendState(parameters.row(slot).it.figures)
-      history(of: UInt32(slot)).write(into: &bytes)
+      histories.append(Int(rules.row(slot).it.history), to: &bytes)
     }
     bytes.appendState(pasts.count)
     for channel in pasts.keys.sorted() {

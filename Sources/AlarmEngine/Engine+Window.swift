@@ -6,15 +6,18 @@ public struct WindowTotals: Hashable, Sendable {
   public var mean: Double = 0
   /// Sum of the sample standard deviations.
   public var deviation: Double = 0
-  /// Sum of the least values.
-  public var minimum: Double = 0
-  /// Sum of the greatest values.
-  public var maximum: Double = 0
+  /// Sums of the least values and of the greatest, negated.
+  private var extremes: SIMD2<Double> = .zero
   /// Sum of the newest values.
   public var last: Double = 0
 
   /// Makes totals at zero.
   public init() {}
+
+  /// Sum of the least values.
+  public var minimum: Double { extremes.x }
+  /// Sum of the greatest values.
+  public var maximum: Double { -extremes.y }
 }
 
 /// Who looks at a channel's window after each reading; resolved at compile time.
@@ -40,8 +43,7 @@ extension WindowTotals: WindowTap {
     count &+= other.count
     mean += other.mean
     deviation += other.deviation
-    minimum += other.minimum
-    maximum += other.maximum
+    extremes += other.extremes
     last += other.last
   }
 
@@ -56,8 +58,7 @@ extension WindowTotals: WindowTap {
     count &+= UInt64(live)
     self.mean += mean + record.it.reference
     deviation += variance > 0 ? variance.squareRoot() : 0
-    minimum += record.it.minimum
-    maximum += record.it.maximum
+    extremes += record.it.extremes
     last += record.it.value
   }
 }
@@ -126,8 +127,7 @@ extension Engine {
       let difference = leaving - record.it.reference
       sum -= difference
       squares -= difference * difference
-      losesExtreme =
-        losesExtreme || leaving <= record.it.minimum || leaving >= record.it.maximum
+      losesExtreme = losesExtreme || record.it.isExtreme(leaving)
       tail &+= 1
     }
     while unsafe tail != head && position &- times[Int(tail & mask)] >= length { leave() }
@@ -156,8 +156,9 @@ extension Engine {
         unsafe Self.resum(record, values, mask)
       }
     } else {
-      record.it.minimum = min(value, record.it.minimum)
-      record.it.maximum = max(value, record.it.maximum)
+      let pair = SIMD2(value, -value)
+      let extremes = record.it.extremes
+      record.it.extremes = extremes.replacing(with: pair, where: pair .< extremes)
     }
     // From time to time the sums are taken afresh, so that rounding cannot pile up.
     if next & (mask | (Self.resumInterval &- 1)) == 0 { unsafe Self.resum(record, values, mask) }
@@ -189,13 +190,9 @@ extension Engine {
     let end = first + Int(record.it.head &- record.it.tail)
     var extent = unsafe Extent(values[first])
     // The ring in two stretches, of which the second may be empty.
-    var stretch = (from: first, to: min(end, capacity))
-    while stretch.from < stretch.to {
-      unsafe extent.take(values + stretch.from, count: stretch.to - stretch.from)
-      stretch = stretch.from == 0 ? (0, 0) : (0, end - capacity)
-    }
-    record.it.minimum = extent.minimum
-    record.it.maximum = extent.maximum
+    unsafe extent.take(values + first, count: min(end, capacity) - first)
+    if end > capacity { unsafe extent.take(values, count: end - capacity) }
+    record.it.extremes = SIMD2(extent.minimum, -extent.maximum)
   }
 
   @inline(never)
@@ -223,42 +220,56 @@ extension Engine {
 
 /// Least and greatest of some samples, in lanes so that none waits for the one before.
 private struct Extent {
-  private var low: (Double, Double, Double, Double)
-  private var high: (Double, Double, Double, Double)
+  private var low: (Lane, Lane, Lane, Lane)
+  private var high: (Lane, Lane, Lane, Lane)
+
+  private typealias Lane = SIMD2<Double>
 
   @inline(__always)
   init(_ value: Double) {
-    low = (value, value, value, value)
+    let lane = Lane(repeating: value)
+    low = (lane, lane, lane, lane)
     high = low
   }
 
   @inline(__always)
   mutating func take(_ samples: UnsafeMutablePointer<Double>, count: Int) {
     var index = 0
-    while index &+ 4 <= count {
-      let next = unsafe (
-        samples[index], samples[index &+ 1], samples[index &+ 2], samples[index &+ 3]
-      )
-      low.0 = low.0 < next.0 ? low.0 : next.0
-      low.1 = low.1 < next.1 ? low.1 : next.1
-      low.2 = low.2 < next.2 ? low.2 : next.2
-      low.3 = low.3 < next.3 ? low.3 : next.3
-      high.0 = high.0 > next.0 ? high.0 : next.0
-      high.1 = high.1 > next.1 ? high.1 : next.1
-      high.2 = high.2 > next.2 ? high.2 : next.2
-      high.3 = high.3 > next.3 ? high.3 : next.3
-      index &+= 4
+    while index &+ 8 <= count {
+      let next = unsafe UnsafeRawPointer(samples + index)
+      unsafe Self.take(next.loadUnaligned(as: Lane.self), &low.0, &high.0)
+      unsafe Self.take((next + 16).loadUnaligned(as: Lane.self), &low.1, &high.1)
+      unsafe Self.take((next + 32).loadUnaligned(as: Lane.self), &low.2, &high.2)
+      unsafe Self.take((next + 48).loadUnaligned(as: Lane.self), &low.3, &high.3)
+      index &+= 8
     }
     while index < count {
-      let next = unsafe samples[index]
-      low.0 = low.0 < next ? low.0 : next
-      high.0 = high.0 > next ? high.0 : next
+      unsafe Self.take(Lane(repeating: samples[index]), &low.0, &high.0)
       index &+= 1
     }
   }
 
-  var minimum: Double { min(min(low.0, low.1), min(low.2, low.3)) }
-  var maximum: Double { max(max(high.0, high.1), max(high.2, high.3)) }
+  @inline(__always)
+  private static func take(_ samples: Lane, _ low: inout Lane, _ high: inout Lane) {
+    low = low.replacing(with: samples, where: samples .< low)
+    high = high.replacing(with: samples, where: samples .> high)
+  }
+
+  var minimum: Double {
+    var lane = low.0
+    lane.replace(with: low.1, where: low.1 .< lane)
+    lane.replace(with: low.2, where: low.2 .< lane)
+    lane.replace(with: low.3, where: low.3 .< lane)
+    return min(lane.x, lane.y)
+  }
+
+  var maximum: Double {
+    var lane = high.0
+    lane.replace(with: high.1, where: high.1 .> lane)
+    lane.replace(with: high.2, where: high.2 .> lane)
+    lane.replace(with: high.3, where: high.3 .> lane)
+    return max(lane.x, lane.y)
+  }
 }
 
 extension Column where Element == RingLine {

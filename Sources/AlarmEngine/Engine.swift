@@ -61,7 +61,7 @@ public struct Engine: ~Copyable, Sendable {
   let cascades: [Cascade]
   let followers: [UInt32: [UInt32]]
   /// What is remembered of the rules whose condition has moved, by ``RuleRecord/history``.
-  var histories: [RuleHistory]
+  var histories: RuleHistories
   /// What channels with a window remember beside it, by channel row.
   var pasts: [Int: ChannelPast]
   /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
@@ -121,7 +121,7 @@ public struct Engine: ~Copyable, Sendable {
     dependents = compiled.dependents
     cascades = compiled.cascades
     followers = compiled.followers
-    histories = []
+    histories = RuleHistories()
     pasts = [:]
     shelves = [:]
     reAlarms = [:]
@@ -175,8 +175,7 @@ public struct Engine: ~Copyable, Sendable {
   public var stateBytesPerChannel: Double {
     var bytes = channels.byteCount + devices.byteCount + drifts.byteCount + rules.byteCount
     bytes += heap.entries.count * MemoryLayout<Deadline>.stride
-    bytes += (histories.capacity - histories.count) * MemoryLayout<RuleHistory>.stride
-    for history in histories { bytes += history.byteCount }
+    bytes += histories.byteCount
     for past in pasts.values { bytes += past.byteCount }
     for waiting in held.values { bytes += waiting.byteCount }
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)

@@ -31,18 +31,44 @@ public struct DeviceHours: Sendable {
     public var staleAfter: Int64?
     /// Receive time of its newest reading; nil when there was none.
     public var newest: Timestamp?
-    fileprivate var cells = Array(repeating: Cell(), count: DeviceHours.hours)
-    fileprivate var hourOf = Array(repeating: Int64.min, count: DeviceHours.hours)
+    fileprivate var slots: ArraySlice<Slot>
 
     /// What came in the hour that begins at `hour` × 3,600,000 ms after the epoch.
     public func cell(hour: Int64) -> Cell {
-      let slot = Int(hour % Int64(DeviceHours.hours))
-      return slot >= 0 && hourOf[slot] == hour ? cells[slot] : Cell()
+      let number = Int(hour % Int64(DeviceHours.hours))
+      guard number >= 0 else { return Cell() }
+      let slot = slots[slots.startIndex + number]
+      return slot.hour == hour ? slot.cell : Cell()
     }
   }
 
+  /// An hour of a device, in the place that it shares with those a day apart.
+  fileprivate struct Slot: Sendable {
+    var hour = Int64.min
+    var cell = Cell()
+  }
+
+  private struct Device: Sendable {
+    var path: String
+    var staleAfter: Int64?
+    /// Receive time of the newest reading, milliseconds; `.min` when there was none.
+    var newest = Int64.min
+  }
+
   /// The devices in the catalog's order.
-  public private(set) var rows: [Row]
+  public var rows: [Row] {
+    devices.enumerated().map { index, device in
+      Row(
+        path: device.path,
+        staleAfter: device.staleAfter,
+        newest: device.newest == .min ? nil : Timestamp(milliseconds: device.newest),
+        slots: slots[index * Self.hours..<(index + 1) * Self.hours]
+      )
+    }
+  }
+  private var devices: [Device]
+  /// ``hours`` slots for each device.
+  private var slots: [Slot]
   /// Receive time of the first reading seen; nil before it.
   public private(set) var since: Timestamp?
   /// Receive time of the newest reading seen; nil before it.
@@ -51,17 +77,18 @@ public struct DeviceHours: Sendable {
 
   /// Makes an empty book for a catalog's devices.
   public init(_ catalog: Catalog) {
-    rows = catalog.devices.map { Row(path: $0.path, staleAfter: nil, newest: nil) }
-    let devices = Dictionary(
+    devices = catalog.devices.map { Device(path: $0.path) }
+    slots = Array(repeating: Slot(), count: devices.count * Self.hours)
+    let rows = Dictionary(
       catalog.devices.indices.map { (catalog.devices[$0].path, $0) },
       uniquingKeysWith: { first, _ in first }
     )
     deviceOfChannel = catalog.channels.map { channel in
-      channel.path.lastIndex(of: "/").flatMap { devices[String(channel.path[..<$0])] } ?? -1
+      channel.path.lastIndex(of: "/").flatMap { rows[String(channel.path[..<$0])] } ?? -1
     }
     for (channel, device) in zip(catalog.channels, deviceOfChannel) where device >= 0 {
       guard let stale = channel.staleMilliseconds else { continue }
-      rows[device].staleAfter = min(rows[device].staleAfter ?? .max, stale)
+      devices[device].staleAfter = min(devices[device].staleAfter ?? .max, stale)
     }
   }
 
@@ -73,22 +100,34 @@ public struct DeviceHours: Sendable {
     since = min(since ?? reading.received, reading.received)
     newest = max(newest ?? reading.received, reading.received)
     let hour = received / 3_600_000
-    let slot = Int(hour % Int64(Self.hours))
-    guard slot >= 0, rows[device].hourOf[slot] <= hour else { return }
-    if rows[device].hourOf[slot] != hour {
-      rows[device].hourOf[slot] = hour
-      rows[device].cells[slot] = Cell()
-    }
+    let number = Int(hour % Int64(Self.hours))
+    guard number >= 0 else { return }
+    take(
+      reading,
+      hour: hour,
+      received: received,
+      into: &slots[device * Self.hours + number],
+      of: &devices[device]
+    )
+  }
+
+  private func take(
+    _ reading: LatestReading,
+    hour: Int64,
+    received: Int64,
+    into slot: inout Slot,
+    of device: inout Device
+  ) {
+    guard slot.hour <= hour else { return }
+    if slot.hour != hour { slot = Slot(hour: hour) }
     // Silence is held against the hour in which it ends, as far as it lies in that hour.
-    let before = max(rows[device].newest?.milliseconds ?? hour * 3_600_000, hour * 3_600_000)
-    rows[device].cells[slot].gap = max(rows[device].cells[slot].gap, received - before)
-    rows[device].cells[slot].count &+= 1
-    if reading.status.use == .noValue || !reading.value.isFinite {
-      rows[device].cells[slot].bad &+= 1
-    }
+    let before = max(device.newest, hour * 3_600_000)
+    slot.cell.gap = max(slot.cell.gap, received - before)
+    slot.cell.count &+= 1
+    if reading.status.use == .noValue || !reading.value.isFinite { slot.cell.bad &+= 1 }
     if reading.received.milliseconds(since: reading.time) > Self.lateness {
-      rows[device].cells[slot].late &+= 1
+      slot.cell.late &+= 1
     }
-    rows[device].newest = max(rows[device].newest ?? reading.received, reading.received)
+    device.newest = max(device.newest, received)
   }
 }

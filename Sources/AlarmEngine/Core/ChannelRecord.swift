@@ -26,8 +26,8 @@ struct ChannelRecord: BitwiseCopyable {
   var sum: Double = 0
   var squares: Double = 0
   var reference: Double = 0
-  var minimum: Double = 0
-  var maximum: Double = 0
+  /// The least sample and the greatest, negated, so that one comparison serves both.
+  var extremes: SIMD2<Double> = .zero
   /// Positions in the ring, counting up; `tail ..< head` are live.
   var head: UInt32 = 0
   var tail: UInt32 = 0
@@ -57,6 +57,12 @@ struct ChannelRecord: BitwiseCopyable {
   static let rateBit: UInt8 = 1
   /// Bit of the EWMA in `conditions`.
   static let ewmaBit: UInt8 = 2
+}
+
+extension ChannelRecord {
+  /// Whether a sample of the window is its least or its greatest.
+  @inline(__always)
+  func isExtreme(_ sample: Double) -> Bool { sample <= extremes.x || -sample <= extremes.y }
 }
 
 /// An event time that no reading has: before the first.

@@ -1,24 +1,6 @@
-/// A step of a rule's condition between detector and alarm.
-struct PhaseChange: Hashable, BitwiseCopyable {
-  /// Event time of the step.
-  var time: Int64
-  /// Where the condition stands from then on.
-  var phase: RuleRecord.Phase
-  /// Since when the pending condition has held; as ``RuleRecord/since``.
-  var since: Int64
-  /// Identity of the occurrence, while there is one.
-  var onset: Int64
-  /// When the occurrence began by all that is known now; differs from `onset` where late data have moved it.
-  var start: Int64
-
-  var isActive: Bool { phase == .active || phase == .pendingOff }
-}
-
 /// What is remembered of one rule's condition: how its alarm has behaved, and the newest steps, where late readings may
 /// change them.
-///
-/// Steps are rare beside readings, so only rules whose condition has moved have an entry in memory.
-struct RuleHistory: Hashable, Sendable {
+struct RuleHistory: Hashable, BitwiseCopyable {
   /// Most steps kept; with the oldest one goes the knowledge of what was before it.
   static let capacity = 32
   /// Raises within this time are chattering from the third on (ISA-18.2 practice), milliseconds.
@@ -27,33 +9,18 @@ struct RuleHistory: Hashable, Sendable {
   static let fleetingSpan: Int64 = 60_000
 
   /// By time, oldest first; empty where no late reading is judged again.
-  private(set) var changes: [PhaseChange] = []
+  fileprivate var steps = StepList()
   /// Nothing is known of the time before this; `noTime` while nothing has been forgotten.
-  private(set) var knownFrom: Int64 = noTime
+  fileprivate(set) var knownFrom: Int64 = noTime
   /// Event times of the newest raise and of the one before it; `noTime` for none.
-  private(set) var newestRaise: Int64 = noTime
-  private var formerRaise: Int64 = noTime
+  fileprivate(set) var newestRaise: Int64 = noTime
+  fileprivate var formerRaise: Int64 = noTime
   /// Raises that were the third or a later one within a minute.
-  var chattering: UInt32 = 0
+  fileprivate(set) var chattering: UInt32 = 0
   /// Alarms that returned unacknowledged within a minute.
-  var fleeting: UInt32 = 0
+  fileprivate(set) var fleeting: UInt32 = 0
 
-  /// Bytes that the entry takes, with the room of its steps.
-  var byteCount: Int {
-    MemoryLayout<RuleHistory>.stride
-      + (changes.capacity == 0 ? 0 : 32 + changes.capacity * MemoryLayout<PhaseChange>.stride)
-  }
-
-  /// Adds a step.
-  mutating func add(_ change: PhaseChange, keeping most: Int) {
-    guard most > 0 else { return }
-    if changes.count >= most {
-      changes.removeFirst(changes.count - most + 1)
-      knownFrom = changes.first?.time ?? change.time
-    }
-    if changes.isEmpty { changes.reserveCapacity(min(4, most)) }
-    changes.append(change)
-  }
+  var hasSteps: Bool { steps.count > 0 }
 
   /// Notes that the alarm has been raised; whether it was the third time within ``chatterSpan``.
   mutating func noteRaise(at time: Int64) -> Bool {
@@ -63,36 +30,87 @@ struct RuleHistory: Hashable, Sendable {
     return isChattering
   }
 
-  /// The step in force at a time; nil before the first.
-  func state(at time: Int64) -> PhaseChange? { changes.last { $0.time <= time } }
+  /// Counts a raise that was the third within a minute.
+  mutating func countChattering() { chattering &+= 1 }
 
-  /// The steps after a time.
-  func changes(after time: Int64) -> ArraySlice<PhaseChange> {
-    changes[(changes.lastIndex { $0.time <= time }.map { $0 + 1 } ?? 0)...]
+  /// Counts an alarm that returned within a minute, unacknowledged.
+  mutating func countFleeting() { fleeting &+= 1 }
+}
+
+/// The histories of the rules whose condition has moved.
+///
+/// Steps are rare beside readings, so no other rule has any.
+struct RuleHistories: Sendable {
+  private var rows: [RuleHistory] = []
+  private var pool = StepPool()
+
+  /// Bytes that they take, with their room to grow.
+  var byteCount: Int { rows.capacity * MemoryLayout<RuleHistory>.stride + pool.byteCount }
+
+  /// The history in a row.
+  subscript(row: Int) -> RuleHistory {
+    get { rows[row] }
+    _modify { yield &rows[row] }
+  }
+
+  /// Makes a history that knows nothing; its row.
+  mutating func add() -> Int {
+    if rows.count == rows.capacity { rows.reserveCapacity(rows.count + rows.count / 8 + 64) }
+    rows.append(RuleHistory())
+    return rows.count - 1
+  }
+
+  /// The steps of a row, oldest first.
+  func steps(of row: Int) -> [PhaseChange] { pool.steps(of: rows[row].steps) }
+
+  /// The newest step of a row; nil before the first.
+  func newestStep(of row: Int) -> PhaseChange? { pool.last(of: rows[row].steps) }
+
+  /// Adds a step; beyond so many the oldest is forgotten.
+  mutating func add(_ change: PhaseChange, to row: Int, keeping most: Int) {
+    guard most > 0 else { return }
+    guard let step = PackedStep(change) else {
+      // A condition of 69 years: nothing before it is judged again.
+      forgetSteps(of: row)
+      rows[row].knownFrom = change.time
+      return
+    }
+    while Int(rows[row].steps.count) >= most {
+      pool.removeFirst(from: &rows[row].steps)
+      rows[row].knownFrom = pool.first(of: rows[row].steps)?.time ?? change.time
+    }
+    pool.append(step, to: &rows[row].steps)
   }
 
   /// Puts other steps in the place of those after a time.
-  mutating func replace(after time: Int64, with new: [PhaseChange]) {
-    changes.removeLast(changes(after: time).count)
-    for change in new { add(change, keeping: Self.capacity) }
+  mutating func replaceSteps(of row: Int, after time: Int64, with new: [PhaseChange]) {
+    let kept = steps(of: row).prefix { $0.time <= time }
+    pool.removeAll(from: &rows[row].steps)
+    for change in kept + new { add(change, to: row, keeping: RuleHistory.capacity) }
   }
 
   /// Forgets every step.
-  mutating func forgetSteps() {
-    changes = []
-    knownFrom = noTime
+  mutating func forgetSteps(of row: Int) {
+    pool.removeAll(from: &rows[row].steps)
+    rows[row].knownFrom = noTime
   }
 
   /// Forgets every step but where the condition stands.
-  mutating func restart(_ change: PhaseChange) {
-    changes = [change]
-    knownFrom = change.time
+  mutating func restart(_ row: Int, _ change: PhaseChange) {
+    forgetSteps(of: row)
+    rows[row].knownFrom = change.time
+    add(change, to: row, keeping: RuleHistory.capacity)
   }
 
-  func write(into bytes: inout [UInt8]) {
-    bytes.appendState(UInt64(chattering))
-    bytes.appendState(UInt64(fleeting))
-    for field in [newestRaise, formerRaise, knownFrom] { bytes.appendState(field) }
+  /// Saves a row.
+  func append(_ row: Int, to bytes: inout [UInt8]) {
+    let history = rows[row]
+    bytes.appendState(UInt64(history.chattering))
+    bytes.appendState(UInt64(history.fleeting))
+    for field in [history.newestRaise, history.formerRaise, history.knownFrom] {
+      bytes.appendState(field)
+    }
+    let changes = steps(of: row)
     bytes.appendState(changes.count)
     for change in changes {
       for field in [change.time, change.since, change.onset, change.start] {
@@ -102,15 +120,22 @@ struct RuleHistory: Hashable, Sendable {
     }
   }
 
-  init() {}
-
-  init(reading reader: inout StateReader) throws(StateReadError) {
-    chattering = UInt32(truncatingIfNeeded: try reader.word())
-    fleeting = UInt32(truncatingIfNeeded: try reader.word())
-    newestRaise = try reader.integer()
-    formerRaise = try reader.integer()
-    knownFrom = try reader.integer()
-    for _ in 0..<(try reader.count(in: 0...Self.capacity)) {
+  /// Reads what ``append(_:to:)`` saved; with no row it is passed over.
+  mutating func restore(
+    _ row: Int?,
+    from reader: inout StateReader
+  ) throws(StateReadError) {
+    var history = RuleHistory()
+    history.chattering = UInt32(truncatingIfNeeded: try reader.word())
+    history.fleeting = UInt32(truncatingIfNeeded: try reader.word())
+    history.newestRaise = try reader.integer()
+    history.formerRaise = try reader.integer()
+    let knownFrom = try reader.integer()
+    if let row {
+      pool.removeAll(from: &rows[row].steps)
+      rows[row] = history
+    }
+    for _ in 0..<(try reader.count(in: 0...RuleHistory.capacity)) {
       var change = PhaseChange(time: 0, phase: .idle, since: 0, onset: 0, start: 0)
       change.time = try reader.integer()
       change.since = try reader.integer()
@@ -118,8 +143,9 @@ struct RuleHistory: Hashable, Sendable {
       change.start = try reader.integer()
       guard let phase = RuleRecord.Phase(rawValue: try reader.byte()) else { throw .inconsistent }
       change.phase = phase
-      changes.append(change)
+      if let row { add(change, to: row, keeping: RuleHistory.capacity) }
     }
+    if let row, rows[row].knownFrom == noTime { rows[row].knownFrom = knownFrom }
   }
 }
 
@@ -130,25 +156,28 @@ extension Engine {
     return row == .max ? RuleHistory() : histories[Int(row)]
   }
 
-  /// Event time of a rule's newest step; `noTime` before the first, and where steps are not kept.
-  func newestStep(of slot: UInt32) -> Int64 {
+  /// The steps kept of a rule, oldest first.
+  func steps(of slot: UInt32) -> [PhaseChange] {
     let row = rules.row(Int(slot)).it.history
-    return row == .max ? noTime : histories[Int(row)].changes.last?.time ?? noTime
+    return row == .max ? [] : histories.steps(of: Int(row))
   }
 
-  /// Event time of a rule's newest raise; `noTime` before the first.
-  func newestRaise(of slot: UInt32) -> Int64 {
+  /// A rule's newest step; nil before the first, and where steps are not kept.
+  func newestStep(of slot: UInt32) -> PhaseChange? {
     let row = rules.row(Int(slot)).it.history
-    return row == .max ? noTime : histories[Int(row)].newestRaise
+    return row == .max ? nil : histories.newestStep(of: Int(row))
   }
+
+  /// Event time of a rule's newest step; `noTime` before the first, and where steps are not kept.
+  func newestStepTime(of slot: UInt32) -> Int64 { newestStep(of: slot)?.time ?? noTime }
+
+  /// Event time of a rule's newest raise; `noTime` before the first.
+  func newestRaise(of slot: UInt32) -> Int64 { history(of: slot).newestRaise }
 
   /// The row of a rule's history, which is made when there is none.
   mutating func historyRow(_ slot: UInt32) -> Int {
     let record = rules.row(Int(slot))
-    if record.it.history == .max {
-      record.it.history = UInt32(histories.count)
-      histories.append(RuleHistory())
-    }
+    if record.it.history == .max { record.it.history = UInt32(histories.add()) }
     return Int(record.it.history)
   }
 

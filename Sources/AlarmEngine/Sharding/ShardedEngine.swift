@@ -237,6 +237,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
 
   /// Appends what one call has put out, in the order in which one engine would have.
   private func merge(_ call: Int, _ positions: [[UInt32]], _ out: inout [Transition]) {
+    guard shards.contains(where: { $0.hasPutOut(in: call) }) else { return }
     var cursors = shards.map { $0.cursor(of: call) }
     while let number = next(cursors, positions) {
       let mark = shards[number].engine.order.marks[cursors[number].mark]
@@ -313,6 +314,11 @@ final class Shard: @unchecked Sendable {
 
   func closeCall() {
     calls.append((engine.order.marks.count, out.count))
+  }
+
+  /// Whether a call has put anything out; most have not.
+  func hasPutOut(in call: Int) -> Bool {
+    calls[call].marks > (call == 0 ? 0 : calls[call - 1].marks)
   }
 
   /// Where in a call's output a merge has come.
