@@ -12,12 +12,6 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-/// Where tests compute most: millions of readings against oracles. Unoptimised they would take minutes of both
-/// processors and keep every other test waiting.
-let optimisedInTests = [
-  "Telemetry", "AlarmEngine", "PayloadDecoding", "AlarmEngineTests", "PayloadDecodingTests",
-]
-
 let package = Package(
   name: "davy",
   platforms: [.macOS(.v26)],
@@ -261,7 +255,4 @@ let package = Package(
 
 for target in package.targets where target.type != .system {
   target.swiftSettings = (target.swiftSettings ?? []) + settings
-  if optimisedInTests.contains(target.name) {
-    target.swiftSettings?.append(.unsafeFlags(["-O"], .when(configuration: .debug)))
-  }
 }

@@ -217,7 +217,7 @@ public struct JournalBatch: Sendable {
   private mutating func grow(by size: Int) {
     let missing = byteCount + size - bytes.count
     guard missing > 0 else { return }
-    bytes.append(contentsOf: repeatElement(0, count: max(missing, bytes.count, 4096)))
+    bytes += [UInt8](repeating: 0, count: max(missing, bytes.count, 4096))
   }
 }
 

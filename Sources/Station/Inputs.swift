@@ -1,4 +1,5 @@
 public import Journal
+import Synchronization
 
 /// Where a station's messages come from: the broker, or what stands in for it.
 ///
@@ -66,13 +67,46 @@ public final class InputBatch: Sendable {
   /// The inputs.
   public let inputs: JournalBatch
 
+  private let shelf: BatchShelf?
+
   /// Makes a batch of at least one input.
-  public init(_ inputs: JournalBatch, firstSequence: UInt64) {
+  public convenience init(_ inputs: JournalBatch, firstSequence: UInt64) {
+    self.init(inputs, firstSequence: firstSequence, shelf: nil)
+  }
+
+  /// Makes a batch whose memory goes back to a shelf once nobody holds it.
+  init(_ inputs: JournalBatch, firstSequence: UInt64, shelf: BatchShelf?) {
     precondition(!inputs.isEmpty, "a batch has at least one input")
     self.inputs = inputs
     self.firstSequence = firstSequence
+    self.shelf = shelf
   }
+
+  deinit { shelf?.give(inputs) }
 
   /// Sequence of the last input.
   public var lastSequence: UInt64 { firstSequence + UInt64(inputs.count) - 1 }
+}
+
+/// Batches that are done with, for their memory: a batch takes the room that one before it has grown to.
+final class BatchShelf: Sendable {
+  private let batches = Mutex<[JournalBatch]>([])
+
+  /// How many are kept, and up to which size; what is larger was an exception.
+  private static let capacity = 8
+  private static let greatestBytes = 4 << 20
+
+  /// An empty batch.
+  func take() -> JournalBatch {
+    var batch = batches.withLock { $0.popLast() } ?? JournalBatch()
+    batch.removeAll()
+    return batch
+  }
+
+  func give(_ batch: JournalBatch) {
+    guard batch.bytes.count <= Self.greatestBytes else { return }
+    batches.withLock { batches in
+      if batches.count < Self.capacity { batches.append(batch) }
+    }
+  }
 }

@@ -91,6 +91,7 @@ public final class Stages: @unchecked Sendable {
   /// How many outputs the commit had that failed and has to be tried again.
   private var attempted: Int?
   private let inbox: Mutex<[Inboxed]> = Mutex([])
+  private let shelf = BatchShelf()
   private let pendingSnapshot: Mutex<(position: UInt64, bytes: [UInt8])?> = Mutex(nil)
   private let shown: Mutex<Shown>
 
@@ -228,7 +229,7 @@ public final class Stages: @unchecked Sendable {
     let deadline = counters.deadline
     let isLater = sequencer.lastReceived < now
     let received = sequencer.stamp(now)
-    var inputs = JournalBatch()
+    var inputs = shelf.take()
     let marksCatchUp = pace.begin(report, at: now)
     if marksCatchUp {
       inputs.append(
@@ -256,7 +257,10 @@ public final class Stages: @unchecked Sendable {
       inputs.append(input)
     }
     if isTickDue { inputs.append(JournalInput(kind: .tick, received: received)) }
-    guard !inputs.isEmpty else { return nil }
+    guard !inputs.isEmpty else {
+      shelf.give(inputs)
+      return nil
+    }
     let first = sequencer.reserve(inputs.count)
     for (offset, inboxed) in waiting.enumerated() {
       guard let ticket = inboxed.ticket else { continue }
@@ -264,7 +268,7 @@ public final class Stages: @unchecked Sendable {
     }
     if messages > 0 { counters.received(messages, at: received) }
     exchange.setReceived(received)
-    return InputBatch(inputs, firstSequence: first)
+    return InputBatch(inputs, firstSequence: first, shelf: shelf)
   }
 
   /// Puts an act into the inbox; the ticket is settled when its outcome is in the ledger.
