@@ -1,6 +1,5 @@
+import AlarmEngine
 import Testing
-
-@testable import AlarmEngine
 
 @Suite("What is remembered of rules' conditions")
 struct RuleHistoryTests {
@@ -76,7 +75,7 @@ struct RuleHistoryTests {
   func packing(distance: Int64, fits: Bool) {
     let time: Int64 = 1_764_000_000_000
     let other = distance == .max ? Int64.max : time + distance
-    for phase in [RuleRecord.Phase.idle, .pendingOn, .active, .pendingOff] {
+    for phase in RuleRecord.Phase.allCases {
       for change in [
         PhaseChange(time: time, phase: phase, since: other, onset: noTime, start: time),
         PhaseChange(time: time, phase: phase, since: noTime, onset: other, start: noTime),
@@ -101,14 +100,13 @@ struct RuleHistoryTests {
   }
 
   private func step(at time: Int64, _ random: inout SeededRandom) -> PhaseChange {
-    let phases: [RuleRecord.Phase] = [.idle, .pendingOn, .active, .pendingOff]
     func other() -> Int64 {
       Bool.random(using: &random)
         ? noTime : time - Int64.random(in: 0...10_000_000_000, using: &random)
     }
     return PhaseChange(
       time: time,
-      phase: phases[Int.random(in: 0..<4, using: &random)],
+      phase: random.pick(RuleRecord.Phase.allCases),
       since: other(),
       onset: other(),
       start: other()

@@ -66,7 +66,7 @@ extension ChannelRecord {
 }
 
 /// An event time that no reading has: before the first.
-let noTime: Int64 = .min / 4
+package let noTime: Int64 = .min / 4
 
 /// A deadline that never comes.
 let never: Int64 = .max / 4

@@ -1,8 +1,8 @@
 /// What is remembered of one rule's condition: how its alarm has behaved, and the newest steps, where late readings may
 /// change them.
-struct RuleHistory: Hashable, BitwiseCopyable {
+package struct RuleHistory: Hashable, BitwiseCopyable {
   /// Most steps kept; with the oldest one goes the knowledge of what was before it.
-  static let capacity = 32
+  package static let capacity = 32
   /// Raises within this time are chattering from the third on (ISA-18.2 practice), milliseconds.
   static let chatterSpan: Int64 = 60_000
   /// An alarm that returns unacknowledged within this time was fleeting, milliseconds.
@@ -11,7 +11,7 @@ struct RuleHistory: Hashable, BitwiseCopyable {
   /// By time, oldest first; empty where no late reading is judged again.
   fileprivate var steps = StepList()
   /// Nothing is known of the time before this; `noTime` while nothing has been forgotten.
-  fileprivate(set) var knownFrom: Int64 = noTime
+  package fileprivate(set) var knownFrom: Int64 = noTime
   /// Event times of the newest raise and of the one before it; `noTime` for none.
   fileprivate(set) var newestRaise: Int64 = noTime
   fileprivate var formerRaise: Int64 = noTime
@@ -40,34 +40,36 @@ struct RuleHistory: Hashable, BitwiseCopyable {
 /// The histories of the rules whose condition has moved.
 ///
 /// Steps are rare beside readings, so no other rule has any.
-struct RuleHistories: Sendable {
+package struct RuleHistories: Sendable {
   private var rows: [RuleHistory] = []
   private var pool = StepPool()
 
+  package init() {}
+
   /// Bytes that they take, with their room to grow.
-  var byteCount: Int { rows.capacity * MemoryLayout<RuleHistory>.stride + pool.byteCount }
+  package var byteCount: Int { rows.capacity * MemoryLayout<RuleHistory>.stride + pool.byteCount }
 
   /// The history in a row.
-  subscript(row: Int) -> RuleHistory {
+  package subscript(row: Int) -> RuleHistory {
     get { rows[row] }
     _modify { yield &rows[row] }
   }
 
   /// Makes a history that knows nothing; its row.
-  mutating func add() -> Int {
+  package mutating func add() -> Int {
     if rows.count == rows.capacity { rows.reserveCapacity(rows.count + rows.count / 8 + 64) }
     rows.append(RuleHistory())
     return rows.count - 1
   }
 
   /// The steps of a row, oldest first.
-  func steps(of row: Int) -> [PhaseChange] { pool.steps(of: rows[row].steps) }
+  package func steps(of row: Int) -> [PhaseChange] { pool.steps(of: rows[row].steps) }
 
   /// The newest step of a row; nil before the first.
-  func newestStep(of row: Int) -> PhaseChange? { pool.last(of: rows[row].steps) }
+  package func newestStep(of row: Int) -> PhaseChange? { pool.last(of: rows[row].steps) }
 
   /// Adds a step; beyond so many the oldest is forgotten.
-  mutating func add(_ change: PhaseChange, to row: Int, keeping most: Int) {
+  package mutating func add(_ change: PhaseChange, to row: Int, keeping most: Int) {
     guard most > 0 else { return }
     guard let step = PackedStep(change) else {
       // A condition of 69 years: nothing before it is judged again.
@@ -83,20 +85,20 @@ struct RuleHistories: Sendable {
   }
 
   /// Puts other steps in the place of those after a time.
-  mutating func replaceSteps(of row: Int, after time: Int64, with new: [PhaseChange]) {
+  package mutating func replaceSteps(of row: Int, after time: Int64, with new: [PhaseChange]) {
     let kept = steps(of: row).prefix { $0.time <= time }
     pool.removeAll(from: &rows[row].steps)
     for change in kept + new { add(change, to: row, keeping: RuleHistory.capacity) }
   }
 
   /// Forgets every step.
-  mutating func forgetSteps(of row: Int) {
+  package mutating func forgetSteps(of row: Int) {
     pool.removeAll(from: &rows[row].steps)
     rows[row].knownFrom = noTime
   }
 
   /// Forgets every step but where the condition stands.
-  mutating func restart(_ row: Int, _ change: PhaseChange) {
+  package mutating func restart(_ row: Int, _ change: PhaseChange) {
     forgetSteps(of: row)
     rows[row].knownFrom = change.time
     add(change, to: row, keeping: RuleHistory.capacity)

@@ -2,7 +2,7 @@
 ///
 /// What few rules have at a time (a shelf that runs out, a re-alarm, an escalation, steps of the condition) lies beside
 /// the records.
-struct RuleRecord: BitwiseCopyable {
+package struct RuleRecord: BitwiseCopyable {
   /// Event time since which the pending condition has been true, or false.
   var since: Int64 = noTime
   /// Journal sequence of the reading that began it.
@@ -25,7 +25,7 @@ struct RuleRecord: BitwiseCopyable {
   var history: UInt32 = .max
 
   /// Where the condition stands between the detector and the alarm.
-  enum Phase: UInt8 {
+  package enum Phase: UInt8, CaseIterable, BitwiseCopyable {
     /// Condition false.
     case idle
     /// Condition true, held back by the on-delay.

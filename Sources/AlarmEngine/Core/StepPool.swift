@@ -1,15 +1,23 @@
 /// A step of a rule's condition between detector and alarm.
-struct PhaseChange: Hashable, BitwiseCopyable {
+package struct PhaseChange: Hashable, BitwiseCopyable {
   /// Event time of the step.
-  var time: Int64
+  package var time: Int64
   /// Where the condition stands from then on.
-  var phase: RuleRecord.Phase
+  package var phase: RuleRecord.Phase
   /// Since when the pending condition has held; as ``RuleRecord/since``.
-  var since: Int64
+  package var since: Int64
   /// Identity of the occurrence, while there is one.
-  var onset: Int64
+  package var onset: Int64
   /// When the occurrence began by all that is known now; differs from `onset` where late data have moved it.
-  var start: Int64
+  package var start: Int64
+
+  package init(time: Int64, phase: RuleRecord.Phase, since: Int64, onset: Int64, start: Int64) {
+    self.time = time
+    self.phase = phase
+    self.since = since
+    self.onset = onset
+    self.start = start
+  }
 
   var isActive: Bool { phase == .active || phase == .pendingOff }
 }
@@ -25,7 +33,7 @@ extension [PhaseChange] {
 }
 
 /// A ``PhaseChange`` in 24 bytes: its other times as distances from the first, 42 bits each.
-struct PackedStep: Hashable, BitwiseCopyable {
+package struct PackedStep: Hashable, BitwiseCopyable {
   private var time: Int64
   private var low: UInt64
   private var high: UInt64
@@ -36,7 +44,7 @@ struct PackedStep: Hashable, BitwiseCopyable {
   private static let mask: UInt64 = 1 << width - 1
 
   /// Nil where a time lies 69 years or more from the step's: no condition holds that long.
-  init?(_ change: PhaseChange) {
+  package init?(_ change: PhaseChange) {
     func distance(_ other: Int64) -> UInt64? {
       guard other != noTime else { return UInt64(bitPattern: Self.none) & Self.mask }
       let (distance, isOver) = other.subtractingReportingOverflow(change.time)
@@ -51,7 +59,7 @@ struct PackedStep: Hashable, BitwiseCopyable {
     high = onset >> (64 - Self.width) | start << 20 | UInt64(change.phase.rawValue) << 62
   }
 
-  var change: PhaseChange {
+  package var change: PhaseChange {
     func other(_ bits: UInt64) -> Int64 {
       let distance = Int64(bitPattern: bits << (64 - Self.width)) >> Int64(64 - Self.width)
       return distance == Self.none ? noTime : time + distance
