@@ -1,6 +1,7 @@
 import Foundation
 import HazardLedger
 import PostgresLedger
+import Telemetry
 import Testing
 
 #if canImport(Glibc)
@@ -224,6 +225,83 @@ struct PostgresLedgerTests {
     #expect(try count() == 0)
     _ = try session.transaction { try session.run("INSERT INTO note VALUES ($1)", [.text("kept")]) }
     #expect(try count() == 1)
+  }
+
+  @Test("davy-postgres exports an alarm beside the running station; the file verifies alone")
+  func exported() throws {
+    let ledger = try open()
+    try ledger.fill(seed: 4, entries: 200)
+    let key = CheckpointKey()
+    try ledger.signCheckpoint(with: key, at: Timestamp(milliseconds: 7))
+    let alarm = try #require(try ledger.alarms(limit: 1).alarms.first).id
+    let scratch = try Scratch()
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().path
+    let service = scratch.folder + "/service.yaml"
+    // A password is a secret: not in the service file, but in a file that it names.
+    let words = place.connection.split(separator: " ").map(String.init)
+    let secret = words.first { $0.hasPrefix("password=") }?.dropFirst("password=".count) ?? ""
+    try String(secret).write(
+      toFile: scratch.folder + "/secret",
+      atomically: true,
+      encoding: .utf8
+    )
+    let connection = words.filter { !$0.hasPrefix("password=") }.joined(separator: " ")
+    try """
+    station: station-1
+    data: data
+    devices: \(root)/devices/research
+    sites: ["\(root)/config/sites/methane-demo.yaml"]
+    broker: {host: 127.0.0.1, port: 1883, clientID: none}
+    ledger: {postgres: "\(connection)", passwordFile: secret}
+    """.write(toFile: service, atomically: true, encoding: .utf8)
+    func run(_ arguments: [String]) throws -> (status: Int32, words: String) {
+      let process = Process()
+      process.executableURL = try Self.program("davy-postgres")
+      process.arguments = arguments
+      let words = Pipe()
+      process.standardError = words
+      process.standardOutput = words
+      try process.run()
+      let text = words.fileHandleForReading.readDataToEndOfFile()
+      process.waitUntilExit()
+      return (process.terminationStatus, String(decoding: text, as: UTF8.self))
+    }
+    let file = scratch.folder + "/alarm.json"
+    let export = try run(["export", service, alarm, "--output", file])
+    try #require(export.status == 0, "\(export.words)")
+    let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: file)))
+    let report = LedgerVerifier.verifyExport(bytes, trusting: [key.publicKey])
+    #expect(report.findings == [] && report.isKeyTrusted && report.entries >= 1)
+    #expect(try run(["verify", file]).status == 0)
+    let copy = try run(["copy-ledger", service, scratch.folder + "/copy"])
+    #expect(copy.status == 0, "\(copy.words)")
+    let verified = try run(["verify", "--ledger-only", scratch.folder + "/copy"])
+    #expect(verified.status == 0, "\(verified.words)")
+    // One that there is none, and a file that was changed, end with an error that says so.
+    let unknown = try run(["export", service, "none#HH@1", "--output", file + "2"])
+    #expect(unknown.status != 0 && unknown.words.contains("none#HH@1"), "\(unknown.words)")
+    let forged = String(decoding: bytes, as: UTF8.self).replacing("raised", with: "raisec")
+    try forged.write(toFile: file, atomically: true, encoding: .utf8)
+    #expect(try run(["verify", file]).status != 0)
+    // The station was not disturbed.
+    #expect(try ledger.append([AlarmStory.draft], position: try ledger.position + 1) != nil)
+  }
+
+  /// A program of the package, built beside these tests.
+  private static func program(_ name: String) throws -> URL {
+    let bundle = try #require(
+      CommandLine.arguments.first { $0.contains(".xctest") },
+      "the tests' bundle is not among \(CommandLine.arguments)"
+    )
+    let folder = bundle.components(separatedBy: ".xctest")[0]
+    let program = URL(fileURLWithPath: folder).deletingLastPathComponent()
+      .appendingPathComponent(name)
+    try #require(
+      FileManager.default.isExecutableFile(atPath: program.path),
+      "no program \(program.path): swift build --product \(name)"
+    )
+    return program
   }
 
   private func reopen() throws -> PostgresLedger {
