@@ -250,7 +250,7 @@ struct PostgresLedgerTests {
     try """
     station: station-1
     data: data
-    devices: \(root)/devices/research
+    devices: \(root)/devices
     sites: ["\(root)/config/sites/methane-demo.yaml"]
     broker: {host: 127.0.0.1, port: 1883, clientID: none}
     ledger: {postgres: "\(connection)", passwordFile: secret}
