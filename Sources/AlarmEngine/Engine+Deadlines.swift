@@ -249,17 +249,28 @@ extension Engine {
   }
 
   /// Makes sure that a rule is looked at when event time `time` has passed.
-  mutating func arm(_ kind: Deadline.Kind, _ slot: UInt32, at time: Int64) {
+  mutating func arm(
+    _ kind: Deadline.Kind,
+    _ slot: UInt32,
+    at time: Int64,
+    mayBeEarlier: Bool = false
+  ) {
     let channel = parameters.row(Int(slot)).it.channel
-    arm(kind, slot, atEngineTime: time + offset(of: channel))
+    arm(kind, slot, atEngineTime: time + offset(of: channel), mayBeEarlier: mayBeEarlier)
   }
 
   /// Makes sure that a rule is looked at when the engine has passed a time, which is never before now:
   /// what fires must not depend on how readings of one receive time are cut into batches.
-  mutating func arm(_ kind: Deadline.Kind, _ slot: UInt32, atEngineTime time: Int64) {
+  mutating func arm(
+    _ kind: Deadline.Kind,
+    _ slot: UInt32,
+    atEngineTime time: Int64,
+    mayBeEarlier: Bool = false
+  ) {
     let record = rules.row(Int(slot))
-    // One entry a kind is enough where deadlines only move on; a shelf can be cut short.
-    guard record.it.armed & kind.bit == 0 || kind == .shelf else { return }
+    // One entry a kind is enough where deadlines only move on; a shelf can be cut short, and late readings can show
+    // that a delay began sooner.
+    guard record.it.armed & kind.bit == 0 || kind == .shelf || mayBeEarlier else { return }
     record.it.armed |= kind.bit
     heap.insert(
       Deadline(

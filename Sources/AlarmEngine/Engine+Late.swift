@@ -246,8 +246,8 @@ extension Engine {
     record.it.phase = end.phase
     record.it.since = end.since
     switch end.phase {
-    case .pendingOn: arm(.onDelay, slot, at: end.since + rule.onDelay)
-    case .pendingOff: arm(.offDelay, slot, at: end.since + rule.offDelay)
+    case .pendingOn: arm(.onDelay, slot, at: end.since + rule.onDelay, mayBeEarlier: true)
+    case .pendingOff: arm(.offDelay, slot, at: end.since + rule.offDelay, mayBeEarlier: true)
     case .idle, .active: break
     }
   }

@@ -187,7 +187,7 @@ extension Engine {
       guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
       guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
       else { continue }
-      arm(kind, UInt32(row), atEngineTime: due)
+      arm(kind, UInt32(row), atEngineTime: due, mayBeEarlier: true)
     }
   }
 

@@ -116,11 +116,17 @@ struct WeldingRoutes: Sendable {
     var part: WeldingRegisterPart
   }
 
-  private func target(_ context: ConsoleContext) throws -> Target {
+  /// The part of a register that is asked for.
+  ///
+  /// To be looked at, the register of an enterprise without welding machines is empty; it cannot be changed.
+  private func target(_ context: ConsoleContext, isLookedAt: Bool = false) throws -> Target {
     let enterprise = try context.pathParameter("enterprise")
-    guard try context.scope.includes(enterprise: enterprise),
+    let isKnown =
       try board.enterprises.contains(enterprise)
-    else { throw Self.unknownEnterprise(enterprise) }
+      || isLookedAt && station.catalog.enterprises.contains { $0.id == enterprise }
+    guard isKnown, try context.scope.includes(enterprise: enterprise) else {
+      throw Self.unknownEnterprise(enterprise)
+    }
     let name = try context.pathParameter("part")
     guard let part = WeldingRegisterPart(rawValue: name) else {
       let names = WeldingRegisterPart.allCases.map(\.rawValue).joined(separator: ", ")
@@ -132,7 +138,7 @@ struct WeldingRoutes: Sendable {
   /// `GET /api/v1/welding/register/{enterprise}/{part}`.
   func list(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: ["after", "limit"])
-    let target = try target(context)
+    let target = try target(context, isLookedAt: true)
     let page = try board.entries(
       target.part,
       of: target.enterprise,
@@ -151,7 +157,7 @@ struct WeldingRoutes: Sendable {
   /// `GET /api/v1/welding/register/{enterprise}/{part}/{id}`.
   func one(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
-    let target = try target(context)
+    let target = try target(context, isLookedAt: true)
     let id = try context.pathParameter("id")
     guard let entry = try board.entry(target.part, id, of: target.enterprise) else {
       throw Problem(.notFound, "unknown-entry", "there is no \(target.part.rawValue)/\(id)")

@@ -266,7 +266,7 @@ extension Finding {
 }
 
 /// One file of the configuration.
-struct SourceFile: Hashable, Sendable {
+struct SourceFile: Sendable {
   /// Path by which the catalog and the journal know it.
   var canonical: String
   /// Path by which people know it.

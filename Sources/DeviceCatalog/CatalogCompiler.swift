@@ -205,7 +205,8 @@ struct CatalogCompiler {
         high: point.high,
         staleMilliseconds: point.stale,
         states: Dictionary(
-          uniqueKeysWithValues: point.profile.states.map { (plain($0.value), $0.text) }
+          point.profile.states.map { (plain($0.value), $0.text) },
+          uniquingKeysWith: { first, _ in first }
         ),
         position: spec.position,
         responsible: point.responsible.isEmpty ? responsible : point.responsible,

@@ -25,7 +25,7 @@ struct ProfileLibrary: Sendable {
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
     let own = files.filter { $0.canonical.hasPrefix("devices/") }
-    if let known = newest.withLock({ $0.last { $0.files == own } }) {
+    if let known = newest.withLock({ $0.last { isSame($0.files, own) } }) {
       log.append(contentsOf: known.findings)
       return known.library
     }
@@ -38,6 +38,16 @@ struct ProfileLibrary: Sendable {
       if readings.count > kept { readings.removeFirst() }
     }
     return library
+  }
+
+  /// Whether two readings had the same bytes: texts that Unicode calls equal may name points by other bytes.
+  private static func isSame(_ files: [SourceFile], _ others: [SourceFile]) -> Bool {
+    files.count == others.count
+      && zip(files, others).allSatisfy { file, other in
+        file.canonical.utf8.elementsEqual(other.canonical.utf8)
+          && file.shown.utf8.elementsEqual(other.shown.utf8)
+          && file.text.utf8.elementsEqual(other.text.utf8)
+      }
   }
 
   private static func parse(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {

@@ -192,6 +192,19 @@ struct ProfileReader {
         )
         continue
       }
+      // YAML compares keys as texts: 1 and 1.0 are two to it, and one state of the point.
+      guard !states.contains(where: { $0.value == number }) else {
+        log.report(
+          .duplicateName(
+            kind: "state",
+            kindZh: "状态",
+            name: key,
+            first: "the same number before it"
+          ),
+          at: keyPlace
+        )
+        continue
+      }
       if let text = value.text() { states.append((number, text)) }
     }
     var range: (low: Quantity, high: Quantity)?

@@ -218,7 +218,8 @@ public struct Callout: Hashable, Sendable, Codable {
   /// - Parameters:
   ///   - now: up to when.
   ///   - onDuty: who is on duty on a level of the plan at the moment of the call; nil, or nobody, leaves those who are
-  ///     known: a call that reaches the shift before is better than none.
+  ///     known: a call that reaches the shift before is better than none. Where the last level has nobody, the levels below
+  ///     are looked up too, down to the first that has somebody.
   /// - Returns: the steps to store.
   public mutating func advance(
     to now: Timestamp,
@@ -240,11 +241,13 @@ public struct Callout: Hashable, Sendable, Codable {
         }
       }
       let next = attempt + 1
-      if let persons = onDuty(level), !persons.isEmpty, persons != plan.levels[level].persons {
-        take(
-          CalloutStep(event: .dutyChanged, time: time, level: level, persons: persons),
-          into: &steps
-        )
+      lookUp(level, at: time, onDuty: onDuty, into: &steps)
+      if plan.levels[level].persons.isEmpty, level + 1 == plan.levels.count {
+        // Those below it are called in its place: the shift that is there now, not that of when their level was called.
+        for below in (0..<level).reversed() {
+          lookUp(below, at: time, onDuty: onDuty, into: &steps)
+          if !plan.levels[below].persons.isEmpty { break }
+        }
       }
       if plan.levels[level].persons.isEmpty {
         take(CalloutStep(event: .nobody, time: time, level: level, attempt: next), into: &steps)
@@ -268,6 +271,21 @@ public struct Callout: Hashable, Sendable, Codable {
       }
     }
     return steps
+  }
+
+  /// Takes over who is on duty on a level; where nobody is known to be, those of before stay.
+  private mutating func lookUp(
+    _ known: Int,
+    at time: Timestamp,
+    onDuty: (Int) -> [String]?,
+    into steps: inout [CalloutStep]
+  ) {
+    guard let persons = onDuty(known), !persons.isEmpty, persons != plan.levels[known].persons
+    else { return }
+    take(
+      CalloutStep(event: .dutyChanged, time: time, level: known, persons: persons),
+      into: &steps
+    )
   }
 
   /// After a restart: repeats the calls whose outcome was lost, marked in doubt, and goes on.
@@ -425,6 +443,8 @@ public struct Callout: Hashable, Sendable, Codable {
   }
 
   /// Takes a step that was decided before: the only place where state changes.
+  ///
+  /// A step about a level that the plan does not have, from a ledger of another hand, changes no level.
   public mutating func replay(_ step: CalloutStep) {
     switch step.event {
     case .started:
@@ -432,17 +452,25 @@ public struct Callout: Hashable, Sendable, Codable {
       started = step.time
       due = step.time
     case .dispatching:
+      // Even of a step that is passed over the number is taken: no later call may have it again.
+      dispatches = max(dispatches, step.dispatch)
+      guard plan.levels.indices.contains(step.level) else { return }
+      if step.inDoubt {
+        outstanding.removeAll {
+          $0.level == step.level && $0.attempt == step.attempt && $0.person == step.person
+        }
+        // The repeat of an earlier attempt's call does not take the call-out back to that attempt.
+        if (step.level, step.attempt) < (level, attempt) {
+          outstanding.append(step)
+          return
+        }
+      }
       if step.level != level || step.attempt != attempt {
         level = step.level
         attempt = step.attempt
         calledInAttempt = []
       }
-      dispatches = max(dispatches, step.dispatch)
-      if step.inDoubt {
-        outstanding.removeAll {
-          $0.level == step.level && $0.attempt == step.attempt && $0.person == step.person
-        }
-      } else if calledInAttempt.isEmpty {
+      if !step.inDoubt, calledInAttempt.isEmpty {
         due = step.time.advanced(byMilliseconds: plan.levels[level].intervalMilliseconds)
       }
       calledInAttempt.append(step.person)
@@ -450,6 +478,7 @@ public struct Callout: Hashable, Sendable, Codable {
     case .delivered, .failed, .feedbackDelivered, .feedbackFailed:
       outstanding.removeAll { $0.dispatch == step.dispatch }
     case .nobody:
+      guard plan.levels.indices.contains(step.level) else { return }
       level = step.level
       calledInAttempt = []
       if step.level + 1 < plan.levels.count {
@@ -461,6 +490,7 @@ public struct Callout: Hashable, Sendable, Codable {
         due = step.time.advanced(byMilliseconds: plan.levels[step.level].intervalMilliseconds)
       }
     case .escalated:
+      guard plan.levels.indices.contains(step.level) else { return }
       level = step.level
       attempt = 0
       calledInAttempt = []
@@ -483,8 +513,9 @@ public struct Callout: Hashable, Sendable, Codable {
     case .dutyChanged:
       guard plan.levels.indices.contains(step.level) else { return }
       // Before the level's first attempt nobody of it has been called, and nobody of the shift before has to answer.
-      if step.level == level, attempt > 0 {
-        for person in plan.levels[level].persons
+      // Those of a level below have been called.
+      if step.level < level || (step.level == level && attempt > 0) {
+        for person in plan.levels[step.level].persons
         where !step.persons.contains(person) && !relieved.contains(person) {
           relieved.append(person)
         }

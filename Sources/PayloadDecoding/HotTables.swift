@@ -216,7 +216,8 @@ struct HotTables: @unchecked Sendable {
   func isDevice(_ row: Int, scope: UInt32, name: ByteView) -> Bool {
     guard row < deviceCount, row >= 0 else { return false }
     let device = unsafe devices[row]
-    return device.scope == scope && Int(device.length) == name.count
+    // (No device has an empty name; a row that has none is of one whose name is ambiguous.)
+    return device.scope == scope && device.length > 0 && Int(device.length) == name.count
       && deviceNames.holds(name, at: device.offset)
   }
 

@@ -53,7 +53,7 @@ final class PostgresViews: ViewTables {
       INSERT INTO hazard_alarm SELECT * FROM unnest($1::text[], $2::text[])
       ON CONFLICT (alarm, hazard) DO NOTHING
       """,
-      [.texts(alarms.map(\.alarm)), .texts(alarms.map(\.hazard))]
+      [.texts(alarms.map { Storable.text($0.alarm) }), .texts(alarms.map(\.hazard))]
     )
   }
 
@@ -118,8 +118,9 @@ enum AlarmColumns {
     try connection.run(
       storeSQL,
       [
-        .integers(views.map(\.firstSequence)), .texts(views.map(\.id)), .texts(views.map(\.point)),
-        .texts(views.map(\.rule)), .integers(views.map(\.onset.milliseconds)),
+        .integers(views.map(\.firstSequence)), .texts(views.map(\.id)),
+        .texts(views.map { Storable.text($0.point) }),
+        .texts(views.map { Storable.text($0.rule) }), .integers(views.map(\.onset.milliseconds)),
         .texts(views.map(\.state.rawValue)), .integers(views.map { Int64($0.priority) }),
         .integers(views.map(\.last.time.milliseconds)), .integers(views.map(\.last.sequence)),
         .integers(views.map { $0.raised?.time.milliseconds }),

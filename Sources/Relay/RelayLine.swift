@@ -65,7 +65,10 @@ public struct HTTPRelayLine: RelayLine {
       return .success(
         RelayReply(
           status: reply.status,
-          retryAfter: reply.retryAfter.map { Int(($0 / .seconds(1)).rounded(.up)) },
+          // A header may say anything, also what is no Int; nobody is waited for longer than an hour.
+          retryAfter: reply.retryAfter.map {
+            Int(min(max($0 / .seconds(1), 0), 3_600).rounded(.up))
+          },
           body: Array(reply.body.utf8)
         )
       )

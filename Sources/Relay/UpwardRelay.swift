@@ -298,11 +298,14 @@ public final class UpwardRelay: Pusher {
       )
       return .failed(retryAfter: .seconds(60))
     }
+    // An answer to a question says what was sent before this start; any other, nothing beyond what has been sent now.
+    let sent = state.withLock { max($0.reading, batch.readings.last?.number ?? 0) }
+    let reading = isQuestion ? outcome.reading : min(outcome.reading, sent)
     if let outlet = options.outlet, let trends {
       try await offThread {
         // Where the trends were begun anew, numbers that the station above knows must not be used again.
         if isQuestion { try trends.renumber(outlet, beyond: outcome.reading) }
-        try trends.confirmReadings(for: outlet, through: outcome.reading)
+        try trends.confirmReadings(for: outlet, through: reading)
       }
     }
     let now = clock()
@@ -313,12 +316,12 @@ public final class UpwardRelay: Pusher {
       state.status.sequence = outcome.sequence
       state.scanned = outcome.sequence
       state.mustAsk = false
-      state.reading = max(outcome.reading, isQuestion ? 0 : state.reading)
+      state.reading = max(reading, isQuestion ? 0 : state.reading)
       state.status.settled = outcome.sequence
       state.status.entries += UInt64(clamping: outcome.taken)
       state.status.readings += UInt64(clamping: outcome.takenReadings)
-      state.status.duplicates += UInt64(outcome.duplicates)
-      state.status.refused += UInt64(outcome.refused.count + outcome.refusedReadings)
+      state.status.duplicates += UInt64(clamping: outcome.duplicates)
+      state.status.refused += UInt64(clamping: outcome.refused.count &+ outcome.refusedReadings)
       state.status.heard = now
       state.status.fault = nil
       state.status.deadLetters += outcome.refused.map {
@@ -349,11 +352,12 @@ public final class UpwardRelay: Pusher {
   /// Whether what the station above has newest is in this ledger, letter by letter.
   private func isOwn(_ outcome: RelayOutcome, _ batch: RelayBatch) async throws -> Bool {
     let (sequence, hash) = outcome.newest
-    guard sequence > 0 else { return true }
-    if let entry = batch.entries.last(where: { $0.sequence == sequence }) {
-      return entry.hash.hexText == hash
-    }
+    let sent = batch.entries.last { $0.sequence == sequence }?.hash.hexText
     return try await offThread { [ledger] in
+      // Who has more than was ever here has it from elsewhere; going on behind it would pass over what comes.
+      guard try ledger.head.sequence >= outcome.sequence else { return false }
+      guard sequence > 0 else { return true }
+      if let sent { return sent == hash }
       guard let entry = try ledger.entries(after: sequence - 1, limit: 1).first else {
         return false
       }

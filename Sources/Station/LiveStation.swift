@@ -477,7 +477,7 @@ public final class LiveStation: StationAccess {
   ) throws(TrendError) -> [TrendBucket] {
     let seam = recent.first.map { first in
       Timestamp(
-        milliseconds: MinuteReduction.minute(of: first.time.milliseconds) + MinuteReduction.length
+        milliseconds: MinuteReduction.minute(of: first.time.milliseconds) &+ MinuteReduction.length
       )
     }
     do {

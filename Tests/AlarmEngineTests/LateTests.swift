@@ -263,4 +263,26 @@ struct LateTests {
     bench.read(3500, 20, lag: 7000)
     #expect(bench.take() == [])
   }
+
+  @Test("a low value that came behind a deadline stays known when late readings are judged")
+  func behindDeadline() throws {
+    var builder = PlanBuilder(window: ChannelWindow(lengthMilliseconds: 600_000, capacity: 1024))
+    builder.add("H", .high(24), onDelay: 1_200_000)
+    var bench = try Bench(builder)
+    bench.read(0, 25)
+    bench.tick(1_200_001)
+    // The window holds nothing before this reading, so what the deadline decided cannot be judged again.
+    bench.read(1_000_000, 2, lag: 200_500)
+    bench.read(1_100_000, 25, lag: 101_000)
+    bench.read(1_250_000, 25)
+    let told = bench.out.map(\.kind)
+    #expect(told == [.raised, .returned])
+    bench.read(1_050_000, 25, lag: 201_000)
+    bench.read(1_030_000, 25, lag: 222_000)
+    // High since 1,030 s and no longer: the delay of 1,200 s has not ended.
+    #expect(bench.out.map(\.kind) == told)
+    bench.tick(2_230_001)
+    #expect(bench.out.last?.kind == .raised)
+    #expect(bench.out.last?.onset == at(1_030_000))
+  }
 }

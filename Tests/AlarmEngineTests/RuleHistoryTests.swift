@@ -22,7 +22,9 @@ struct RuleHistoryTests {
     for _ in 0..<4_000 {
       let row = Int.random(in: models.indices, using: &random)
       time += Int64.random(in: 0...5_000, using: &random)
-      let step = step(at: time, &random)
+      // Now and then a step lies before the one before it: a delayed reading that could not be judged again.
+      let isEarlier = random.chance(8)
+      let step = step(at: isEarlier ? time - random.int(1...20_000) : time, &random)
       switch Int.random(in: 0..<40, using: &random) {
       case 0:
         histories.forgetSteps(of: row)
@@ -34,7 +36,9 @@ struct RuleHistoryTests {
         let from = models[row].steps.randomElement(using: &random)?.time ?? time
         let new = (0..<3).map { self.step(at: from + 1 + $0, &random) }
         histories.replaceSteps(of: row, after: from, with: new)
-        models[row].steps.removeAll { $0.time > from }
+        // Behind the last step that is not after it, as whoever reads the steps takes them.
+        let end = models[row].steps.lastIndex { $0.time <= from }.map { $0 + 1 } ?? 0
+        models[row].steps.removeSubrange(end...)
         for change in new { add(change, to: &models[row], keeping: RuleHistory.capacity) }
         time += 3
       default:
@@ -96,7 +100,12 @@ struct RuleHistoryTests {
     let second = PhaseChange(time: far, phase: .pendingOff, since: far, onset: 5, start: 5)
     histories.add(second, to: row, keeping: RuleHistory.capacity)
     #expect(histories.steps(of: row).isEmpty)
-    #expect(histories[row].knownFrom == far)
+    #expect(histories[row].knownFrom == never)
+    // From the next step that can be, everything is known again.
+    let third = PhaseChange(time: far + 9, phase: .idle, since: far, onset: far, start: noTime)
+    histories.add(third, to: row, keeping: RuleHistory.capacity)
+    #expect(histories.steps(of: row) == [third])
+    #expect(histories[row].knownFrom == third.time)
   }
 
   private func step(at time: Int64, _ random: inout SeededRandom) -> PhaseChange {

@@ -214,6 +214,98 @@ struct CalloutTests {
     _ = try callout.confirm(by: "z", at: Self.at(180_001))
   }
 
+  @Test("beside an empty last level, whoever comes on duty on a level below is called next")
+  func fallbackLooksUp() throws {
+    // Nobody anywhere at night; in the morning Bob is on duty on the level below.
+    var night = Self.levels([[], []])
+    _ = try night.start(at: Self.at(0))
+    let morning = night.advance(to: Self.at(60_000)) { $0 == 0 ? ["bob"] : [] }
+    #expect(morning.map(\.event) == [.dutyChanged, .nobody, .dispatching])
+    #expect(morning.first?.level == 0)
+    #expect(morning.last?.person == "bob")
+    _ = try night.confirm(by: "bob", at: Self.at(60_001))
+
+    // Alice's shift ends while she is called in the last level's place.
+    var steps: [CalloutStep] = []
+    var shift = Self.levels([["alice"], []])
+    steps += try shift.start(at: Self.at(0))
+    steps += shift.advance(to: Self.at(120_000)) { $0 == 0 ? ["alice"] : [] }
+    let before = steps.filter { $0.event == .dispatching }.map(\.person)
+    #expect(before == ["alice", "alice", "alice"])
+    let later = shift.advance(to: Self.at(240_000)) { $0 == 0 ? ["bob"] : [] }
+    steps += later
+    #expect(later.filter { $0.event == .dispatching }.map(\.person) == ["bob", "bob"])
+    #expect(later.filter { $0.event == .dutyChanged }.map(\.level) == [0])
+    // She was called, and can still answer.
+    #expect(shift.named == ["bob", "alice"])
+    var rebuilt = Self.levels([["alice"], []])
+    for step in steps { rebuilt.replay(step) }
+    #expect(rebuilt == shift)
+  }
+
+  @Test("the look-up below an empty last level stops at the nearest level that has somebody")
+  func fallbackStops() throws {
+    var callout = Self.levels([["a"], [], []])
+    _ = try callout.start(at: Self.at(0))
+    _ = callout.advance(to: Self.at(120_000))
+    let later = callout.advance(to: Self.at(180_000)) { $0 == 2 ? [] : ["z\($0)"] }
+    #expect(later.filter { $0.event == .dispatching }.map(\.person) == ["z1"])
+    #expect(callout.plan.levels.map(\.persons) == [["a"], ["z1"], []])
+  }
+
+  @Test(
+    "a stored step about a level that the plan does not have is passed over",
+    arguments: [-1, 2]
+  )
+  func levelOutsidePlan(level: Int) throws {
+    for event: CalloutStep.Event in [.dispatching, .nobody, .escalated, .dutyChanged] {
+      var callout = Self.levels([["a"], ["b"]])
+      let started = try callout.start(at: Self.at(0))
+      var step = try #require(started.last)
+      step.event = event
+      step.level = level
+      step.attempt = 1
+      step.dispatch = 7
+      callout.replay(step)
+      #expect(callout.level == 0 && callout.attempt == 1, "\(event)")
+      #expect(callout.outstanding.map(\.dispatch) == [1], "\(event)")
+      let later = callout.advance(to: Self.at(120_000)).filter { $0.event == .dispatching }
+      #expect(later.map(\.person) == ["a", "b"], "\(event)")
+      #expect(later.first?.dispatch == (event == .dispatching ? 8 : 2), "\(event)")
+      #expect(callout.named == ["a", "b"], "\(event)")
+    }
+  }
+
+  @Test("repeating an earlier level's call after a restart does not take the call-out back")
+  func repeatOfEarlierLevel() throws {
+    var callout = Self.levels([["a"], ["b"]])
+    var steps = try callout.start(at: Self.at(0))
+    steps += callout.advance(to: Self.at(120_000))
+    var rebuilt = Self.levels([["a"], ["b"]])
+    for step in steps { rebuilt.replay(step) }
+    let again = rebuilt.resume(at: Self.at(130_000))
+    #expect(again.map { "\($0.level)/\($0.attempt)/\($0.person)" } == ["0/1/a", "0/2/a", "1/1/b"])
+    let marked = again.allSatisfy { $0.event == .dispatching && $0.inDoubt }
+    #expect(marked)
+    // The word on the last one may come before the restart: then nothing leads back up.
+    var answered = Self.levels([["a"], ["b"]])
+    for step in steps { answered.replay(step) }
+    let last = try #require(answered.outstanding.last)
+    _ = try answered.report(dispatch: last.dispatch, delivered: true, at: Self.at(125_000))
+    _ = answered.resume(at: Self.at(130_000))
+    for var call in [rebuilt, answered] {
+      #expect(call.level == 1 && call.attempt == 1)
+      #expect(call.nextDeadline == Self.at(180_000))
+      let next = call.advance(to: Self.at(180_000)).map { "\($0.level)/\($0.attempt)/\($0.person)" }
+      #expect(next == ["1/2/b"])
+    }
+    // Read back from the ledger it stands where it stood.
+    var second = Self.levels([["a"], ["b"]])
+    for step in steps + again { second.replay(step) }
+    #expect(second == rebuilt)
+    #expect(second.outstanding.count == 3)
+  }
+
   @Test("rebuilt and resumed at any step, empty levels and the question what was done lose nothing")
   func resumed() throws {
     for cut in 0..<11 {

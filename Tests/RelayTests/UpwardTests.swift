@@ -302,7 +302,61 @@ import Testing
         #expect(hazard.state == .verified && hazard.registration.title == "护栏缺失")
         #expect(try upper.ledger.hazards(HazardFilter(), before: nil, limit: 10).count == 1)
         try Self.expectAll(of: lower, in: upper.ledger)
+        // The enterprise that an entry shows must be the one of all that it is about.
+        var foreign = registration
+        foreign.id = "hazard/2"
+        foreign.place = "zeta/plant"
+        var step = try lower.raise(1)
+        step.point = "zeta/plant/tanks/T-1/level"
+        try lower.append { origin in
+          [
+            LedgerDraft(registering: foreign, by: "li", as: .county, at: time, origin: origin),
+            LedgerDraft(alarm: step, time: time, origin: origin),
+          ]
+        }
+        try await Self.run(relay) { $0.refused == 2 }
+        #expect(try upper.ledger.hazards(HazardFilter(), before: nil, limit: 10).count == 1)
+        #expect(try upper.ledger.standingAlarms().count == 1)
       }
     }
+  }
+
+  @Test("numbers and times that nothing can be reckoned with are refused, counts held to a batch's")
+  func extremes() throws {
+    func outcome(_ members: String) throws(RelayFault) -> RelayOutcome {
+      try RelayOutcome(decoding: Array(#"{"station":"city",\#(members)}"#.utf8))
+    }
+    let held = try outcome(
+      #""sequence":1,"reading":2,"duplicates":-1,"refusedReadings":9223372036854775807"#
+    )
+    #expect(held.duplicates == 0 && held.refusedReadings == 2_500)
+    #expect(throws: RelayFault.self) { try outcome(#""sequence":-1,"reading":0"#) }
+    #expect(throws: RelayFault.self) { try outcome(#""sequence":1,"reading":-1"#) }
+    #expect(throws: RelayFault.self) {
+      try outcome(#""sequence":1,"reading":9223372036854775807"#)
+    }
+    for (time, isTaken) in [
+      (-2_208_988_800_000, true), (253_402_300_799_999, true), (-2_208_988_800_001, false),
+      (253_402_300_800_000, false), (.min, false), (.max, false),
+    ] as [(Int64, Bool)] {
+      let batch = RelayBatch(
+        station: "county",
+        after: 0,
+        through: 0,
+        readings: [
+          RelayBatch.Reading(
+            number: 1,
+            point: "acme/plant/tanks/T-1/level",
+            unit: "%",
+            time: Timestamp(milliseconds: time),
+            value: 1,
+            status: .normal
+          )
+        ]
+      )
+      let read = try? RelayBatch(decoding: batch.encoded())
+      #expect((read != nil) == isTaken, "\(time)")
+    }
+    #expect(MinuteReduction.minute(of: .min) == .min && MinuteReduction.minute(of: -1) == -60_000)
   }
 }

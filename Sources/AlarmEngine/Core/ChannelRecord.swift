@@ -69,7 +69,7 @@ extension ChannelRecord {
 package let noTime: Int64 = .min / 4
 
 /// A deadline that never comes.
-let never: Int64 = .max / 4
+package let never: Int64 = .max / 4
 
 /// Parameters that channels share: few enough to stay in the nearest cache.
 struct Profile: BitwiseCopyable, Hashable {

@@ -10,7 +10,7 @@ package struct RuleHistory: Hashable, BitwiseCopyable {
 
   /// By time, oldest first; empty where no late reading is judged again.
   fileprivate var steps = StepList()
-  /// Nothing is known of the time before this; `noTime` while nothing has been forgotten.
+  /// Nothing is known of the time before this; `noTime` while nothing has been forgotten, `never` while nothing is known.
   package fileprivate(set) var knownFrom: Int64 = noTime
   /// Event times of the newest raise and of the one before it; `noTime` for none.
   fileprivate(set) var newestRaise: Int64 = noTime
@@ -72,11 +72,12 @@ package struct RuleHistories: Sendable {
   package mutating func add(_ change: PhaseChange, to row: Int, keeping most: Int) {
     guard most > 0 else { return }
     guard let step = PackedStep(change) else {
-      // A condition of 69 years: nothing before it is judged again.
+      // A condition of 69 years, or a clock that was so far out: nothing is judged again before a step that fits.
       forgetSteps(of: row)
-      rows[row].knownFrom = change.time
+      rows[row].knownFrom = never
       return
     }
+    if rows[row].knownFrom == never { rows[row].knownFrom = change.time }
     while Int(rows[row].steps.count) >= most {
       pool.removeFirst(from: &rows[row].steps)
       rows[row].knownFrom = pool.first(of: rows[row].steps)?.time ?? change.time
@@ -86,7 +87,9 @@ package struct RuleHistories: Sendable {
 
   /// Puts other steps in the place of those after a time.
   package mutating func replaceSteps(of row: Int, after time: Int64, with new: [PhaseChange]) {
-    let kept = steps(of: row).prefix { $0.time <= time }
+    let all = steps(of: row)
+    // Behind the last that is not after it: a step that could not be judged again may lie before the one before it.
+    let kept = all.dropLast(all.after(time).count)
     pool.removeAll(from: &rows[row].steps)
     for change in kept + new { add(change, to: row, keeping: RuleHistory.capacity) }
   }

@@ -10,6 +10,10 @@ public struct RelayBatch: Sendable {
   public static let entryLimit = 500
   /// Most readings of one batch.
   public static let readingLimit = 2_000
+  /// Greatest number of a reading: far from what an outlet ever counts to, and far from where sums of two overflow.
+  static let numberLimit: Int64 = 1 << 60
+  /// Times that a relayed thing may have, milliseconds since the Unix epoch: the years 1900 to 9999.
+  static let times: ClosedRange<Int64> = -2_208_988_800_000...253_402_300_799_999
 
   /// A chosen reading on its way up.
   public struct Reading: Hashable, Sendable {
@@ -208,10 +212,14 @@ public struct RelayOutcome: Hashable, Sendable {
       newest = (try entry.relayWhole("sequence"), try entry.relayText("hash"))
     }
     reading = try json.relayWhole("reading")
-    taken = Int(clamping: json["taken"]?.wholeNumber ?? 0)
-    takenReadings = Int(clamping: json["takenReadings"]?.wholeNumber ?? 0)
-    duplicates = Int(clamping: json["duplicates"]?.wholeNumber ?? 0)
-    refusedReadings = Int(clamping: json["refusedReadings"]?.wholeNumber ?? 0)
+    // Who gets the answer reckons with these: none may make a sum or a difference overflow.
+    guard sequence >= 0, newestSequence >= 0, (0...RelayBatch.numberLimit).contains(reading) else {
+      throw RelayFault("sequence, newest, reading: not below 0, and no reading beyond all numbers")
+    }
+    taken = json.relayCount("taken")
+    takenReadings = json.relayCount("takenReadings")
+    duplicates = json.relayCount("duplicates")
+    refusedReadings = json.relayCount("refusedReadings")
     refused = try (json["refused"]?.elements ?? []).map { item throws(RelayFault) in
       Refusal(
         sequence: try item.relayWhole("sequence"),
@@ -252,7 +260,7 @@ extension LedgerEntry {
     }
     self.init(
       sequence: try json.relayWhole("sequence"),
-      time: Timestamp(milliseconds: try json.relayWhole("time")),
+      time: try json.relayTime("time"),
       kind: kind,
       subject: subject,
       actor: actor,
@@ -304,7 +312,7 @@ extension RelayBatch.Reading {
       number: try json.relayWhole("number"),
       point: point,
       unit: unit,
-      time: Timestamp(milliseconds: try json.relayWhole("time")),
+      time: try json.relayTime("time"),
       value: json["value"]?.double,
       // A word of a later version is not passed for normal.
       status: SourceStatus.allCases.first { "\($0)" == word } ?? .unknown
@@ -323,6 +331,21 @@ extension LedgerJSON {
       throw RelayFault("\(name): a whole number is missing")
     }
     return number
+  }
+
+  fileprivate func relayTime(_ name: String) throws(RelayFault) -> Timestamp {
+    let milliseconds = try relayWhole(name)
+    // Beyond these years no calendar, no database and no report of this station can show it.
+    guard RelayBatch.times.contains(milliseconds) else {
+      throw RelayFault("\(name): a time of the years 1900 to 9999")
+    }
+    return Timestamp(milliseconds: milliseconds)
+  }
+
+  /// How many of a batch; no batch has more than its limits allow.
+  fileprivate func relayCount(_ name: String) -> Int {
+    let limit = Int64(RelayBatch.entryLimit + RelayBatch.readingLimit)
+    return Int(clamping: min(max(self[name]?.wholeNumber ?? 0, 0), limit))
   }
 }
 

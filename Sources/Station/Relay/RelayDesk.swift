@@ -153,6 +153,13 @@ final class RelayDesk: Desk {
         throw RelayFault("\(error)")
       }
       guard step.alarm == subject else { throw RelayFault("subject and alarm differ") }
+      // The door has held the subject to the account's scope; the point must not lead out of it.
+      guard
+        AlarmBody.alarmID(point: step.point, rule: step.rule, onset: step.onset) == subject
+      else { throw RelayFault("the alarm is not that of its point, rule and onset") }
+      guard RelayBatch.times.contains(step.onset.milliseconds),
+        RelayBatch.times.contains(step.received.milliseconds)
+      else { throw RelayFault("onset, received: times of the years 1900 to 9999") }
       guard !ownPoints.contains(step.point) else {
         throw RelayFault("\(step.point) is a point of this station itself")
       }
@@ -197,6 +204,14 @@ final class RelayDesk: Desk {
     }
     switch step {
     case .registered(let registration, _):
+      let paths = [registration.enterprise, registration.place] + registration.alarms
+      guard paths.allSatisfy({ !$0.utf8.contains(0) && $0.utf8.count <= 2_048 }) else {
+        throw RelayFault("enterprise, place, alarms: too long, or with U+0000")
+      }
+      // The door has held the enterprise to the account's scope; nothing else may lead out of it.
+      guard
+        paths.allSatisfy({ LedgerScope.enterprise(ofPath: $0) == registration.enterprise })
+      else { throw RelayFault("place, alarms: not of the enterprise \(registration.enterprise)") }
       guard state.hazards.updateValue(station, forKey: id) == nil else {
         throw RelayFault("the hazard is registered already")
       }

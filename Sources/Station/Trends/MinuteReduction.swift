@@ -31,7 +31,9 @@ public struct MinuteReduction: Hashable, Sendable {
   /// The minute of a moment.
   public static func minute(of time: Int64) -> Int64 {
     let rest = time % length
-    return time - (rest < 0 ? rest + length : rest)
+    let (start, overflows) = time.subtractingReportingOverflow(rest < 0 ? rest &+ length : rest)
+    // The first minute of all times has no whole length; wrapped, it would be the last one.
+    return overflows ? .min : start
   }
 
   /// Makes the reduction of one reading with a finite value.

@@ -200,6 +200,8 @@ extension TrendStore {
   /// Gives what waits, and all that comes, numbers beyond one that the fetcher knows of: the file was begun anew, and
   /// numbers that were used before would be taken for repeats.
   public func renumber(_ outlet: String, beyond number: Int64) throws {
+    // Numbers must stay whole ones of 64 bits, whatever a fetcher says that it knows of.
+    let number = min(number, RelayBatch.numberLimit)
     try pool.write { db in
       guard
         let last = try Int64.fetchOne(
