@@ -102,7 +102,7 @@ public struct DeviceHours: Sendable {
     let hour = received / 3_600_000
     let number = Int(hour % Int64(Self.hours))
     guard number >= 0 else { return }
-    take(
+    Self.take(
       reading,
       hour: hour,
       received: received,
@@ -111,7 +111,8 @@ public struct DeviceHours: Sendable {
     )
   }
 
-  private func take(
+  /// Of no instance: one would be copied for the call, and all slots with it.
+  private static func take(
     _ reading: LatestReading,
     hour: Int64,
     received: Int64,
@@ -125,7 +126,7 @@ public struct DeviceHours: Sendable {
     slot.cell.gap = max(slot.cell.gap, received - before)
     slot.cell.count &+= 1
     if reading.status.use == .noValue || !reading.value.isFinite { slot.cell.bad &+= 1 }
-    if reading.received.milliseconds(since: reading.time) > Self.lateness {
+    if reading.received.milliseconds(since: reading.time) > lateness {
       slot.cell.late &+= 1
     }
     device.newest = max(device.newest, received)

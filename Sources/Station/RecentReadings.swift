@@ -57,10 +57,11 @@ struct RecentReadings: Sendable {
   }
 
   mutating func add(_ reading: LatestReading, channel: Int) {
-    add(Kept(reading), to: &rings[channel])
+    Self.add(Kept(reading), to: &rings[channel], capacity: capacity)
   }
 
-  private func add(_ kept: Kept, to ring: inout Ring) {
+  /// Of no instance: one would be copied for the call, and every ring with it.
+  private static func add(_ kept: Kept, to ring: inout Ring, capacity: Int) {
     if ring.readings.count < capacity {
       ring.readings.append(kept)
     } else {
