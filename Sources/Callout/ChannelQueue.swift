@@ -139,6 +139,30 @@ public struct ChannelQueue: Sendable {
     return nil
   }
 
+  /// Takes over what waits in the queue of the channel as it was, with its waiting times and tries.
+  ///
+  /// - Parameters:
+  ///   - former: that queue.
+  ///   - recipient: whom a dispatch reaches here; nil when the channel can no longer reach the person.
+  /// - Returns: the dispatches that nobody can be reached for here.
+  mutating func takeOver(
+    _ former: ChannelQueue,
+    recipient: (CalloutDispatch) -> Notice.Recipient?
+  ) -> [CalloutDispatch] {
+    var stranded: [CalloutDispatch] = []
+    for var item in former.waiting {
+      guard let found = recipient(item.dispatch) else {
+        stranded.append(item.dispatch)
+        continue
+      }
+      item.recipient = found
+      waiting.append(item)
+    }
+    // The other side's count goes on, whatever is changed here.
+    sent = former.sent
+    return stranded
+  }
+
   /// Takes out what nobody wants any more: the calls of a call-out that has been answered.
   public mutating func withdraw(_ isWithdrawn: (CalloutDispatch) -> Bool) -> [CalloutDispatch] {
     let withdrawn = waiting.map(\.dispatch).filter(isWithdrawn)

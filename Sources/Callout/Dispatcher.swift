@@ -4,43 +4,6 @@ public import Logging
 import Synchronization
 import Telemetry
 
-/// A channel with all that the dispatcher has to know of it.
-public struct ChannelSetup: Sendable {
-  /// Name, as chains and contacts use it.
-  public var name: String
-  /// Kind, for people.
-  public var kind: String
-  /// Keys of a contact's addresses that serve here, the best first.
-  public var addressKeys: [String]
-  /// Rates, groups, tries.
-  public var policy: ChannelPolicy
-  /// Sends.
-  public var channel: any NotificationChannel
-  /// Whom test messages and heartbeats go to; a shared channel needs nobody.
-  public var operators: [Notice.Recipient]
-  /// Minutes after midnight, UTC, of the daily heartbeat; nil sends none.
-  public var heartbeatMinute: Int?
-
-  /// Makes a setup.
-  public init(
-    name: String,
-    kind: String,
-    addressKeys: [String] = [],
-    policy: ChannelPolicy = ChannelPolicy(),
-    channel: any NotificationChannel,
-    operators: [Notice.Recipient] = [],
-    heartbeatMinute: Int? = nil
-  ) {
-    self.name = name
-    self.kind = kind
-    self.addressKeys = addressKeys
-    self.policy = policy
-    self.channel = channel
-    self.operators = operators
-    self.heartbeatMinute = heartbeatMinute
-  }
-}
-
 /// Brings dispatches to persons: chooses channels, keeps their rates, tries again, and says what became of each.
 ///
 /// Nothing here decides whom to call or when to stop: that is the ledger's state machine. What is lost here, in a crash,
@@ -76,13 +39,26 @@ public actor Dispatcher {
     var queue: ChannelQueue
     var figures = ChannelFigures()
     var wake: AsyncStream<Void>.Continuation
+    /// Rises when the channel is changed: who serves it as it was ends.
+    var generation: Int
+  }
+
+  /// A channel to be served from now on.
+  private struct Begun: Sendable {
+    var name: String
+    var generation: Int
+    var wakes: AsyncStream<Void>
   }
 
   private let wiring: Wiring
   private let logger: Logger
   private var lines: [String: Line] = [:]
-  private let order: [String]
-  private let wakes: [String: AsyncStream<Void>]
+  private var order: [String] = []
+  private var generations = 0
+  private let begun: AsyncStream<Begun>
+  private let beginning: AsyncStream<Begun>.Continuation
+  /// A station that has never had a channel calls nobody, and that is no failure; one that has lost its last does.
+  private var hasHadChannels = false
   /// Channels that have not yet said a word on a dispatch.
   private var open: [String: Set<String>] = [:]
   private var taken: Set<String> = []
@@ -100,21 +76,82 @@ public actor Dispatcher {
   public init(channels: [ChannelSetup], wiring: Wiring, logger: Logger) throws {
     self.wiring = wiring
     self.logger = logger
-    order = channels.map(\.name)
-    var wakes: [String: AsyncStream<Void>] = [:]
+    (reports, reporting) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+    (begun, beginning) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+    book = try DispatcherBook(path: wiring.stateFile)
+    let now = Timestamp(milliseconds: wiring.clock())
     for setup in channels {
-      let (stream, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-      wakes[setup.name] = stream
-      lines[setup.name] = Line(
-        setup: setup,
-        queue: ChannelQueue(policy: setup.policy, isShared: setup.channel.isShared),
-        wake: wake
+      generations += 1
+      let (line, begun) = Self.line(setup, generation: generations)
+      lines[setup.name] = line
+      order.append(setup.name)
+      beginning.yield(begun)
+      book.begin(setup.name, at: now)
+    }
+    hasHadChannels = !channels.isEmpty
+  }
+
+  // MARK: - Changing channels
+
+  /// Puts other channels in force, while messages wait and are on their way.
+  ///
+  /// What waits for a changed channel goes by it as it is now; what waits for one that is gone, or that can no longer reach
+  /// the person, is a dead letter there, and its call is made again by whoever asked for it.
+  public func adopt(_ channels: [ChannelSetup]) {
+    let kept = Set(channels.map(\.name))
+    for name in order where !kept.contains(name) {
+      guard let line = lines.removeValue(forKey: name) else { continue }
+      line.wake.finish()
+      var queue = line.queue
+      for dispatch in queue.withdraw({ _ in true }) {
+        settle(dead(dispatch, "the channel was removed while the message waited"), on: name)
+      }
+      logger.notice("a call-out channel is gone", metadata: ["channel": "\(name)"])
+    }
+    order = channels.map(\.name)
+    hasHadChannels = hasHadChannels || !channels.isEmpty
+    for setup in channels where lines[setup.name]?.setup.revision != setup.revision {
+      begin(setup)
+    }
+  }
+
+  private static func line(_ setup: ChannelSetup, generation: Int) -> (Line, Begun) {
+    let (wakes, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let line = Line(
+      setup: setup,
+      queue: ChannelQueue(policy: setup.policy, isShared: setup.channel.isShared),
+      wake: wake,
+      generation: generation
+    )
+    return (line, Begun(name: setup.name, generation: generation, wakes: wakes))
+  }
+
+  /// Serves a channel from now on, in place of the one of that name.
+  private func begin(_ setup: ChannelSetup) {
+    let former = lines[setup.name]
+    former?.wake.finish()
+    generations += 1
+    var (line, begun) = Self.line(setup, generation: generations)
+    var stranded: [CalloutDispatch] = []
+    if let former {
+      line.figures = former.figures
+      line.figures.isSending = false
+      stranded = line.queue.takeOver(former.queue) { recipient(of: $0, on: setup) }
+    }
+    lines[setup.name] = line
+    for dispatch in stranded {
+      settle(
+        dead(dispatch, "the channel was changed and has no address for the person any more"),
+        on: setup.name
       )
     }
-    self.wakes = wakes
-    (reports, reporting) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
-    book = try DispatcherBook(path: wiring.stateFile)
-    for name in order { book.begin(name, at: Timestamp(milliseconds: wiring.clock())) }
+    book.begin(setup.name, at: now)
+    beginning.yield(begun)
+    line.wake.yield()
+    logger.notice(
+      former == nil ? "a call-out channel is added" : "a call-out channel is changed",
+      metadata: ["channel": "\(setup.name)", "kind": "\(setup.kind)"]
+    )
   }
 
   private var now: Timestamp { Timestamp(milliseconds: wiring.clock()) }
@@ -123,6 +160,7 @@ public actor Dispatcher {
 
   /// Takes dispatches over.
   func accept(_ dispatches: [CalloutDispatch]) {
+    guard hasHadChannels else { return }
     for dispatch in dispatches {
       let names = channels(for: dispatch)
       guard !names.isEmpty else {
@@ -155,10 +193,16 @@ public actor Dispatcher {
   ///
   /// A shared channel that a chain names reaches its group even if the person has no address there.
   private func recipient(of dispatch: CalloutDispatch, on name: String) -> Notice.Recipient? {
-    guard let setup = lines[name]?.setup else { return nil }
+    lines[name].flatMap { recipient(of: dispatch, on: $0.setup) }
+  }
+
+  private func recipient(of dispatch: CalloutDispatch, on setup: ChannelSetup) -> Notice.Recipient?
+  {
     let addresses = dispatch.contact.addresses
-    let address = ([name] + setup.addressKeys).lazy.compactMap { addresses[$0] }.first
-    if address == nil, !(setup.channel.isShared && dispatch.channels.contains(name)) { return nil }
+    let address = ([setup.name] + setup.addressKeys).lazy.compactMap { addresses[$0] }.first
+    if address == nil, !(setup.channel.isShared && dispatch.channels.contains(setup.name)) {
+      return nil
+    }
     return Notice.Recipient(name: dispatch.contact.name, address: address ?? "")
   }
 
@@ -170,34 +214,62 @@ public actor Dispatcher {
 
   /// Sends until it is cancelled.
   public func run() async {
-    await withTaskGroup(of: Void.self) { group in
-      for name in order {
-        group.addTask { await self.serve(name) }
-        group.addTask { await self.beat(name) }
-      }
+    await withDiscardingTaskGroup { group in
       group.addTask { await self.passOnReports() }
-      await group.waitForAll()
+      for await begun in begun {
+        group.addTask { await self.serve(begun) }
+        group.addTask { await self.beat(begun.name, begun.generation) }
+      }
     }
   }
 
-  private func serve(_ name: String) async {
-    guard let wakes = wakes[name] else { return }
-    for await _ in wakes {
-      while !Task.isCancelled {
+  private func serve(_ begun: Begun) async {
+    let name = begun.name
+    for await _ in begun.wakes {
+      while !Task.isCancelled, lines[name]?.generation == begun.generation {
         for expired in lines[name]?.queue.expire(at: now) ?? [] { settle(expired, on: name) }
         await withdrawAnswered(on: name)
-        guard let sending = lines[name]?.queue.next(at: now), let setup = lines[name]?.setup
+        guard lines[name]?.generation == begun.generation,
+          let sending = lines[name]?.queue.next(at: now), let setup = lines[name]?.setup
         else { break }
         lines[name]?.figures.isSending = true
         let outcome = await setup.channel.send(sending.notice)
-        lines[name]?.figures.isSending = false
         note(sending.notice, outcome, on: name)
+        guard lines[name]?.generation == begun.generation else {
+          settleChanged(sending, outcome, on: name)
+          return
+        }
+        lines[name]?.figures.isSending = false
         for settled in lines[name]?.queue.settle(sending, outcome, at: now) ?? [] {
           settle(settled, on: name)
         }
       }
       guard let next = lines[name]?.queue.nextTime else { continue }
       wake(name, at: next)
+    }
+  }
+
+  /// What became of a message whose channel was changed or removed while it was on its way: what was not taken goes by
+  /// the channel as it is now.
+  private func settleChanged(
+    _ sending: ChannelQueue.Sending,
+    _ outcome: DeliveryOutcome,
+    on name: String
+  ) {
+    for dispatch in sending.notice.dispatches {
+      if case .delivered(let words) = outcome {
+        settle(
+          ChannelQueue.Settled(dispatch: dispatch, isDelivered: true, detail: words, tries: 1),
+          on: name
+        )
+      } else if let recipient = recipient(of: dispatch, on: name) {
+        let refused = lines[name]?.queue.add(dispatch, to: recipient, at: now)
+        if let refused { settle(refused, on: name) }
+        lines[name]?.wake.yield()
+      } else {
+        let why = "the channel was removed or changed while the message was on its way"
+        settle(dead(dispatch, why), on: name)
+      }
     }
   }
 
@@ -339,9 +411,9 @@ public actor Dispatcher {
     return outcome
   }
 
-  private func beat(_ name: String) async {
+  private func beat(_ name: String, _ generation: Int) async {
     guard let setup = lines[name]?.setup, let minute = setup.heartbeatMinute else { return }
-    while !Task.isCancelled {
+    while !Task.isCancelled, lines[name]?.generation == generation {
       let due = book.nextHeartbeat(name, minute: minute)
       if due <= now {
         let notice = Notice(

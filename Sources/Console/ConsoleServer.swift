@@ -28,6 +28,7 @@ public struct ConsoleServer: Service {
   /// What the newest router answers.
   private let served = Served()
   private let channels: (any ChannelAccess)?
+  private let register: ChannelRegister?
   private let relay: (any RelayAccess)?
   private let announce: @Sendable (Int) async -> Void
 
@@ -37,7 +38,8 @@ public struct ConsoleServer: Service {
   ///   - station: what to show.
   ///   - access: who may come in.
   ///   - options: where to listen, and limits.
-  ///   - channels: the call-out channels; nil where there are none.
+  ///   - channels: the call-out channels as they run; nil where there are none.
+  ///   - register: the call-out channels as they are set; nil where they cannot be changed.
   ///   - relay: what goes to other stations and historians; nil where nothing does.
   ///   - logger: where failures go.
   ///   - onListening: is told the port when the server accepts connections.
@@ -47,6 +49,7 @@ public struct ConsoleServer: Service {
     access: ConsoleAccess,
     options: ConsoleOptions = ConsoleOptions(),
     channels: (any ChannelAccess)? = nil,
+    register: ChannelRegister? = nil,
     relay: (any RelayAccess)? = nil,
     logger: Logger = Logger(label: "davy.console"),
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
@@ -72,6 +75,7 @@ public struct ConsoleServer: Service {
     self.files = files
     counters = ConsoleCounters()
     self.channels = channels
+    self.register = register
     self.relay = relay
     gatekeeper = Gatekeeper(access: access, station: station)
     tail = LedgerTail(station: station, counters: counters, logger: logger)
@@ -156,7 +160,13 @@ public struct ConsoleServer: Service {
     let commands = DeskCommands(station: station)
     let hazards = HazardRoutes(station: station, commands: commands, zone: zone)
     let matters = MatterRoutes(station: station, commands: commands)
-    let notifications = ChannelRoutes(channels: channels)
+    let notifications = ChannelRoutes(
+      station: station,
+      channels: channels,
+      register: register,
+      commands: commands,
+      logger: logger
+    )
     let evidence = EvidenceRoutes(
       station: station,
       commands: commands,
@@ -209,7 +219,10 @@ public struct ConsoleServer: Service {
     route("/api/v1/channels", in: router, get: notifications.list)
     route("/api/v1/channels/dead-letters", in: router, get: notifications.deadLetters)
     route("/api/v1/channels/deliveries", in: router, get: notifications.deliveries)
+    route("/api/v1/channels/{name}", in: router, get: notifications.one, put: notifications.put)
     route("/api/v1/channels/{name}/test", in: router, post: notifications.test)
+    route("/api/v1/channels/{name}/remove", in: router, post: notifications.remove)
+    route("/api/v1/channels/{name}/reset", in: router, post: notifications.reset)
     let rosters = RosterRoutes(station: station, commands: commands)
     route("/api/v1/rosters", in: router, get: rosters.list)
     route("/api/v1/rosters/{id}", in: router, get: rosters.one, put: rosters.put)

@@ -107,7 +107,8 @@ struct DeskCommands: Sendable {
     }
   }
 
-  private static func object(_ bytes: [UInt8]) throws -> [String: HazardLedger.JSONValue] {
+  /// The body as an object.
+  static func object(_ bytes: [UInt8]) throws -> [String: HazardLedger.JSONValue] {
     let json: HazardLedger.JSONValue
     do throws(JSONSyntaxError) {
       json = try HazardLedger.JSONValue(parsing: bytes)

@@ -81,7 +81,12 @@ extension ServiceConfiguration {
       public var attempts: Int?
       /// False where no daily heartbeat is wanted.
       public var hasHeartbeat = true
+      /// Who gets this channel's test messages and heartbeats; empty takes the section's.
+      public var operators: [Operator] = []
     }
+
+    /// A section without channels.
+    public init() {}
 
     /// The channels, in order.
     public var channels: [Channel] = []
@@ -115,16 +120,7 @@ extension ServiceConfiguration.CalloutSection {
         )
       }
     }
-    for value in map["operators"]?.list() ?? [] {
-      guard let entry = value.map() else { continue }
-      var person = Operator()
-      for (key, _, field) in entry.entries() {
-        guard let text = field.string() else { continue }
-        if key == "name" { person.name = text } else { person.addresses[key] = text }
-      }
-      if person.name.isEmpty { value.report(.missingKey(key: "name")) }
-      operators.append(person)
-    }
+    operators = (map["operators"]?.list() ?? []).compactMap { $0.calloutOperator() }
     for (name, _, value) in map.required("channels")?.map()?.identified() ?? [] {
       guard let entry = value.map() else { continue }
       channels.append(Channel(entry, name: name, file: file))
@@ -144,10 +140,37 @@ extension ServiceConfiguration.CalloutSection.Channel {
     groupMilliseconds = map["group"]?.milliseconds()
     attempts = map["attempts"]?.integer(in: 1...100)
     if let value = map["heartbeat"]?.bool() { hasHeartbeat = value }
+    operators = (map["operators"]?.list() ?? []).compactMap { value in
+      guard var person = value.calloutOperator() else { return nil }
+      // Written beside its channel, an address needs no channel's name.
+      if let address = person.addresses.removeValue(forKey: "address") {
+        person.addresses[name] = address
+      }
+      return person
+    }
     // Of a kind that is not known, nothing else can be.
     if map["kind"]?.scalarText.flatMap(ServiceConfiguration.CalloutSection.Kind.init) != nil {
       map.finish()
     }
+  }
+
+  /// Reads one channel as the service file would have it, from JSON.
+  ///
+  /// - Parameters:
+  ///   - json: an object with the keys of a channel of the service file; paths of secrets are absolute.
+  ///   - name: the channel's name.
+  /// - Returns: the channel, nil when something is wrong; and all that is wrong, at once.
+  public static func load(
+    json: String,
+    name: String
+  ) -> (channel: ServiceConfiguration.CalloutSection.Channel?, findings: [Finding]) {
+    let log = FindingLog()
+    // JSON is YAML.
+    guard let map = parseYAML(json, file: name, log: log) else { return (nil, log.findings) }
+    if !isIdentifier(name) { map.value.report(.badIdentifier(text: name)) }
+    let channel = Self(map, name: name) { $0?.string() }
+    let failed = log.findings.contains { $0.severity == .error }
+    return (failed ? nil : channel, log.findings)
   }
 
   private mutating func read(_ map: YAMLMap, file: (YAMLValue?) -> String?) {
@@ -203,6 +226,20 @@ extension ServiceConfiguration.CalloutSection.Channel {
   }
 }
 
+extension ServiceConfiguration.CalloutSection.Channel {
+  /// The rates that are set, or else those that the kind is known to bear.
+  public var effectiveRates: [ServiceConfiguration.CalloutSection.Rate] {
+    typealias Rate = ServiceConfiguration.CalloutSection.Rate
+    guard rates.isEmpty else { return rates }
+    return switch kind {
+    case .dingtalk, .wecom: [Rate(count: 20, milliseconds: 60_000)]
+    case .feishu: [Rate(count: 100, milliseconds: 60_000), Rate(count: 5, milliseconds: 1_000)]
+    case .smtp: [Rate(count: 60, milliseconds: 60_000)]
+    case .webhook, .http, .mqtt: []
+    }
+  }
+}
+
 extension YAMLMap {
   /// A secret, by `<name>File` or `<name>Environment`; written out it is refused.
   func secret(
@@ -244,6 +281,18 @@ extension YAMLValue {
     "id", "kind", "name", "address", "priority", "title", "text", "title_en", "text_en", "time",
     "callout", "level", "purpose", "secret",
   ]
+
+  /// `{name: 张三, phone: "+86-1"}`.
+  fileprivate func calloutOperator() -> ServiceConfiguration.CalloutSection.Operator? {
+    guard let entry = map() else { return nil }
+    var person = ServiceConfiguration.CalloutSection.Operator()
+    for (key, _, field) in entry.entries() {
+      guard let text = field.string() else { continue }
+      if key == "name" { person.name = text } else { person.addresses[key] = text }
+    }
+    if person.name.isEmpty { report(.missingKey(key: "name")) }
+    return person
+  }
 
   /// `08:00` in minutes after midnight.
   fileprivate func minuteOfDay() -> Int? {

@@ -396,6 +396,9 @@ public final class LiveStation: StationAccess {
   /// Who is on duty.
   public var duty: DutyBoard? { stages.duty }
 
+  /// What people have changed of the call-out channels.
+  public var channels: ChannelBoard? { stages.channels }
+
   /// The stations below this one.
   public var relay: RelayBoard? { stages.relay }
 

@@ -75,6 +75,8 @@ public final class Stages: @unchecked Sendable {
   public let welding: WeldingBoard?
   /// What others may see of duty.
   public let duty: DutyBoard?
+  /// What people have changed of the call-out channels.
+  public let channels: ChannelBoard?
   /// What others may see of the stations below this one.
   public let relay: RelayBoard?
 
@@ -149,6 +151,7 @@ public final class Stages: @unchecked Sendable {
     core = recovery.core
     welding = core.welding
     duty = core.duty
+    channels = core.channels
     relay = core.relay
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)

@@ -31,6 +31,8 @@ public protocol StationAccess: AnyObject, Sendable {
   var welding: WeldingBoard? { get }
   /// Duty: rosters, exchanges, who can be called; nil where the station calls nobody.
   var duty: DutyBoard? { get }
+  /// What people have changed of the call-out channels; nil where the station calls nobody.
+  var channels: ChannelBoard? { get }
   /// Rules that are shelved, suppressed by design or out of service, also while no alarm of theirs stands.
   func inhibitedRules() -> [InhibitedRule]
   /// How the engines do: counters, clocks, behaviour of rules; at most a few seconds old.
@@ -84,6 +86,9 @@ extension StationAccess {
 
   /// A station that calls nobody.
   public var duty: DutyBoard? { nil }
+
+  /// A station that calls nobody.
+  public var channels: ChannelBoard? { nil }
 
   /// A station that nothing is passed on to.
   public var relay: RelayBoard? { nil }

@@ -80,6 +80,11 @@ public final class StationCore {
   /// What others may see of duty.
   public var duty: DutyBoard? { desks.lazy.compactMap { ($0 as? HazardDesk)?.board }.first }
 
+  /// What people have changed of the call-out channels.
+  public var channels: ChannelBoard? {
+    desks.lazy.compactMap { ($0 as? HazardDesk)?.channelBoard }.first
+  }
+
   /// What others may see of the stations below this one.
   public var relay: RelayBoard? {
     desks.lazy.compactMap { ($0 as? RelayDesk)?.board }.first

@@ -9,45 +9,52 @@ import Station
 import Synchronization
 import Telemetry
 
-/// The channels of a service file, ready to send.
-struct CalloutChannels: Sendable {
-  let setups: [ChannelSetup]
-  /// What the service file sets, by channel, without what is secret.
-  let settings: [String: HazardLedger.JSONValue]
+/// Makes channels that can send of those that are set.
+final class CalloutChannels: Sendable {
   private let sender: HTTPSender
-  private let publisher: BrokerPublisher?
+  private let authorities: String?
+  private let options: @Sendable () -> MQTTOptions
+  private let publisher: Mutex<BrokerPublisher?> = Mutex(nil)
 
-  /// Makes the channels that the section names.
-  ///
-  /// - Throws: what cannot be had now: an authority's file, a broker's options.
+  /// Makes a maker; a connection to the broker is made when a channel first needs it.
   ///
   /// - Parameters:
-  ///   - section: the section.
-  ///   - loaded: the service file that it stands in.
-  ///   - file: that file's path.
+  ///   - section: the service file's section; its authorities are trusted until the end.
+  ///   - options: how to reach the broker.
+  /// - Throws: what cannot be had now: an authority's file.
   init(
     _ section: ServiceConfiguration.CalloutSection,
-    loaded: LoadedConfiguration,
-    file: String
+    options: @escaping @Sendable () -> MQTTOptions
   ) throws {
-    let sender = try HTTPSender(authorities: section.authorities)
-    let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
-    let needsBroker = section.channels.contains { $0.kind == .mqtt }
-    let publisher =
-      needsBroker ? try BrokerPublisher(options: loaded.mqttOptions(role: "callout")) : nil
-    self.sender = sender
-    self.publisher = publisher
+    sender = try HTTPSender(authorities: section.authorities)
+    authorities = section.authorities
+    self.options = options
+  }
+
+  /// The channels, ready to send.
+  ///
+  /// - Parameters:
+  ///   - channels: the channels in force.
+  ///   - section: what the service file says of all of them.
+  /// - Throws: what a channel needs and cannot be had: the broker's options.
+  func setups(
+    _ channels: [ServiceConfiguration.CalloutSection.Channel],
+    in section: ServiceConfiguration.CalloutSection
+  ) throws -> [ChannelSetup] {
     let heartbeat = section.heartbeatMinute.map { minute in
       let offset = TimeZone(identifier: section.timeZone)?.secondsFromGMT() ?? 0
       return ((minute - offset / 60) % 1_440 + 1_440) % 1_440
     }
-    let setups = section.channels.map { channel in
+    return try channels.map { channel in
       let keys = Self.addressKeys[channel.kind] ?? []
-      let operators = section.operators.compactMap { person in
+      let named = channel.operators.isEmpty ? section.operators : channel.operators
+      let operators = named.compactMap { person in
         ([channel.name] + keys).lazy.compactMap { person.addresses[$0] }.first
           .map { Notice.Recipient(name: person.name, address: $0) }
       }
-      var policy = ChannelPolicy(rates: Self.rates(channel))
+      var policy = ChannelPolicy(
+        rates: channel.effectiveRates.map { RateLimit($0.count, per: $0.milliseconds) }
+      )
       if let group = channel.groupMilliseconds { policy.groupMilliseconds = group }
       if let attempts = channel.attempts { policy.attempts = attempts }
       return ChannelSetup(
@@ -55,56 +62,18 @@ struct CalloutChannels: Sendable {
         kind: channel.kind.rawValue,
         addressKeys: keys,
         policy: policy,
-        channel: Self.make(channel, section, sender, publisher, clock),
+        channel: try make(channel),
         operators: operators,
-        heartbeatMinute: channel.hasHeartbeat ? heartbeat : nil
+        heartbeatMinute: channel.hasHeartbeat ? heartbeat : nil,
+        // Where secrets lie is part of it, what they are is not: they are read at every use.
+        revision: "\(channel) \(operators) \(heartbeat ?? -1)"
       )
     }
-    self.setups = setups
-    settings = Dictionary(
-      zip(section.channels, setups).map { channel, setup in
-        (channel.name, Self.settings(channel, of: setup, in: section, file: file))
-      },
-      uniquingKeysWith: { first, _ in first }
-    )
-  }
-
-  /// What the console shows of a channel: where it is set, and as what.
-  private static func settings(
-    _ channel: ServiceConfiguration.CalloutSection.Channel,
-    of setup: ChannelSetup,
-    in section: ServiceConfiguration.CalloutSection,
-    file: String
-  ) -> HazardLedger.JSONValue {
-    let target: String? =
-      switch channel.kind {
-      // A robot's address is its secret, and what stands behind a host may hold one.
-      case .dingtalk, .wecom, .feishu: nil
-      case .webhook, .http: URL(string: channel.url)?.host()
-      case .smtp: "\(channel.host):\(channel.port)"
-      case .mqtt: channel.topic
-      }
-    let heartbeat = channel.hasHeartbeat ? section.heartbeatMinute : nil
-    let clock = heartbeat.map { minute in
-      let digits = [minute / 60, minute % 60].map { $0 < 10 ? "0\($0)" : "\($0)" }
-      return digits.joined(separator: ":") + " " + section.timeZone
-    }
-    return .object([
-      "file": .string(file), "section": .string("callout.channels.\(channel.name)"),
-      "target": target.map { .string($0) } ?? .null,
-      "rates": .array(
-        setup.policy.rates.map { .string("\($0.count) / \($0.milliseconds / 1_000) s") }
-      ),
-      "groupMilliseconds": .integer(setup.policy.groupMilliseconds),
-      "attempts": .integer(Int64(setup.policy.attempts)),
-      "operators": .array(setup.operators.map { .string($0.name) }),
-      "heartbeat": clock.map { .string($0) } ?? .null,
-    ])
   }
 
   /// Ends connections.
   func shutdown() async {
-    publisher?.stop()
+    publisher.withLock { $0 }?.stop()
     do {
       try await sender.shutdown()
     } catch {
@@ -121,26 +90,10 @@ struct CalloutChannels: Sendable {
     .smtp: ["mail", "email"], .http: ["phone"], .mqtt: ["phone"],
   ]
 
-  /// The rates of the service file, or else those that the kind is known to bear.
-  private static func rates(_ channel: ServiceConfiguration.CalloutSection.Channel) -> [RateLimit] {
-    guard channel.rates.isEmpty else {
-      return channel.rates.map { RateLimit($0.count, per: $0.milliseconds) }
-    }
-    return switch channel.kind {
-    case .dingtalk, .wecom: [RateLimit(20, per: 60_000)]
-    case .feishu: [RateLimit(100, per: 60_000), RateLimit(5, per: 1_000)]
-    case .smtp: [RateLimit(60, per: 60_000)]
-    case .webhook, .http, .mqtt: []
-    }
-  }
-
-  private static func make(
-    _ channel: ServiceConfiguration.CalloutSection.Channel,
-    _ section: ServiceConfiguration.CalloutSection,
-    _ sender: HTTPSender,
-    _ publisher: BrokerPublisher?,
-    _ clock: @escaping @Sendable () -> Int64
-  ) -> any NotificationChannel {
+  private func make(
+    _ channel: ServiceConfiguration.CalloutSection.Channel
+  ) throws -> any NotificationChannel {
+    let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
     let secret = channel.secret.map(ChannelSecret.init)
     let robot = channel.robot.map(ChannelSecret.init) ?? .file("")
     switch channel.kind {
@@ -156,7 +109,7 @@ struct CalloutChannels: Sendable {
           host: channel.host,
           port: channel.port,
           security: MailChannel.Security(rawValue: channel.security.rawValue) ?? .starttls,
-          authorities: section.authorities,
+          authorities: authorities,
           userName: channel.userName,
           password: secret,
           from: channel.from
@@ -177,8 +130,18 @@ struct CalloutChannels: Sendable {
         sender: sender
       )
     case .mqtt:
-      guard let publisher else { preconditionFailure("a channel of kind mqtt without a publisher") }
-      return MQTTChannel(topic: channel.topic, publisher: publisher)
+      return MQTTChannel(topic: channel.topic, publisher: try brokerPublisher())
+    }
+  }
+}
+
+extension CalloutChannels {
+  private func brokerPublisher() throws -> BrokerPublisher {
+    try publisher.withLock { publisher in
+      if let publisher { return publisher }
+      let made = try BrokerPublisher(options: options())
+      publisher = made
+      return made
     }
   }
 }
@@ -250,17 +213,12 @@ final class BrokerPublisher: NoticePublishing {
 /// The dispatcher as the console sees it.
 struct DispatcherAccess: ChannelAccess {
   let dispatcher: Dispatcher
-  /// By channel.
-  let settings: [String: HazardLedger.JSONValue]
+  let renew: @Sendable () async -> Void
+
+  func refresh() async { await renew() }
 
   func channels() async -> HazardLedger.JSONValue {
-    .array(
-      await dispatcher.channels().map { status in
-        var members = status.members
-        members["settings"] = settings[status.name]
-        return .object(members)
-      }
-    )
+    .array(await dispatcher.channels().map { .object($0.members) })
   }
 
   func deadLetters() async -> HazardLedger.JSONValue {

@@ -1,5 +1,6 @@
 import Callout
 import Console
+import DeviceCatalog
 import Dispatch
 import Foundation
 import HazardLedger
@@ -10,30 +11,42 @@ import Station
 /// Call-out beside a running station: its dispatches go out, and what becomes of them comes back as inputs.
 struct CalloutService: Service {
   let dispatcher: Dispatcher
+  /// The channels as they are set.
+  let register: ChannelRegister
   private let inbox: DispatcherInbox
   private let channels: CalloutChannels
+  private let logger: Logger
 
   /// The console's view of it.
-  var access: any ChannelAccess {
-    DispatcherAccess(dispatcher: dispatcher, settings: channels.settings)
-  }
+  var access: any ChannelAccess { DispatcherAccess(dispatcher: dispatcher, renew: renew) }
 
-  /// Wires the channels of the service file to a station that has not started yet.
+  /// Wires the channels of the service file, and those that people have set, to a station that has not started yet.
   ///
   /// - Throws: what keeps the channels from being made.
   init(
-    _ channels: CalloutChannels,
+    _ loaded: LoadedConfiguration,
+    serviceFile: String,
     station: LiveStation,
     stages: Stages,
-    stateFile: String,
     logger: Logger
   ) throws {
-    self.channels = channels
+    let section = loaded.service.callout ?? ServiceConfiguration.CalloutSection()
+    let folder = URL(fileURLWithPath: loaded.service.dataFolder)
+    let register = ChannelRegister(
+      section: section,
+      serviceFile: serviceFile,
+      board: station.channels,
+      folder: folder.appendingPathComponent("secrets").path
+    )
+    register.sweep(logger)
+    self.register = register
+    self.logger = logger
+    channels = try CalloutChannels(section) { loaded.mqttOptions(role: "callout") }
     let inbox = DispatcherInbox()
     self.inbox = inbox
     let ledger = station.ledger
     dispatcher = try Dispatcher(
-      channels: channels.setups,
+      channels: try channels.setups(register.channels, in: section),
       wiring: Dispatcher.Wiring(
         clock: { SystemClocks().wall() },
         report: { await Self.report($0, to: station, logger: logger) },
@@ -45,7 +58,7 @@ struct CalloutService: Service {
             }
           }
         },
-        stateFile: stateFile
+        stateFile: folder.appendingPathComponent("callout.json").path
       ),
       logger: logger
     )
@@ -54,8 +67,44 @@ struct CalloutService: Service {
 
   /// Sends until the service ends.
   func run() async throws {
-    await cancelWhenGracefulShutdown { await inbox.run(dispatcher) }
+    await cancelWhenGracefulShutdown {
+      await withDiscardingTaskGroup { group in
+        group.addTask { await inbox.run(dispatcher) }
+        group.addTask { await watch() }
+      }
+    }
     await channels.shutdown()
+  }
+
+  /// Puts the channels in force that the register has now.
+  @Sendable func renew() async {
+    do {
+      await dispatcher.adopt(try channels.setups(register.channels, in: register.section))
+    } catch {
+      logger.error(
+        "the channels are not changed; those in force stay",
+        metadata: ["error": "\(error)"]
+      )
+    }
+  }
+
+  /// Takes over the service file's section as it reads now.
+  func adopt(_ loaded: LoadedConfiguration) async {
+    register.adopt(loaded.service.callout ?? ServiceConfiguration.CalloutSection())
+    await renew()
+  }
+
+  /// Whoever changes a channel has it put in force at once; an act that came into the ledger after its maker had gone is
+  /// found here.
+  private func watch() async {
+    var seen = register.revision
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: .seconds(1)) } catch { return }
+      let revision = register.revision
+      guard revision != seen else { continue }
+      seen = revision
+      await renew()
+    }
   }
 
   /// Puts a channel's word into the inputs, again and again while the station cannot take it in.

@@ -38,16 +38,13 @@ struct Notify: AsyncParsableCommand {
       for channel in section.channels { Terminal.line("\(channel.name)\t\(channel.kind.rawValue)") }
       return
     }
-    let channels = try CalloutChannels(
-      section,
-      loaded: loaded,
-      file: URL(fileURLWithPath: serviceFile).path
-    )
-    guard var setup = channels.setups.first(where: { $0.name == test }) else {
-      await channels.shutdown()
-      throw ValidationError(
-        "no channel \"\(test)\"; there are: \(channels.setups.map(\.name).joined(separator: ", "))"
-      )
+    guard let channel = section.channels.first(where: { $0.name == test }) else {
+      let names = section.channels.map(\.name).joined(separator: ", ")
+      throw ValidationError("no channel \"\(test)\"; there are: \(names)")
+    }
+    let channels = try CalloutChannels(section) { loaded.mqttOptions(role: "callout") }
+    guard var setup = try channels.setups([channel], in: section).first else {
+      throw ExitCode(1)
     }
     if let to { setup.operators = [Notice.Recipient(name: to, address: to)] }
     let dispatcher = try Dispatcher(

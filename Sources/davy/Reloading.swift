@@ -16,6 +16,7 @@ struct Reloading: Service {
   let started: ServiceConfiguration
   let station: LiveStation
   let client: IntakeClient
+  let callout: CalloutService
   let files: CatalogFiles
   let manager: ServiceManager?
   let logger: Logger
@@ -44,6 +45,7 @@ struct Reloading: Service {
       logger.warning("takes effect at the next start only", metadata: ["key": "\(key)"])
     }
     await change(to: loaded.catalog)
+    await callout.adopt(loaded)
     do { try client.subscribe(to: loaded.subscriptions) } catch {
       logger.error("subscriptions not changed", metadata: ["error": "\(error)"])
     }

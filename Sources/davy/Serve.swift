@@ -56,7 +56,7 @@ struct Serve: AsyncParsableCommand {
     let service = loaded.service
     let station: LiveStation
     let client: IntakeClient
-    let callout: CalloutService?
+    let callout: CalloutService
     let relay: RelayService?
     let host: SparkplugHost?
     let files = CatalogFiles(dataFolder: service.dataFolder)
@@ -68,11 +68,11 @@ struct Serve: AsyncParsableCommand {
         // Nothing is lost by ending here: the start after it is the start after a crash.
         Foundation.exit(3)
       }
-      callout = try Self.callout(
-        station,
-        stages,
+      callout = try CalloutService(
         loaded,
-        file: URL(fileURLWithPath: serviceFile).path,
+        serviceFile: URL(fileURLWithPath: serviceFile).path,
+        station: station,
+        stages: stages,
         logger: logger
       )
       relay = try RelayService(service, station: station, trends: stages.trends, logger: logger)
@@ -86,7 +86,7 @@ struct Serve: AsyncParsableCommand {
     let console = try Self.console(
       station,
       service,
-      channels: callout?.access,
+      callout: callout,
       relay: relay?.access,
       vendor: vendor,
       logger: logger
@@ -100,12 +100,13 @@ struct Serve: AsyncParsableCommand {
         started: service,
         station: station,
         client: client,
+        callout: callout,
         files: files,
         manager: manager,
         logger: logger
       ),
+      callout,
     ]
-    if let callout { services.append(callout) }
     if let relay { services.append(relay) }
     if let receiving = try RelayReceiving(
       loaded,
@@ -139,7 +140,7 @@ struct Serve: AsyncParsableCommand {
   private static func console(
     _ station: LiveStation,
     _ service: ServiceConfiguration,
-    channels: (any ChannelAccess)?,
+    callout: CalloutService,
     relay: (any RelayAccess)?,
     vendor: String?,
     logger: Logger,
@@ -179,7 +180,8 @@ struct Serve: AsyncParsableCommand {
       station: station,
       access: access,
       options: options,
-      channels: channels,
+      channels: callout.access,
+      register: callout.register,
       relay: relay,
       logger: logger
     ) { port in
@@ -189,25 +191,6 @@ struct Serve: AsyncParsableCommand {
       )
       onListening(port)
     }
-  }
-
-  /// The dispatcher of the channels that the service file names; nil without any.
-  private static func callout(
-    _ station: LiveStation,
-    _ stages: Stages,
-    _ loaded: LoadedConfiguration,
-    file: String,
-    logger: Logger
-  ) throws -> CalloutService? {
-    guard let section = loaded.service.callout, !section.channels.isEmpty else { return nil }
-    return try CalloutService(
-      try CalloutChannels(section, loaded: loaded, file: file),
-      station: station,
-      stages: stages,
-      stateFile: URL(fileURLWithPath: loaded.service.dataFolder)
-        .appendingPathComponent("callout.json").path,
-      logger: logger
-    )
   }
 
   private static func openStages(

@@ -137,6 +137,67 @@ struct DispatcherTests {
     #expect(status[0].figures.lastFailureDetail == "310000")
   }
 
+  @Test("a change while messages wait: they go by the channel as it is then, and nothing is lost")
+  func changed() async throws {
+    let never = ChannelPolicy(groupMilliseconds: 0, attempts: 50, backOffMilliseconds: 1)
+    let (dead, alive, group) = (
+      Scripted([.unavailable("down", retryAfter: nil)]), Scripted(shared: false), Scripted()
+    )
+    let dispatcher = try dispatcher([("sms", dead, never), ("gone", dead, never)])
+    @Sendable func setup(_ name: String, _ channel: Scripted, _ keys: [String]) -> ChannelSetup {
+      ChannelSetup(
+        name: name,
+        kind: "test",
+        addressKeys: keys,
+        policy: Self.quick,
+        channel: channel,
+        revision: "2"
+      )
+    }
+    let calls = [
+      dispatch(1, channels: ["sms"]), dispatch(2, channels: ["gone"]),
+      dispatch(3, addresses: ["phone": "139"], channels: ["sms"]),
+    ]
+    try await run(dispatcher, calls, until: "all are settled") { [station] in
+      if await dispatcher.channels().map(\.waiting).reduce(0, +) > 0, !dead.sent.isEmpty {
+        // Mail only: who has but a telephone cannot be reached by it any more.
+        await dispatcher.adopt([setup("sms", alive, ["mail"]), setup("group", group, ["phone"])])
+      }
+      return station.reports.withLock { $0.count } == 3
+    }
+    #expect(alive.sent.flatMap(\.recipients).map(\.address) == ["wang@example.org"])
+    let reports = station.reports.withLock { $0 }
+    #expect(reports.contains(.delivered(dispatch: "callout/1#1", channel: "sms", detail: "ok")))
+    let letters = await dispatcher.deadLetters()
+    #expect(Set(letters.map(\.dispatch.number)) == [2, 3])
+    #expect(letters.allSatisfy { $0.reason.contains("removed") || $0.reason.contains("changed") })
+    #expect(await dispatcher.channels().map(\.name) == ["sms", "group"])
+    #expect(await dispatcher.test("gone", by: "x") == nil)
+    #expect(await dispatcher.test("group", by: "x") == .delivered("ok"))
+  }
+
+  @Test("a station whose last channel is taken away says of each call that nobody is reached")
+  func lastOneGone() async throws {
+    let sms = Scripted(shared: false)
+    let dispatcher = try dispatcher([])
+    await dispatcher.adopt([
+      ChannelSetup(
+        name: "sms",
+        kind: "test",
+        addressKeys: ["phone"],
+        policy: Self.quick,
+        channel: sms
+      )
+    ])
+    try await run(dispatcher, [dispatch(2)], until: "it is delivered") { !sms.sent.isEmpty }
+    #expect(sms.sent.flatMap(\.dispatches).map(\.number) == [2])
+    await dispatcher.adopt([])
+    let other = try self.dispatcher([])
+    await other.adopt([])
+    try await run(other, [dispatch(4)], until: "it has had its time") { true }
+    #expect(await other.deadLetters().isEmpty)
+  }
+
   @Test("a failure everywhere is reported once, after all tries")
   func exhausted() async throws {
     let bad = Scripted([.unavailable("HTTP 503", retryAfter: nil)])

@@ -265,36 +265,6 @@ def live(tmp_path_factory):
     station.close()
 
 
-# A point whose rules look for readings that somebody has made up.
-FALSIFIED = """
-profile: research/watched-gas
-name: {zh: 受监视测点, en: Watched point}
-about: {zh: 试验用, en: For tests.}
-parameters: {range-high: {text: {zh: 量程上限, en: Upper end of the range}, unit: ppm}}
-points:
-  ch4:
-    name: {zh: 甲烷浓度, en: Methane}
-    kind: gas
-    unit: ppm
-    range: [0, range-high]
-    stale: 15min
-    rules:
-      frozen:
-        text: {zh: 数值冻结, en: Frozen value}
-        stuck: {for: 5min, tolerance: 0}
-        level: pattern
-        priority: yellow
-        source: plant-set
-        response: {zh: 到现场核对仪表。, en: Check the instrument on site.}
-      repeated:
-        text: {zh: 重复播放旧数据, en: Old readings played again}
-        detect: {kind: replayed-run, length: 16, changes: 8, history: 256}
-        level: pattern
-        priority: orange
-        source: plant-set
-        response: {zh: 封存采集设备，查明数据来源。, en: "Seal the logger, find out where the data come from."}
-"""
-
 # A red alarm calls whoever is on duty.
 CALLING = RESPONSE + """
 chains: {county: {levels: [{name: {zh: 县值班, en: County duty}, roster: county, attempts: 2, interval: 10min}]}}
@@ -308,11 +278,10 @@ def works(tmp_path_factory):
     """A station with a welding machine, its register, a point watched for made-up readings, and people to call."""
     folder = tmp_path_factory.mktemp("works")
     shutil.copytree(CONFIG / "devices", folder / "devices")
-    (folder / "devices/research/watched-gas.yaml").write_text(FALSIFIED)
     moment = lambda hours: time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + hours * 3600))
     site = (CONFIG / "config/sites/methane-demo.yaml").read_text().replace("replay-source: true", "replay-source: false").rstrip()
     (folder / "site.yaml").write_text(site + f"""
-          watched: {{profile: research/watched-gas, name: {{zh: 受监视测点, en: Watched point}}, parameters: {{range-high: 1000}}}}
+          watched: {{profile: coal-mine/methane, name: {{zh: 受监视测点, en: Watched point}}, choose: {{location: T1}}, parameters: {{range-high: 4}}, without: [feed]}}
       shop:
         name: {{zh: 车间, en: Shop}}
         fence: [[115.000, 25.000], [115.001, 25.000], [115.001, 25.001], [115.000, 25.001]]

@@ -114,16 +114,18 @@ def test_a_call_is_seen_answered_and_told_of(on_works, works):
 
 def test_made_up_readings_are_found_and_shown(on_works, works):
     end = int(time.time() * 1000)
-    # A morning's curve, the same curve again, and then nothing that moves.
-    curve = [2 + (n * n * 7 % 31) / 10 for n in range(20)]
-    readings = [3.05 + n / 7 for n in range(5)] + curve + curve + [curve[-1]] * 14
-    works.publish_all([("watched", end - (len(readings) - n) * 30_000, value) for n, value in enumerate(readings)])
+    # By the rules of the mine's methane sensor as it ships: a morning's curve, the same curve again, then a rise that
+    # breaks off short of the limit and comes back below.
+    curve = [0.3 + (n * n * 7 % 31) / 100 for n in range(64)]
+    readings = [0.5, 0.51, 0.52] + curve + curve + [0.5, 0.6, 0.75]
+    start = end - len(readings) * 10_000 - 240_000
+    works.publish_all([("watched", start + n * 10_000, round(value, 2)) for n, value in enumerate(readings)] + [("watched", end - 20_000, 0.4), ("watched", end - 10_000, 0.41)])
     rules = lambda: {a["rule"] for a in works.get("alarms", point="metec/metec/fence/watched/ch4", limit=50)["alarms"]}
-    wait_for("findings", lambda: rules() >= {"frozen", "repeated"})
+    wait_for("findings", lambda: rules() >= {"replayed", "gap-at-rise"})
     page = on_works.open("/quality?span=24h", width=1500, height=1000)
     device = page.locator("#quality-devices tr", has_text="受监视测点")
     expect(device).to_have_count(1)
-    for words, kind in (("数值冻结", "300 s 内数值不变"), ("重复播放旧数据", "重复播放旧数据")):
+    for words, kind in (("升高途中中断", "升高途中中断"), ("重复播放旧数据", "重复播放旧数据")):
         finding = page.locator("#quality-findings tr", has_text=words).first
         expect(finding).to_contain_text("受监视测点")
         finding.locator("button").click()
@@ -135,7 +137,7 @@ def test_made_up_readings_are_found_and_shown(on_works, works):
         assert canvas.evaluate("(c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size") > 3
     page.screenshot(path=ARTEFACTS / "falsification.png")
     english = on_works.open("/quality?span=24h", "en-US")
-    expect(english.locator("#quality-findings tr", has_text="Frozen value").first).to_contain_text("Watched point")
+    expect(english.locator("#quality-findings tr", has_text="Old readings played again").first).to_contain_text("Watched point")
 
 
 def test_who_welds_where_now_and_who_may_not(on_works, works):

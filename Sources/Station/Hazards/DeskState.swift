@@ -75,6 +75,8 @@ struct DeskState: Codable {
   var duties: [Duty] = []
   /// Rosters that people have changed, by id; nil in snapshots from before that was possible.
   var rosters: [String: RosterChange]?
+  /// Call-out channels that people have changed, by name; nil in snapshots from before that was possible.
+  var channels: [String: ChannelChange]?
   /// When retention runs next.
   var retentionDue: Timestamp?
   /// Notices that have somebody to reach, by id; nil in snapshots from before there were any.

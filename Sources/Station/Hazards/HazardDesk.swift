@@ -22,6 +22,8 @@ final class HazardDesk: Desk {
   var places = PlaceIndex()
   /// How duty stands, where others may look at it.
   let board = DutyBoard()
+  /// Which call-out channels people have changed, where others may look at it.
+  let channelBoard = ChannelBoard()
 
   /// Finished hazards that can still be opened again; older ones are in the ledger only.
   static let finishedLimit = 20_000
@@ -98,6 +100,9 @@ final class HazardDesk: Desk {
       case (.register, "roster-reset"):
         try resetRoster(payload, record, into: &output)
         showDuty()
+      case (.register, "channel"), (.register, "channel-remove"), (.register, "channel-reset"):
+        try changeChannel(verb, payload, record, into: &output)
+        showChannels()
       case (.external, "delivered"): try outcome(payload, true, record, into: &output)
       case (.external, "failed"): try outcome(payload, false, record, into: &output)
       case (.external, "confirmed"): try confirmed(payload, record, into: &output)
@@ -277,6 +282,7 @@ final class HazardDesk: Desk {
     reschedule(.intake, state.intake.nextDeadline)
     reschedule(.retention, state.retentionDue)
     showDuty()
+    showChannels()
   }
 
   var resumption: DeskInput? {

@@ -96,7 +96,8 @@ extension TestClientProtocol {
     cookie: String? = nil,
     bearer: String? = nil,
     origin: String? = "http://localhost",
-    ifMatch: String? = nil
+    ifMatch: String? = nil,
+    ifNoneMatch: String? = nil
   ) async throws -> Answer {
     var headers: HTTPFields = [:]
     if body != nil { headers[.contentType] = "application/json" }
@@ -104,6 +105,7 @@ extension TestClientProtocol {
     if let bearer { headers[.authorization] = "Bearer " + bearer }
     if let origin { headers[.origin] = origin }
     if let ifMatch { headers[.ifMatch] = ifMatch }
+    if let ifNoneMatch { headers[.ifNoneMatch] = ifNoneMatch }
     return try await execute(
       uri: path,
       method: method,

@@ -13,6 +13,8 @@ func test(
   _ station: any StationAccess,
   access: ConsoleAccess = .openToThisMachine,
   options: ConsoleOptions = ConsoleOptions(),
+  channels: (any ChannelAccess)? = nil,
+  register: ChannelRegister? = nil,
   _ body: @escaping @Sendable (any TestClientProtocol) async throws -> Void
 ) async throws {
   var logger = Logger(label: "test.console")
@@ -21,6 +23,8 @@ func test(
     station: station,
     access: access,
     options: options,
+    channels: channels,
+    register: register,
     logger: logger
   )
   try await server.application.test(.router) { client in try await body(client) }

@@ -20,6 +20,7 @@ final class CoreStation: StationAccess, @unchecked Sendable {
 
   var ledger: any LedgerStore { memory }
   var duty: DutyBoard? { lock.withLock { core.duty } }
+  var channels: ChannelBoard? { lock.withLock { core.channels } }
   var relay: RelayBoard? { core.relay }
 
   static let response = """
@@ -66,9 +67,14 @@ final class CoreStation: StationAccess, @unchecked Sendable {
   /// - Parameters:
   ///   - sources: profiles and sites.
   ///   - start: when it begins, ms since the Unix epoch; nil an hour ago.
+  ///   - response: another response file.
   /// - Throws: what is wrong with the files.
-  init(sources: [(path: String, text: String)], from start: Int64? = nil) throws {
-    let sources = [(path: "response/response.yaml", text: Self.response)] + sources
+  init(
+    sources: [(path: String, text: String)],
+    from start: Int64? = nil,
+    response: String = CoreStation.response
+  ) throws {
+    let sources = [(path: "response/response.yaml", text: response)] + sources
     let result = Catalog.load(sources: sources)
     catalog = try #require(result.catalog, "\(result.findings.filter { $0.severity == .error })")
     // Each input comes a second after the last: begun an hour ago, none lies ahead.
