@@ -126,6 +126,13 @@ public actor Dispatcher {
     return (line, Begun(name: setup.name, generation: generation, wakes: wakes))
   }
 
+  /// Puts the channels in force that there are at the moment of doing so: of two changes the later one stays.
+  ///
+  /// - Throws: what `make` throws; the channels are as they were then.
+  public func adopt(from make: @Sendable () throws -> [ChannelSetup]) rethrows {
+    adopt(try make())
+  }
+
   /// Serves a channel from now on, in place of the one of that name.
   private func begin(_ setup: ChannelSetup) {
     let former = lines[setup.name]

@@ -28,6 +28,7 @@ struct ChannelEditor {
   /// - Parameters:
   ///   - wish: the setting.
   ///   - secrets: a text for each secret to be set, null for one to be dropped; what is not named stays.
+  /// - Returns: what may become an act.
   /// - Throws: a problem 422 that names what is wrong; nothing is put aside then.
   func prepare(_ wish: [String: JSON], secrets: [String: JSON]) throws -> Prepared {
     guard let kind = wish["kind"]?.text.flatMap(ChannelSetting.Kind.init(rawValue:)) else {

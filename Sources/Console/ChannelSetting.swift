@@ -53,6 +53,7 @@ enum ChannelSetting {
   /// - Parameters:
   ///   - channel: the channel.
   ///   - showsAll: false leaves out what looks like a secret that somebody has written where none belongs.
+  /// - Returns: its members.
   static func json(_ channel: Channel, showsAll: Bool) -> [String: JSON] {
     var members: [String: JSON] = ["kind": .string(channel.kind.rawValue)]
     func put(_ key: String, _ text: String?, unless isLeftOut: Bool = false) {

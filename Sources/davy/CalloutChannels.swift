@@ -36,6 +36,7 @@ final class CalloutChannels: Sendable {
   /// - Parameters:
   ///   - channels: the channels in force.
   ///   - section: what the service file says of all of them.
+  /// - Returns: one setup for each channel, in order.
   /// - Throws: what a channel needs and cannot be had: the broker's options.
   func setups(
     _ channels: [ServiceConfiguration.CalloutSection.Channel],

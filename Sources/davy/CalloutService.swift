@@ -79,7 +79,9 @@ struct CalloutService: Service {
   /// Puts the channels in force that the register has now.
   @Sendable func renew() async {
     do {
-      await dispatcher.adopt(try channels.setups(register.channels, in: register.section))
+      try await dispatcher.adopt { [channels, register] in
+        try channels.setups(register.channels, in: register.section)
+      }
     } catch {
       logger.error(
         "the channels are not changed; those in force stay",

@@ -116,7 +116,7 @@ def test_made_up_readings_are_found_and_shown(on_works, works):
     end = int(time.time() * 1000)
     # By the rules of the mine's methane sensor as it ships: a morning's curve, the same curve again, then a rise that
     # breaks off short of the limit and comes back below.
-    curve = [0.3 + (n * n * 7 % 31) / 100 for n in range(64)]
+    curve = [0.3 + (n * n * n * 13 + n * n * 7) % 97 / 300 for n in range(64)]
     readings = [0.5, 0.51, 0.52] + curve + curve + [0.5, 0.6, 0.75]
     start = end - len(readings) * 10_000 - 240_000
     works.publish_all([("watched", start + n * 10_000, round(value, 2)) for n, value in enumerate(readings)] + [("watched", end - 20_000, 0.4), ("watched", end - 10_000, 0.41)])
@@ -125,7 +125,7 @@ def test_made_up_readings_are_found_and_shown(on_works, works):
     page = on_works.open("/quality?span=24h", width=1500, height=1000)
     device = page.locator("#quality-devices tr", has_text="受监视测点")
     expect(device).to_have_count(1)
-    for words, kind in (("升高途中中断", "升高途中中断"), ("重复播放旧数据", "重复播放旧数据")):
+    for words, kind in (("升高途中中断", "上升时中断"), ("重复播放旧数据", "重复播放旧数据")):
         finding = page.locator("#quality-findings tr", has_text=words).first
         expect(finding).to_contain_text("受监视测点")
         finding.locator("button").click()

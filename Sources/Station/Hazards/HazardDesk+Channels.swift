@@ -10,7 +10,9 @@ extension DeskState {
     var version: UInt64
     /// Canonical JSON; nil when the channel is as the service file has it, or removed.
     var setting: String?
-    /// Secret → its identity in the folder of secrets. The secrets themselves are never here.
+    /// Secret → its identity in the folder of secrets.
+    ///
+    /// The secrets themselves are never here.
     var secrets: [String: String]
     var isRemoved: Bool
   }
