@@ -3,7 +3,7 @@ public import AlarmEngine
 /// How the engines do, at a moment: counters by lane, clocks by device, behaviour by rule.
 public struct EngineReport: Sendable {
   /// One lane.
-  public struct LaneReport: Sendable {
+  public struct LaneReport: Hashable, Sendable {
     /// `live`, or the replay source's `enterprise/gateway`.
     public var name: String
     /// What the engine has seen and refused.
@@ -13,7 +13,7 @@ public struct EngineReport: Sendable {
   }
 
   /// One device's clock.
-  public struct Clock: Sendable {
+  public struct Clock: Hashable, Sendable {
     /// The device's row in the catalog.
     public var device: UInt32
     /// Device time less receive time, milliseconds.
@@ -41,7 +41,7 @@ public struct EngineReport: Sendable {
   }
 
   /// How one rule has behaved.
-  public struct Rule: Sendable {
+  public struct Rule: Hashable, Sendable {
     /// The rule's row in the catalog.
     public var rule: UInt32
     /// How often it was raised.

@@ -1,4 +1,4 @@
-import AlarmEngine
+public import AlarmEngine
 import DeviceCatalog
 import Telemetry
 
@@ -7,27 +7,40 @@ import Telemetry
 /// All live gateways share one lane; each replay source has its own, because its time is that of the
 /// recording. Channel and device rows are the catalog's; rule rows are the lane's own, because a
 /// lane must not hold the rules of channels that report elsewhere: they would go stale here.
+///
+/// The lane's devices may be spread over several engines beside each other; what comes out is the same.
 final class Lane {
   /// `live`, or the replay source's `enterprise/gateway`.
   let name: String
-  private(set) var engine: Engine
+  private(set) var engine: ShardedEngine
   private(set) var time: Timestamp
   /// Lane rule row → catalog rule row.
   private var catalogRule: [UInt32]
   /// Catalog rule row → lane rule row.
   private var laneRule: [UInt32: UInt32]
 
-  init(name: String, plan: LanePlan, time: Timestamp) throws {
+  init(name: String, plan: LanePlan, time: Timestamp, shards: EngineShards) throws {
     self.name = name
-    engine = try Engine(plan: plan.plan)
+    engine = try ShardedEngine(plan: plan.plan, shards: shards.count, team: shards.team)
     self.time = time
     catalogRule = plan.catalogRule
     laneRule = plan.laneRule
   }
 
-  init(name: String, plan: LanePlan, restoring bytes: [UInt8], time: Timestamp) throws {
+  init(
+    name: String,
+    plan: LanePlan,
+    restoring bytes: [UInt8],
+    time: Timestamp,
+    shards: EngineShards
+  ) throws {
     self.name = name
-    engine = try Engine(plan: plan.plan, restoring: bytes)
+    engine = try ShardedEngine(
+      plan: plan.plan,
+      restoring: bytes,
+      shards: shards.count,
+      team: shards.team
+    )
     self.time = time
     catalogRule = plan.catalogRule
     laneRule = plan.laneRule
@@ -118,6 +131,27 @@ final class Lane {
       let row = Int(transitions[index].rule.rawValue)
       transitions[index].rule = RuleIndex(rawValue: catalogRule[row])
     }
+  }
+}
+
+/// Over how many engines each lane of a core spreads its devices, and who runs them.
+///
+/// The ledger does not depend on it: order, alarms and counters are those of one engine, and a snapshot may be
+/// restored into another number. A core judges message by message, so that engines beside each other pay where messages
+/// carry thousands of readings; for messages of a few, handing them out costs more than judging them.
+public struct EngineShards: Sendable {
+  /// How many engines, at least 1.
+  public var count: Int
+  /// Who runs them.
+  public var team: ShardTeam
+
+  /// One engine, on the caller's thread.
+  public static let one = EngineShards(count: 1, team: .inTurn)
+
+  /// Spreads devices over `count` engines that `team` runs.
+  public init(count: Int, team: ShardTeam) {
+    self.count = count
+    self.team = team
   }
 }
 

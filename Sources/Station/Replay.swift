@@ -32,10 +32,15 @@ public struct Replay {
   /// - Parameters:
   ///   - ledger: takes the entries; a new one for a comparison.
   ///   - catalog: put in force before the first record, instead of those in the recording; nil takes the recording's own.
-  public init(into ledger: any LedgerStore, catalog: Catalog? = nil) {
+  ///   - shards: over how many engines the devices of a lane are spread; the ledger does not depend on it.
+  public init(
+    into ledger: any LedgerStore,
+    catalog: Catalog? = nil,
+    shards: EngineShards = .one
+  ) {
     self.ledger = ledger
     self.catalog = catalog
-    core = StationCore()
+    core = StationCore(shards: shards)
   }
 
   /// Replays a recording from its first record to its last.

@@ -60,8 +60,14 @@ public final class StationCore {
     AccountsDesk(), WeldingDesk(), HazardDesk(), RelayDesk(), flood,
   ]
 
+  private let shards: EngineShards
+
   /// Makes a core that has seen nothing; its first record has sequence 1 and is a catalog.
-  public init() {}
+  ///
+  /// - Parameter shards: over how many engines the devices of a lane are spread.
+  public init(shards: EngineShards = .one) {
+    self.shards = shards
+  }
 
   /// Engine time at which something falls due on the live lane without any further message.
   public var nextDeadline: Timestamp? {
@@ -460,7 +466,7 @@ public final class StationCore {
     if let live {
       try live.replacePlan(livePlan, closed: &closed, into: &transitions)
     } else {
-      live = try Lane(name: "live", plan: livePlan, time: now)
+      live = try Lane(name: "live", plan: livePlan, time: now, shards: shards)
     }
     var lanes: [Lane] = []
     for (row, source) in sources.enumerated() {
@@ -469,7 +475,9 @@ public final class StationCore {
         try lane.replacePlan(lanePlan, closed: &closed, into: &transitions)
         lanes.append(lane)
       } else {
-        lanes.append(try Lane(name: source, plan: lanePlan, time: .distantPast))
+        lanes.append(
+          try Lane(name: source, plan: lanePlan, time: .distantPast, shards: shards)
+        )
       }
     }
     replays = lanes
@@ -607,11 +615,12 @@ public final class StationCore {
     return writer.finish()
   }
 
-  /// Makes a core that goes on where the snapshot was taken.
+  /// Makes a core that goes on where the snapshot was taken, by this number of engines or another.
   ///
   /// - Throws: ``SnapshotFault`` when the bytes are damaged or of another version, or the catalog in them no longer
   ///   loads; recovery then takes an older snapshot or starts from the journal's beginning.
-  public init(snapshot bytes: [UInt8]) throws {
+  public init(snapshot bytes: [UInt8], shards: EngineShards = .one) throws {
+    self.shards = shards
     var reader = try SnapshotReader(bytes)
     position = try reader.integer()
     let catchingUp: UInt8 = try reader.integer()
@@ -653,7 +662,13 @@ public final class StationCore {
     func lane(_ name: String, _ row: Int32) throws -> Lane {
       let plan = LanePlan(of: catalog.enginePlan, isReplay: row >= 0) { laneOfChannel[$0] == row }
       guard let state = saved[name] else { throw SnapshotFault.missingLane(name) }
-      return try Lane(name: name, plan: plan, restoring: state.bytes, time: state.time)
+      return try Lane(
+        name: name,
+        plan: plan,
+        restoring: state.bytes,
+        time: state.time,
+        shards: shards
+      )
     }
     live = try lane("live", -1)
     replays = try catalog.replaySources.enumerated().map { try lane($0.element, Int32($0.offset)) }

@@ -15,6 +15,7 @@ struct ShardLayout {
   /// By the plan's rows.
   var channels: [Place] = []
   var rules: [Place] = []
+  var devices: [Place] = []
   /// The part of the plan that each shard watches.
   var plans: [EnginePlan]
   /// By shard: the plan's row for each of its own.
@@ -43,6 +44,7 @@ struct ShardLayout {
       }
       let shard = shardOfGroup[group[row]]
       rowOfDevice[row] = UInt32(plans[shard].devices.count)
+      devices.append(Place(shard: UInt32(shard), row: rowOfDevice[row]))
       deviceRows[shard].append(UInt32(row))
       plans[shard].devices.append(device)
     }

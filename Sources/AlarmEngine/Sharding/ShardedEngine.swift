@@ -84,6 +84,23 @@ public struct ShardedEngine: ~Copyable, Sendable {
     return sum
   }
 
+  /// How a rule has behaved; nil for no such row.
+  public func statistics(of rule: RuleIndex) -> RuleStatistics? {
+    guard Int(rule.rawValue) < layout.rules.count else { return nil }
+    let place = layout.rules[Int(rule.rawValue)]
+    return shards[Int(place.shard)].engine.statistics(of: RuleIndex(rawValue: place.row))
+  }
+
+  /// What is known of a device's clock; nil for no such row.
+  public func clock(ofDevice row: UInt32) -> DeviceClock? {
+    guard Int(row) < layout.devices.count else { return nil }
+    let place = layout.devices[Int(row)]
+    return shards[Int(place.shard)].engine.clock(ofDevice: place.row)
+  }
+
+  /// How many devices have their clock in quarantine.
+  public var quarantinedDevices: Int { shards.reduce(0) { $0 + $1.engine.quarantinedDevices } }
+
   /// Engine time from which ``advance(to:into:)`` has something to do; nil when nothing waits.
   public var nextDeadline: Timestamp? { shards.compactMap { $0.engine.nextDeadline }.min() }
 
@@ -160,6 +177,11 @@ public struct ShardedEngine: ~Copyable, Sendable {
 
   /// Does what ``Engine/advance(to:into:)`` does.
   public mutating func advance(to time: Timestamp, into out: inout [Transition]) {
+    guard shards.count > 1 else {
+      shards[0].engine.advance(to: time, into: &out)
+      shards[0].reset()
+      return
+    }
     run { _, shard in
       shard.engine.advance(to: time, into: &shard.out)
       shard.closeCall()
@@ -173,6 +195,10 @@ public struct ShardedEngine: ~Copyable, Sendable {
     at now: Timestamp,
     into out: inout [Transition]
   ) -> CommandRefusal? {
+    guard shards.count > 1 else {
+      defer { shards[0].reset() }
+      return shards[0].engine.perform(command, at: now, into: &out)
+    }
     advance(to: now, into: &out)
     let rule = Int(command.rule.rawValue)
     guard rule < layout.rules.count else { return .unknownRule }
