@@ -200,6 +200,12 @@ def test_the_kiosk_needs_no_hand(watched, calm):
     expect(page.locator(".kiosk-counts div").first.locator("b")).to_have_text("1")
     expect(page.locator(".kiosk-trends figure").first).to_contain_text("东北侧甲烷")
     expect(page.locator(".kiosk-trends canvas").first).to_be_visible()
+    # However much stands: the worst four are drawn, the worst twelve told.
+    for sensor in ("n", "e", "se", "s", "sw", "w", "nw"):
+        calm.publish(f"ch4_{sensor}", 30.0)
+    expect(page.locator(".kiosk-trends figure")).to_have_count(4)
+    expect(page.locator(".kiosk-trends canvas")).to_have_count(4)
+    expect(page.locator(".kiosk-list li")).to_have_count(12)
     page.screenshot(path=ARTEFACTS / "kiosk.png")
 
 

@@ -185,6 +185,17 @@ def test_online_share_and_silence_in_the_tree(on_works, works):
     expect(page.locator("main")).to_contain_text("METEC")
 
 
+def test_a_device_without_coordinates_is_listed_beside_the_map(on_works, works):
+    page = on_works.open("/map")
+    expect(page.locator(".map-unplaced")).to_contain_text("没有坐标")
+    item = page.locator(".map-list li", has_text="受监视测点")
+    works.publish("watched", 1.2)
+    expect(item.locator(".sym")).to_be_visible()
+    expect(item).to_contain_text("1.2 %VOL")
+    page.screenshot(path=ARTEFACTS / "map-unplaced.png")
+    works.publish("watched", 0.4)
+
+
 def test_stations_below_are_on_the_status_page(on_works, works):
     works.admin.account("county-below", "county-below", ["relay"], {"enterprises": ["metec"]}, "machine")
     door = works.admin.key("county-below", "trials")

@@ -77,7 +77,7 @@ def test_a_hazard_goes_the_whole_way(watched, calm):
     # Nothing is submitted without evidence: the refusal is told in the form.
     enterprise.locator("#hazard-acts [data-act=submit]").click()
     enterprise.locator("#form-submit").click()
-    expect(enterprise.locator("dialog .error")).not_to_be_empty()
+    expect(enterprise.locator("dialog .error")).to_contain_text("整改开始后须先附证据")
     enterprise.locator("dialog .buttons button").first.click()
     enterprise.locator("#hazard-acts [data-act=attach]").click()
     enterprise.locator("#field-file").set_input_files({"name": "整改后.txt", "mimeType": "text/plain", "buffer": "垫片已换".encode()})

@@ -2,12 +2,15 @@
 
 import { fill, h, text } from './dom.js';
 import { localInput, offset, parseLocal } from './format.js';
-import { t } from './i18n.js';
+import { known, t } from './i18n.js';
+
+/** The words for conditions of the workflow that do not hold; other words as they are. */
+export const held = (words) => words.match(/^does not hold: (.+)$/)?.[1].split(', ').map((name) => known(`guard.${name}`, name)).join('; ') ?? words;
 
 /** The words for a refusal, in the language in use where there are any. */
 export function refusal(problem) {
   const key = `problem.${problem.type}`, words = t(key);
-  return words === key ? problem.message : `${words} (${problem.message})`;
+  return words === key ? held(problem.message) : `${words} (${problem.message})`;
 }
 
 /** Who acts: the signed-in person, or the name given last. */

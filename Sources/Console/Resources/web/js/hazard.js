@@ -4,7 +4,7 @@
 import { address, get, newKey, post, Problem } from './api.js';
 import { ruleText } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
-import { actorField, askForm, compact, roleField } from './form.js';
+import { actorField, askForm, compact, held, roleField } from './form.js';
 import { dateTime, duration } from './format.js';
 import { t } from './i18n.js';
 import { deadline, placeName } from './hazards.js';
@@ -77,7 +77,7 @@ export class HazardPage extends HTMLElement {
 
   entry(e) {
     const b = e.body ?? {};
-    const said = [b.refusal && t('hazard.refused', { why: b.refusal }), b.reason, b.grade && t(`grade.${b.grade}`), b.assignee, b.deadline && t('hazard.until', { time: dateTime(b.deadline) }), b.level && t(`listing.${b.level}`), b.plan && `${b.plan.responsible}：${b.plan.measures}`, b.evidence?.map((x) => x.name).join('、'), b.sites?.map(placeName).join('、'), b.title].filter(Boolean).join(' · ');
+    const said = [b.refusal && t('hazard.refused', { why: held(b.refusal) }), b.reason, b.grade && t(`grade.${b.grade}`), b.assignee, b.deadline && t('hazard.until', { time: dateTime(b.deadline) }), b.level && t(`listing.${b.level}`), b.plan && `${b.plan.responsible}：${b.plan.measures}`, b.evidence?.map((x) => x.name).join('、'), b.sites?.map(placeName).join('、'), b.title].filter(Boolean).join(' · ');
     return h('li', { class: b.refusal ? 'refused' : '' }, h('time', null, dateTime(e.time)), h('b', null, t(`hazardAct.${b.act}`) === `hazardAct.${b.act}` ? b.act ?? t('event.redacted') : t(`hazardAct.${b.act}`)), h('span', null, `${e.actor === 'engine' ? t('role.engine') : e.actor}${b.role && b.role !== 'engine' ? `（${t(`role.${b.role}`)}）` : ''}`), said ? h('span', { class: 'said' }, said) : null,
       b.state ? h('small', null, `→ ${t(`hazardState.${b.state}`)}`) : null, h('a', { class: 'ledger-link', href: `/ledger?view=entries&after=${e.sequence - 1}`, title: e.hash }, `#${e.sequence}`));
   }

@@ -16,7 +16,7 @@ export class MapPage extends HTMLElement {
     const sites = catalog.tree.flatMap((enterprise) => enterprise.children);
     this.sites = sites.map((site) => {
       const all = site.children.flatMap((area) => area.children), devices = all.filter((d) => Number.isFinite(d.longitude) && Number.isFinite(d.latitude));
-      return { site, devices, without: all.length - devices.length };
+      return { site, devices, unplaced: all.filter((d) => !devices.includes(d)) };
     });
     const wanted = new URLSearchParams(location.search).get('site');
     this.shown = this.sites.find((s) => s.site.path === wanted) ?? this.sites.find((s) => s.devices.length && this.app.store.places.has(s.site.path))
@@ -70,20 +70,24 @@ export class MapPage extends HTMLElement {
     const width = WIDTH / this.zoom, height = HEIGHT / this.zoom;
     this.centre = [Math.min(WIDTH, Math.max(0, this.centre[0])), Math.min(HEIGHT, Math.max(0, this.centre[1]))];
     this.plane.setAttribute('viewBox', `${this.centre[0] - width / 2} ${this.centre[1] - height / 2} ${width} ${height}`);
-    for (const mark of this.marks) mark.group.setAttribute('transform', `translate(${mark.x} ${mark.y}) scale(${1 / this.zoom})`);
+    for (const mark of this.marks) mark.group?.setAttribute('transform', `translate(${mark.x} ${mark.y}) scale(${1 / this.zoom})`);
   }
 
   build() {
     this.marks = [];
     const devices = this.shown?.devices ?? [];
-    if (!devices.length) { fill(this.list, h('li', { class: 'empty' }, t('map.none'))); return; }
+    const item = (device, mark) => h('li', null, mark.itemMark = h('span'), h('a', { href: `/wall?scope=${encodeURIComponent(device.path)}` }, pick(device.name, device.id)), mark.itemValue = h('span', { class: 'num' }));
+    // What has no place on the map has one beside it: an alarm there must not be missed.
+    const unplaced = () => (this.shown?.unplaced ?? []).map((device) => { const mark = { device }; this.marks.push(mark); return item(device, mark); });
+    const others = () => { const items = unplaced(); return items.length ? [h('li', { class: 'map-unplaced' }, h('h2', null, t('map.without', { n: items.length }))), items] : null; };
+    if (!devices.length) { fill(this.list, h('li', { class: 'empty' }, t('map.none')), others()); return; }
     const lon = devices.map((d) => d.longitude), lat = devices.map((d) => d.latitude);
     const [west, east, south, north] = [Math.min(...lon), Math.max(...lon), Math.min(...lat), Math.max(...lat)];
     const stretch = Math.cos((south + north) / 2 * Math.PI / 180) * METRES_LONGITUDE;
     const scale = Math.min((WIDTH - 2 * MARGIN) / Math.max(1, (east - west) * stretch), (HEIGHT - 2 * MARGIN) / Math.max(1, (north - south) * METRES_LATITUDE));
     const x = (d) => WIDTH / 2 + (d.longitude - (west + east) / 2) * stretch * scale, y = (d) => HEIGHT / 2 - (d.latitude - (south + north) / 2) * METRES_LATITUDE * scale;
     fill(this.plane, this.areas(x, y), this.ruler(scale), devices.map((device) => this.mark(device, x(device), y(device))));
-    fill(this.list, devices.map((d) => { const m = this.marks.find((mark) => mark.device === d); m.item = h('li', null, m.itemMark = h('span'), h('a', { href: `/wall?scope=${encodeURIComponent(d.path)}` }, pick(d.name, d.id)), m.itemValue = h('span', { class: 'num' })); return m.item; }));
+    fill(this.list, devices.map((device) => item(device, this.marks.find((mark) => mark.device === device))), others());
     this.look();
   }
 
@@ -120,7 +124,7 @@ export class MapPage extends HTMLElement {
       for (const mark of this.marks) {
         const point = mark.device.points?.[0] ?? mark.device.children[0], reading = readings[point?.channel];
         const said = reading ? `${number(reading.value)} ${unit(point.unit)}` : '–';
-        text(mark.value, said);
+        if (mark.value) text(mark.value, said);
         text(mark.itemValue, said);
       }
     } catch (problem) { text(this.note, problem.message); }
@@ -133,12 +137,13 @@ export class MapPage extends HTMLElement {
       if (worst) stand += 1;
       if (mark.worst === worst) continue;
       mark.worst = worst;
+      fill(mark.itemMark, worst ? symbol(worst, { size: 15, label: t(`level.${worst}`) }) : h('span', { class: 'dot good' }));
+      if (!mark.group) continue;
       const big = worst ? symbol(worst, { size: 34, label: t(`level.${worst}`) }) : svg('circle', { r: 8, class: 'map-well' });
       if (worst) { big.setAttribute('x', -17); big.setAttribute('y', -17); }
       fill(mark.sign, big);
       mark.group.setAttribute('aria-label', `${pick(mark.device.name, mark.device.id)}: ${worst ? t(`level.${worst}`) : t('map.well')}`);
-      fill(mark.itemMark, worst ? symbol(worst, { size: 15 }) : h('span', { class: 'dot good' }));
     }
-    if (this.marks.length) text(this.note, `${t('map.note', { n: this.marks.length, alarms: stand })}${this.shown.without ? ` · ${t('map.without', { n: this.shown.without })}` : ''}`);
+    if (this.marks.length) text(this.note, `${t('map.note', { n: this.marks.length, alarms: stand })}${this.shown.unplaced.length ? ` · ${t('map.without', { n: this.shown.unplaced.length })}` : ''}`);
   }
 }

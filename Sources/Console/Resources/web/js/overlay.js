@@ -53,17 +53,19 @@ export function overlay(c, options, y, x, frame, ratio) {
     halo(c, limit.label, frame.left + 4 * ratio, label, ratio);
   }
   c.setLineDash([]);
-  let row = 0, previous = -Infinity;
+  // Each label in the lowest row that has room for it.
+  const rows = [];
   for (const event of options.events ?? []) {
     const at = x(event.time);
     if (at < frame.left || at > frame.right) continue;
     c.strokeStyle = c.fillStyle = event.colour ?? '#333';
     c.beginPath(); c.moveTo(at, frame.top); c.lineTo(at, frame.bottom); c.stroke();
     if (options.plain || !event.label) continue;
-    row = at - previous < 70 * ratio ? row + 1 : 0;
-    previous = at;
     const width = c.measureText(event.label).width;
     c.textAlign = at + width + 8 * ratio > frame.right ? 'right' : 'left';
+    const span = c.textAlign === 'right' ? [at - width - 8 * ratio, at] : [at, at + width + 8 * ratio];
+    const free = rows.findIndex((labels) => labels.every(([from, to]) => span[1] < from || to < span[0])), row = free < 0 ? rows.length : free;
+    (rows[row] ??= []).push(span);
     const baseline = frame.bottom - (5 + 13 * (row % 5)) * ratio, left = at + (c.textAlign === 'right' ? -3 : 3) * ratio;
     halo(c, event.label, left, baseline, ratio);
   }

@@ -2,7 +2,7 @@
 // once for what is open; each look at the readings changes cells alone.
 
 import { features, get } from './api.js';
-import { catalog, nowOf } from './catalog.js';
+import { areaName, catalog, nowOf, pointName } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
 import { count, dateTime, duration, number, unit } from './format.js';
 import { pick, t } from './i18n.js';
@@ -63,7 +63,7 @@ export class TreePage extends HTMLElement {
       const columns = ['expected', 'reporting', 'silent', 'never', 'faulty', 'unconnected'];
       fill(this.covered, h('div', { class: 'table-box' }, h('table', { class: 'list' }, h('thead', null, h('tr', null, h('th', { scope: 'col' }, t('column.where')), columns.map((c) => h('th', { scope: 'col' }, t(`coverage.${c}`))), h('th', { scope: 'col' }, t('coverage.share')), h('th', { scope: 'col' }, t('coverage.devices')))),
         h('tbody', null, sites.map((s) => h('tr', null, h('td', null, `${pick(catalog.nodes.get(`${s.enterprise}/${s.site}`)?.name ?? catalog.nodes.get(s.site)?.name, s.site)} · ${pick(catalog.nodes.get(s.enterprise)?.name, s.enterprise)}`), columns.map((c) => h('td', { class: 'num' }, count(s[c]))), h('td', { class: 'num' }, h('b', null, s.share === null ? '–' : `${(s.share * 100).toFixed(1)} %`)), h('td', { class: 'num' }, `${count(s.devices - s.silentDevices)} / ${count(s.devices)}`)))))),
-        h('h2', null, t('coverage.missing', { n: count(points.length) })), points.length ? h('ul', { class: 'plain' }, points.map((p) => h('li', null, h('span', { class: 'mono' }, p.point), ` · ${t(`coverage.${p.state}`)}${p.received ? ` · ${dateTime(p.received)}` : ''}`))) : h('p', { class: 'ok' }, t('coverage.all')));
+        h('h2', null, t('coverage.missing', { n: count(points.length) })), points.length ? h('ul', { class: 'plain' }, points.map((p) => h('li', null, h('span', { title: p.point }, pointName(p.point), h('small', null, ` ${areaName(p.point)}`)), ` · ${t(`coverage.${p.state}`)}${p.received ? ` · ${dateTime(p.received)}` : ''}`))) : h('p', { class: 'ok' }, t('coverage.all')));
       text(this.note, '');
     } catch (problem) { text(this.note, problem.message); }
   }
