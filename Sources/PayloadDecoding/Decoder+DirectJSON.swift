@@ -41,6 +41,8 @@ extension Decoder {
     var device = 0
     /// The last point's place among those of its device.
     var place = -1
+    /// How the last time began.
+    var time = DirectJSON.TimeHead()
   }
 
   /// What the records of a message have in common, and where the readings go.
@@ -67,22 +69,24 @@ extension Decoder {
     static let capacity = 32
     static let bytes = capacity * (8 + 8 + 4 + 1 + 1)
     private let times: UnsafeMutablePointer<Int64>
-    private let values: UnsafeMutablePointer<Double>
-    private let channels: UnsafeMutablePointer<UInt32>
-    private let statuses: UnsafeMutablePointer<UInt8>
-    private let flags: UnsafeMutablePointer<UInt8>
     private(set) var count = 0
 
     /// Takes ``bytes`` bytes of memory, aligned to eight.
     @unsafe @inline(__always)
     init(_ memory: UnsafeMutableRawPointer) {
-      let count = Self.capacity
-      unsafe times = memory.bindMemory(to: Int64.self, capacity: count)
-      unsafe values = (memory + count * 8).bindMemory(to: Double.self, capacity: count)
-      unsafe channels = (memory + count * 16).bindMemory(to: UInt32.self, capacity: count)
-      unsafe statuses = (memory + count * 20).bindMemory(to: UInt8.self, capacity: count)
-      unsafe flags = statuses + count
+      unsafe times = memory.bindMemory(to: Int64.self, capacity: Self.capacity)
     }
+
+    /// The other columns lie behind the times.
+    @inline(__always)
+    private func column<Element>(_ offset: Int) -> UnsafeMutablePointer<Element> {
+      unsafe (UnsafeMutableRawPointer(times) + Self.capacity * offset)
+        .bindMemory(to: Element.self, capacity: Self.capacity)
+    }
+    private var values: UnsafeMutablePointer<Double> { unsafe column(8) }
+    private var channels: UnsafeMutablePointer<UInt32> { unsafe column(16) }
+    private var statuses: UnsafeMutablePointer<UInt8> { unsafe column(20) }
+    private var flags: UnsafeMutablePointer<UInt8> { unsafe column(21) }
 
     @inline(__always)
     mutating func append(_ reading: Reading, _ sequence: UInt64, _ batch: inout ReadingBatch) {
@@ -97,6 +101,7 @@ extension Decoder {
 
     @inline(__always)
     mutating func flush(_ sequence: UInt64, to batch: inout ReadingBatch) {
+      if count == 0 { return }
       if count == 1 {
         batch.append(
           unsafe Reading(
@@ -154,6 +159,7 @@ extension Decoder {
       }
       course.waiting.flush(message.sequence, to: &batch)
       hint.device = course.device
+      hint.time = course.hint.time
       if course.device >= 0 {
         hint.place = course.point &- hot[device: course.device].lowerBound &- 1
       }
@@ -206,16 +212,16 @@ extension Decoder {
       guard let member, record.seen & member.rawValue == 0 else { return -1 }
       record.seen |= member.rawValue
       switch member {
-      case .time: (record.time, at) = text.time(at: behind)
+      case .time: (record.time, at) = text.time(at: behind, &course.hint.time)
       case .value: (value, at) = text.value(at: behind)
       case .point:
-        pointName = text.text(at: behind)
+        pointName = directPointText(text, behind, course)
         at = pointName.end
       case .device:
-        record.device = text.text(at: behind)
+        record.device = directDeviceText(text, behind, message, &course)
         at = record.device.end
       case .status:
-        record.status = text.text(at: behind)
+        record.status = text.statusText(at: behind)
         at = record.status.end
       case .unit:
         record.unit = text.text(at: behind)
@@ -244,8 +250,17 @@ extension Decoder {
     inherit(envelope, &record)
     let device = directDevice(text, record.device, message, &course)
     let point = directPoint(text, pointName, device, message, &course)
-    guard directReading(text, record, point, value, message, &course, &batch) else { return -1 }
-    return at
+    let isRead = directReading(
+      text,
+      record,
+      point,
+      value,
+      message,
+      &course,
+      &batch,
+      isAlone: envelope == nil
+    )
+    return isRead ? at : -1
   }
 
   @inline(__always)
@@ -286,7 +301,7 @@ extension Decoder {
       let place = point &- points.lowerBound
       let bit = 1 as UInt64 &<< UInt64(truncatingIfNeeded: place)
       guard end >= 0, place < 64, seen & bit == 0,
-        directReading(text, record, point, value, message, &course, &batch)
+        directReading(text, record, point, value, message, &course, &batch, isAlone: false)
       else { return -1 }
       seen |= bit
       let (isLast, behind) = text.separator(0x7D, at: end)
@@ -307,12 +322,35 @@ extension Decoder {
     if course.device >= 0, name.offset == course.deviceOffset { return course.device }
     let row = directNewDevice(text, name, message, course.hint)
     guard row >= 0 else { return -1 }
+    enter(row, name.offset, &course)
+    return row
+  }
+
+  /// Goes on with the device at `row`, whose name stands at `offset` of the text.
+  @inline(__always)
+  private func enter(_ row: Int, _ offset: UInt32, _ course: inout Course) {
     course.device = row
-    course.deviceOffset = name.offset
+    course.deviceOffset = offset
     let points = hot[device: row]
     course.point = points.lowerBound &+ course.hint.place &+ 1
     if course.point >= points.upperBound { course.point = points.lowerBound }
-    return row
+  }
+
+  /// The name of a device, compared with the one that probably comes before it is looked for where it ends.
+  @inline(__always)
+  private func directDeviceText(
+    _ text: DirectJSON,
+    _ start: Int,
+    _ message: DirectMessage,
+    _ course: inout Course
+  ) -> DirectJSON.Text {
+    let row = course.hint.device &+ 1
+    let length = hot.plainName(row, scope: message.ownScope)
+    guard length > 0, let name = text.text(at: start, length: length),
+      hot.isName(row, text.view(name))
+    else { return text.text(at: start) }
+    enter(row, name.offset, &course)
+    return name
   }
 
   @inline(__always)
@@ -328,6 +366,17 @@ extension Decoder {
     if hot.isDevice(hint.device &+ 1, scope: scope, name: view) { return hint.device &+ 1 }
     if hot.isDevice(hint.device, scope: scope, name: view) { return hint.device }
     return directSearchedDevice(view, topic: message.topic)
+  }
+
+  /// The name of a point, compared with the one that probably comes, like that of a device.
+  @inline(__always)
+  private func directPointText(
+    _ text: DirectJSON,
+    _ start: Int,
+    _ course: Course
+  ) -> DirectJSON.Text {
+    guard course.device >= 0 else { return text.text(at: start) }
+    return text.text(at: start, expected: hot.pointName(course.point))
   }
 
   /// The row of the point named, of the topic's or of the only one; −1 for none.
@@ -378,7 +427,8 @@ extension Decoder {
     _ value: Double,
     _ message: DirectMessage,
     _ course: inout Course,
-    _ batch: inout ReadingBatch
+    _ batch: inout ReadingBatch,
+    isAlone: Bool
   ) -> Bool {
     guard index >= 0 else { return false }
     let point = hot[point: index]
@@ -399,17 +449,19 @@ extension Decoder {
     let isTimed = record.seen & Member.time.rawValue != 0
     let time = isTimed ? record.time : message.received.milliseconds
     guard scaled.isFinite, isSane(time, message.received) else { return false }
-    course.waiting.append(
-      Reading(
-        channel: point.channel,
-        time: Timestamp(milliseconds: time),
-        value: scaled,
-        status: status,
-        flags: isTimed ? [] : .receiveTimed
-      ),
-      message.sequence,
-      &batch
+    let reading = Reading(
+      channel: point.channel,
+      time: Timestamp(milliseconds: time),
+      value: scaled,
+      status: status,
+      flags: isTimed ? [] : .receiveTimed
     )
+    // A message's only reading need not wait for others.
+    if isAlone {
+      batch.append(reading, sequence: message.sequence)
+    } else {
+      course.waiting.append(reading, message.sequence, &batch)
+    }
     return true
   }
 

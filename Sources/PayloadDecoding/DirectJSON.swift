@@ -58,6 +58,12 @@ struct DirectJSON {
     UInt(bitPattern: index) < UInt(bitPattern: count) ? unsafe base[index] : 0
   }
 
+  /// The first eight digits of a time and the number that they spell: the next time mostly begins with the same.
+  struct TimeHead {
+    fileprivate var word: UInt64 = 0x3030_3030_3030_3031
+    fileprivate var number: UInt64 = 10_000_000
+  }
+
   /// Eight bytes from a place, least significant first; zeros behind the end.
   @inline(__always)
   private func word(at index: Int) -> UInt64 {
@@ -180,6 +186,39 @@ struct DirectJSON {
     return self[index] == 0x22 ? longText(index &+ 1, word(at: index &+ 1)) : Text()
   }
 
+  /// The text in quotation marks of exactly `length` bytes, above 0, whatever it is; the caller holds it against one without
+  /// quotation marks and escapes.
+  @inline(__always)
+  func text(at start: Int, length: Int) -> Text? {
+    guard self[start] == 0x22, self[start &+ length &+ 1] == 0x22 else { return nil }
+    return Text(
+      offset: UInt32(truncatingIfNeeded: start &+ 1),
+      length: Int32(truncatingIfNeeded: length)
+    )
+  }
+
+  /// A text without escapes, mostly the expected one.
+  @inline(__always)
+  func text(at start: Int, expected: HotTables.ShortName) -> Text {
+    guard word(at: start) & expected.mask == expected.quoted else { return text(at: start) }
+    return Text(
+      word: expected.word,
+      offset: UInt32(truncatingIfNeeded: start &+ 1),
+      length: Int32(truncatingIfNeeded: expected.length)
+    )
+  }
+
+  /// A text without escapes, mostly "normal".
+  @inline(__always)
+  func statusText(at start: Int) -> Text {
+    guard word(at: start) == 0x226C_616D_726F_6E22 else { return text(at: start) }
+    return Text(
+      word: 0x6C61_6D72_6F6E,
+      offset: UInt32(truncatingIfNeeded: start &+ 1),
+      length: 6
+    )
+  }
+
   /// Text of eight bytes or more, or with other characters than ASCII.
   @inline(never)
   private func longText(_ start: Int, _ first: UInt64) -> Text {
@@ -254,10 +293,15 @@ struct DirectJSON {
 
   /// Milliseconds since 1970 in nine to fifteen digits, or a date and time with its zone, and the place behind it.
   @inline(__always)
-  func time(at start: Int) -> (Int64, end: Int) {
+  func time(at start: Int, _ head: inout TimeHead) -> (Int64, end: Int) {
     let high = word(at: start)
-    guard JSONNumber.leadingDigits(high) == 8 else { return unusualTime(at: start) }
-    return digitsTime(start, high)
+    if high != head.word {
+      guard JSONNumber.leadingDigits(high) == 8 else { return unusualTime(at: start) }
+      guard high & 0xFF != 0x30 else { return (0, -1) }
+      head.word = high
+      head.number = JSONNumber.number(high, digits: 8)
+    }
+    return digitsTime(start, head.number)
   }
 
   @inline(__always)
@@ -266,12 +310,9 @@ struct DirectJSON {
     let digits = JSONNumber.leadingDigits(low)
     let end = start &+ 8 &+ digits
     let byte = self[end]
-    guard digits > 0, digits < 8, high & 0xFF != 0x30, byte != 0x2E, byte | 0x20 != 0x65 else {
-      return (0, -1)
-    }
+    guard digits > 0, digits < 8, byte != 0x2E, byte | 0x20 != 0x65 else { return (0, -1) }
     let milliseconds =
-      JSONNumber.number(high, digits: 8) &* JSONNumber.powerOfTen(digits)
-      &+ JSONNumber.number(low, digits: digits)
+      high &* JSONNumber.powerOfTen(digits) &+ JSONNumber.number(low, digits: digits)
     return (Int64(truncatingIfNeeded: milliseconds), end)
   }
 
@@ -279,7 +320,9 @@ struct DirectJSON {
   private func unusualTime(at place: Int) -> (Int64, end: Int) {
     let start = afterSpace(place)
     let high = word(at: start)
-    if JSONNumber.leadingDigits(high) == 8 { return digitsTime(start, high) }
+    if JSONNumber.leadingDigits(high) == 8 {
+      return high & 0xFF == 0x30 ? (0, -1) : digitsTime(start, JSONNumber.number(high, digits: 8))
+    }
     let text = text(at: start)
     guard !text.isAbsent, let time = TimeText.dateTime(view(text), utcOffsetMinutes: nil) else {
       return (0, -1)

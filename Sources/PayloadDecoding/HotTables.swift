@@ -28,6 +28,8 @@ struct HotTables: @unchecked Sendable {
     var scope = nowhere
     var offset: UInt32 = 0
     var length: UInt32 = 0
+    /// The same, but 0 for a name that JSON has to write with escapes.
+    var plainLength: UInt32 = 0
     /// The rows of its points.
     var firstPoint = 0
     var endPoint = 0
@@ -139,9 +141,10 @@ struct HotTables: @unchecked Sendable {
     for (index, point) in points.enumerated() {
       let name = Array(point.name.utf8)
       let unit = point.sourceUnit
-      // Where a name means another point of the device, that one's other name was first.
+      // Where a name means another point of the device, that one's other name was first. One that JSON has to write with
+      // escapes is always searched for.
       let isFound =
-        pointNames.find(name, scope: UInt32(point.device)) == UInt32(index)
+        pointNames.find(name, scope: UInt32(point.device)) == UInt32(index) && name.isPlainInJSON
       unsafe (self.points + index).initialize(
         to: Point(
           channel: point.channel,
@@ -171,6 +174,8 @@ struct HotTables: @unchecked Sendable {
       unsafe devices[row].scope = slot.scope
       unsafe devices[row].offset = slot.offset
       unsafe devices[row].length = slot.length
+      let name = deviceNames.pool[Int(slot.offset)..<Int(slot.offset + slot.length)]
+      unsafe devices[row].plainLength = name.isPlainInJSON ? slot.length : 0
     }
     self.deviceNames = Names(deviceNames)
     self.pointNames = Names(pointNames)
@@ -208,6 +213,30 @@ struct HotTables: @unchecked Sendable {
       && Int(point.device) == device
   }
 
+  /// A name that fits into a word together with the quotation marks around it.
+  struct ShortName {
+    var word: UInt64
+    var length: Int
+    /// What the text has to be where `mask` has ones; of a longer name, what no text is.
+    var quoted: UInt64
+    var mask: UInt64
+  }
+
+  /// The name of the point at `index`.
+  @inline(__always)
+  func pointName(_ index: Int) -> ShortName {
+    guard index < pointCount else { return ShortName(word: 0, length: 0, quoted: 1, mask: 0) }
+    let point = self[point: index]
+    guard point.nameLength <= 6 else { return ShortName(word: 0, length: 0, quoted: 1, mask: 0) }
+    let bits = UInt64(point.nameLength) &* 8
+    return ShortName(
+      word: point.nameWord,
+      length: Int(point.nameLength),
+      quoted: point.nameWord &<< 8 | 0x22 | 0x2200 &<< bits,
+      mask: UInt64.max &>> (48 &- bits)
+    )
+  }
+
   /// Whether the device at `row` has this name with the owner that `scope` stands for.
   ///
   /// Gateways send their devices in the order of the list, so the next one is worth a look, too: it lies beside the
@@ -221,6 +250,22 @@ struct HotTables: @unchecked Sendable {
       && deviceNames.holds(name, at: device.offset)
   }
 
+  /// The length of the name that the device at `row` has with the owner that `scope` stands for, when it may stand in JSON
+  /// as it is; otherwise 0.
+  @inline(__always)
+  func plainName(_ row: Int, scope: UInt32) -> Int {
+    guard UInt(bitPattern: row) < UInt(bitPattern: deviceCount) else { return 0 }
+    let device = unsafe devices[row]
+    return device.scope == scope ? Int(device.plainLength) : 0
+  }
+
+  /// Whether the device at `row` has this name, whose length is right.
+  @inline(__always)
+  func isName(_ row: Int, _ name: ByteView) -> Bool {
+    precondition(UInt(bitPattern: row) < UInt(bitPattern: deviceCount))
+    return deviceNames.holds(name, at: unsafe devices[row].offset)
+  }
+
   func deallocate() {
     unsafe points.deallocate()
     unsafe devices.deallocate()
@@ -229,6 +274,11 @@ struct HotTables: @unchecked Sendable {
     statusCodes.deallocate()
     statusNames.deallocate()
   }
+}
+
+extension Collection<UInt8> {
+  /// Whether JSON may write the text, which is UTF-8, as it is.
+  fileprivate var isPlainInJSON: Bool { allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } }
 }
 
 extension ByteView {

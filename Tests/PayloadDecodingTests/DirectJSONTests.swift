@@ -132,6 +132,38 @@ import Testing
     #expect(outcome.description == "1=1.0 1=2.0")
   }
 
+  @Test("names that JSON has to write with escapes are never taken as they are")
+  func escapedNames() throws {
+    let devices = ["x", #"a"b"#, #"c\d"#].map { id in
+      DeviceEntry(
+        enterprise: "acme",
+        gateway: "gw-1",
+        id: id,
+        points: ["v", #"w""#, #"\u"#].enumerated().map { index, name in
+          PointEntry(name: name, channel: ChannelIndex(rawValue: UInt32(index)))
+        }
+      )
+    }
+    for (payload, expected) in [
+      (#"{"device":"a"b","point":"v","v":1}"#, ""),
+      (#"{"device":"a\"b","point":"v","v":1}"#, "0=1.0"),
+      (#"{"device":"c\d","point":"v","v":1}"#, ""),
+      (#"{"device":"c\\d","point":"v","v":1}"#, "0=1.0"),
+      (#"[{"device":"x","point":"v","v":1},{"device":"x","point":"w"","v":2}]"#, ""),
+      (#"[{"device":"x","point":"v","v":1},{"device":"x","point":"w\"","v":2}]"#, "0=1.0 1=2.0"),
+    ] {
+      for triesDirectly in [true, false] {
+        var bench = Bench(try DavyJSONTests.routes(), devices: devices)
+        bench.decoder.triesDirectly = triesDirectly
+        let outcome = bench.send(Self.topics[0], payload)
+        let seen = outcome.readings.map { "\($0.channel.rawValue)=\($0.value)" }.joined(
+          separator: " "
+        )
+        #expect(seen == expected, "\(payload) \(triesDirectly)")
+      }
+    }
+  }
+
   /// Two decoders side by side, one of which reads nothing in one pass.
   private struct Comparison {
     var quick: Bench
