@@ -11,7 +11,8 @@ struct ImportPoints: ParsableCommand {
     discussion: """
       UTF-8 (with or without byte order mark) and GB18030 are recognised; headers may be Chinese or English, in any \
       order. This is a dry run: it prints what would be new, missing or changed and changes nothing. With --out the \
-      listed devices are written as the `sites` part of a site file, to be reviewed and put in place by hand.
+      listed devices are written as the `sites` part of a site file, to be reviewed and put under `sites` of the \
+      enterprise's site file; `davy check` then says what the plant still has to set.
 
         davy import points list.csv --service config/service.yaml --enterprise acme --out new-sites.yaml
       """
@@ -53,7 +54,9 @@ struct ImportPoints: ParsableCommand {
       throw ValidationError("\(out) exists; give a new file")
     }
     try site.text.write(toFile: out, atomically: true, encoding: .utf8)
-    Terminal.line("written to \(out); review it, then name it in the service file")
+    Terminal.line(
+      "written to \(out); review it, then put it under \"sites\" of the enterprise's site file"
+    )
   }
 
   private func show(_ difference: PointListDifference, rows: Int, encoding: String) throws {
