@@ -183,26 +183,6 @@ extension Decoder {
     }
   }
 
-  /// Looks up a name that stands as it is in the document or elsewhere, without a copy of it; nil when there is none or it is
-  /// of another type.
-  @inline(__always)
-  private func lookUp<Result>(
-    _ document: JSONDocument,
-    _ attribute: Attribute,
-    _ body: (ByteView) -> Result
-  ) -> Result? {
-    switch attribute {
-    case .bytes(let bytes): return bytes.withView(body)
-    case .absent: return nil
-    case .node(let node):
-      switch document[node].kind {
-      case .string, .integer: return body(document.raw(node))
-      case .escaped: return document.unescaped(node).withView(body)
-      default: return nil
-      }
-    }
-  }
-
   /// A name; numbers are taken as their text.
   ///
   /// Nil when absent or of another type.
@@ -255,13 +235,11 @@ extension Decoder {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    let deviceName = attribute(document, value.device, binding, message)
-    let pointName = attribute(document, value.point, binding, message)
     guard
-      let found = lookUp(document, deviceName, { findDevice($0, message.match) }),
-      lookUp(document, pointName, { _ in true }) != nil
+      let deviceName = name(document, attribute(document, value.device, binding, message)),
+      let pointName = name(document, attribute(document, value.point, binding, message))
     else {
-      let device = name(document, deviceName)
+      let device = name(document, attribute(document, value.device, binding, message))
       let source = device == nil ? value.device : value.point
       reject(
         message,
@@ -274,10 +252,10 @@ extension Decoder {
       return
     }
     let device: Int
-    switch found {
+    switch deviceName.withView({ findDevice($0, message.match) }) {
     case .row(let row): device = row
     case .refused(let reason):
-      let text = String(decoding: name(document, deviceName) ?? [], as: UTF8.self)
+      let text = String(decoding: deviceName, as: UTF8.self)
       reject(
         message,
         reason,
@@ -288,8 +266,8 @@ extension Decoder {
       )
       return
     }
-    guard let point = lookUp(document, pointName, { findPoint($0, device: device) }) ?? nil else {
-      let text = String(decoding: name(document, pointName) ?? [], as: UTF8.self)
+    guard let point = pointName.withView({ findPoint($0, device: device) }) else {
+      let text = String(decoding: pointName, as: UTF8.self)
       reject(
         message,
         .unknownPoint,
