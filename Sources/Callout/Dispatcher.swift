@@ -72,8 +72,18 @@ public actor Dispatcher {
 
   /// Makes a dispatcher; nothing is sent before ``run()``.
   ///
+  /// - Parameters:
+  ///   - channels: the channels that can be used now.
+  ///   - hasHadChannels: there have been others, which cannot be used now: then a call that reaches nobody is a failure.
+  ///   - wiring: clock, reports, state.
+  ///   - logger: takes what is worth telling.
   /// - Throws: why the state file cannot be read.
-  public init(channels: [ChannelSetup], wiring: Wiring, logger: Logger) throws {
+  public init(
+    channels: [ChannelSetup],
+    hasHadChannels: Bool = false,
+    wiring: Wiring,
+    logger: Logger
+  ) throws {
     self.wiring = wiring
     self.logger = logger
     (reports, reporting) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
@@ -88,7 +98,7 @@ public actor Dispatcher {
       beginning.yield(begun)
       book.begin(setup.name, at: now)
     }
-    hasHadChannels = !channels.isEmpty
+    self.hasHadChannels = hasHadChannels || !channels.isEmpty
   }
 
   // MARK: - Changing channels
@@ -166,7 +176,7 @@ public actor Dispatcher {
   // MARK: - Taking in
 
   /// Takes dispatches over.
-  func accept(_ dispatches: [CalloutDispatch]) {
+  package func accept(_ dispatches: [CalloutDispatch]) {
     guard hasHadChannels else { return }
     for dispatch in dispatches {
       let names = channels(for: dispatch)

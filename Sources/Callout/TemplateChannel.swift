@@ -148,7 +148,7 @@ public struct TemplateChannel: NotificationChannel {
     guard case .delivered = reply.outcome, let member = success.member else { return reply.outcome }
     let found = reply.member(member)
     if found == success.equals { return .delivered("\(member) \(success.equals)") }
-    let words = "\(member) \(found ?? "missing"): \(reply.brief)"
+    let words = "\(member) \((found ?? "missing").prefix(200)): \(reply.brief)"
     if let found, success.retries.contains(found) { return .unavailable(words, retryAfter: nil) }
     return .refused(words)
   }

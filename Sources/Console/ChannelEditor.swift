@@ -61,6 +61,9 @@ struct ChannelEditor {
     } catch {
       throw Self.fault(error.description)
     }
+    guard kind != .http || Self.methods.contains(channel.method) else {
+      throw Self.fault("method: must be one of \(Self.methods.joined(separator: ", "))")
+    }
     try holdTarget(channel, identities)
     try holdSecrets(channel)
     var prepared = Prepared(
@@ -85,6 +88,9 @@ struct ChannelEditor {
     }
     return prepared
   }
+
+  /// How a gateway may be asked.
+  private static let methods = ["GET", "POST", "PUT"]
 
   /// Stands for a secret that is entered with this change.
   private static let awaited = "new"

@@ -67,6 +67,9 @@ public final class ChannelRegister: Sendable {
   /// The channels that can be used.
   public var channels: [Section.Channel] { entries().compactMap(\.channel) }
 
+  /// Whether there is, or was, a channel, usable or not.
+  public var hasHadChannels: Bool { !section.channels.isEmpty || board?.rows.isEmpty == false }
+
   /// Rises with every change by people.
   public var revision: Int { board?.revision ?? 0 }
 
@@ -172,6 +175,12 @@ public final class ChannelRegister: Sendable {
     for (secret, identity) in identities where identity == ChannelBoard.fileSecret {
       guard let file, let place = ChannelSetting.secret(secret, of: file) else {
         throw SettingFault(description: "\(secret): the service file does not name it any more")
+      }
+      // The file's secret was entered for where the file's channel goes.
+      guard ChannelSetting.target(file) == ChannelSetting.target(channel) else {
+        throw SettingFault(
+          description: "\(secret): the service file's channel goes elsewhere now; enter the secret again"
+        )
       }
       ChannelSetting.set(place, secret, of: &channel)
     }

@@ -17,8 +17,8 @@ public protocol ChannelAccess: Sendable {
   func deliveries() async -> HazardLedger.JSONValue
   /// Sends a test message; nil for a channel that there is none.
   func test(_ channel: String, by person: String) async -> HazardLedger.JSONValue?
-  /// Runs the channels as the register has them now.
-  func refresh() async
+  /// Runs the channels as the register has them now; false when those before stay in force.
+  func refresh() async -> Bool
 }
 
 /// Channels, dead letters, deliveries, the test message, and changing channels.
@@ -165,6 +165,8 @@ struct ChannelRoutes: Sendable {
     guard let register else { throw Self.closed }
     let current = entry(name)
     try holdVersion(request, name, current)
+    // As it was when the tag was held against it: the body may take its time.
+    let seen = current?.version ?? register.version(name)
     guard !Self.takenNames.contains(name) else {
       throw Problem(
         .unprocessableContent,
@@ -183,15 +185,17 @@ struct ChannelRoutes: Sendable {
     members["setting"] = .object(prepared.setting)
     members["secrets"] = .object(prepared.secrets.mapValues { .string($0) })
     do {
-      try await submit("channel", members, name)
+      try await submit("channel", members, name, seen: seen)
     } catch let problem as Problem where problem.journalSequence == nil {
       // Refused for good: nothing will ever use what was put aside for it.
       discard(prepared.written)
       throw problem
     }
     let kept = Set(prepared.secrets.values)
-    discard((current?.secrets ?? [:]).values.filter { !kept.contains($0) })
-    await channels?.refresh()
+    // First the new, then away with the old: a call may be on its way by it.
+    if await channels?.refresh() ?? true {
+      discard((current?.secrets ?? [:]).values.filter { !kept.contains($0) })
+    }
     guard let entry = entry(name) else { throw Self.unknown(name) }
     return answer(entry)
   }
@@ -232,10 +236,28 @@ struct ChannelRoutes: Sendable {
     let name = try context.pathParameter("name")
     guard let current = entry(name) else { throw Self.unknown(name) }
     try holdVersion(request, name, current)
-    try await submit(verb, try who(try await body(request), context), name)
-    discard(Array(current.secrets.values))
-    await channels?.refresh()
+    if verb == "channel-remove" { try holdLast(name) }
+    try await submit(
+      verb,
+      try who(try await body(request), context),
+      name,
+      seen: current.version
+    )
+    if await channels?.refresh() ?? true { discard(Array(current.secrets.values)) }
     return name
+  }
+
+  /// Refuses to take the last channel away while a chain or a notice counts on whatever channels there are.
+  private func holdLast(_ name: String) throws {
+    let others = register?.entries().filter { $0.channel != nil && $0.name != name } ?? []
+    let response = station.catalog.response
+    let levels = response.chains.values.flatMap(\.levels) + response.notices.values
+    guard others.isEmpty, levels.contains(where: \.channels.isEmpty) else { return }
+    throw Problem(
+      .conflict,
+      "last-channel",
+      "\(name) is the last channel that can be used, and chains call by whatever there is; add another first"
+    )
   }
 
   private static let closed = Problem(
@@ -304,11 +326,12 @@ struct ChannelRoutes: Sendable {
   private func submit(
     _ verb: String,
     _ members: [String: HazardLedger.JSONValue],
-    _ name: String
+    _ name: String,
+    seen: UInt64
   ) async throws {
     var members = members
     members["channel"] = .string(name)
-    members["version"] = .integer(Int64(register?.version(name) ?? 0))
+    members["version"] = .integer(Int64(seen))
     let payload = HazardLedger.JSONValue.object(members).canonicalBytes()
     _ = try await commands.submit(verb, payload, .register) { _, _ in }
   }

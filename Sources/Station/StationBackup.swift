@@ -58,7 +58,9 @@ public struct StationBackup: Codable, Hashable, Sendable {
       while true {
         let found = try files(below: dataFolder).filter { !copied.contains($0) }
         guard !found.isEmpty else { break }
-        for path in found {
+        // Secrets before the journal that names them: one that is changed meanwhile is replaced by the next round's.
+        let secrets = found.filter { $0.hasPrefix("secrets/") }
+        for path in secrets + found.filter({ !$0.hasPrefix("secrets/") }) {
           try copy(path, from: dataFolder, to: part)
           copied.insert(path)
         }

@@ -214,9 +214,9 @@ final class BrokerPublisher: NoticePublishing {
 /// The dispatcher as the console sees it.
 struct DispatcherAccess: ChannelAccess {
   let dispatcher: Dispatcher
-  let renew: @Sendable () async -> Void
+  let renew: @Sendable () async -> Bool
 
-  func refresh() async { await renew() }
+  func refresh() async -> Bool { await renew() }
 
   func channels() async -> HazardLedger.JSONValue {
     .array(await dispatcher.channels().map { .object($0.members) })

@@ -47,6 +47,7 @@ struct CalloutService: Service {
     let ledger = station.ledger
     dispatcher = try Dispatcher(
       channels: try channels.setups(register.channels, in: section),
+      hasHadChannels: register.hasHadChannels,
       wiring: Dispatcher.Wiring(
         clock: { SystemClocks().wall() },
         report: { await Self.report($0, to: station, logger: logger) },
@@ -76,17 +77,19 @@ struct CalloutService: Service {
     await channels.shutdown()
   }
 
-  /// Puts the channels in force that the register has now.
-  @Sendable func renew() async {
+  /// Puts the channels in force that the register has now; false when those before stay in force.
+  @Sendable @discardableResult func renew() async -> Bool {
     do {
       try await dispatcher.adopt { [channels, register] in
         try channels.setups(register.channels, in: register.section)
       }
+      return true
     } catch {
       logger.error(
         "the channels are not changed; those in force stay",
         metadata: ["error": "\(error)"]
       )
+      return false
     }
   }
 
@@ -104,8 +107,7 @@ struct CalloutService: Service {
       do { try await Task.sleep(for: .seconds(1)) } catch { return }
       let revision = register.revision
       guard revision != seen else { continue }
-      seen = revision
-      await renew()
+      if await renew() { seen = revision }
     }
   }
 

@@ -40,6 +40,7 @@ struct Reloading: Service {
       ("broker.clientID", next.broker.clientID == started.broker.clientID),
       ("http", next.http == started.http),
       ("publish", next.publishes == started.publishes),
+      ("callout.authorities", next.callout?.authorities == started.callout?.authorities),
     ]
     for (key, isSame) in fixed where !isSame {
       logger.warning("takes effect at the next start only", metadata: ["key": "\(key)"])

@@ -41,7 +41,8 @@ struct DispatcherTests {
   func dispatcher(
     _ channels: [(name: String, channel: Scripted, policy: ChannelPolicy)],
     heartbeat: Int? = nil,
-    stateFile: String? = nil
+    stateFile: String? = nil,
+    hasHadChannels: Bool = false
   ) throws -> Dispatcher {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
@@ -57,6 +58,7 @@ struct DispatcherTests {
           heartbeatMinute: heartbeat
         )
       },
+      hasHadChannels: hasHadChannels,
       wiring: Dispatcher.Wiring(
         clock: { [station] in station.clock.withLock { $0 } },
         report: { [station] report in station.reports.withLock { $0.append(report) } },
@@ -191,11 +193,16 @@ struct DispatcherTests {
     ])
     try await run(dispatcher, [dispatch(2)], until: "it is delivered") { !sms.sent.isEmpty }
     #expect(sms.sent.flatMap(\.dispatches).map(\.number) == [2])
+    // The same after a restart that finds none it can use.
+    let again = try self.dispatcher([], hasHadChannels: true)
     await dispatcher.adopt([])
-    let other = try self.dispatcher([])
-    await other.adopt([])
-    try await run(other, [dispatch(4)], until: "it has had its time") { true }
-    #expect(await other.deadLetters().isEmpty)
+    for (number, bare) in [dispatcher, again].enumerated() {
+      await bare.accept([dispatch(3 + number)])
+      #expect(await bare.deadLetters().map(\.dispatch.number) == [3 + number])
+    }
+    let never = try self.dispatcher([])
+    await never.accept([dispatch(9)])
+    #expect(await never.deadLetters().isEmpty)
   }
 
   @Test("a failure everywhere is reported once, after all tries")

@@ -80,7 +80,7 @@ struct ChannelRouteTests {
       register.channels.contains { $0.name == channel }
         ? JSONValue.object(["outcome": .string("delivered"), "detail": .string("")]) : nil
     }
-    func refresh() async {}
+    func refresh() async -> Bool { true }
   }
 
   private func run(
