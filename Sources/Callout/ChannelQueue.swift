@@ -101,6 +101,8 @@ public struct ChannelQueue: Sendable {
   private var held: [String: Hold] = [:]
   /// Not before this, for the whole channel: what the channel itself has asked for.
   private var blocked = Timestamp.distantPast
+  /// How long a channel is left alone at most because it asks for it.
+  private static let longestPause = Duration.seconds(3_600)
   private var sent: [Timestamp] = []
 
   /// Makes an empty queue.
@@ -269,8 +271,10 @@ public struct ChannelQueue: Sendable {
     case .refused(let words): return settled(false, words)
     case .unavailable(let words, let retryAfter):
       if let retryAfter {
-        // The channel speaks for itself as a whole: too fast, too busy.
-        blocked = max(blocked, now.advanced(byMilliseconds: retryAfter.milliseconds))
+        // The channel speaks for itself as a whole: too fast, too busy. It may say any number, also one that no clock
+        // reaches; it is asked again after an hour at the latest.
+        let pause = min(max(retryAfter, .zero), Self.longestPause).milliseconds
+        blocked = max(blocked, now.advanced(byMilliseconds: pause))
       }
       var gone: [Settled] = []
       for var item in sending.waiting {

@@ -34,7 +34,7 @@ struct MatterRoutes: Sendable {
         before: cursor,
         limit: limit
       ).map {
-        Item(
+        try Item(
           view: $0,
           entries: try station.ledger.entries(of: $0.id, after: 0, limit: Self.maximumSteps)
         )
@@ -65,7 +65,7 @@ struct MatterRoutes: Sendable {
     let scope = try context.scope
     let item = try await BlockingWork.run { [station] in
       try ScopedLedger(station.ledger, scope: scope).matter(kind, id: id).map {
-        Item(
+        try Item(
           view: $0,
           entries: try station.ledger.entries(of: id, after: 0, limit: Self.maximumSteps)
         )
@@ -245,19 +245,40 @@ struct MatterRoutes: Sendable {
 
   /// A matter with its entries.
   struct Item: Sendable {
-    var view: MatterView
-    var entries: [LedgerEntry]
+    let view: MatterView
+    let entries: [LedgerEntry]
+    private let bodies: [HazardLedger.JSONValue]
+    /// Of a call-out, where it stands: the fold of its entries.
+    private let callout: Callout?
 
-    private var bodies: [HazardLedger.JSONValue] {
-      // A refused act is among the entries, but no step.
-      entries.filter { $0.kind == view.kind }.compactMap { entry in
-        entry.body.flatMap { try? HazardLedger.JSONValue(parsing: $0) }
+    /// Reads the entries of a matter.
+    ///
+    /// - Throws: ``LedgerError/refused(reason:)`` where an entry's body cannot be read: half of a matter is not shown as
+    ///   the whole.
+    init(view: MatterView, entries: [LedgerEntry]) throws(LedgerError) {
+      self.view = view
+      self.entries = entries
+      var bodies: [HazardLedger.JSONValue] = []
+      // A refused act is among the entries, but no step; a body that was pruned says nothing any more.
+      for entry in entries where entry.kind == view.kind {
+        guard let body = entry.body else { continue }
+        do throws(JSONSyntaxError) {
+          bodies.append(try HazardLedger.JSONValue(parsing: body))
+        } catch {
+          throw .refused(reason: "entry \(entry.sequence): \(error)")
+        }
+      }
+      self.bodies = bodies
+      do throws(BodyError) {
+        callout = view.kind == .callout ? try Callout(replaying: entries) : nil
+      } catch {
+        throw .refused(reason: "\(view.id): \(error)")
       }
     }
 
-    /// Where a call-out stands: the fold of its entries.
+    /// Where a call-out stands.
     func writeCallout(to writer: inout JSONWriter) {
-      guard let callout = try? Callout(replaying: entries) else { return }
+      guard let callout else { return }
       writer.member("status", callout.status.rawValue)
       writer.member("situation", callout.subject.situation)
       writer.member("priority", callout.subject.priority)

@@ -112,7 +112,7 @@ public struct RelayDoor: Sendable {
       )
     }
     let paths =
-      batch.entries.compactMap { $0.kind == .alarm ? $0.subject : $0.namedEnterprise }
+      try batch.entries.compactMap { $0.kind == .alarm ? $0.subject : try $0.namedEnterprise }
       + batch.readings.map(\.point)
     guard let foreign = paths.first(where: { !caller.scope.includes(path: $0) }) else { return }
     throw Problem(

@@ -1,141 +1,5 @@
 public import Telemetry
 
-/// Whom to call in a situation, level by level, until somebody named confirms (叫应).
-public struct CalloutPlan: Hashable, Sendable, Codable {
-  /// One level of the chain.
-  public struct Level: Hashable, Sendable, Codable {
-    /// Name of the level, for example 县级值班.
-    public var name: String
-    /// Persons on duty, called at the same time; empty where nobody was when it was last looked up.
-    public var persons: [String]
-    /// How often they are called before the next level is.
-    public var attempts: Int
-    /// Time from one attempt to the next, and from the last to the next level.
-    public var intervalMilliseconds: Int64
-
-    /// Makes a level; at least one attempt and one second between attempts.
-    public init(name: String, persons: [String], attempts: Int, intervalMilliseconds: Int64) {
-      self.name = name
-      self.persons = persons
-      self.attempts = max(1, attempts)
-      self.intervalMilliseconds = max(1_000, intervalMilliseconds)
-    }
-  }
-
-  /// The levels, lowest first.
-  public var levels: [Level]
-  /// How long after the confirmation to ask what was done; 0 never asks.
-  public var feedbackAfterMilliseconds: Int64
-
-  /// Makes a plan.
-  ///
-  /// - Precondition: there is a level.
-  public init(levels: [Level], feedbackAfterMilliseconds: Int64 = 0) {
-    precondition(!levels.isEmpty, "no level to call")
-    self.levels = levels
-    self.feedbackAfterMilliseconds = feedbackAfterMilliseconds
-  }
-}
-
-/// What a call-out is about.
-public struct CalloutSubject: Hashable, Sendable, Codable {
-  /// Situation of the response file; empty for a call-out begun by hand.
-  public var situation: String
-  /// Path that its alarms share.
-  public var place: String
-  /// 1 blue … 4 red: that of its most urgent alarm.
-  public var priority: Int
-  /// Alarms and hazards, in the order in which they joined.
-  public var subjects: [String]
-  /// What is said, in both languages.
-  public var text: CalloutDispatch.Text
-
-  /// Makes a subject.
-  public init(
-    situation: String = "",
-    place: String = "",
-    priority: Int = 4,
-    subjects: [String] = [],
-    text: CalloutDispatch.Text = CalloutDispatch.Text(zh: "", en: "")
-  ) {
-    self.situation = situation
-    self.place = place
-    self.priority = priority
-    self.subjects = subjects
-    self.text = text
-  }
-}
-
-/// One step of a call-out: what is stored before anybody acts on it.
-public struct CalloutStep: Hashable, Sendable, Codable {
-  /// What happened.
-  public enum Event: String, CaseIterable, Hashable, Sendable, Codable {
-    /// The call-out began.
-    case started
-    /// A person is about to be called.
-    case dispatching
-    /// The channel has taken the call.
-    case delivered
-    /// The channel has refused the call.
-    case failed
-    /// Nobody is on duty on the level: the next one is called at once; beside the last, the nearest below it that has somebody.
-    case nobody
-    /// The next level is called.
-    case escalated
-    /// 叫而不应: the last level did not confirm in its attempts; it goes on being called.
-    case unanswered
-    /// A named person has confirmed.
-    case confirmed
-    /// Ended without a confirmation, by a person.
-    case cancelled
-    /// The person who has confirmed is about to be asked what was done.
-    case feedbackDue
-    /// The channel has taken the question.
-    case feedbackDelivered
-    /// The channel has refused the question.
-    case feedbackFailed
-    /// What was done.
-    case feedback
-    /// Another alarm has joined it; ``text`` names it.
-    case joined
-    /// Others are on duty on the level now; ``persons`` names them.
-    case dutyChanged
-  }
-
-  /// What happened.
-  public var event: Event
-  /// When: a deadline's own time, not the tick's.
-  public var time: Timestamp
-  /// Level, from 0.
-  public var level = 0
-  /// Attempt within the level, from 1.
-  public var attempt = 0
-  /// Number of the call within the call-out, from 1; 0 where no call is meant.
-  public var dispatch = 0
-  /// Who is called, has confirmed, cancelled or reported.
-  public var person = ""
-  /// True for a call that may have been made before: its outcome was lost in a restart.
-  public var inDoubt = false
-  /// Why, what was done, or which alarm has joined.
-  public var text = ""
-  /// Priority of the alarm that has joined; 0 otherwise.
-  public var priority = 0
-  /// Who has come on duty; empty otherwise.
-  public var persons: [String] = []
-}
-
-/// Why an input to a call-out was refused.
-public enum CalloutRefusal: Error, Hashable, Sendable {
-  /// It has ended.
-  case ended
-  /// The person is on none of the levels called so far.
-  case notNamed
-  /// There is no such call, or its outcome is known.
-  case unknownDispatch
-  /// Nobody has been asked for feedback.
-  case noFeedbackAsked
-}
-
 /// A call-out: a plain value that inputs and deadlines drive and stored steps rebuild.
 ///
 /// A step is stored before it is acted on. After a restart ``resume(at:)`` repeats each call whose
@@ -181,13 +45,32 @@ public struct Callout: Hashable, Sendable, Codable {
   private var due: Timestamp?
   /// Persons who were called and have gone off duty since; they can still confirm.
   private var relieved: [String] = []
+  /// How often it has been asked what was done; nil in snapshots from before that was counted.
+  private var questions: Int?
+  /// Nil in snapshots of stations that had no levels.
+  private var rules: RulesLevel?
+
+  /// Times at most that it is asked what was done; then the channel's refusals stand in the ledger and among its dead
+  /// letters.
+  public static let questionLimit = 4
 
   /// Makes a call-out that has not begun.
-  public init(id: String, plan: CalloutPlan, subject: CalloutSubject = CalloutSubject()) {
+  public init(
+    id: String,
+    plan: CalloutPlan,
+    subject: CalloutSubject = CalloutSubject(),
+    rules: RulesLevel = .newest
+  ) {
     self.id = id
     self.plan = plan
     self.subject = subject
+    self.rules = rules
   }
+
+  /// Goes on by the rules of this level.
+  public mutating func follow(_ level: RulesLevel) { rules = level }
+
+  private var asksUntilTaken: Bool { rules ?? .first >= .notices }
 
   /// When ``advance(to:)`` has something to do next.
   public var nextDeadline: Timestamp? { due }
@@ -229,7 +112,10 @@ public struct Callout: Hashable, Sendable, Codable {
     while let time = due, time <= now {
       if status == .confirmed {
         var question = CalloutStep(event: .feedbackDue, time: time, person: confirmedBy)
-        question.dispatch = dispatches + 1
+        if asksUntilTaken {
+          question.attempt = (questions ?? 0) + 1
+          question.dispatch = dispatches + 1
+        }
         take(question, into: &steps)
         continue
       }
@@ -460,7 +346,7 @@ public struct Callout: Hashable, Sendable, Codable {
           $0.level == step.level && $0.attempt == step.attempt && $0.person == step.person
         }
         // The repeat of an earlier attempt's call does not take the call-out back to that attempt.
-        if (step.level, step.attempt) < (level, attempt) {
+        if rules ?? .first >= .notices, (step.level, step.attempt) < (level, attempt) {
           outstanding.append(step)
           return
         }
@@ -475,8 +361,13 @@ public struct Callout: Hashable, Sendable, Codable {
       }
       calledInAttempt.append(step.person)
       outstanding.append(step)
-    case .delivered, .failed, .feedbackDelivered, .feedbackFailed:
+    case .delivered, .failed, .feedbackDelivered:
       outstanding.removeAll { $0.dispatch == step.dispatch }
+    case .feedbackFailed:
+      outstanding.removeAll { $0.dispatch == step.dispatch }
+      // The channels have tried for as long as they do: asked again as late as it was asked for the first time.
+      guard status == .confirmed, step.attempt < Self.questionLimit else { return }
+      due = step.time.advanced(byMilliseconds: max(60_000, plan.feedbackAfterMilliseconds))
     case .nobody:
       guard plan.levels.indices.contains(step.level) else { return }
       level = step.level
@@ -525,6 +416,7 @@ public struct Callout: Hashable, Sendable, Codable {
       due = nil
       // Questions of older ledgers have no number, and nobody waits for the word on them.
       guard step.dispatch > 0 else { return }
+      questions = max(questions ?? 0, step.attempt)
       dispatches = max(dispatches, step.dispatch)
       if step.inDoubt { outstanding.removeAll() }
       outstanding.append(step)

@@ -55,12 +55,10 @@ package struct LedgerCopy {
           sql: "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         )
         for trigger in triggers { try db.execute(sql: "DROP TRIGGER \(trigger[0] as String)") }
-        // Whose entry it is, is an index of this store alone; it is derived when all entries are there.
         let names = try String.fetchAll(
           db,
           sql: """
             SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
-              AND name <> 'entry_owner'
             ORDER BY name <> 'entry', name
             """
         )
@@ -83,10 +81,13 @@ package struct LedgerCopy {
   }
 
   /// Puts the append-only rule in force and closes the file.
-  package func finish() throws(LedgerError) {
+  ///
+  /// - Parameter derivingOwners: true for an original of before it kept whose the entries are.
+  /// - Throws: ``LedgerError`` when the file cannot be finished.
+  package func finish(derivingOwners: Bool = false) throws(LedgerError) {
     try SQLiteLedger.translating(path) {
       try queue.write { db in
-        try OwnerIndex.rebuild(db)
+        if derivingOwners { try OwnerIndex.rebuild(db) }
         for trigger in triggers { try db.execute(sql: trigger) }
       }
       try queue.close()

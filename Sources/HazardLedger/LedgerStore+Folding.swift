@@ -36,12 +36,14 @@ extension LedgerStore {
     var found: [String] = []
     try forEachEntry { entry throws(LedgerError) in
       guard entry.kind == .hazard else { return }
-      guard
-        (try? HazardBody(decoding: entry)).map({ if case .registered = $0 { true } else { false } })
-          == true
-      else { return }
-      let row = try FoldedHazard(nil, adding: entry)
-      if row.hazard.registration.alarms.contains(id) { found.append(entry.subject) }
+      let body: HazardBody
+      do throws(BodyError) {
+        body = try HazardBody(decoding: entry)
+      } catch {
+        throw .refused(reason: "entry \(entry.sequence): \(error)")
+      }
+      guard case .registered(let registration, _) = body else { return }
+      if registration.alarms.contains(id) { found.append(entry.subject) }
     }
     return found.sorted()
   }

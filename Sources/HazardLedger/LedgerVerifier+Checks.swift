@@ -81,6 +81,52 @@ struct CheckedBody: Decodable {
   var title: String?
 }
 
+/// An alarm that a hazard's registration names.
+struct CheckedEvidence: Hashable {
+  /// The alarms of a registration; in other bodies `alarms` is something else.
+  private struct Registration: Decodable {
+    var alarms: [String]
+  }
+
+  let hazard: String
+  let alarm: String
+
+  /// The evidence that an entry names when it registers a hazard; nil where its body is none.
+  static func named(by fields: EntryFields) -> [CheckedEvidence]? {
+    guard let body = fields.body else { return nil }
+    do {
+      let registration = try JSONDecoder().decode(Registration.self, from: body)
+      return registration.alarms.map { CheckedEvidence(hazard: fields.subject, alarm: $0) }
+    } catch {
+      return nil
+    }
+  }
+
+  init(hazard: String, alarm: String) {
+    self.hazard = hazard
+    self.alarm = CheckedText.shown(alarm)
+  }
+}
+
+/// Texts as a view may show them: U+0000, which a text of PostgreSQL cannot hold, as U+2400.
+enum CheckedText {
+  static func shown(_ text: String) -> String {
+    guard text.utf8.contains(0) else { return text }
+    return String(
+      String.UnicodeScalarView(text.unicodeScalars.map { $0 == "\0" ? "\u{2400}" : $0 })
+    )
+  }
+
+  /// Whether a view's value is what the entries give.
+  static func fits(_ stored: DatabaseValue, _ derived: DatabaseValue) -> Bool {
+    if stored == derived { return true }
+    guard let stored = String.fromDatabaseValue(stored),
+      let derived = String.fromDatabaseValue(derived)
+    else { return false }
+    return derived.utf8.contains(0) && stored == shown(derived)
+  }
+}
+
 /// A hazard's row as the verifier derives it from the entries; guards and facts are the fold's.
 struct CheckedHazard {
   private(set) var firstSequence: Int64
@@ -113,7 +159,7 @@ struct CheckedHazard {
       ("source", registration.source?.databaseValue ?? .null),
       ("title", registration.title?.databaseValue ?? .null),
     ]
-    return mine.filter { row[$0.0] as DatabaseValue != $0.1 }.map(\.0)
+    return mine.filter { !CheckedText.fits(row[$0.0], $0.1) }.map(\.0)
   }
 }
 
@@ -173,7 +219,7 @@ struct CheckedAlarm {
   func differences(from row: Row) -> [String] {
     var different: [String] = []
     func compare(_ column: String, _ mine: (some DatabaseValueConvertible & Equatable)?) {
-      if row[column] as DatabaseValue != mine?.databaseValue ?? .null { different.append(column) }
+      if !CheckedText.fits(row[column], mine?.databaseValue ?? .null) { different.append(column) }
     }
     compare("first_seq", firstSequence)
     compare("point", point)
@@ -244,7 +290,7 @@ struct CheckedMatter {
       ("place", place.databaseValue), ("is_open", Int64(isOpen ? 1 : 0).databaseValue),
       ("first_time", firstTime.databaseValue), ("last_time", lastTime.databaseValue),
     ]
-    return own.filter { row[$0.column] as DatabaseValue != $0.value }.map(\.column)
+    return own.filter { !CheckedText.fits(row[$0.column], $0.value) }.map(\.column)
   }
 }
 

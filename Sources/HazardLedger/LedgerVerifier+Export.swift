@@ -76,7 +76,11 @@ extension LedgerVerifier {
     var vouched: [Int64: String] = [:]
     var before: Int64 = 0
     for entry in export.entries {
-      if entry.kind == "alarm", let digest = entry.inputDigest { vouched[entry.origin] = digest }
+      do {
+        if let digest = try entry.inputDigest { vouched[entry.origin] = digest }
+      } catch {
+        find(entry.sequence, "not the body of an alarm")
+      }
       if entry.sequence <= before { find(entry.sequence, "out of order") }
       before = entry.sequence
       if !export.subjects.contains(entry.subject) {
@@ -168,7 +172,10 @@ private struct ExportDocument: Decodable {
 
     /// The hash of the input that raised an alarm, where its body names one.
     var inputDigest: String? {
-      body.flatMap { try? JSONDecoder().decode(AlarmDigest.self, from: Data($0.utf8)).input }
+      get throws {
+        guard kind == "alarm", let body else { return nil }
+        return try JSONDecoder().decode(AlarmDigest.self, from: Data(body.utf8)).input
+      }
     }
 
     /// The hash that the contents give; nil when they are not complete.

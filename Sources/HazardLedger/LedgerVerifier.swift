@@ -114,6 +114,8 @@ private struct VerificationPass {
   private var alarms: [String: CheckedAlarm] = [:]
   private var hazards: [String: CheckedHazard] = [:]
   private var matters: [String: CheckedMatter] = [:]
+  /// The entry that names an alarm behind a hazard.
+  private var evidence: [CheckedEvidence: Int64] = [:]
   private var counts: [String: Int64] = [:]
   private var redactions = CheckedRedactions()
   private var tree = CheckedTree()
@@ -136,7 +138,7 @@ private struct VerificationPass {
     try redactions.read(db)
     if try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= 4 {
       ownerQuery = try db.makeStatement(
-        sql: "SELECT count(*) FROM entry_owner WHERE enterprise = ? AND seq = ?"
+        sql: "SELECT count(*) FROM entry_owner WHERE enterprise IN (?, ?) AND seq = ?"
       )
     }
     var checkpoints = try CheckedCheckpoint.read(db)
@@ -217,7 +219,11 @@ private struct VerificationPass {
 
   private mutating func checkOwner(_ fields: EntryFields, sequence: Int64) throws {
     guard let ownerQuery, let owner = owners.add(fields), strayOwner == nil else { return }
-    if try Int64.fetchOne(ownerQuery, arguments: [owner, sequence]) != 1 { strayOwner = sequence }
+    let found = try Int64.fetchOne(
+      ownerQuery,
+      arguments: [owner, CheckedText.shown(owner), sequence]
+    )
+    if found != 1 { strayOwner = sequence }
   }
 
   private static func blob(_ value: DatabaseValue) -> [UInt8] {
@@ -253,6 +259,11 @@ private struct VerificationPass {
       else { return find(sequence, "not the body of a hazard's next step") }
       hazards[fields.subject, default: CheckedHazard(body, sequence: sequence)]
         .add(body, fields, sequence: sequence)
+      guard act == "register" else { return }
+      guard let named = CheckedEvidence.named(by: fields) else {
+        return find(sequence, "not the body of a hazard's registration")
+      }
+      for link in named { evidence[link] = sequence }
     case "callout", "clock", "notice", "silence", "register":
       matters["\(fields.kind) \(fields.subject)", default: CheckedMatter(first: sequence)]
         .add(fields, sequence: sequence)
@@ -341,8 +352,25 @@ private struct VerificationPass {
       }
     }
     for (id, hazard) in hazards { find(hazard.firstSequence, "view hazard: \(id) is missing") }
+    try checkEvidence()
     try checkMatters()
     try checkOwners()
+  }
+
+  /// Which alarms are behind which hazards: what retention spares, and what an export follows.
+  private mutating func checkEvidence() throws {
+    let rows = try Row.fetchCursor(
+      db,
+      sql: "SELECT hazard, alarm FROM hazard_alarm ORDER BY hazard, alarm"
+    )
+    while let row = try rows.next() {
+      let link = CheckedEvidence(hazard: row[0], alarm: row[1])
+      guard evidence.removeValue(forKey: link) == nil else { continue }
+      find(nil, "view hazard_alarm: \(link.alarm) behind \(link.hazard) is in no entry")
+    }
+    for (link, sequence) in evidence {
+      find(sequence, "view hazard_alarm: \(link.alarm) behind \(link.hazard) is missing")
+    }
   }
 
   private mutating func checkMatters() throws {

@@ -26,15 +26,15 @@ final class OwnerIndex {
   }
 
   private func owner(of entry: LedgerEntry) throws -> String? {
-    if let named = entry.namedEnterprise { return named }
-    guard entry.ownedThrough != nil else { return nil }
+    if let named = try entry.namedEnterprise { return named }
+    guard try entry.ownedThrough != nil else { return nil }
     if let owner = known[entry.subject] { return owner }
     var owner: String?
     try EntryRow.forEach(
       db,
       "WHERE subject = ? ORDER BY seq LIMIT 1",
       arguments: [entry.subject]
-    ) { owner = $0.namedEnterprise }
+    ) { owner = try $0.namedEnterprise }
     if known.count >= Self.capacity { known.removeAll(keepingCapacity: true) }
     known[entry.subject] = owner
     return owner

@@ -119,18 +119,33 @@ public struct ScopedLedger: Sendable {
 extension LedgerEntry {
   /// The enterprise that the entry itself names; nil where it names none: entries of the station, and the later steps of a
   /// hazard, whose first entry names it.
+  ///
+  /// - Throws: ``LedgerError/refused(reason:)`` for a body that cannot be read: whose it is, is then not known, and it
+  ///   must not be taken for the station's own.
   public var namedEnterprise: String? {
-    if kind == .alarm {
-      return subject.contains("/") ? LedgerScope.enterprise(ofPath: subject) : nil
-    }
-    // A redacted body names nobody any more; the entry is then the station's.
-    let named = body.flatMap { try? JSONValue(parsing: $0) }
-    if let enterprise = named?["enterprise"]?.text { return enterprise }
-    for member in ["place", "point"] {
-      if let path = named?[member]?.text, !path.isEmpty {
-        return LedgerScope.enterprise(ofPath: path)
+    get throws(LedgerError) {
+      if kind == .alarm {
+        return subject.contains("/") ? LedgerScope.enterprise(ofPath: subject) : nil
       }
+      // A redacted body names nobody any more; the entry is then the station's.
+      guard let body else { return enterpriseOfSubject }
+      let named: JSONValue
+      do throws(JSONSyntaxError) {
+        named = try JSONValue(parsing: body)
+      } catch {
+        throw .refused(reason: "entry \(sequence): \(error)")
+      }
+      if let enterprise = named["enterprise"]?.text { return enterprise }
+      for member in ["place", "point"] {
+        if let path = named[member]?.text, !path.isEmpty {
+          return LedgerScope.enterprise(ofPath: path)
+        }
+      }
+      return enterpriseOfSubject
     }
+  }
+
+  private var enterpriseOfSubject: String? {
     switch kind {
     // The subjects of these are ids of their own, no paths.
     case .hazard, .callout, .clock, .notice, .silence, .register, .redaction, .genesis, .catalog:
@@ -149,12 +164,14 @@ extension LedgerEntry {
 extension LedgerEntry {
   /// The thing whose first entry tells whose this one is; nil where the entry tells it itself, or nobody's it is.
   package var ownedThrough: String? {
-    guard !subject.isEmpty, namedEnterprise == nil else { return nil }
-    return switch kind {
-    case .hazard, .callout, .clock, .notice, .silence: subject
-    // A refused act belongs to whom it was tried on.
-    case .system: isAboutMatter ? subject : nil
-    case .genesis, .alarm, .register, .catalog, .welding, .redaction: nil
+    get throws(LedgerError) {
+      guard !subject.isEmpty, try namedEnterprise == nil else { return nil }
+      return switch kind {
+      case .hazard, .callout, .clock, .notice, .silence: subject
+      // A refused act belongs to whom it was tried on.
+      case .system: isAboutMatter ? subject : nil
+      case .genesis, .alarm, .register, .catalog, .welding, .redaction: nil
+      }
     }
   }
 }
@@ -164,8 +181,8 @@ extension LedgerStore {
   ///
   /// Later steps of a hazard or a call-out belong to whom their first entry names.
   public func enterprise(of entry: LedgerEntry) throws(LedgerError) -> String? {
-    if let enterprise = entry.namedEnterprise { return enterprise }
-    guard let thing = entry.ownedThrough else { return nil }
+    if let enterprise = try entry.namedEnterprise { return enterprise }
+    guard let thing = try entry.ownedThrough else { return nil }
     return try entries(of: thing, after: 0, limit: 1).first?.namedEnterprise
   }
 

@@ -18,9 +18,10 @@ extension PostgresLedger {
   ) throws(LedgerError) {
     let schema = schemaName(station)
     let copy = try LedgerCopy(path: path)
-    try translating("postgres:\(schema)") {
+    let hasOwners = try translating("postgres:\(schema)") {
       let source = try snapshot(connection, schema: schema, station: station)
-      for (table, columns) in copy.tables {
+      let hasOwners = try source.run("SELECT to_regclass('entry_owner') IS NOT NULL").boolean(0, 0)
+      for (table, columns) in copy.tables where hasOwners || table != "entry_owner" {
         try source.script(
           """
           DECLARE rows NO SCROLL CURSOR FOR
@@ -36,8 +37,9 @@ extension PostgresLedger {
         try source.script("CLOSE rows")
       }
       try source.script("COMMIT")
+      return hasOwners
     }
-    try copy.finish()
+    try copy.finish(derivingOwners: !hasOwners)
   }
 }
 

@@ -18,7 +18,7 @@ final class PostgresOwners {
 
   /// Looks up in one query whose the things are that these entries are steps of; the entries are stored already.
   func expect(_ entries: [LedgerEntry]) throws {
-    let subjects = Set(entries.compactMap(\.ownedThrough)).subtracting(known.keys)
+    let subjects = Set(try entries.compactMap { try $0.ownedThrough }).subtracting(known.keys)
     guard !subjects.isEmpty else { return }
     if known.count + subjects.count > Self.capacity { known.removeAll(keepingCapacity: true) }
     let first = try EntryColumns.fetch(
@@ -27,13 +27,13 @@ final class PostgresOwners {
       [.texts(subjects.sorted())]
     )
     for subject in subjects { known[subject] = .some(nil) }
-    for entry in first { known[entry.subject] = .some(entry.namedEnterprise) }
+    for entry in first { known[entry.subject] = .some(try entry.namedEnterprise) }
   }
 
   /// Notes whose an entry is.
   func add(_ entry: LedgerEntry) throws {
-    var owner = entry.namedEnterprise
-    if owner == nil, let thing = entry.ownedThrough {
+    var owner = try entry.namedEnterprise
+    if owner == nil, let thing = try entry.ownedThrough {
       if known[thing] == nil { try expect([entry]) }
       owner = known[thing] ?? nil
     }

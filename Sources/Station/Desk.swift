@@ -23,6 +23,9 @@ protocol Desk: AnyObject {
   /// A catalog is in force from `record` on; `catalog` may be the first one.
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput)
 
+  /// Goes by the rules of this level from here on; said again, or of a lower level, it changes nothing.
+  func follow(_ level: RulesLevel)
+
   /// Takes a person's act, a register change or a report from outside whose topic names this desk.
   ///
   /// - Returns: why it changed nothing; nil when it took effect. Either is told to who sent it once it is recorded.
@@ -87,6 +90,8 @@ protocol Desk: AnyObject {
 
 extension Desk {
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput) {}
+
+  func follow(_ level: RulesLevel) {}
 
   var resumption: DeskInput? { nil }
 

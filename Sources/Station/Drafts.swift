@@ -180,16 +180,17 @@ enum EventDraft {
     system("act.unreadable", subject: "", record: record, ["refusal": .string(error.text)])
   }
 
-  static func catalog(_ catalog: Catalog, record: JournalRecord) -> LedgerDraft {
-    draft(
-      .catalog,
-      subject: catalog.version,
-      record: record,
-      [
-        "channels": .integer(Int64(catalog.channels.count)),
-        "rules": .integer(Int64(catalog.rules.count)), "version": .string(catalog.version),
-      ]
-    )
+  static func catalog(
+    _ catalog: Catalog,
+    level: RulesLevel,
+    record: JournalRecord
+  ) -> LedgerDraft {
+    var members: [String: HazardLedger.JSONValue] = [
+      "channels": .integer(Int64(catalog.channels.count)),
+      "rules": .integer(Int64(catalog.rules.count)), "version": .string(catalog.version),
+    ]
+    if level > .first { members["level"] = .integer(Int64(level.rawValue)) }
+    return draft(.catalog, subject: catalog.version, record: record, members)
   }
 
   static func refusedCatalog(record: JournalRecord, error: any Error) -> LedgerDraft {

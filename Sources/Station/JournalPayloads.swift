@@ -1,6 +1,7 @@
 import AlarmEngine
 public import DeviceCatalog
 import Foundation
+import HazardLedger
 public import Telemetry
 
 /// An alarm's or a rule's name as text: `point path#rule id`, with `@onset` in milliseconds for one occurrence.
@@ -108,24 +109,31 @@ struct CatalogRecord {
       var path: String
       var text: String
     }
+    /// Not written by stations that had no levels.
+    var level: Int?
     var sources: [Source]
   }
 
   let sources: [(path: String, text: String)]
+  /// The rules that the desks go by from this record on, unless they have gone by later ones before.
+  let level: RulesLevel
 
-  init(sources: [(path: String, text: String)]) {
+  init(sources: [(path: String, text: String)], level: RulesLevel = .newest) {
     self.sources = sources
+    self.level = level
   }
 
   init(journalPayload: [UInt8]) throws {
     let payload = try JSONDecoder().decode(Payload.self, from: Data(journalPayload))
     sources = payload.sources.map { ($0.path, $0.text) }
+    level = RulesLevel(journaled: payload.level ?? 0)
   }
 
   func journalPayload() throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let payload = Payload(
+      level: level == .first ? nil : level.rawValue,
       sources: sources.map { Payload.Source(path: $0.path, text: $0.text) }
     )
     return Array(try encoder.encode(payload))

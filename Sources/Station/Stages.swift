@@ -156,7 +156,8 @@ public final class Stages: @unchecked Sendable {
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)
-    if core.catalog?.version != catalog.version {
+    // A release whose desks go by other rules says so in the journal, before anything that they are for.
+    if core.catalog?.version != catalog.version || core.level < .newest {
       let inputs = JournalBatch([
         JournalInput(
           kind: .catalog,

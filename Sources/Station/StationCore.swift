@@ -78,6 +78,11 @@ public final class StationCore {
   /// What the desks have to take up again after a restart.
   var resumptions: [DeskInput] { desks.compactMap(\.resumption) }
 
+  /// The rules that the desks go by.
+  var level: RulesLevel {
+    desks.lazy.compactMap { ($0 as? HazardDesk)?.level }.first ?? .first
+  }
+
   /// What others may see of the welding desk.
   public var welding: WeldingBoard? {
     desks.lazy.compactMap { ($0 as? WeldingDesk)?.board }.first
@@ -414,11 +419,13 @@ public final class StationCore {
     let draftIndex = output.drafts.count
     var refusal: ActError?
     do {
-      let next = try CatalogRecord(journalPayload: record.input.payload).load()
+      let journaled = try CatalogRecord(journalPayload: record.input.payload)
+      let next = try journaled.load()
       var closed: [Transition] = []
       let former = catalog
       try adopt(next, at: Timestamp(milliseconds: record.input.received), closed: &closed)
-      output.drafts.append(EventDraft.catalog(next, record: record))
+      for desk in desks { desk.follow(journaled.level) }
+      output.drafts.append(EventDraft.catalog(next, level: level, record: record))
       for desk in desks { desk.adopt(next, by: record, into: &output) }
       if let former {
         output.former.append(

@@ -140,6 +140,21 @@ struct QueueTests {
     #expect((queue.next(at: Self.at(600_000))) != nil)
   }
 
+  @Test(
+    "whatever time a channel asks for, it is asked again within the hour, and nothing traps",
+    arguments: [Int64.max, Int64.max / 1_000, 3_601, -1, Int64.min]
+  )
+  func absurdRetryAfter(seconds: Int64) throws {
+    var queue = Self.queue(ChannelPolicy(), shared: false)
+    _ = queue.add(dispatch(1), to: .init(name: "", address: "1"), at: Self.at(0))
+    _ = queue.add(dispatch(2), to: .init(name: "", address: "2"), at: Self.at(0))
+    let sending = try queue.sending(at: Self.at(0))
+    let busy = DeliveryOutcome.unavailable("429", retryAfter: .seconds(seconds))
+    _ = queue.settle(sending, busy, at: Self.at(0))
+    #expect((queue.next(at: Self.at(seconds > 0 ? 3_599_999 : 0)) == nil) == (seconds > 0))
+    if seconds > 0 { #expect(queue.next(at: Self.at(3_600_000)) != nil) }
+  }
+
   @Test("a full queue, an old message and a refusal are dead letters, each with its reason")
   func deadLetters() throws {
     var queue = Self.queue(ChannelPolicy(lifetimeMilliseconds: 60_000, capacity: 2))

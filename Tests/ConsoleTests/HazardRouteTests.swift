@@ -2,9 +2,11 @@ import Accounts
 import Console
 import Foundation
 import HTTPTypes
+import HazardLedger
 import Hummingbird
 import HummingbirdTesting
 import Station
+import Telemetry
 import Testing
 
 /// Hazards, call-outs, clocks, silences and figures over HTTP, on the real core.
@@ -149,6 +151,31 @@ struct HazardRouteTests {
         403
       )
       _ = try await client.upload(upload.replacing("name=", with: "name=..%2F"), "y", 400)
+    }
+  }
+
+  @Test("a call-out whose entries cannot be read is an error, and not shown as one without levels")
+  func unreadableCallout() async throws {
+    let station = try CoreStation()
+    try station.reading(25)
+    try await test(station) { client in
+      _ = try await client.json("/api/v1/callouts/callout%2F1")
+      try station.memory.append(
+        [
+          LedgerDraft(
+            time: Timestamp(milliseconds: 1),
+            kind: .callout,
+            subject: "callout/1",
+            actor: "engine",
+            body: Array(#"{"event":"of another program"}"#.utf8),
+            origin: 1
+          )
+        ],
+        rejects: [],
+        position: 1_000_000
+      )
+      try await client.problem("/api/v1/callouts/callout%2F1", 500, "internal")
+      try await client.problem("/api/v1/callouts", 500, "internal")
     }
   }
 

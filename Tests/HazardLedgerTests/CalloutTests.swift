@@ -337,6 +337,45 @@ struct CalloutTests {
     }
   }
 
+  @Test(
+    "a question that no channel takes is asked again, as often as a notice, and then stands refused"
+  )
+  func questionRefused() throws {
+    var callout = Self.levels([["a"]])
+    var steps = try callout.start(at: Self.at(0))
+    steps += try callout.confirm(by: "a", at: Self.at(1_000))
+    var now: Int64 = 1_000
+    var asked: [CalloutStep] = []
+    while let due = callout.nextDeadline {
+      now = due.milliseconds
+      let questions = callout.advance(to: due)
+      let question = try #require(questions.first)
+      #expect(questions.count == 1 && question.event == .feedbackDue && !question.inDoubt)
+      asked.append(question)
+      steps += questions
+      steps += try callout.report(
+        dispatch: question.dispatch,
+        delivered: false,
+        detail: "sms: 503",
+        at: Self.at(now + 900_000)
+      )
+    }
+    #expect(asked.map(\.attempt) == [1, 2, 3, 4] && Callout.questionLimit == 4)
+    let gaps = zip(asked.dropFirst(), asked).map { $0.time.milliseconds(since: $1.time) }
+    #expect(Set(gaps) == [900_000 + max(60_000, callout.plan.feedbackAfterMilliseconds)])
+    #expect(Set(asked.map(\.dispatch)).count == 4)
+    var rebuilt = Self.levels([["a"]])
+    for step in steps { rebuilt.replay(step) }
+    #expect(rebuilt == callout)
+
+    // A word that comes meanwhile ends it.
+    var answered = Self.levels([["a"]])
+    for step in steps.prefix(5) { answered.replay(step) }
+    #expect(answered.nextDeadline != nil && answered.outstanding.isEmpty)
+    _ = try answered.report(feedback: "已关阀", by: "a", at: Self.at(now))
+    #expect(answered.nextDeadline == nil)
+  }
+
   @Test("rebuilt from the ledger at every step, a call-out is equal and goes on alike")
   func replay() throws {
     let scratch = try Scratch()

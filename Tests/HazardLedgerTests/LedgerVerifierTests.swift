@@ -146,7 +146,11 @@ struct LedgerVerifierTests {
       "UPDATE matter SET last_time = last_time + 1",
       "DELETE FROM entry_owner WHERE seq = (SELECT max(seq) FROM entry_owner)",
       "UPDATE entry_owner SET enterprise = 'another' WHERE seq = (SELECT min(seq) FROM entry_owner)",
-      "INSERT INTO entry_owner VALUES ('another', 1)",
+      "INSERT INTO entry_owner VALUES ('another', 1)", "DELETE FROM hazard_alarm",
+      "DELETE FROM hazard_alarm WHERE alarm = (SELECT max(alarm) FROM hazard_alarm)",
+      "UPDATE hazard_alarm SET hazard = 'hazard/other' WHERE alarm = (SELECT max(alarm) FROM hazard_alarm)",
+      "UPDATE hazard_alarm SET alarm = alarm || 'x'",
+      "INSERT INTO hazard_alarm SELECT min(id), 'hazard/1' FROM alarm",
     ]
   )
   func derived(sql: String) throws {
@@ -168,8 +172,25 @@ struct LedgerVerifierTests {
     )
     var notice = PendingNotice(id: "notice/1", subject: PendingNoticeTests.subject)
     let told = notice.start(at: Timestamp(milliseconds: 2))
+    // Which alarms are behind a hazard decides what retention spares.
+    let behind = try ledger.alarms(limit: 3).alarms
+    try #require(behind.count == 3)
     try ledger.append(
       [
+        LedgerDraft(
+          registering: HazardRegistration(
+            id: "hazard/1",
+            source: .report,
+            enterprise: "ent-1",
+            place: "ent-1/site",
+            title: "leak",
+            alarms: behind.dropFirst().map(\.id)
+          ),
+          by: "wang",
+          as: .county,
+          at: Timestamp(milliseconds: 3),
+          origin: position
+        ),
         started.draft(origin: position, extra: ["place": "ent-1/site"]),
         notice.draft(of: told, origin: position),
       ],

@@ -35,6 +35,37 @@ import Testing
     return ledger
   }
 
+  @Test("an entry whose body cannot be read is an error, not the station's own")
+  func unreadable() throws {
+    func entry(_ kind: EntryKind, _ subject: String, _ body: String?) -> LedgerEntry {
+      LedgerEntry(
+        sequence: 7,
+        time: Timestamp(milliseconds: 1),
+        kind: kind,
+        subject: subject,
+        actor: "engine",
+        body: body.map { Array($0.utf8) },
+        origin: 1,
+        previousHash: [],
+        hash: []
+      )
+    }
+    for kind in [EntryKind.hazard, .callout, .system] {
+      let broken = entry(kind, "callout/1", #"{"place":"ent-1/si"#)
+      let error = #expect(throws: LedgerError.self) { try broken.namedEnterprise }
+      guard case .refused(let reason) = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+      #expect(reason.hasPrefix("entry 7: "))
+      #expect(throws: LedgerError.self) { try broken.ownedThrough }
+    }
+    // A pruned body is no mistake, and an alarm's subject says it all.
+    #expect(try entry(.system, "ent-1/site", nil).namedEnterprise == "ent-1")
+    #expect(try entry(.alarm, "ent-2/a/b#hh@1", nil).namedEnterprise == "ent-2")
+    #expect(try entry(.callout, "callout/1", #"{"place":"ent-1/site"}"#).namedEnterprise == "ent-1")
+  }
+
   @Test(
     "entries of enterprises are those that a walk over all finds, in any pages",
     arguments: StoreKind.available,

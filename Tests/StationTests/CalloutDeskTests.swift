@@ -327,6 +327,42 @@ struct CalloutDeskTests {
     )
   }
 
+  @Test("a question that its channel refuses is asked again, over a restart, until one takes it")
+  func questionRefused() throws {
+    let station = try DeskStation()
+    try station.reading(25)
+    let id = try #require(station.dispatches.first).callout
+    #expect(
+      try station.send(
+        .external,
+        "confirmed",
+        ["callout": .string(id), "person": "metec/operator", "channel": "voice"]
+      ) == nil
+    )
+    func questions() -> [CalloutDispatch] {
+      station.dispatches.filter { $0.purpose == .feedback }
+    }
+    try station.tick(to: station.now + 30 * DeskStation.minute)
+    let refused: [String: HazardLedger.JSONValue] = [
+      "dispatch": .string(try #require(questions().last).id), "channel": "sms", "detail": "503",
+    ]
+    #expect(try station.send(.external, "failed", refused) == nil)
+    #expect(try station.ledger.matter(.callout, id: id)?.state == "feedbackFailed")
+    station.now += 1_000
+    try station.restart()
+    #expect(questions().count == 1)
+    try station.tick(to: station.now + 30 * DeskStation.minute)
+    #expect(questions().map(\.attempt) == [1, 2])
+    #expect(questions().allSatisfy { !$0.inDoubt } && Set(questions().map(\.id)).count == 2)
+    let taken: [String: HazardLedger.JSONValue] = [
+      "dispatch": .string(try #require(questions().last).id), "channel": "sms",
+    ]
+    #expect(try station.send(.external, "delivered", taken) == nil)
+    try station.tick(to: station.now + 5 * DeskStation.hour)
+    #expect(questions().count == 2)
+    #expect(try station.replayedHead(page: 2) == (try station.ledger.head.hash))
+  }
+
   @Test("a restart between the question what was done and its delivery asks again, marked in doubt")
   func questionSurvives() throws {
     let station = try DeskStation()

@@ -66,11 +66,18 @@ final class DeskStation {
   private(set) var drafts: [LedgerDraft] = []
   var now = DeskStation.start
 
-  init(response: String = DeskStation.response, _ edit: (String) -> String = { $0 }) throws {
+  let catalog: Catalog
+
+  /// A station at its first catalog; of an older release where the level of its rules is not the newest.
+  init(
+    response: String = DeskStation.response,
+    level: RulesLevel = .newest,
+    _ edit: (String) -> String = { $0 }
+  ) throws {
     scratch = try Scratch()
     ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
-    let catalog = try Self.catalog(response: edit(response))
-    try feed(try StationCoreTests.catalogInput(catalog, at: now))
+    catalog = try Self.catalog(response: edit(response))
+    try feed(try StationCoreTests.catalogInput(catalog, at: now, level: level))
   }
 
   /// The methane site with the one profile that it needs: many stations are made, and each reads its catalog.
@@ -190,6 +197,15 @@ final class DeskStation {
 
   func events(_ kind: EntryKind) throws -> [String] {
     try bodies(kind).compactMap { ($0["event"] ?? $0["act"])?.text }
+  }
+
+  /// Everything fed so far, as a recording.
+  func record() throws -> Recording {
+    let folder = scratch.file("recording")
+    let writer = try RecordingWriter(directory: folder)
+    for input in inputs { try writer.append(input) }
+    try writer.finish()
+    return try Recording(path: folder)
   }
 
   /// Everything fed so far, replayed into a ledger of its own: its head must be this one's.

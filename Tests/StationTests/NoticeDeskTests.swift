@@ -28,6 +28,19 @@ struct NoticeDeskTests {
     try DeskStation { edit(notices + $0) }
   }
 
+  /// A station with a hazard being rectified and the air clean again, and the hazard's deadline.
+  static func rectifying(
+    _ edit: (String) -> String = { $0 }
+  ) throws -> (DeskStation, deadline: Int64) {
+    let station = try station(edit)
+    try station.reading(25)
+    try station.toRectifying(hazard)
+    let deadline = try #require(try station.ledger.hazard(id: hazard)?.deadline).milliseconds
+    station.now += 1_000
+    try station.reading(2)
+    return (station, deadline)
+  }
+
   /// `occasion person` of every notice that went out.
   static func told(_ station: DeskStation) -> [String] {
     station.dispatches.filter { $0.purpose == .notice }.map { "\($0.situation) \($0.contact.id)" }
@@ -90,12 +103,7 @@ struct NoticeDeskTests {
 
   @Test("提醒→督办→通报→警示 reach whom the response file names, by the engine and by a person")
   func ladder() throws {
-    let station = try Self.station()
-    try station.reading(25)
-    try station.toRectifying(Self.hazard)
-    let deadline = try #require(try station.ledger.hazard(id: Self.hazard)?.deadline).milliseconds
-    station.now += 1_000
-    try station.reading(2)
+    let (station, deadline) = try Self.rectifying()
     func since(_ count: Int) -> [String] { Array(Self.told(station).dropFirst(count)) }
     try Self.tick(station, to: deadline - Self.day - 1)
     let before = Self.told(station).count
@@ -122,14 +130,60 @@ struct NoticeDeskTests {
     #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
   }
 
+  /// Edits of the response file, and who hears of what when the deadline passes and a day later.
+  static let deadlines: [(edit: [String: String], told: String, later: String)] = [
+    ([:], "remind metec/operator", ""),
+    (["remind: 0s": "remind: 1d"], "rectification metec/operator", "remind metec/operator"),
+    (
+      ["remind: {responsible: true, attempts: 2, interval: 10min}": "remind: none"],
+      "rectification metec/operator", ""
+    ),
+    (["remind: 0s, ": ""], "rectification metec/operator", ""),
+  ]
+
+  @Test(
+    "that a deadline has passed is told once: by the first rung where that is climbed then and told, else by the clock",
+    arguments: 0..<4
+  )
+  func deadline(row: Int) throws {
+    let row = Self.deadlines[row]
+    let (station, deadline) = try Self.rectifying { text in
+      row.edit.reduce(text) { $0.replacing($1.key, with: $1.value) }
+    }
+    func told(until time: Int64) throws -> String {
+      let before = Self.told(station).count
+      try Self.tick(station, to: time)
+      return Self.told(station).dropFirst(before).joined(separator: ", ")
+    }
+    _ = try told(until: deadline - 1)
+    #expect(try told(until: deadline + 1) == row.told)
+    #expect(try told(until: deadline + Self.day + 1) == row.later)
+  }
+
+  @Test("after an extension the second deadline is told as the first was")
+  func secondDeadline() throws {
+    let (station, deadline) = try Self.rectifying()
+    try Self.tick(station, to: deadline + 1)
+    station.now += 1_000
+    let later = station.now + 2 * Self.day
+    #expect(
+      try station.act(
+        .requestExtension,
+        on: Self.hazard,
+        as: .enterprise,
+        ["deadline": .integer(later)]
+      ) == nil
+    )
+    #expect(try station.act(.grantExtension, on: Self.hazard, as: .sector) == nil)
+    try Self.tick(station, to: later - 1)
+    let before = Self.told(station).count
+    try Self.tick(station, to: later + 1)
+    #expect(Self.told(station).dropFirst(before) == ["remind metec/operator"])
+  }
+
   @Test("what no channel takes is tried again, then given up; after a restart again, marked")
   func tries() throws {
-    let station = try Self.station()
-    try station.reading(25)
-    try station.toRectifying(Self.hazard)
-    let deadline = try #require(try station.ledger.hazard(id: Self.hazard)?.deadline).milliseconds
-    station.now += 1_000
-    try station.reading(2)
+    let (station, deadline) = try Self.rectifying()
     try station.tick(to: deadline + 1)
     func reminders() -> [CalloutDispatch] { station.dispatches.filter { $0.situation == "remind" } }
     let id = try #require(reminders().first).callout

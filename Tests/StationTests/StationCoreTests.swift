@@ -12,15 +12,22 @@ import Testing
 struct StationCoreTests {
   static let start: Int64 = 1_760_000_000_000
 
-  static func catalogInput(_ catalog: Catalog, at received: Int64 = start) throws -> JournalInput {
+  static func catalogInput(
+    _ catalog: Catalog,
+    at received: Int64 = start,
+    level: RulesLevel = .newest
+  ) throws -> JournalInput {
     struct Payload: Encodable {
       struct Source: Encodable {
         var path: String
         var text: String
       }
+      /// Nil: of a station that had no levels of rules.
+      var level: Int?
       var sources: [Source]
     }
     let payload = Payload(
+      level: level == .first ? nil : level.rawValue,
       sources: catalog.sources.map { Payload.Source(path: $0.path, text: $0.text) }
     )
     return JournalInput(
@@ -49,9 +56,14 @@ struct StationCoreTests {
     )
   }
 
-  static func act(_ kind: String, alarm: String, at received: Int64) -> JournalInput {
+  static func act(
+    _ kind: String,
+    alarm: String,
+    at received: Int64,
+    actor: String = "wang"
+  ) -> JournalInput {
     let payload =
-      #"{"act":"\#(kind)","actor":"wang","alarm":"\#(alarm)","reason":"seen"}"#
+      #"{"act":"\#(kind)","actor":"\#(actor)","alarm":"\#(alarm)","reason":"seen"}"#
     return JournalInput(
       kind: .command,
       received: received,

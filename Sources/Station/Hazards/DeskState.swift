@@ -51,6 +51,8 @@ struct DeskState: Codable {
   }
 
   var version = 2
+  /// The rules that the desk goes by; nil in snapshots of stations that had no levels.
+  var rules: RulesLevel?
   var hazards: [String: Hazard] = [:]
   /// Hazards in which nothing more happens, in the order in which that came; the oldest are let go.
   var finished: [String] = []

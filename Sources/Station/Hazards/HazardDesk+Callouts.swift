@@ -50,18 +50,30 @@ extension HazardDesk {
     let id = "callout/\(state.lastCall)"
     // A level that nobody is on duty on stays in the plan: somebody may have come on when its turn comes, and else the
     // call-out itself says that there was nobody, and goes on to the next level at once.
-    let levels = chain.levels.map { level in
-      CalloutPlan.Level(
-        name: level.name.zh,
-        persons: persons(of: level, about: place, at: time),
-        attempts: level.attempts,
-        intervalMilliseconds: level.intervalMilliseconds
+    var rows: [Int] = []
+    var levels: [CalloutPlan.Level] = []
+    for (row, level) in chain.levels.enumerated() {
+      let persons = persons(of: level, about: place, at: time)
+      if persons.isEmpty, self.level == .first {
+        output.drafts.append(leftOut(level.name.zh, of: chain.id, callout: id, at: time, record))
+        continue
+      }
+      rows.append(row)
+      levels.append(
+        CalloutPlan.Level(
+          name: level.name.zh,
+          persons: persons,
+          attempts: level.attempts,
+          intervalMilliseconds: level.intervalMilliseconds
+        )
       )
     }
+    guard !levels.isEmpty else { return }
     var callout = Callout(
       id: id,
       plan: CalloutPlan(levels: levels, feedbackAfterMilliseconds: chain.feedbackMilliseconds),
-      subject: subject
+      subject: subject,
+      rules: level
     )
     let steps: [CalloutStep]
     do throws(CalloutRefusal) {
@@ -72,13 +84,33 @@ extension HazardDesk {
     state.calls[id] = DeskState.Call(
       callout: callout,
       key: key,
-      channels: chain.levels.map(\.channels),
+      channels: rows.map { chain.levels[$0].channels },
       chain: chain.id,
-      rows: Array(levels.indices),
+      rows: rows,
       about: place
     )
     state.callOfKey[key] = id
     emit(steps, of: id, record, into: &output)
+  }
+
+  /// By the first rules: a level on which nobody is on duty is left out, on record.
+  private func leftOut(
+    _ level: String,
+    of chain: String,
+    callout id: String,
+    at time: Timestamp,
+    _ record: JournalRecord
+  ) -> LedgerDraft {
+    LedgerDraft(
+      time: time,
+      kind: .system,
+      subject: id,
+      actor: "engine",
+      body: LedgerJSON.object([
+        "chain": .string(chain), "event": "callout.nobody", "level": .string(level),
+      ]).canonicalBytes(),
+      origin: record.sequence
+    )
   }
 
   /// Another alarm joins a call-out that is calling.
@@ -142,7 +174,7 @@ extension HazardDesk {
       ? CalloutDispatch.Text(zh: "请反馈处置情况", en: "What was done?")
       : CalloutDispatch.Text(zh: "叫应：请确认", en: "Call-out: please confirm")
     return CalloutDispatch(
-      id: "\(callout.id)#\(step.dispatch)",
+      id: step.dispatch > 0 ? "\(callout.id)#\(step.dispatch)" : "\(callout.id)#feedback",
       callout: callout.id,
       number: step.dispatch,
       purpose: isFeedback ? .feedback : .call,
@@ -401,6 +433,8 @@ extension HazardDesk {
     let place = try payload.optionalText("place", atMost: 500)
     let now = Timestamp(milliseconds: record.input.received)
     guard chain.levels.contains(where: { !persons(of: $0, about: place, at: now).isEmpty }) else {
+      // By the first rules the number was taken all the same.
+      if level == .first { state.lastCall += 1 }
       throw .refused("nobody is on duty on any level of \(id)", code: "nobody")
     }
     startCall(

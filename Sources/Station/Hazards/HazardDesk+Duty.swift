@@ -79,7 +79,8 @@ extension HazardDesk {
     state.duties.append(
       DeskState.Duty(roster: roster, from: from, until: until, persons: persons)
     )
-    // No place: like the rosters it is the station's own.
+    // No place: like the rosters it is the station's own. By the first rules the roster stood there as one.
+    let naming = level == .first ? "place" : "roster"
     output.drafts.append(
       LedgerDraft(
         time: now,
@@ -89,7 +90,7 @@ extension HazardDesk {
         body: LedgerJSON.object([
           "event": "set", "from": .integer(from.milliseconds),
           "persons": .array(persons.map { .string($0) }), "reason": .string(caller.reason),
-          "role": .string(caller.role.rawValue), "roster": .string(roster),
+          "role": .string(caller.role.rawValue), naming: .string(roster),
           "until": .integer(until.milliseconds),
         ]).canonicalBytes(),
         origin: record.sequence

@@ -39,8 +39,10 @@ extension HazardDesk {
     switch step.event {
     // A station that stood still tells that the time is over, and not first that it soon will be.
     case .warned: step.clock.due > now
-    // The ladder's first rung says the same at the same moment.
-    case .expired: step.clock.kind != .rectification || policy.overdue.remind == nil
+    // Where the ladder's first rung is climbed at the deadline itself and somebody is told of it, that says the same.
+    case .expired:
+      step.clock.kind != .rectification || policy.overdue.remind != 0
+        || policy.notices[.remind] == nil
     case .started, .stopped, .noted: false
     }
   }
@@ -197,7 +199,7 @@ extension HazardDesk {
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    guard let receivers = policy.notices[occasion] else { return }
+    guard level >= .notices, let receivers = policy.notices[occasion] else { return }
     let number = (state.lastNotice ?? 0) + 1
     state.lastNotice = number
     let now = Timestamp(milliseconds: record.input.received)

@@ -39,6 +39,15 @@ final class HazardDesk: Desk {
 
   // MARK: - Catalog
 
+  /// The rules in force.
+  var level: RulesLevel { state.rules ?? .first }
+
+  func follow(_ level: RulesLevel) {
+    guard level > self.level else { return }
+    state.rules = level
+    for id in state.calls.keys { state.calls[id]?.callout.follow(level) }
+  }
+
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput) {
     self.catalog = catalog
     policy = catalog.response

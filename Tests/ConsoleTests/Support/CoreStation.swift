@@ -86,6 +86,7 @@ final class CoreStation: StationAccess, @unchecked Sendable {
         var path: String
         var text: String
       }
+      var level = RulesLevel.newest.rawValue
       var sources: [Source]
     }
     let payload = Payload(

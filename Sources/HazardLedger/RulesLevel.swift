@@ -1,0 +1,26 @@
+/// Which rules the machines of the ledger go by.
+///
+/// A journal is replayed by the rules that were in force when it was written: a newer release that did otherwise would
+/// give its state steps that the ledger does not have. So rules that write other entries than those before get a level
+/// of their own, and a catalog record of the journal raises it, see `docs/ledger.md`.
+public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codable {
+  /// Those of the first release: what clocks tell stays in the ledger, a level with nobody on duty is left out of a
+  /// call-out, and the word on the question what was done changes nothing.
+  case first
+  /// Clocks and overdue hazards are told to persons; a level with nobody on duty is looked up anew when its turn comes;
+  /// the question what was done is asked until a channel takes it.
+  case notices
+
+  /// Those of this release.
+  public static let newest = RulesLevel.notices
+
+  /// The level of a journal record; one of a later release goes by the newest rules known here.
+  public init(journaled level: Int) {
+    self = RulesLevel(rawValue: level) ?? (level > 0 ? .newest : .first)
+  }
+
+  /// In the order in which they came.
+  public static func < (left: RulesLevel, right: RulesLevel) -> Bool {
+    left.rawValue < right.rawValue
+  }
+}
