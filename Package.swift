@@ -238,9 +238,8 @@ let package = Package(
     .testTarget(
       name: "ConsoleTests",
       dependencies: [
-        "Accounts", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal",
-        "PayloadDecoding",
-        "Telemetry",
+        "Accounts", "Callout", "Console", "Station", "HazardLedger", "DeviceCatalog", "Journal",
+        "PayloadDecoding", "Telemetry",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

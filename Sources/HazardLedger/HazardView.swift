@@ -144,9 +144,8 @@ extension SQLiteLedger {
       conditions.append(Self.among("source", filter.sources.map(\.rawValue).sorted()))
     }
     if !filter.place.isEmpty {
-      conditions.append("(place = ? OR (place >= ? AND place < ?))")
-      // "/" is followed by "0": everything below the path lies between the two.
-      arguments += [filter.place, filter.place + "/", filter.place + "0"]
+      conditions.append(Self.atPlace)
+      arguments += Self.placeArguments(filter.place)
     }
     if filter.listedOnly { conditions.append("listed IS NOT NULL") }
     if let limit = filter.dueBefore {
@@ -156,9 +155,40 @@ extension SQLiteLedger {
     arguments += [limit]
     let chosen = conditions.joined(separator: " AND ")
     return try reading { [arguments] db in
-      let sql = "SELECT * FROM hazard WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
+      let index = try Self.index(for: filter, in: db)
+      let sql = "SELECT * FROM hazard \(index) WHERE \(chosen) ORDER BY first_seq DESC LIMIT ?"
       return try Row.fetchAll(db, sql: sql, arguments: arguments).map(HazardRow.decode)
     }
+  }
+
+  /// Up to so many hazards of a place are found by its index and sorted.
+  private static let sortedHazards = 20_000
+
+  /// Hazards at or below a path. "/" is followed by "0": everything below the path lies between the two; the outer
+  /// bounds come first, they are what the index is entered by.
+  private static let atPlace = "(place >= ? AND place < ? AND (place = ? OR place > ?))"
+
+  private static func placeArguments(_ place: String) -> StatementArguments {
+    [place, place + "0", place, place + "/"]
+  }
+
+  /// The index that a list is to go by where SQLite, which keeps no statistics here, would choose worse; else empty.
+  private static func index(for filter: HazardFilter, in db: Database) throws -> String {
+    // Of several enterprises all hazards would be sorted for the few that are open.
+    let open = filter.openOnly && filter.enterprises.count != 1 ? "INDEXED BY hazard_open" : ""
+    guard !filter.place.isEmpty else { return open }
+    // Of a place with few hazards a walk from the newest on would meet next to none, down to the oldest. Of one with
+    // many it meets enough soon, and sorting all of them for one page would take longer.
+    let count = try Int.fetchOne(
+      db,
+      sql: """
+        SELECT count(*) FROM (SELECT 1 FROM hazard INDEXED BY hazard_place
+          WHERE \(atPlace) LIMIT \(sortedHazards + 1))
+        """,
+      arguments: placeArguments(filter.place)
+    )
+    if count ?? 0 <= sortedHazards { return "INDEXED BY hazard_place" }
+    return filter.openOnly ? "INDEXED BY hazard_open" : "NOT INDEXED"
   }
 
   /// A condition over names of our own, which need no escaping.

@@ -6,7 +6,7 @@ enum LedgerSchema {
   static let applicationID: Int = 0x4456_594c
 
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2, version3, version4, version5]
+  static let migrations = [version1, version2, version3, version4, version5, version6]
 
   static var currentVersion: Int { migrations.count }
 
@@ -206,6 +206,9 @@ enum LedgerSchema {
 
   /// What lists of call-outs, clocks and silences of one enterprise are answered from.
   private static let version5 = "CREATE INDEX matter_place ON matter(kind, place, first_seq);"
+
+  /// What lists of hazards of one place are answered from.
+  private static let version6 = "CREATE INDEX hazard_place ON hazard(place, first_seq);"
 
   /// Brings the database to the current version, or says why it is none of ours.
   static func migrate(_ db: Database, path: String) throws {

@@ -102,6 +102,13 @@ public protocol CheckpointStore: LedgerStore {
     at time: Timestamp
   ) throws(LedgerError) -> Checkpoint
 
+  /// Does a part of the work of the next checkpoint, for a ledger that has grown far beyond the newest one: signing
+  /// hashes all that came since in one transaction, which nothing can be written beside.
+  ///
+  /// - Parameter entries: at most how many further entries to hash.
+  /// - Returns: true when little is left for ``signCheckpoint(with:at:)``; false to be called again.
+  func prepareCheckpoint(entries: Int64) throws(LedgerError) -> Bool
+
   /// The newest checkpoint.
   func newestCheckpoint() throws(LedgerError) -> Checkpoint?
 }

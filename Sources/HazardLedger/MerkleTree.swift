@@ -39,17 +39,29 @@ package final class MerkleTree<Nodes: MerkleNodes> {
     self.source = source
   }
 
-  /// Keeps the subtrees that are complete at this size.
-  package func extend(to size: Int64) throws {
+  /// Keeps the subtrees that are complete at this size, over at most `leaves` further entries.
+  ///
+  /// - Returns: true when all of them are kept; false when there are more to be kept by another call.
+  @discardableResult
+  package func extend(to size: Int64, leaves: Int64 = .max) throws -> Bool {
+    var below = size
+    var isWhole = true
     for level in Swift.stride(from: Self.stride, through: Self.topLevel, by: Self.stride) {
-      let complete = size >> Int64(level)
+      let complete = below >> Int64(Self.stride)
       let known = try source.kept(level: level)
-      for place in known..<max(known, complete) {
+      var end = max(known, complete)
+      if level == Self.stride, end - known > max(1, leaves >> Int64(Self.stride)) {
+        end = known + max(1, leaves >> Int64(Self.stride))
+        isWhole = false
+      }
+      for place in known..<end {
         let first = place << Int64(Self.stride)
         let children = try nodes(level: level - Self.stride, first..<first + 256)
         try source.keep(level: level, place: place, hash: Self.fold(children[...]))
       }
+      below = end
     }
+    return isWhole
   }
 
   /// The root over the first `size` entries.

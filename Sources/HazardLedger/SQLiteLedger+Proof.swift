@@ -36,6 +36,16 @@ extension SQLiteLedger {
     }
   }
 
+  /// Does a part of the work of the next checkpoint.
+  public func prepareCheckpoint(entries: Int64) throws(LedgerError) -> Bool {
+    try translating {
+      try pool.write { db in
+        let size = try Int64.fetchOne(db, sql: "SELECT head_seq FROM station") ?? 0
+        return try MerkleTree(SQLiteNodes(db: db)).extend(to: size, leaves: entries)
+      }
+    }
+  }
+
   /// The newest checkpoint.
   public func newestCheckpoint() throws(LedgerError) -> Checkpoint? {
     try reading { try checkpoint($0, "ORDER BY size DESC LIMIT 1", []) }

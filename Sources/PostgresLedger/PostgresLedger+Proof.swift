@@ -39,6 +39,16 @@ extension PostgresLedger {
     }
   }
 
+  /// Does a part of the work of the next checkpoint.
+  public func prepareCheckpoint(entries: Int64) throws(LedgerError) -> Bool {
+    try writing { connection in
+      _ = try PostgresBatch(connection, epoch: epoch, path: path)
+      let size = try connection.run("SELECT head_seq FROM station").integer(0, 0)
+      return try MerkleTree(PostgresNodes(connection: connection))
+        .extend(to: size, leaves: entries)
+    }
+  }
+
   /// The newest checkpoint.
   public func newestCheckpoint() throws(LedgerError) -> Checkpoint? {
     try reading {

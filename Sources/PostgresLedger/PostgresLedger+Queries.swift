@@ -174,13 +174,32 @@ extension PostgresLedger {
     if !filter.sources.isEmpty {
       chosen.add("source = ANY(?::text[])", .texts(filter.sources.map(\.rawValue).sorted()))
     }
-    if !filter.place.isEmpty { chosen.add(below: [filter.place], column: "place") }
     if filter.listedOnly { chosen.add("listed IS NOT NULL") }
     if let limit = filter.dueBefore { chosen.add("deadline < ?", .integer(limit.milliseconds)) }
-    chosen.parameters.append(.integer(Int64(limit)))
-    let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
-    return try reading { [chosen] in try HazardColumns.fetch($0, clauses, chosen.parameters) }
+    return try reading { [chosen] connection in
+      var chosen = chosen
+      if !filter.place.isEmpty {
+        try chosen.add(
+          below: [filter.place],
+          sought: Self.soughtHazards,
+          fixed: [],
+          connection
+        )
+      }
+      chosen.parameters.append(.integer(Int64(limit)))
+      let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
+      return try HazardColumns.fetch(connection, clauses, chosen.parameters)
+    }
   }
+
+  /// Hazards at or below the paths in `PATHS`: two seeks a path.
+  private static let soughtHazards = """
+    SELECT own.first_seq FROM unnest(PATHS::text[]) AS sought(path) CROSS JOIN LATERAL (
+      SELECT first_seq FROM hazard WHERE place = sought.path
+      UNION ALL
+      SELECT first_seq FROM hazard WHERE place > sought.path || '/' AND place < sought.path || '0'
+    ) AS own
+    """
 
   /// Call-outs, clocks, silences or register items by filter, newest first, from before a cursor (nil: from the newest).
   public func matters(
@@ -195,19 +214,12 @@ extension PostgresLedger {
       if let cursor { chosen.add("first_seq < ?", .integer(cursor)) }
       if filter.openOnly { chosen.add("is_open = 1") }
       if !filter.places.isEmpty {
-        // Of a place with little in it a walk from the newest on would meet next to nothing, down to the oldest: what
-        // its index finds is then sorted. A place with much is met soon.
-        let found = try connection.run(
-          "SELECT count(*) FROM (\(Self.soughtMatters) LIMIT \(Self.sortedMatters + 1)) AS few",
-          [.text(kind), .texts(filter.places)]
-        ).integer(0, 0)
-        if found <= Self.sortedMatters {
-          chosen.parameters.append(.texts(filter.places))
-          let sought = Self.soughtMatters.replacing("$2", with: "$\(chosen.parameters.count)")
-          chosen.add("first_seq IN (\(sought))")
-        } else {
-          chosen.add(below: filter.places, column: "place")
-        }
+        try chosen.add(
+          below: filter.places,
+          sought: Self.soughtMatters,
+          fixed: [.text(kind)],
+          connection
+        )
       }
       chosen.parameters.append(.integer(Int64(limit)))
       let clauses = "\(chosen.clause) ORDER BY first_seq DESC LIMIT $\(chosen.parameters.count)"
@@ -215,12 +227,9 @@ extension PostgresLedger {
     }
   }
 
-  /// Up to so many matters of some places are found by that index and sorted.
-  private static let sortedMatters = 20_000
-
-  /// Matters of kind $1 at or below the paths $2: two seeks a path.
+  /// Matters of kind $1 at or below the paths in `PATHS`: two seeks a path.
   private static let soughtMatters = """
-    SELECT own.first_seq FROM unnest($2::text[]) AS sought(path) CROSS JOIN LATERAL (
+    SELECT own.first_seq FROM unnest(PATHS::text[]) AS sought(path) CROSS JOIN LATERAL (
       SELECT first_seq FROM matter WHERE kind = $1 AND place = sought.path
       UNION ALL
       SELECT first_seq FROM matter
@@ -264,6 +273,38 @@ struct Conditions {
     guard let value else { return conditions.append(condition) }
     parameters.append(value)
     conditions.append(condition.replacing("?", with: "$\(parameters.count)"))
+  }
+
+  /// Up to so many rows of some places are found by their index and sorted.
+  private static let sortedRows: Int64 = 20_000
+
+  /// Rows at or below some paths, by the index of places where those are few.
+  ///
+  /// Of a place with little in it a walk from the newest on would meet next to nothing, down to the oldest: what its
+  /// index finds is then sorted. A place with much is met soon.
+  ///
+  /// - Parameters:
+  ///   - paths: the paths.
+  ///   - sought: a query for their `first_seq`, with `PATHS` for the parameter.
+  ///   - fixed: parameters of it that are the first ones here too.
+  ///   - connection: where the rows are counted.
+  mutating func add(
+    below paths: [String],
+    sought: String,
+    fixed: [PostgresValue],
+    _ connection: PostgresConnection
+  ) throws {
+    let counted = sought.replacing("PATHS", with: "$\(fixed.count + 1)")
+    let found = try connection.run(
+      "SELECT count(*) FROM (\(counted) LIMIT \(Self.sortedRows + 1)) AS few",
+      fixed + [.texts(paths)]
+    ).integer(0, 0)
+    if found <= Self.sortedRows {
+      parameters.append(.texts(paths))
+      add("first_seq IN (\(sought.replacing("PATHS", with: "$\(parameters.count)")))")
+    } else {
+      add(below: paths, column: "place")
+    }
   }
 
   /// '0' is the byte after '/': all that lies at or below a path, and nothing that merely begins alike.

@@ -3,7 +3,7 @@ import HazardLedger
 /// The tables of the PostgreSQL ledger and their versions: one schema a station.
 enum PostgresSchema {
   /// One script per version; version n is reached by running the first n.
-  static let migrations = [version1, version2, version3]
+  static let migrations = [version1, version2, version3, version4]
 
   static var currentVersion: Int { migrations.count }
 
@@ -211,6 +211,9 @@ enum PostgresSchema {
 
   /// What lists of call-outs, clocks, notices and silences of one place are answered from.
   private static let version3 = "CREATE INDEX matter_place ON matter(kind, place, first_seq)"
+
+  /// What lists of hazards of one place are answered from.
+  private static let version4 = "CREATE INDEX hazard_place ON hazard(place, first_seq)"
 
   /// Makes the schema where there is none and brings it to the current version, in the caller's transaction.
   ///

@@ -64,7 +64,7 @@ public final class AnswerSender: Sendable {
   }
 
   /// The message with the words that only the ledger's answer can give.
-  static func payload(of answer: CoreOutput.Answer, sequence: Int64?) -> [UInt8] {
+  package static func payload(of answer: CoreOutput.Answer, sequence: Int64?) -> [UInt8] {
     guard let value = try? JSONValue(parsing: answer.payload), var members = value.members else {
       return answer.payload
     }

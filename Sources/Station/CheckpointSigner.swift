@@ -9,9 +9,15 @@ public struct CheckpointSigner: Sendable {
   public var everyMilliseconds: Int64
   /// A checkpoint after this many new entries.
   public var everyEntries: Int64
+  /// Entries that one step hashes where very many are new: some 40 ms, which acts and alarms wait for meanwhile.
+  static let stepEntries: Int64 = 1 << 14
+  /// After a failure the next try is not sooner, milliseconds.
+  static let retryMilliseconds: Int64 = 60_000
+  private let prepare: @Sendable (_ entries: Int64) throws -> Bool
   private let sign: @Sendable (Timestamp) throws -> Checkpoint
   private var size: Int64
   private var time: Int64
+  private var failed: Int64?
 
   /// Makes a signer that goes on after the newest checkpoint.
   ///
@@ -31,19 +37,29 @@ public struct CheckpointSigner: Sendable {
     self.init(
       after: newest,
       everyMilliseconds: everyMilliseconds,
-      everyEntries: everyEntries
+      everyEntries: everyEntries,
+      prepare: { entries in try ledger.prepareCheckpoint(entries: entries) }
     ) { time in try ledger.signCheckpoint(with: key, at: time) }
   }
 
   /// Makes a signer from its parts.
+  ///
+  /// - Parameters:
+  ///   - newest: the newest checkpoint.
+  ///   - everyMilliseconds: see ``everyMilliseconds``.
+  ///   - everyEntries: see ``everyEntries``.
+  ///   - prepare: see ``CheckpointStore/prepareCheckpoint(entries:)``.
+  ///   - sign: signs.
   public init(
     after newest: Checkpoint?,
     everyMilliseconds: Int64,
     everyEntries: Int64,
+    prepare: @escaping @Sendable (_ entries: Int64) throws -> Bool,
     sign: @escaping @Sendable (Timestamp) throws -> Checkpoint
   ) {
     self.everyMilliseconds = max(1_000, everyMilliseconds)
     self.everyEntries = max(1, everyEntries)
+    self.prepare = prepare
     self.sign = sign
     size = newest?.size ?? 0
     time = newest?.time.milliseconds ?? 0
@@ -51,15 +67,25 @@ public struct CheckpointSigner: Sendable {
 
   /// Signs when it is time to, the ledger's head being `head`.
   ///
-  /// - Returns: the checkpoint; nil when none was due.
-  /// - Throws: what the ledger throws; the next try is at the next occasion.
+  /// A ledger that is far beyond its newest checkpoint (one that was filled elsewhere, or whose key was away for months)
+  /// is hashed in steps, a call each, so that what is to be written never waits for all of it.
+  ///
+  /// - Returns: the checkpoint; nil when none was due, or while there are steps to do before it.
+  /// - Throws: what the ledger throws; the next try is ``retryMilliseconds`` later.
   public mutating func signIfDue(head: Int64, at now: Int64) throws -> Checkpoint? {
     guard head > size, head - size >= everyEntries || now - time >= everyMilliseconds else {
       return nil
     }
-    // Not before the next interval when it fails: the disk has other things to do then.
-    time = now
+    // Not at once again when it has failed: the disk has other things to do then.
+    if let failed, now >= failed, now - failed < Self.retryMilliseconds { return nil }
+    failed = now
+    if head - size > Self.stepEntries, try !prepare(Self.stepEntries) {
+      failed = nil
+      return nil
+    }
     let checkpoint = try sign(Timestamp(milliseconds: now))
+    failed = nil
+    time = now
     size = checkpoint.size
     return checkpoint
   }

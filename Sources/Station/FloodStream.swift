@@ -35,13 +35,13 @@ extension LedgerEntry {
 }
 
 /// A flood's begin, summary or end as it goes out by MQTT: `davy/v1/floods/enterprise/<id>` or `…/area/<code>`.
-struct FloodMessage {
-  var topic: String
+package struct FloodMessage {
+  package var topic: String
   /// The entry's body with its ledger `sequence` and `hash`.
-  var payload: [UInt8]
+  package var payload: [UInt8]
 
   /// The message for a ledger entry; nil when it tells of no flood, or has been redacted.
-  init?(entry: LedgerEntry) {
+  package init?(entry: LedgerEntry) {
     guard let scope = entry.floodScope, let body = entry.body,
       let value = try? JSONValue(parsing: body), var members = value.members
     else { return nil }

@@ -12,9 +12,9 @@ import Testing
 @Suite("Welding API") struct WeldingRouteTests {
   private static let scan = "davy/v1/acme/gw/welding/scan"
   /// Noon of a Thursday in Shanghai, when the permit begins.
-  private static let noon: Int64 = 1_795_665_600_000
+  static let noon: Int64 = 1_795_665_600_000
 
-  private static let site = """
+  static let site = """
     enterprise: {id: acme, name: {zh: 测试, en: Test}, responsible: zhou}
     time-zone: Asia/Shanghai
     people: {zhou: {name: 周, role: 安全总监}}
@@ -60,7 +60,7 @@ import Testing
                 without: [temperature, gas, mains, longitude, latitude]
     """
 
-  private static func station(from start: Int64? = noon) throws -> CoreStation {
+  static func station(from start: Int64? = noon) throws -> CoreStation {
     let files = try CoreStation.files(
       ["standards", "status-codes", "hot-work", "tables/oel", "welding/welding-machine"]
         .map { "devices/\($0).yaml" }

@@ -222,4 +222,37 @@ extension LedgerContractTests {
     members["alarm"] = .string(alarm)
     return JSONValue.object(members).canonicalBytes()
   }
+
+  @Test(
+    "hazards of a place are found whether they are few or many, and nothing that begins alike",
+    arguments: StoreKind.available
+  )
+  func hazardsByPlace(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    // Far more than are sorted, and three of another area among them.
+    try place.execute(
+      """
+      INSERT INTO hazard SELECT o, 'hazard/' || o, 'ent',
+        CASE WHEN o IN (7, 9000, 21000) THEN 'ent/site/few/GD-' || o
+          WHEN o = 8 THEN 'ent/site/few-more' WHEN o = 10 THEN 'ent/site/fe' ELSE 'ent/site/many' END,
+        'monitoring', 't', 'registered', NULL, NULL, NULL, NULL, 1, o, 1
+      FROM (WITH RECURSIVE n(o) AS (SELECT 1 UNION ALL SELECT o + 1 FROM n WHERE o < 21000) SELECT o FROM n) AS n
+      """
+    )
+    func list(_ path: String, before cursor: Int64? = nil) throws -> [Int64] {
+      var filter = HazardFilter(openOnly: true)
+      filter.place = path
+      let found = try ledger.hazards(filter, before: cursor, limit: 3)
+      #expect(found.allSatisfy(filter.fits))
+      return found.map(\.firstSequence)
+    }
+    #expect(try list("ent/site/few") == [21_000, 9_000, 7])
+    #expect(try list("ent/site/few", before: 9_000) == [7])
+    #expect(try list("ent/site/few/GD-7") == [7])
+    #expect(try list("ent/site/none") == [])
+    #expect(try list("ent/site/many") == [20_999, 20_998, 20_997])
+    #expect(try list("ent/site/many", before: 12) == [11, 9, 6])
+    #expect(try list("ent", before: 12) == [11, 10, 9])
+  }
 }

@@ -186,7 +186,7 @@ import Testing
     try place.execute(
       """
       DROP TABLE entry_owner; DROP INDEX alarm_enterprise; DROP INDEX alarm_rule;
-      DROP INDEX alarm_onset; DROP INDEX IF EXISTS matter_place; \(old);
+      DROP INDEX alarm_onset; DROP INDEX IF EXISTS matter_place; DROP INDEX hazard_place; \(old);
       """
     )
     let again = try place.open()

@@ -210,7 +210,7 @@ def fill(path, total):
     """Writes `total` entries straight into a station's ledger, as years of a county would leave it.
 
     40 enterprises have a fortieth of the alarms each, one, `rare`, has one in 50,000, and so has the rule `stuck`; one
-    alarm in 10,000 still stands. The hashes are made up: what is measured is reading, and no chain could be hashed in
+    alarm in 10,000 still stands; every 21st alarm made a hazard, one in 100 of which is open. The hashes are made up: what is measured is reading, and no chain could be hashed in
     the time. Triggers and indexes are put back afterwards as they were.
     """
     db = sqlite3.connect(path, isolation_level=None)
@@ -249,6 +249,9 @@ def fill(path, total):
             CASE WHEN ended THEN {head} + o * 4 + 2 END, CASE WHEN ended THEN 'li.wei' ELSE '' END, '',
             CASE WHEN ended THEN onset + 30000 END, CASE WHEN ended THEN {head} + o * 4 + 4 END, NULL, NULL, 'engine', '',
             NULL, 51.25, 50.0, '%LEL', '0123456789abcdef', 1 + 3 * ended, 0 FROM s ORDER BY o""", span)
+        db.execute(numbers + f"""INSERT INTO hazard SELECT {head} + o * 4 + 1, 'hazard/' || o, owner,
+            substr(point, 1, length(point) - 4), 'monitoring', 'made', CASE o % 2100 WHEN 0 THEN 'registered' ELSE 'closed' END,
+            NULL, NULL, NULL, NULL, onset + 30000, {head} + o * 4 + 4, 5 FROM s WHERE o % 21 = 0 ORDER BY o""", span)
         db.execute("UPDATE station SET position = ?1, head_seq = ?2, head_hash = zeroblob(32)",
                    (span[1] * 4 + 1000, head + span[1] * 4))
         db.execute("COMMIT")
@@ -623,6 +626,11 @@ def answers(plant, options):
         "one alarm": lambda: "/api/v1/alarms/" + urllib.parse.quote(alarm, safe=""),
         "entries from a cursor": lambda: f"/api/v1/entries?limit=100&after={draws.randint(0, head)}",
         "newest entries": lambda: f"/api/v1/entries?limit=100&after={max(0, head - 100)}",
+        "newest hazards": lambda: "/api/v1/hazards?limit=100",
+        "open hazards": lambda: "/api/v1/hazards?limit=100&open=true",
+        "hazards of an enterprise": lambda: f"/api/v1/hazards?limit=100&place={one}",
+        "hazards of a device": lambda: f"/api/v1/hazards?limit=100&place={one}/site-1/area-3/GD-{draws.randint(0, 9972)}",
+        "hazards of no place": lambda: f"/api/v1/hazards?limit=100&place={one}/site-9",
     }
     rounds = 200 if options.full else 20
     rows, slow = [], []

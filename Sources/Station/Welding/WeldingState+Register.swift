@@ -75,6 +75,8 @@ extension WeldingState {
     let received = record.input.received
     let moment = self.moment(received, received: received, sequence: record.sequence)
     var refusal: ActError?
+    // What it answers, so that somebody with several reports under way can tell their answers apart.
+    var members: [String: Value] = [:]
     do throws(ActError) {
       guard frame.enterprises[topic.enterprise]?.gateways.contains(topic.gateway) ?? false else {
         throw .refused(
@@ -84,6 +86,9 @@ extension WeldingState {
       }
       guard let payload = try? Value(parsing: record.input.payload) else {
         throw .incomplete("the report is not JSON")
+      }
+      for name in ["permit", "event"] {
+        if let text = payload[name]?.text, text.utf8.count <= 1_024 { members[name] = .string(text) }
       }
       guard payload["event"]?.text != "extend" else {
         throw .refused("an extension needs an approval: use the register", code: "role")
@@ -100,7 +105,7 @@ extension WeldingState {
         into: &output
       )
     }
-    var members: [String: Value] = ["answer": .string(refusal == nil ? "taken" : "refused")]
+    members["answer"] = .string(refusal == nil ? "taken" : "refused")
     if let refusal { members["refusal"] = .string(refusal.text) }
     output.answers.append(
       CoreOutput.Answer(
