@@ -2,6 +2,7 @@ import HTTPTypes
 import HazardLedger
 import Hummingbird
 import Logging
+import NIOCore
 import ServiceLifecycle
 import Station
 import Telemetry
@@ -65,6 +66,9 @@ struct AlarmStream: Sendable {
     case after(Int64)
   }
 
+  /// Bytes that the system may keep for a reader that is slow; it would go up to megabytes by itself.
+  private static let socketBuffer = 256 << 10
+
   /// Who reads, and what of the alarms it is told.
   struct Reader: Sendable {
     var credential: Credential
@@ -85,6 +89,8 @@ struct AlarmStream: Sendable {
       )
     }
     let ticket = StreamTicket(counters: counters)
+    let channel = context.channel
+    let hasSocket = context.address != nil
     return Response(
       status: .ok,
       headers: [
@@ -94,8 +100,15 @@ struct AlarmStream: Sendable {
       body: ResponseBody { writer in
         defer { withExtendedLifetime(ticket) {} }
         let stream = tail.register()
-        defer { tail.unregister(stream) }
-        var output = writer
+        let pulse = tail.watch.add(stream, on: channel)
+        defer {
+          tail.watch.remove(stream)
+          tail.unregister(stream)
+        }
+        if hasSocket {
+          try await channel.setOption(.socketOption(.so_sndbuf), value: Self.socketBuffer).get()
+        }
+        var output: any ResponseBodyWriter = WatchedWriter(writer, pulse)
         try await request.body.consumeWithInboundCloseHandler { _ in
           try await send(
             stream,

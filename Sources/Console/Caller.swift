@@ -3,6 +3,7 @@ import DeviceCatalog
 import HTTPTypes
 import HazardLedger
 import Hummingbird
+import NIOCore
 import Synchronization
 
 /// Who a request comes from, and what of this station that comes to.
@@ -26,12 +27,15 @@ struct ConsoleContext: RequestContext {
   var caller: Caller?
   /// Address of the other end; nil where there is no socket.
   let address: String?
+  /// The connection.
+  let channel: any Channel
   /// True where there are no accounts and people name themselves.
   var isOpen = false
 
   init(source: ApplicationRequestContextSource) {
     coreContext = CoreRequestContextStorage(source: source)
     address = source.channel.remoteAddress?.ipAddress
+    channel = source.channel
   }
 
   var maxUploadSize: Int { 16_384 }

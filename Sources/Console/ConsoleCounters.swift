@@ -8,6 +8,7 @@ package final class ConsoleCounters: Sendable {
     var streamsOpened: UInt64 = 0
     var streamsRefused: UInt64 = 0
     var streamResets: UInt64 = 0
+    var streamsShed: UInt64 = 0
     var ledgerFailures: UInt64 = 0
     var signIns: UInt64 = 0
     var failedSignIns: UInt64 = 0
@@ -35,6 +36,10 @@ package final class ConsoleCounters: Sendable {
 
   func closeStream() {
     state.withLock { $0.streams -= 1 }
+  }
+
+  func countShed(_ count: Int) {
+    state.withLock { $0.streamsShed += UInt64(count) }
   }
 
   func countReset() {
@@ -96,6 +101,12 @@ package final class ConsoleCounters: Sendable {
       "counter",
       "Fresh snapshots given to streams whose cursor was unknown or too far behind.",
       [("", String(state.streamResets))]
+    )
+    family(
+      "davy_console_streams_shed_total",
+      "counter",
+      "Alarm streams closed because their readers had stopped reading.",
+      [("", String(state.streamsShed))]
     )
     family(
       "davy_console_sign_ins_total",

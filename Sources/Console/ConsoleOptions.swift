@@ -20,6 +20,8 @@ public struct ConsoleOptions: Sendable {
   public var maximumStreams: Int
   /// A stream that falls this many entries behind is given a fresh snapshot instead.
   public var maximumStreamLag: Int
+  /// A stream whose reader has taken nothing for so long, although something waits for it, is closed.
+  public var streamStallLimit: Duration = .seconds(30)
   /// Time between a stream's heartbeats, unless it asks for another.
   public var heartbeat: Duration
   /// Longest time that an alarm may be shelved for.

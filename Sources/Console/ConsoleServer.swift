@@ -78,7 +78,12 @@ public struct ConsoleServer: Service {
     self.register = register
     self.relay = relay
     gatekeeper = Gatekeeper(access: access, station: station)
-    tail = LedgerTail(station: station, counters: counters, logger: logger)
+    tail = LedgerTail(
+      station: station,
+      counters: counters,
+      stallLimit: options.streamStallLimit,
+      logger: logger
+    )
     announce = onListening
     audit = AuditTrail(station: station, logger: logger, counters: counters)
     doorman = Doorman(access: access, audit: audit, options: options, logger: logger)

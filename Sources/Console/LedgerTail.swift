@@ -15,7 +15,8 @@ struct StreamCursor: Hashable, Sendable {
 ///
 /// One task reads what is new and keeps the last few thousand entries as finished frames; a stream
 /// takes frames from here while it keeps up and reads the ledger itself while it does not. Nothing
-/// is buffered for a stream, so a slow one costs nothing and loses nothing.
+/// is buffered for a stream, so a slow one costs nothing and loses nothing; one whose reader has stopped altogether is
+/// closed (``StreamWatch``).
 final class LedgerTail: Service {
   /// What a stream is given.
   enum Next: Sendable {
@@ -68,12 +69,22 @@ final class LedgerTail: Service {
 
   private let station: any StationAccess
   private let counters: ConsoleCounters
+  /// How long a reader may take nothing of what is written for it.
+  private let stallLimit: Duration
   private let logger: Logger
   private let state = Mutex(State())
+  /// Who sees readers that have stopped reading.
+  let watch = StreamWatch()
 
-  init(station: any StationAccess, counters: ConsoleCounters, logger: Logger) {
+  init(
+    station: any StationAccess,
+    counters: ConsoleCounters,
+    stallLimit: Duration,
+    logger: Logger
+  ) {
     self.station = station
     self.counters = counters
+    self.stallLimit = stallLimit
     self.logger = logger
   }
 
@@ -212,13 +223,21 @@ final class LedgerTail: Service {
     }
   }
 
-  /// Wakes streams whose heartbeat is due.
+  /// Wakes streams whose heartbeat is due, and ends those that nobody reads any more.
   private func tick() async {
     while !Task.isCancelled {
       // Cancellation ends the sleep and the loop; there is no other error.
       try? await Task.sleep(for: .milliseconds(100))
       let now = ContinuousClock.now
       wake { _, waiter in waiter.deadline <= now }
+      let shed = watch.closeStalled(after: stallLimit)
+      if shed > 0 {
+        counters.countShed(shed)
+        logger.warning(
+          "streams closed whose readers have stopped reading; they resume at their cursors",
+          metadata: ["streams": "\(shed)", "after": "\(stallLimit)"]
+        )
+      }
     }
   }
 

@@ -164,8 +164,10 @@ extension SQLiteLedger {
   /// Up to so many hazards of a place are found by its index and sorted.
   private static let sortedHazards = 20_000
 
-  /// Hazards at or below a path. "/" is followed by "0": everything below the path lies between the two; the outer
-  /// bounds come first, they are what the index is entered by.
+  /// Hazards at or below a path.
+  ///
+  /// "/" is followed by "0": everything below the path lies between the two. The outer bounds come first: they are what
+  /// the index is entered by.
   private static let atPlace = "(place >= ? AND place < ? AND (place = ? OR place > ?))"
 
   private static func placeArguments(_ place: String) -> StatementArguments {

@@ -107,6 +107,7 @@ public protocol CheckpointStore: LedgerStore {
   ///
   /// - Parameter entries: at most how many further entries to hash.
   /// - Returns: true when little is left for ``signCheckpoint(with:at:)``; false to be called again.
+  /// - Throws: what keeps the ledger from being written.
   func prepareCheckpoint(entries: Int64) throws(LedgerError) -> Bool
 
   /// The newest checkpoint.

@@ -288,6 +288,7 @@ struct Conditions {
   ///   - sought: a query for their `first_seq`, with `PATHS` for the parameter.
   ///   - fixed: parameters of it that are the first ones here too.
   ///   - connection: where the rows are counted.
+  /// - Throws: what the database says.
   mutating func add(
     below paths: [String],
     sought: String,

@@ -99,7 +99,6 @@ public final class MQTTRelayLine: RelayLine {
     let patience = state.withLock { $0.patience }
     let timer = Task { [self] in
       try await Task.sleep(for: patience)
-      state.withLock { $0.patience = min(longestPatience, $0.patience * 2) }
       settle(
         number,
         .failure(
@@ -108,7 +107,8 @@ public final class MQTTRelayLine: RelayLine {
               "the station above has not answered within \(patience): is it up, and does its broker let "
               + "\(station) write \(RelayTopics.items(station)) and read \(RelayTopics.outcomes(station))?"
           )
-        )
+        ),
+        patience: min(longestPatience, patience * 2)
       )
     }
     defer { timer.cancel() }
@@ -190,14 +190,25 @@ public final class MQTTRelayLine: RelayLine {
     guard let payload = message.payload,
       let reply = RelayTopics.reply(message.properties, payload)
     else { return }
-    state.withLock { $0.patience = patience }
-    settle(String(decoding: message.correlation, as: UTF8.self), .success(reply))
+    settle(
+      String(decoding: message.correlation, as: UTF8.self),
+      .success(reply),
+      patience: patience
+    )
   }
 
-  private func settle(_ number: String, _ answer: Answer) {
+  /// Ends the waiting for one answer.
+  ///
+  /// - Parameters:
+  ///   - number: the batch's; an answer to one that is not waited for any more came late, and changes nothing: the next
+  ///     would be given up on before it can come.
+  ///   - answer: what came, or why nothing does.
+  ///   - patience: how long the next answer is waited for; nil as long as this one.
+  private func settle(_ number: String, _ answer: Answer, patience: Duration? = nil) {
     let waiting = state.withLock { state -> CheckedContinuation<Answer, Never>? in
       guard let asked = state.asked, asked.number == number else { return nil }
       state.asked = nil
+      if let patience { state.patience = patience }
       return asked.waiting
     }
     waiting?.resume(returning: answer)

@@ -37,10 +37,14 @@ public final class UpwardRelay: Pusher {
     }
   }
 
-  /// An entry that the station above did not take.
+  /// An entry or a reading that the station above did not take.
   public struct DeadLetter: Hashable, Sendable {
-    /// Its sequence in this ledger.
-    public var sequence: Int64
+    /// The entry's sequence in this ledger; nil of a reading.
+    public var sequence: Int64?
+    /// The reading's number in the outlet; nil of an entry.
+    public var reading: Int64?
+    /// The reading's point.
+    public var point: String?
     /// Why.
     public var reason: String
     /// When that was answered, milliseconds since the Unix epoch.
@@ -327,6 +331,15 @@ public final class UpwardRelay: Pusher {
       state.status.deadLetters += outcome.refused.map {
         DeadLetter(sequence: $0.sequence, reason: $0.reason, at: now)
       }
+      state.status.deadLetters += outcome.readingRefusals.suffix(Self.deadLetterLimit).map {
+        refusal in
+        DeadLetter(
+          reading: refusal.number,
+          point: batch.readings.first { $0.number == refusal.number }?.point,
+          reason: refusal.reason,
+          at: now
+        )
+      }
       let excess = state.status.deadLetters.count - Self.deadLetterLimit
       if excess > 0 { state.status.deadLetters.removeFirst(excess) }
       state.sent = ContinuousClock.now
@@ -344,6 +357,15 @@ public final class UpwardRelay: Pusher {
       logger.error(
         "the station above does not take an entry; it stays in this ledger",
         metadata: ["sequence": "\(refusal.sequence)", "reason": "\(refusal.reason)"]
+      )
+    }
+    if let first = outcome.readingRefusals.first {
+      logger.error(
+        "the station above does not take readings; they stay in this station's journal",
+        metadata: [
+          "readings": "\(outcome.readingRefusals.count)", "first": "\(first.number)",
+          "reason": "\(first.reason)",
+        ]
       )
     }
     return .worked

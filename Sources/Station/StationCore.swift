@@ -123,7 +123,9 @@ public final class StationCore {
       if output.hasNewsOfDesks { spread(record(inputs, index), into: &output) }
     }
     output.position = position
-    output.rejects = rejects.take()
+    // One line of a kind, also where a desk has some of its own.
+    output.rejects =
+      output.rejects.isEmpty ? rejects.take() : RejectTally.merged(output.rejects + rejects.take())
     return output
   }
 

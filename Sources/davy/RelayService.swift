@@ -245,8 +245,10 @@ private struct RelayStatusAccess: RelayAccess {
       "deadLetters": .array(
         status.deadLetters.map {
           .object([
-            "sequence": .integer($0.sequence), "reason": .string($0.reason),
-            "time": .integer($0.at),
+            "sequence": $0.sequence.map { .integer($0) } ?? .null,
+            "reading": $0.reading.map { .integer($0) } ?? .null,
+            "point": $0.point.map { .string($0) } ?? .null,
+            "reason": .string($0.reason), "time": .integer($0.at),
           ])
         }
       ),

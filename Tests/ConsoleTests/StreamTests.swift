@@ -84,6 +84,82 @@ import Testing
     }
   }
 
+  @Test("a reader who stops reading is closed and counted, holds up nobody, and misses nothing")
+  func stalled() async throws {
+    let station = try FakeStation()
+    station.raise(onset: 1)
+    let total: Int64 = 8_000
+    try await withConsole(station) {
+      $0.streamStallLimit = .milliseconds(300)
+    } body: { port in
+      let client = EventStreamClient(port: port)
+      let (gate, opener) = AsyncStream.makeStream(of: Void.self)
+      let (begun, starter) = AsyncStream.makeStream(of: Void.self)
+      let taken = Mutex<[Int64]>([])
+      // Reads up to the snapshot, and then nothing more from its socket until it is told to.
+      let reader = Task {
+        do {
+          _ = try await client.read("/api/v1/alarms/stream") { event in
+            if event.name == "snapshot" {
+              starter.yield()
+              for await _ in gate { break }
+            }
+            if event.name == "alarm", let id = event.id.flatMap(Int64.init) {
+              taken.withLock { $0.append(id) }
+            }
+            return false
+          }
+        } catch is IOError {
+          // The service has closed the connection: that is the point.
+        }
+      }
+      for await _ in begun { break }
+      // Megabytes follow; another reader is told all of them meanwhile.
+      let told = Mutex<[Int64]>([])
+      let other = Task {
+        _ = try await client.read("/api/v1/alarms/stream?since=1") { event in
+          guard event.name == "alarm", let id = event.id.flatMap(Int64.init) else { return false }
+          return told.withLock { told in
+            told.append(id)
+            return id == total
+          }
+        }
+      }
+      for onset in 2...total {
+        station.raise(onset: onset)
+        if onset.isMultiple(of: 200) { await Task.yield() }
+      }
+      try await other.value
+      #expect(told.withLock { $0 } == Array(2...total))
+      var metrics = ""
+      let limit = ContinuousClock.now + .seconds(120)
+      repeat {
+        metrics = try await client.text(of: "/metrics")
+      } while !metrics.contains("\ndavy_console_streams_shed_total 1\n")
+        && ContinuousClock.now < limit
+      #expect(metrics.contains("\ndavy_console_streams_shed_total 1\n"))
+      opener.yield()
+      try await reader.value
+      // What lay in the sockets came, in order; the rest was kept for nobody, and comes when it is asked for.
+      let first = taken.withLock { $0 }
+      #expect(first == Array(2..<(2 + Int64(first.count))) && first.count < Int(total) / 2)
+      let cursor = first.last ?? 1
+      let rest = Mutex<[Int64]>([])
+      _ = try await client.read("/api/v1/alarms/stream?since=\(cursor)") { event in
+        guard event.name == "alarm", let id = event.id.flatMap(Int64.init) else { return false }
+        return rest.withLock { rest in
+          rest.append(id)
+          return id == total
+        }
+      }
+      #expect(rest.withLock { $0 } == Array((cursor + 1)...total))
+      repeat {
+        metrics = try await client.text(of: "/metrics")
+      } while !metrics.contains("\ndavy_console_streams 0\n") && ContinuousClock.now < limit
+      #expect(metrics.contains("\ndavy_console_streams 0\n"))
+    }
+  }
+
   @Test("an unknown cursor is answered by a reset and a snapshot")
   func unknownCursor() async throws {
     let station = try FakeStation()

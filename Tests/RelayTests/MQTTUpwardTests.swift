@@ -173,6 +173,46 @@ import Testing
     #expect(seen.withLock { $0 } == ["county  -1", "village secret 1"])
   }
 
+  @Test("answers that come too late do not shorten the waiting for the next")
+  func patience() async throws {
+    let broker = FaultyBroker()
+    let line = MQTTRelayLine(
+      post: broker.post(receiving: "outcomes"),
+      station: "county",
+      key: nil,
+      patience: .milliseconds(50),
+      longestPatience: .seconds(20)
+    )
+    let upper = broker.post(receiving: "items")
+    /// What the station above has been asked so far, answered.
+    func answer() {
+      for asked in upper.receive() {
+        broker.put(
+          RelayMessage(
+            topic: Array("davy/v1/relay/county/outcomes".utf8),
+            payload: [],
+            correlation: asked.correlation,
+            properties: [("status", "200")]
+          ),
+          kind: "outcomes"
+        )
+      }
+    }
+    var seen: [Bool] = []
+    for waited in ["0.05", "0.1", "0.2"] {
+      guard case .failure(let failure) = await line.send([1]) else {
+        Issue.record("an answer to nothing")
+        return
+      }
+      seen.append(failure.cause.contains("within \(waited) seconds"))
+      let taken = broker.acknowledged("outcomes")
+      answer()
+      try await until { broker.acknowledged("outcomes") > taken }
+    }
+    #expect(seen == [true, true, true])
+    try await line.close()
+  }
+
   @Test("a broker that takes only short packets gets short batches; one that is away is told of")
   func limits() async throws {
     let scratch = try Scratch()

@@ -3,7 +3,9 @@ import DeviceCatalog
 import Foundation
 import HTTPTestSupport
 import HazardLedger
+import Journal
 import Relay
+import Simulation
 import Station
 import Synchronization
 import Telemetry
@@ -321,6 +323,106 @@ import Testing
     }
   }
 
+  /// A line on which something happens to what is sent.
+  private struct BentLine: RelayLine {
+    var line: any RelayLine
+    var bend: @Sendable (_ member: String, inout [String: JSONValue]) -> Void
+
+    func send(_ batch: [UInt8]) async -> Result<RelayReply, RelayLineFailure> {
+      guard var members = (try? JSONValue(parsing: batch))?.members else {
+        return .failure(RelayLineFailure(cause: "no batch"))
+      }
+      for name in ["entries", "readings"] {
+        members[name] = .array(
+          (members[name]?.elements ?? []).map { item in
+            var item = item.members ?? [:]
+            bend(name, &item)
+            return .object(item)
+          }
+        )
+      }
+      return await line.send(JSONValue.object(members).canonicalBytes())
+    }
+
+    func close() async throws {}
+  }
+
+  @Test("what cannot be read of a batch is refused alone, on record, and holds up nothing")
+  func oneBadReading() async throws {
+    let scratch = try Scratch()
+    let lower = try Lower(scratch.file("lower.sqlite"))
+    for number in 1...3 { try lower.raise(number) }
+    let outlet = ReadingOutlet(
+      name: "relay",
+      readings: [ReadingOutlet.Rule(points: try #require(PointPattern("#")))],
+      minutes: []
+    )
+    let trends = try TrendStore(path: scratch.file("lower-trends.sqlite"), outlets: [outlet])
+    let start: Int64 = 1_760_000_000_000
+    let own = try SQLiteLedger(path: scratch.file("own.sqlite"), station: "own")
+    let journal = MemoryJournal(disk: FaultyDisk(seed: 1))
+    let stages = try Stages(
+      catalog: try Site.catalog(),
+      journal: journal,
+      ledger: own,
+      snapshots: nil,
+      trends: trends,
+      limits: StationLimits(),
+      logger: quiet,
+      now: start
+    )
+    for number in 0..<5 {
+      let input = OutletTests.message("ch4_n", 2, at: start + Int64(number) * 7_000)
+      let batch = InputBatch(JournalBatch([input]), firstSequence: journal.lastSequence + 1)
+      try stages.commit(batch)
+      stages.evaluate(batch, at: input.received)
+      _ = try stages.record(isUrgent: true)
+    }
+    trends.seal()
+    try trends.write(durable: journal.lastSequence)
+    #expect(try trends.waiting(for: "relay").readings == 5)
+    try await withSender { sender in
+      try await withUpper(scratch.path) { port, upper in
+        let line = BentLine(
+          line: HTTPRelayLine(url: "http://127.0.0.1:\(port)", key: nil, sender: sender)
+        ) { name, item in
+          let number = item["number"]?.wholeNumber
+          if name == "readings" {
+            // The points of the station above are its own; these are another's.
+            item["point"] = .string("acme/plant/tanks/T-1/level")
+            if number == 2 { item["time"] = .integer(.max) }
+            if number == 4 { item["value"] = .string("much") }
+          } else if item["subject"]?.text?.contains("T-2/") ?? false {
+            item["time"] = .string("yesterday")
+          }
+        }
+        let relay = Self.relay(lower, by: line, trends: trends)
+        let head = try lower.ledger.head.sequence
+        try await Self.run(relay) { $0.settled >= head && $0.readings == 3 }
+        let status = relay.status
+        #expect(status.fault == nil && status.entries == 2 && status.refused == 3, "\(status)")
+        #expect(status.deadLetters.compactMap(\.reading) == [2, 4])
+        #expect(status.deadLetters.compactMap(\.sequence).count == 1)
+        #expect(status.deadLetters.last?.point?.hasPrefix("metec/") ?? false)
+        #expect(status.deadLetters.allSatisfy { $0.reason.contains(":") }, "\(status.deadLetters)")
+        #expect(try trends.waiting(for: "relay").readings == 0)
+        // Above: the good ones are taken, the others counted and on record, with what came.
+        let peer = try #require(upper.relay?.peers["county"])
+        #expect(peer.entries == 2 && peer.readings == 3 && peer.refused == 3 && peer.reading == 5)
+        let rejects = try upper.ledger.rejects(limit: 10)
+        let reject = try #require(rejects.first)
+        #expect(rejects.count == 1 && reject.count == 3, "\(rejects)")
+        #expect(reject.topic == "davy/v1/relay/county/items")
+        #expect(String(decoding: reject.sample, as: UTF8.self).contains("\"much\""))
+        let refusals = try entries(upper.ledger, [.system]).compactMap {
+          try JSONValue(parsing: $0.body ?? [])
+        }.filter { $0["event"]?.text == "relay.refused" }
+        #expect(refusals.compactMap { $0["sequence"]?.wholeNumber }.count == 1)
+        #expect(refusals.compactMap { $0["readings"]?.wholeNumber } == [2], "\(refusals)")
+      }
+    }
+  }
+
   @Test("numbers and times that nothing can be reckoned with are refused, counts held to a batch's")
   func extremes() throws {
     func outcome(_ members: String) throws(RelayFault) -> RelayOutcome {
@@ -354,8 +456,9 @@ import Testing
           )
         ]
       )
-      let read = try? RelayBatch(decoding: batch.encoded())
-      #expect((read != nil) == isTaken, "\(time)")
+      let read = try RelayBatch(decoding: batch.encoded())
+      #expect(read.readings.count == (isTaken ? 1 : 0), "\(time)")
+      #expect(read.readingFaults.map(\.number) == (isTaken ? [] : [1]), "\(time)")
     }
     #expect(MinuteReduction.minute(of: .min) == .min && MinuteReduction.minute(of: -1) == -60_000)
   }

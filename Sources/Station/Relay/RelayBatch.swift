@@ -48,6 +48,22 @@ public struct RelayBatch: Sendable {
     }
   }
 
+  /// An entry or a reading that cannot be read; it alone is refused.
+  public struct Fault: Hashable, Sendable {
+    /// Its sequence or number at the origin.
+    public var number: Int64
+    /// Why, by the name of the member.
+    public var reason: String
+    /// It as it came, in canonical JSON.
+    public var sample: [UInt8]
+  }
+
+  /// Something of a batch that can be read, or not.
+  enum Item<Value> {
+    case good(Value)
+    case bad(Fault)
+  }
+
   /// The origin's name.
   public var station: String
   /// Sequence up to which the receiver is believed to have everything.
@@ -59,6 +75,10 @@ public struct RelayBatch: Sendable {
   public var entries: [LedgerEntry]
   /// Chosen readings, in order.
   public var readings: [Reading]
+  /// What cannot be read among the entries, in order; only a batch that came from elsewhere has any.
+  public private(set) var entryFaults: [Fault] = []
+  /// What cannot be read among the readings, in order.
+  public private(set) var readingFaults: [Fault] = []
 
   /// Makes a batch.
   public init(
@@ -78,7 +98,26 @@ public struct RelayBatch: Sendable {
   /// Whether it says nothing but that its sender is there.
   public var isHeartbeat: Bool { entries.isEmpty && readings.isEmpty }
 
-  /// The batch in canonical JSON.
+  /// Entries and what cannot be read among them, in order.
+  var entryItems: [Item<LedgerEntry>] {
+    Self.inOrder(entries, entryFaults, by: \.sequence)
+  }
+
+  /// Readings and what cannot be read among them, in order.
+  var readingItems: [Item<Reading>] { Self.inOrder(readings, readingFaults, by: \.number) }
+
+  private static func inOrder<Value>(
+    _ values: [Value],
+    _ faults: [Fault],
+    by number: (Value) -> Int64
+  ) -> [Item<Value>] {
+    guard !faults.isEmpty else { return values.map { .good($0) } }
+    let items =
+      values.map { (number($0), Item.good($0)) } + faults.map { ($0.number, Item.bad($0)) }
+    return items.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+
+  /// The batch in canonical JSON, without what could not be read.
   public func encoded() -> [UInt8] {
     JSONValue.object([
       "station": .string(station), "after": .integer(after), "through": .integer(through),
@@ -88,7 +127,10 @@ public struct RelayBatch: Sendable {
 
   /// Reads a batch.
   ///
-  /// - Throws: what is missing or wrong, by the name of the member.
+  /// An entry or a reading that cannot be read is a ``Fault`` of its own and keeps nothing else back, as long as it says
+  /// its sequence or number: without that nobody could be told which one it was, or go on behind it.
+  ///
+  /// - Throws: what is missing or wrong of the batch itself, by the name of the member.
   public init(decoding bytes: [UInt8]) throws(RelayFault) {
     let json: JSONValue
     do throws(JSONSyntaxError) {
@@ -113,17 +155,37 @@ public struct RelayBatch: Sendable {
     guard readings.count <= Self.readingLimit else {
       throw RelayFault("readings: at most \(Self.readingLimit) at a time")
     }
-    self.init(
-      station: station,
-      after: after,
-      through: through,
-      entries: try entries.map { value throws(RelayFault) in try LedgerEntry(relayed: value) },
-      readings: try readings.map { value throws(RelayFault) in try Reading(json: value) }
-    )
-    guard zip(self.entries, self.entries.dropFirst()).allSatisfy({ $0.sequence < $1.sequence }),
-      zip(self.readings, self.readings.dropFirst()).allSatisfy({ $0.number < $1.number }),
-      self.entries.last.map({ $0.sequence <= through }) ?? true
-    else { throw RelayFault("entries and readings go up, and no entry lies beyond through") }
+    self.init(station: station, after: after, through: through)
+    for value in entries {
+      let sequence = try value.relayWhole("sequence")
+      guard sequence > newestEntry, sequence <= through else {
+        throw RelayFault("entries go up from 1, and none lies beyond through")
+      }
+      do throws(RelayFault) {
+        self.entries.append(try LedgerEntry(relayed: value))
+      } catch {
+        entryFaults.append(Fault(sequence, error, value))
+      }
+    }
+    for value in readings {
+      let number = try value.relayWhole("number")
+      guard number > newestReading, number <= Self.numberLimit else {
+        throw RelayFault("readings go up from 1, and none beyond all numbers")
+      }
+      do throws(RelayFault) {
+        self.readings.append(try Reading(json: value))
+      } catch {
+        readingFaults.append(Fault(number, error, value))
+      }
+    }
+  }
+
+  private var newestEntry: Int64 {
+    max(entries.last?.sequence ?? 0, entryFaults.last?.number ?? 0)
+  }
+
+  private var newestReading: Int64 {
+    max(readings.last?.number ?? 0, readingFaults.last?.number ?? 0)
   }
 }
 
@@ -137,12 +199,26 @@ public struct RelayFault: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
+extension RelayBatch.Fault {
+  fileprivate init(_ number: Int64, _ fault: RelayFault, _ value: LedgerJSON) {
+    self.init(number: number, reason: fault.description, sample: value.canonicalBytes())
+  }
+}
+
 /// What became of a batch; answered when the receiver's ledger has what came of it.
 public struct RelayOutcome: Hashable, Sendable {
   /// An entry that was not taken.
   public struct Refusal: Hashable, Sendable {
     /// Its sequence at the origin.
     public var sequence: Int64
+    /// Why.
+    public var reason: String
+  }
+
+  /// A reading that was not taken.
+  public struct ReadingRefusal: Hashable, Sendable {
+    /// Its number at the origin.
+    public var number: Int64
     /// Why.
     public var reason: String
   }
@@ -170,6 +246,14 @@ public struct RelayOutcome: Hashable, Sendable {
   public var refused: [Refusal] = []
   /// Readings that were not taken.
   public var refusedReadings = 0
+  /// Which those are, and why; a station of an earlier version counts them only.
+  public private(set) var readingRefusals: [ReadingRefusal] = []
+
+  /// Counts a reading that is not taken, and says why.
+  mutating func refuse(reading number: Int64, _ reason: String) {
+    refusedReadings += 1
+    readingRefusals.append(ReadingRefusal(number: number, reason: reason))
+  }
 
   /// Makes an outcome in which nothing has happened yet.
   public init(station: String, sequence: Int64) {
@@ -189,6 +273,11 @@ public struct RelayOutcome: Hashable, Sendable {
       "refused": .array(
         refused.map {
           .object(["sequence": .integer($0.sequence), "reason": .string($0.reason)])
+        }
+      ),
+      "readingRefusals": .array(
+        readingRefusals.map {
+          .object(["number": .integer($0.number), "reason": .string($0.reason)])
         }
       ),
     ]).canonicalBytes()
@@ -226,6 +315,13 @@ public struct RelayOutcome: Hashable, Sendable {
         reason: try item.relayText("reason")
       )
     }
+    let listed = json["readingRefusals"]?.elements ?? []
+    readingRefusals = try listed.prefix(RelayBatch.readingLimit).map { item throws(RelayFault) in
+      ReadingRefusal(
+        number: try item.relayWhole("number"),
+        reason: try item.relayText("reason")
+      )
+    }
   }
 }
 
@@ -244,7 +340,9 @@ extension LedgerEntry {
 
   fileprivate init(relayed json: LedgerJSON) throws(RelayFault) {
     let kind = try json.relayText("kind")
-    guard let kind = EntryKind(rawValue: kind) else { throw RelayFault("kind: \(kind) is unknown") }
+    guard let kind = EntryKind(rawValue: kind) else {
+      throw RelayFault("kind: \(kind.prefix(40).filter { $0 != "\0" }) is unknown")
+    }
     let subject = try json.relayText("subject")
     let actor = try json.relayText("actor")
     guard !subject.utf8.contains(0), !actor.utf8.contains(0), subject.utf8.count <= 2_048,
@@ -305,15 +403,25 @@ extension RelayBatch.Reading {
     let word = try json.relayText("status")
     let point = try json.relayText("point")
     let unit = try json.relayText("unit")
-    guard !point.isEmpty, point.utf8.count <= 1_024, unit.utf8.count <= 64 else {
-      throw RelayFault("point, unit: missing or too long")
+    guard !point.isEmpty, point.utf8.count <= 1_024, unit.utf8.count <= 64,
+      !point.utf8.contains(0), !unit.utf8.contains(0)
+    else { throw RelayFault("point, unit: missing, too long, or with U+0000") }
+    let value: Double?
+    switch json["value"] {
+    case nil, .null: value = nil
+    case let given?:
+      guard let number = given.double, number.isFinite else {
+        // Taken for none it would be a measurement that its source calls good and that is not there.
+        throw RelayFault("value: a number or null")
+      }
+      value = number
     }
     self.init(
       number: try json.relayWhole("number"),
       point: point,
       unit: unit,
       time: try json.relayTime("time"),
-      value: json["value"]?.double,
+      value: value,
       // A word of a later version is not passed for normal.
       status: SourceStatus.allCases.first { "\($0)" == word } ?? .unknown
     )

@@ -2,6 +2,7 @@ import DeviceCatalog
 import Foundation
 import HazardLedger
 import Journal
+import PayloadDecoding
 import Telemetry
 
 /// The desk that takes what stations below this one pass on (county → city → province).
@@ -13,6 +14,8 @@ import Telemetry
 /// |---|---|---|
 /// | `items` | `alarm` and `hazard` | as at the origin, with `origin` |
 /// | `items` | `system` `relay.joined`, `relay.silent`, `relay.heard`, `relay.refused` | which station, and why |
+///
+/// An entry or a reading that cannot be read is refused alone: in the answer, in `relay.refused`, and among the rejects.
 ///
 /// What was taken before is passed over by its sequence and counted. An entry with a gap before it is not taken: the
 /// answer says where to go on.
@@ -76,12 +79,30 @@ final class RelayDesk: Desk {
     var outcome = RelayOutcome(station: "", sequence: peer.sequence)
     // A gap: the sender believes that more is here than there is. The answer says where to go on.
     if batch.after <= peer.sequence {
-      for entry in batch.entries {
-        take(entry, of: station, &peer, &outcome, record, into: &output)
+      for item in batch.entryItems {
+        switch item {
+        case .good(let entry): take(entry, of: station, &peer, &outcome, record, into: &output)
+        case .bad(let fault):
+          guard fault.number > peer.sequence else {
+            outcome.duplicates += 1
+            continue
+          }
+          peer.sequence = fault.number
+          refuse(
+            fault.number,
+            fault.reason,
+            hash: nil,
+            of: station,
+            &outcome,
+            record,
+            into: &output
+          )
+          reject("entry", fault, of: station, record, into: &output)
+        }
       }
       peer.sequence = max(peer.sequence, batch.through)
     }
-    take(batch.readings, of: station, &peer, &outcome, record, into: &output)
+    take(batch.readingItems, of: station, &peer, &outcome, record, into: &output)
     peer.duplicates += UInt64(outcome.duplicates)
     peer.refused += UInt64(outcome.refused.count + outcome.refusedReadings)
     outcome.sequence = peer.sequence
@@ -115,23 +136,59 @@ final class RelayDesk: Desk {
       peer.entries += 1
       outcome.taken += 1
     } catch {
-      outcome.refused.append(
-        RelayOutcome.Refusal(sequence: entry.sequence, reason: error.description)
-      )
-      output.drafts.append(
-        event(
-          "relay.refused",
-          station,
-          [
-            "reason": .string(error.description), "sequence": .integer(entry.sequence),
-            "hash": .string(entry.hash.hexText),
-          ],
-          record
-        )
+      refuse(
+        entry.sequence,
+        error.description,
+        hash: entry.hash.hexText,
+        of: station,
+        &outcome,
+        record,
+        into: &output
       )
     }
     // A refused entry is on record and done with: it must not hold up those behind it.
     peer.sequence = entry.sequence
+  }
+
+  /// Puts on record that an entry is not taken.
+  private func refuse(
+    _ sequence: Int64,
+    _ reason: String,
+    hash: String?,
+    of station: String,
+    _ outcome: inout RelayOutcome,
+    _ record: JournalRecord,
+    into output: inout CoreOutput
+  ) {
+    outcome.refused.append(RelayOutcome.Refusal(sequence: sequence, reason: reason))
+    var members: [String: LedgerJSON] = [
+      "reason": .string(reason), "sequence": .integer(sequence),
+    ]
+    if let hash { members["hash"] = .string(hash) }
+    output.drafts.append(event("relay.refused", station, members, record))
+  }
+
+  /// Keeps what cannot be read among the rejects, with its beginning; the journal has all of it.
+  private func reject(
+    _ kind: String,
+    _ fault: RelayBatch.Fault,
+    of station: String,
+    _ record: JournalRecord,
+    into output: inout CoreOutput
+  ) {
+    let received = Timestamp(milliseconds: record.input.received)
+    output.rejects.append(
+      RejectTally(
+        reason: RejectReason.malformedPayload.rawValue,
+        topic: "davy/v1/relay/\(station)/items",
+        firstSequence: record.sequence,
+        lastSequence: record.sequence,
+        firstTime: received,
+        lastTime: received,
+        detail: "\(kind) \(fault.number): \(fault.reason)",
+        sample: Array(fault.sample.prefix(512))
+      )
+    )
   }
 
   /// The entry of this ledger that an entry of another becomes.
@@ -231,23 +288,38 @@ final class RelayDesk: Desk {
   }
 
   private func take(
-    _ readings: [RelayBatch.Reading],
+    _ readings: [RelayBatch.Item<RelayBatch.Reading>],
     of station: String,
     _ peer: inout RelayBoard.Peer,
     _ outcome: inout RelayOutcome,
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    var foreign: [LedgerJSON] = []
-    for reading in readings {
-      guard reading.number > peer.reading else {
+    var foreign: [String] = []
+    var unread: [RelayBatch.Fault] = []
+    for item in readings {
+      let number =
+        switch item {
+        case .good(let reading): reading.number
+        case .bad(let fault): fault.number
+        }
+      guard number > peer.reading else {
         outcome.duplicates += 1
         continue
       }
-      peer.reading = reading.number
+      peer.reading = number
+      let reading: RelayBatch.Reading
+      switch item {
+      case .good(let good): reading = good
+      case .bad(let fault):
+        outcome.refuse(reading: number, fault.reason)
+        unread.append(fault)
+        reject("reading", fault, of: station, record, into: &output)
+        continue
+      }
       guard !ownPoints.contains(reading.point) else {
-        outcome.refusedReadings += 1
-        if foreign.count < 10 { foreign.append(.string(reading.point)) }
+        outcome.refuse(reading: number, "\(reading.point) is a point of this station itself")
+        foreign.append(reading.point)
         continue
       }
       let received = Timestamp(milliseconds: record.input.received)
@@ -256,18 +328,33 @@ final class RelayDesk: Desk {
       peer.readings += 1
       outcome.takenReadings += 1
     }
-    guard outcome.refusedReadings > 0 else { return }
-    output.drafts.append(
-      event(
-        "relay.refused",
-        station,
-        [
-          "reason": .string("readings of points of this station itself"),
-          "readings": .integer(Int64(outcome.refusedReadings)), "points": .array(foreign),
-        ],
-        record
+    if !foreign.isEmpty {
+      output.drafts.append(
+        event(
+          "relay.refused",
+          station,
+          [
+            "reason": .string("readings of points of this station itself"),
+            "readings": .integer(Int64(foreign.count)),
+            "points": .array(foreign.prefix(10).map { .string($0) }),
+          ],
+          record
+        )
       )
-    )
+    }
+    if let first = unread.first {
+      output.drafts.append(
+        event(
+          "relay.refused",
+          station,
+          [
+            "reason": .string(first.reason), "readings": .integer(Int64(unread.count)),
+            "first": .integer(first.number),
+          ],
+          record
+        )
+      )
+    }
   }
 
   private func event(

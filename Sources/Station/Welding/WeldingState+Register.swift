@@ -88,7 +88,9 @@ extension WeldingState {
         throw .incomplete("the report is not JSON")
       }
       for name in ["permit", "event"] {
-        if let text = payload[name]?.text, text.utf8.count <= 1_024 { members[name] = .string(text) }
+        if let text = payload[name]?.text, text.utf8.count <= 1_024 {
+          members[name] = .string(text)
+        }
       }
       guard payload["event"]?.text != "extend" else {
         throw .refused("an extension needs an approval: use the register", code: "role")

@@ -50,6 +50,25 @@ struct EventStreamClient: Sendable {
   }
 }
 
+extension EventStreamClient {
+  /// A plain answer, whole, with its head.
+  func text(of path: String) async throws -> String {
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "127.0.0.1", port: port) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+        }
+      }
+    return try await channel.executeThenClose { inbound, outbound in
+      let request = "GET \(path) HTTP/1.1\r\nHost: \(host):\(port)\r\nConnection: close\r\n\r\n"
+      try await outbound.write(ByteBuffer(string: request))
+      var whole = ByteBuffer()
+      for try await part in inbound { whole.writeImmutableBuffer(part) }
+      return String(buffer: whole)
+    }
+  }
+}
+
 /// Takes a chunked response apart into events.
 struct EventStreamParser {
   private(set) var head = EventStreamClient.Head(status: 0, lines: [])
