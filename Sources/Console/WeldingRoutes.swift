@@ -162,10 +162,12 @@ struct WeldingRoutes: Sendable {
     guard let entry = try board.entry(target.part, id, of: target.enterprise) else {
       throw Problem(.notFound, "unknown-entry", "there is no \(target.part.rawValue)/\(id)")
     }
-    return Response(json: JSONWriter.object(entry.write))
+    var response = Response(json: JSONWriter.object(entry.write))
+    response.headers[.eTag] = entry.tag
+    return response
   }
 
-  /// `PUT /api/v1/welding/register/{enterprise}/{part}/{id}`.
+  /// `PUT /api/v1/welding/register/{enterprise}/{part}/{id}`; with If-Match only over the entry that was seen.
   func put(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     let target = try target(context)
     let id = try context.pathParameter("id")
@@ -178,7 +180,9 @@ struct WeldingRoutes: Sendable {
       target.part == .bans || wasBarred != nil && value["barred"]?.text == nil
         ? Self.supervisors : Self.editors
     )
-    return try await submit("put", target, id, body, context, ["value": value])
+    var members = Self.seen(request)
+    members["value"] = value
+    return try await submit("put", target, id, body, context, members)
   }
 
   /// `DELETE /api/v1/welding/register/{enterprise}/{part}/{id}`; a body names actor and reason.
@@ -188,7 +192,12 @@ struct WeldingRoutes: Sendable {
     let body = try await body(of: request, context)
     let isBarred = try board.entry(target.part, id, of: target.enterprise)?.value["barred"]?.text
     try context.require(target.part == .bans || isBarred != nil ? Self.supervisors : Self.editors)
-    return try await submit("remove", target, id, body, context, [:])
+    return try await submit("remove", target, id, body, context, Self.seen(request))
+  }
+
+  /// The entry that the caller has seen, by its ETag; the desk holds it to the one that it has.
+  private static func seen(_ request: Request) -> [String: JSONValue] {
+    request.headers[.ifMatch].map { ["seen": .string($0)] } ?? [:]
   }
 
   /// `POST /api/v1/welding/register/{enterprise}/{part}/{id}/reports`; only permits take reports.
@@ -249,6 +258,9 @@ struct WeldingRoutes: Sendable {
         }
       )
     } catch {
+      if case .refused(let detail, code: "version") = error {
+        throw Problem(.preconditionFailed, "changed-meanwhile", detail)
+      }
       throw Problem(error)
     }
   }

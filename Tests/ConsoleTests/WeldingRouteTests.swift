@@ -112,12 +112,15 @@ import Testing
     _ client: any TestClientProtocol,
     _ method: HTTPRequest.Method,
     _ path: String,
-    _ body: String
+    _ body: String,
+    seen: String? = nil
   ) async throws -> (Int, String) {
-    try await client.execute(
+    var headers: HTTPFields = [.contentType: "application/json"]
+    headers[.ifMatch] = seen
+    return try await client.execute(
       uri: "/api/v1/welding/register/" + path,
       method: method,
-      headers: [.contentType: "application/json"],
+      headers: headers,
       body: ByteBuffer(string: body)
     ) { (Int($0.status.code), String(buffer: $0.body)) }
   }
@@ -170,6 +173,39 @@ import Testing
       let one = try await client.json("/api/v1/welding/register/acme/welders/w2")
       #expect((one["value"] as? [String: Any])?["name"] as? String == "李")
       try await client.problem("/api/v1/welding/register/acme/permits/P-1", 404, "unknown-entry")
+    }
+  }
+
+  @Test("an entry that was changed meanwhile is not overwritten by who has seen the old one")
+  func conditional() async throws {
+    let station = try Self.station()
+    try await test(station) { client in
+      let path = "acme/welders/w1"
+      func tag() async throws -> String {
+        try await client.execute(uri: "/api/v1/welding/register/" + path, method: .get) {
+          try #require($0.headers[.eTag])
+        }
+      }
+      func body(_ name: String) -> String {
+        #"{"actor":"zhou","value":{"name":"\#(name)","certificate":"T1","validFrom":"2024-01-01","validUntil":"2030-12-31"}}"#
+      }
+      let first = try await tag()
+      for (method, body, seen, status) in [
+        (HTTPRequest.Method.put, body("张一"), first, 200), (.put, body("张二"), first, 412),
+        (.delete, #"{"actor":"zhou"}"#, first, 412), (.put, body("张三"), nil, 200),
+      ] as [(HTTPRequest.Method, String, String?, Int)] {
+        let (found, text) = try await Self.change(client, method, path, body, seen: seen)
+        #expect(found == status, "\(method) \(body): \(text)")
+        if status == 412 { #expect(text.contains("changed-meanwhile"), "\(text)") }
+      }
+      let last = try await tag()
+      #expect(last != first)
+      let entry = try await client.json("/api/v1/welding/register/" + path)
+      #expect((entry["value"] as? [String: Any])?["name"] as? String == "张三")
+      let end = #"{"actor":"zhou"}"#
+      #expect(try await Self.change(client, .delete, path, end, seen: last).0 == 200)
+      // What is not there any more is no more what was seen.
+      #expect(try await Self.change(client, .put, path, body("张四"), seen: last).0 == 412)
     }
   }
 

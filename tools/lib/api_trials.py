@@ -733,6 +733,10 @@ def main():
                     fill(folder / "data/ledger.sqlite", options.ledger)
                     if options.made:
                         shutil.copyfile(folder / "data/ledger.sqlite", options.made)
+                # Years ago told of: else ten million announcements would be made up for beside what is measured.
+                with sqlite3.connect(folder / "data/ledger.sqlite") as db:
+                    head = db.execute("SELECT head_seq FROM station").fetchone()[0]
+                (folder / "data/announced.cursor").write_text(str(head))
                 # Or the station's first commits would wait for the gigabytes that the system has not written yet.
                 os.sync()
                 say(f"a ledger of {options.ledger} entries made in {time.monotonic() - begin:.0f} s, "

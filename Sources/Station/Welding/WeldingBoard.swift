@@ -1,3 +1,4 @@
+import Crypto
 public import DeviceCatalog
 public import HazardLedger
 import Synchronization
@@ -69,6 +70,13 @@ public final class WeldingBoard: Sendable {
     public var id: String
     /// The entry as canonical JSON.
     public var value: HazardLedger.JSONValue
+
+    /// The entry's ETag: another as soon as anything of it is another.
+    public var tag: String { Self.tag(of: value) }
+
+    static func tag(of value: HazardLedger.JSONValue) -> String {
+      "\"\(Array(SHA256.hash(data: value.canonicalBytes()).prefix(12)).hex)\""
+    }
   }
 
   /// A scan and its answer.

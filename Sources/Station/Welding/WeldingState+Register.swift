@@ -33,6 +33,16 @@ extension WeldingState {
           throw .incomplete("part: \(partName) is not one of the register's")
         }
         let id = try payload.needed("id")
+        // Two that edit one entry at a time: the second is told, instead of undoing what the first has done.
+        if let seen = payload["seen"]?.text {
+          let now = books[enterprise]?.json(part, id).map { WeldingBoard.Entry.tag(of: $0) }
+          guard seen == now else {
+            throw .refused(
+              "\(part.rawValue)/\(id) was changed meanwhile; look at it again",
+              code: "version"
+            )
+          }
+        }
         var changed = RegisterChange()
         if verb == "put" {
           guard let value = payload["value"], value.members != nil else {
