@@ -179,7 +179,8 @@ public final class ChannelRegister: Sendable {
       // The file's secret was entered for where the file's channel goes.
       guard ChannelSetting.target(file) == ChannelSetting.target(channel) else {
         throw SettingFault(
-          description: "\(secret): the service file's channel goes elsewhere now; enter the secret again"
+          description:
+            "\(secret): the service file's channel goes elsewhere now; enter the secret again"
         )
       }
       ChannelSetting.set(place, secret, of: &channel)

@@ -34,10 +34,13 @@ struct MatterRoutes: Sendable {
         before: cursor,
         limit: limit
       ).map {
-        try Item(
-          view: $0,
-          entries: try station.ledger.entries(of: $0.id, after: 0, limit: Self.maximumSteps)
-        )
+        let entries = try station.ledger.entries(of: $0.id, after: 0, limit: Self.maximumSteps)
+        // One that another release wrote must not hide those that are calling now.
+        do throws(LedgerError) {
+          return try Item(view: $0, entries: entries)
+        } catch {
+          return Item(view: $0, unreadable: "\(error)")
+        }
       }
     }
     return Response(
@@ -47,6 +50,7 @@ struct MatterRoutes: Sendable {
           writer.object { writer in
             item.view.write(to: &writer)
             write(&writer, item)
+            if let fault = item.unreadable { writer.member("unreadable", fault) }
           }
         }
         writer.member("next", items.count < limit ? nil : items.last?.view.firstSequence)
@@ -250,6 +254,17 @@ struct MatterRoutes: Sendable {
     private let bodies: [HazardLedger.JSONValue]
     /// Of a call-out, where it stands: the fold of its entries.
     private let callout: Callout?
+    /// Why the entries cannot be read; then the view alone is shown.
+    let unreadable: String?
+
+    /// Stands for a matter whose entries cannot be read.
+    init(view: MatterView, unreadable: String) {
+      self.view = view
+      self.unreadable = unreadable
+      entries = []
+      bodies = []
+      callout = nil
+    }
 
     /// Reads the entries of a matter.
     ///
@@ -258,6 +273,7 @@ struct MatterRoutes: Sendable {
     init(view: MatterView, entries: [LedgerEntry]) throws(LedgerError) {
       self.view = view
       self.entries = entries
+      unreadable = nil
       var bodies: [HazardLedger.JSONValue] = []
       // A refused act is among the entries, but no step; a body that was pruned says nothing any more.
       for entry in entries where entry.kind == view.kind {

@@ -64,13 +64,23 @@ struct WatchedWriter: ResponseBodyWriter {
     self.pulse = pulse
   }
 
+  /// In pieces, each under its own watch: who reads slowly, but reads, is given the time.
   @concurrent mutating func write(_ buffer: ByteBuffer) async throws {
-    pulse.begin()
-    defer { pulse.end() }
-    try await base.write(buffer)
+    var rest = buffer
+    while let piece = rest.readSlice(length: min(Self.pieceSize, rest.readableBytes)),
+      piece.readableBytes > 0
+    {
+      pulse.begin()
+      defer { pulse.end() }
+      try await base.write(piece)
+    }
   }
 
+  private static let pieceSize = 16_384
+
   @concurrent consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
+    pulse.begin()
+    defer { pulse.end() }
     try await base.finish(trailingHeaders)
   }
 }

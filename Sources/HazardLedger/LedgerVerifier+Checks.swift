@@ -83,9 +83,26 @@ struct CheckedBody: Decodable {
 
 /// An alarm that a hazard's registration names.
 struct CheckedEvidence: Hashable {
-  /// The alarms of a registration; in other bodies `alarms` is something else.
+  /// The alarms of a registration, read as the views read them: what is no list of texts names none, and what is no
+  /// text among them is passed over.
   private struct Registration: Decodable {
+    private enum Key: CodingKey {
+      case alarms
+    }
+    private struct Name: Decodable {
+      var text: String?
+
+      init(from decoder: any Decoder) throws {
+        text = try? decoder.singleValueContainer().decode(String.self)
+      }
+    }
     var alarms: [String]
+
+    init(from decoder: any Decoder) throws {
+      let members = try decoder.container(keyedBy: Key.self)
+      let names = try? members.decode([Name].self, forKey: .alarms)
+      alarms = (names ?? []).compactMap(\.text)
+    }
   }
 
   let hazard: String

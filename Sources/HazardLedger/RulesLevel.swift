@@ -4,8 +4,9 @@
 /// give its state steps that the ledger does not have. So rules that write other entries than those before get a level
 /// of their own, and a catalog record of the journal raises it, see `docs/ledger.md`.
 public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codable {
-  /// Those of the first release: what clocks tell stays in the ledger, a level with nobody on duty is left out of a
-  /// call-out, and the word on the question what was done changes nothing.
+  /// Those of the first release: what clocks tell stays in the ledger, permits and certificates have none, duty is looked
+  /// up once for a call-out, whose levels with nobody on duty are left out, and the word on the question what was done
+  /// changes nothing.
   case first
   /// Clocks and overdue hazards are told to persons; a level with nobody on duty is looked up anew when its turn comes;
   /// the question what was done is asked until a channel takes it.

@@ -105,6 +105,8 @@ public final class UpwardRelay: Pusher {
   }
 
   private static let deadLetterLimit = 100
+  /// How many of them are of readings.
+  private static let readingLetterLimit = 20
   /// Bytes of bodies after which a batch is sent as it is.
   private static let batchBytes = 512 << 10
   /// Entries of no interest after which word is given of having passed them.
@@ -328,10 +330,8 @@ public final class UpwardRelay: Pusher {
       state.status.refused += UInt64(clamping: outcome.refused.count &+ outcome.refusedReadings)
       state.status.heard = now
       state.status.fault = nil
-      state.status.deadLetters += outcome.refused.map {
-        DeadLetter(sequence: $0.sequence, reason: $0.reason, at: now)
-      }
-      state.status.deadLetters += outcome.readingRefusals.suffix(Self.deadLetterLimit).map {
+      // Readings make room first: a gauge with a broken clock must not push an alarm off the list.
+      state.status.deadLetters += outcome.readingRefusals.suffix(Self.readingLetterLimit).map {
         refusal in
         DeadLetter(
           reading: refusal.number,
@@ -339,6 +339,15 @@ public final class UpwardRelay: Pusher {
           reason: refusal.reason,
           at: now
         )
+      }
+      var readings = state.status.deadLetters.count { $0.reading != nil } - Self.readingLetterLimit
+      state.status.deadLetters.removeAll { letter in
+        guard readings > 0, letter.reading != nil else { return false }
+        readings -= 1
+        return true
+      }
+      state.status.deadLetters += outcome.refused.map {
+        DeadLetter(sequence: $0.sequence, reason: $0.reason, at: now)
       }
       let excess = state.status.deadLetters.count - Self.deadLetterLimit
       if excess > 0 { state.status.deadLetters.removeFirst(excess) }
@@ -359,12 +368,13 @@ public final class UpwardRelay: Pusher {
         metadata: ["sequence": "\(refusal.sequence)", "reason": "\(refusal.reason)"]
       )
     }
-    if let first = outcome.readingRefusals.first {
+    if outcome.refusedReadings > 0 {
       logger.error(
         "the station above does not take readings; they stay in this station's journal",
         metadata: [
-          "readings": "\(outcome.readingRefusals.count)", "first": "\(first.number)",
-          "reason": "\(first.reason)",
+          "readings": "\(outcome.refusedReadings)",
+          "first": "\(outcome.readingRefusals.first?.number ?? 0)",
+          "reason": "\(outcome.readingRefusals.first?.reason ?? "")",
         ]
       )
     }

@@ -208,6 +208,9 @@ extension HazardDesk {
     )
   }
 
+  /// The first release called those whom it had found at the beginning.
+  private var looksUpDuty: Bool { level > .first }
+
   /// Does what a call-out has due.
   func advanceCall(
     _ id: String,
@@ -219,7 +222,7 @@ extension HazardDesk {
     // A call of yesterday that is made today, because the station stood still, is for those of today.
     let now = Timestamp(milliseconds: record.input.received)
     var callout = call.callout
-    let steps = callout.advance(to: time) { onDuty($0, of: call, at: now) }
+    let steps = callout.advance(to: time) { looksUpDuty ? onDuty($0, of: call, at: now) : nil }
     state.calls[id]?.callout = callout
     emit(steps, of: id, record, into: &output)
   }
@@ -234,7 +237,7 @@ extension HazardDesk {
     for id in state.calls.keys.sorted() {
       guard let call = state.calls[id] else { continue }
       var callout = call.callout
-      let steps = callout.resume(at: now) { onDuty($0, of: call, at: now) }
+      let steps = callout.resume(at: now) { looksUpDuty ? onDuty($0, of: call, at: now) : nil }
       state.calls[id]?.callout = callout
       emit(steps, of: id, record, into: &output)
     }

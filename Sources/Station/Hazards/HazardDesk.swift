@@ -80,7 +80,9 @@ final class HazardDesk: Desk {
     into output: inout CoreOutput
   ) -> ActError? {
     // After a restart, calls whose outcome is lost are told from those that fall due only now.
-    if record.input.kind == .external, verb == "resume" { resume(record, into: &output) }
+    if record.input.kind == .external, verb == "resume", level > .first {
+      resume(record, into: &output)
+    }
     // What fell due before the act comes before it; alarms may still be on their way, so what alarms hold back waits.
     let now = Timestamp(milliseconds: record.input.received)
     runDue(to: now, record, withAlarms: false, into: &output)
@@ -116,7 +118,9 @@ final class HazardDesk: Desk {
       case (.external, "failed"): try outcome(payload, false, record, into: &output)
       case (.external, "confirmed"): try confirmed(payload, record, into: &output)
       case (.external, "feedback"): try reportedBack(payload, record, into: &output)
-      case (.external, "resume"): break
+      case (.external, "resume"):
+        // The first release told them apart only afterwards.
+        if level == .first { resume(record, into: &output) }
       default: throw .refused("unknown verb \(verb)", code: "verb")
       }
       return nil
@@ -147,6 +151,8 @@ final class HazardDesk: Desk {
   }
 
   func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput) {
+    // The first release kept no clocks of permits and certificates; the catalog that brings newer rules orders them.
+    guard level > .first else { return }
     let now = Timestamp(milliseconds: record.input.received)
     guard let due = order.due else {
       return stop(clock: order.id, by: order.actor, at: now, record, into: &output)

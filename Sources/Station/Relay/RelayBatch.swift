@@ -249,10 +249,14 @@ public struct RelayOutcome: Hashable, Sendable {
   /// Which those are, and why; a station of an earlier version counts them only.
   public private(set) var readingRefusals: [ReadingRefusal] = []
 
-  /// Counts a reading that is not taken, and says why.
+  /// How many refused readings an answer names: more would not fit into what a sender reads of it.
+  private static let readingRefusalLimit = 100
+
+  /// Counts a reading that is not taken, and says why of the first of them.
   mutating func refuse(reading number: Int64, _ reason: String) {
     refusedReadings += 1
-    readingRefusals.append(ReadingRefusal(number: number, reason: reason))
+    guard readingRefusals.count < Self.readingRefusalLimit else { return }
+    readingRefusals.append(ReadingRefusal(number: number, reason: reason.bytes(atMost: 200)))
   }
 
   /// Makes an outcome in which nothing has happened yet.
@@ -325,6 +329,21 @@ public struct RelayOutcome: Hashable, Sendable {
   }
 }
 
+extension String {
+  /// The beginning of the text, at most so many bytes of UTF-8; a character can be of any length.
+  func bytes(atMost limit: Int) -> String {
+    guard utf8.count > limit else { return self }
+    var scalars = String.UnicodeScalarView()
+    var count = 0
+    for scalar in unicodeScalars {
+      count += UTF8.width(scalar)
+      guard count <= limit else { break }
+      scalars.append(scalar)
+    }
+    return String(scalars)
+  }
+}
+
 extension LedgerEntry {
   /// The entry with all that its hash is taken over.
   fileprivate var relayed: LedgerJSON {
@@ -341,7 +360,7 @@ extension LedgerEntry {
   fileprivate init(relayed json: LedgerJSON) throws(RelayFault) {
     let kind = try json.relayText("kind")
     guard let kind = EntryKind(rawValue: kind) else {
-      throw RelayFault("kind: \(kind.prefix(40).filter { $0 != "\0" }) is unknown")
+      throw RelayFault("kind: \(kind.filter { $0 != "\0" }.bytes(atMost: 40)) is unknown")
     }
     let subject = try json.relayText("subject")
     let actor = try json.relayText("actor")

@@ -185,7 +185,7 @@ final class RelayDesk: Desk {
         lastSequence: record.sequence,
         firstTime: received,
         lastTime: received,
-        detail: "\(kind) \(fault.number): \(fault.reason)",
+        detail: "\(kind) \(fault.number): \(fault.reason)".bytes(atMost: 500),
         sample: Array(fault.sample.prefix(512))
       )
     )

@@ -140,6 +140,13 @@ extension WeldingState {
     guard var permit = books[enterprise]?.permits[id],
       let policy = frame.enterprises[enterprise]?.welding.policy
     else { throw .refused("there is no permit \(id)", code: "unknown") }
+    // What is said wrongly is not taken for unsaid: a test of gas that was not passed would count as passed.
+    if let passed = payload["passed"], passed.truth == nil {
+      throw .incomplete("passed: must be true or false")
+    }
+    if let time = payload["time"], time.wholeNumber == nil {
+      throw .incomplete("time: must be milliseconds since the Unix epoch")
+    }
     let time = payload["time"]?.wholeNumber ?? moment.time
     guard !time.isApart(from: moment.time, byMoreThan: policy.clockTolerance) else {
       throw .refused("time: differs too much from the receive time", code: "clock")

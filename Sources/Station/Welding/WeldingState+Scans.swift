@@ -17,6 +17,10 @@ private struct ScanRequest {
     guard payload.count <= 4_096, let value = try? HazardLedger.JSONValue(parsing: payload) else {
       return nil
     }
+    // What is said wrongly is not taken for unsaid: a scan without its time could be an old one.
+    guard value["id"].map({ $0.text != nil }) ?? true,
+      value["t"].map({ $0.wholeNumber != nil }) ?? true
+    else { return nil }
     id = value["id"]?.text ?? ""
     guard let code = value["code"]?.text, let welder = value["welder"]?.text,
       [id, code, welder].allSatisfy({ $0.utf8.count <= 256 })
