@@ -403,7 +403,7 @@ import Testing
         #expect(status.fault == nil && status.entries == 2 && status.refused == 3, "\(status)")
         #expect(status.deadLetters.compactMap(\.reading) == [2, 4])
         #expect(status.deadLetters.compactMap(\.sequence).count == 1)
-        #expect(status.deadLetters.last?.point?.hasPrefix("metec/") ?? false)
+        #expect(status.deadLetters.first?.point?.hasPrefix("metec/") ?? false)
         #expect(status.deadLetters.allSatisfy { $0.reason.contains(":") }, "\(status.deadLetters)")
         #expect(try trends.waiting(for: "relay").readings == 0)
         // Above: the good ones are taken, the others counted and on record, with what came.
