@@ -133,7 +133,16 @@ public final class ChannelRegister: Sendable {
     )
     do {
       let members = try HazardLedger.JSONValue(parsing: Array(setting.utf8)).members ?? [:]
-      entry.channel = try read(members, name: name, secrets: row.secrets, file: file)
+      let channel = try read(members, name: name, secrets: row.secrets, file: file)
+      // The file's secret was entered for where the file's channel goes.
+      if let file, row.secrets.values.contains(ChannelBoard.fileSecret),
+        ChannelSetting.target(file) != ChannelSetting.target(channel)
+      {
+        throw SettingFault(
+          description: "the service file's channel goes elsewhere now; enter the secrets again"
+        )
+      }
+      entry.channel = channel
     } catch {
       entry.fault = "\(error)"
     }
@@ -175,13 +184,6 @@ public final class ChannelRegister: Sendable {
     for (secret, identity) in identities where identity == ChannelBoard.fileSecret {
       guard let file, let place = ChannelSetting.secret(secret, of: file) else {
         throw SettingFault(description: "\(secret): the service file does not name it any more")
-      }
-      // The file's secret was entered for where the file's channel goes.
-      guard ChannelSetting.target(file) == ChannelSetting.target(channel) else {
-        throw SettingFault(
-          description:
-            "\(secret): the service file's channel goes elsewhere now; enter the secret again"
-        )
       }
       ChannelSetting.set(place, secret, of: &channel)
     }

@@ -83,7 +83,7 @@ import Testing
       ("scan", #"{"code":"QR-1","welder":"w1","t":"\#(now)"}"#, false),
       ("scan", #"{"code":"QR-1","welder":"w1","id":7}"#, false),
       ("report", #"{"permit":"P-1","event":"gas-test","passed":"false"}"#, false),
-      ("report", #"{"permit":"P-1","event":"gas-test","passed":0}"#, false),
+      ("report", #"{"permit":"P-1","event":"gas-test","passed":null}"#, false),
       ("report", #"{"permit":"P-1","event":"gas-test","time":"now"}"#, false),
       ("report", #"{"permit":"P-1","event":"gas-test","passed":true}"#, true),
       ("report", #"{"permit":"P-1","event":"guardian","person":"g2","time":\#(now)}"#, true),
