@@ -54,8 +54,17 @@ import Testing
     until isDone: @escaping @Sendable (UpwardRelay.Status) -> Bool
   ) async throws {
     let task = Task { await relay.run() }
-    defer { task.cancel() }
-    try await RelayTests.until({ isDone(relay.status) }, comment: "\(relay.status)")
+    let result: Result<Void, any Error>
+    do {
+      try await RelayTests.until({ isDone(relay.status) }, comment: "\(relay.status)")
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    task.cancel()
+    // Two runs at once would take each other's answers.
+    await task.value
+    try result.get()
   }
 
   /// The entries above that come from below, by the sequence they have there.
