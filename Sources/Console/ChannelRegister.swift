@@ -70,6 +70,16 @@ public final class ChannelRegister: Sendable {
   /// Whether there is, or was, a channel, usable or not.
   public var hasHadChannels: Bool { !section.channels.isEmpty || board?.rows.isEmpty == false }
 
+  /// Says of each channel that is set and cannot be used why nobody is called by it.
+  public func tellFaults(_ logger: Logger) {
+    for entry in entries() where !entry.fault.isEmpty {
+      logger.error(
+        "a call-out channel is set but cannot be used: nobody is called by it",
+        metadata: ["channel": "\(entry.name)", "fault": "\(entry.fault)"]
+      )
+    }
+  }
+
   /// Rises with every change by people.
   public var revision: Int { board?.revision ?? 0 }
 

@@ -252,7 +252,12 @@ struct ChannelRoutes: Sendable {
     let others = register?.entries().filter { $0.channel != nil && $0.name != name } ?? []
     let response = station.catalog.response
     let levels = response.chains.values.flatMap(\.levels) + response.notices.values
-    guard others.isEmpty, levels.contains(where: \.channels.isEmpty) else { return }
+    // Chains that name it are the desk's to see.
+    guard !response.notices.values.contains(where: { $0.channels.contains(name) }) else {
+      throw Problem(.conflict, "refused-in-use", "notices go by \(name); change them first")
+    }
+    guard others.isEmpty, entry(name)?.channel != nil, levels.contains(where: \.channels.isEmpty)
+    else { return }
     throw Problem(
       .conflict,
       "last-channel",

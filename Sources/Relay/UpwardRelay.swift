@@ -349,6 +349,12 @@ public final class UpwardRelay: Pusher {
       state.status.deadLetters += outcome.refused.map {
         DeadLetter(sequence: $0.sequence, reason: $0.reason, at: now)
       }
+      readings = state.status.deadLetters.count - Self.deadLetterLimit
+      state.status.deadLetters.removeAll { letter in
+        guard readings > 0, letter.reading != nil else { return false }
+        readings -= 1
+        return true
+      }
       let excess = state.status.deadLetters.count - Self.deadLetterLimit
       if excess > 0 { state.status.deadLetters.removeFirst(excess) }
       state.sent = ContinuousClock.now

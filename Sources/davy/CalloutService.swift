@@ -39,6 +39,7 @@ struct CalloutService: Service {
       folder: folder.appendingPathComponent("secrets").path
     )
     register.sweep(logger)
+    register.tellFaults(logger)
     self.register = register
     self.logger = logger
     channels = try CalloutChannels(section) { loaded.mqttOptions(role: "callout") }
@@ -79,6 +80,7 @@ struct CalloutService: Service {
 
   /// Puts the channels in force that the register has now; false when those before stay in force.
   @Sendable @discardableResult func renew() async -> Bool {
+    register.tellFaults(logger)
     do {
       try await dispatcher.adopt { [channels, register] in
         try channels.setups(register.channels, in: register.section)
@@ -107,7 +109,11 @@ struct CalloutService: Service {
       do { try await Task.sleep(for: .seconds(1)) } catch { return }
       let revision = register.revision
       guard revision != seen else { continue }
-      if await renew() { seen = revision }
+      guard await renew() else {
+        do { try await Task.sleep(for: .seconds(60)) } catch { return }
+        continue
+      }
+      seen = revision
     }
   }
 

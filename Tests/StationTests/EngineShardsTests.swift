@@ -16,7 +16,7 @@ struct EngineShardsTests {
     DispatchQueue.concurrentPerform(iterations: count) { work($0) }
   }
 
-  /// What a fleet of all families sends, with incidents and faults, ticks and acts between its messages.
+  /// What a fleet of all families sends, with incidents and faults, and ticks between its messages.
   static func inputs(_ catalog: Catalog, _ options: FleetOptions) throws -> [JournalInput] {
     var fleet = Fleet(options: options, catalog: catalog)
     var inputs = [try StationCoreTests.catalogInput(catalog, at: options.start)]

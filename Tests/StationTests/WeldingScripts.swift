@@ -305,6 +305,20 @@ struct WeldingScript: Sendable, CustomTestStringConvertible {
       commands: ["1200 release scan", "1201 lock gasTestMissing", "1220 release scan"]
     ),
     WeldingScript(
+      name: "gas test: one that is said wrongly counts for nothing, nor does the one before",
+      script: """
+        1200 fix 115.0005 25.0005
+        1201 report {"permit":"P-1","event":"gas-test"}
+        1202 scan w1
+        1210 report {"permit":"P-1","event":"gas-test","passed":"false"}
+        1220 scan w1
+        1230 report {"permit":"P-1","event":"gas-test"}
+        1240 report {"permit":"P-1","event":"gas-test","passed":false,"time":1.5}
+        1250 scan w1
+        """,
+      commands: ["1202 release scan", "1220 lock gasTestMissing", "1250 lock gasTestMissing"]
+    ),
+    WeldingScript(
       name: "AFTER_CHECK: an hour after the end the place must have been confirmed clear",
       script: """
         0 fix 115.0005 25.0005

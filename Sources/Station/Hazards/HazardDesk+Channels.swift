@@ -87,9 +87,6 @@ extension HazardDesk {
         let chains = users.map(\.id).sorted().joined(separator: ", ")
         throw .refused("chains call by \(name): \(chains); change them first", code: "in-use")
       }
-      guard !policy.notices.values.contains(where: { $0.channels.contains(name) }) else {
-        throw .refused("notices go by \(name); change them first", code: "in-use")
-      }
     default:
       event = "channel.reset"
       guard let former, former.setting != nil || former.isRemoved else {

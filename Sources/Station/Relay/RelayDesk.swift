@@ -160,7 +160,10 @@ final class RelayDesk: Desk {
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    outcome.refused.append(RelayOutcome.Refusal(sequence: sequence, reason: reason))
+    // The ledger keeps the whole; all of a batch have to fit into what a sender reads of an answer.
+    outcome.refused.append(
+      RelayOutcome.Refusal(sequence: sequence, reason: reason.bytes(atMost: 80))
+    )
     var members: [String: LedgerJSON] = [
       "reason": .string(reason), "sequence": .integer(sequence),
     ]

@@ -140,24 +140,29 @@ extension WeldingState {
     guard var permit = books[enterprise]?.permits[id],
       let policy = frame.enterprises[enterprise]?.welding.policy
     else { throw .refused("there is no permit \(id)", code: "unknown") }
-    // What is said wrongly is not taken for unsaid: a test of gas that was not passed would count as passed.
-    if let passed = payload["passed"], passed.truth == nil {
-      throw .incomplete("passed: must be true or false")
+    // What is said wrongly is not taken for unsaid: a test of gas that was not passed would count as passed. Nor does
+    // an older test count any longer.
+    if event == "gas-test", let passed = payload["passed"], passed.truth == nil {
+      permit.gasTestedAt = nil
+      keep(permit, as: id, of: enterprise, actor: actor, because: event, at: moment, into: &output)
+      throw .incomplete("passed: must be true or false; no gas test counts for \(id) now")
     }
-    if let time = payload["time"], time.wholeNumber == nil {
-      throw .incomplete("time: must be milliseconds since the Unix epoch")
-    }
-    let time = payload["time"]?.wholeNumber ?? moment.time
-    guard !time.isApart(from: moment.time, byMoreThan: policy.clockTolerance) else {
-      throw .refused("time: differs too much from the receive time", code: "clock")
+    let hasPassed = payload["passed"]?.truth ?? true
+    var time = moment.time
+    // What takes something back holds at once, whatever time it names.
+    let takesBack =
+      event == "guardian-left" || event == "video-stopped" || event == "gas-test" && !hasPassed
+    if !takesBack, let said = payload["time"], said != .null {
+      guard let milliseconds = said.wholeNumber else {
+        throw .incomplete("time: must be milliseconds since the Unix epoch")
+      }
+      guard !milliseconds.isApart(from: moment.time, byMoreThan: policy.clockTolerance) else {
+        throw .refused("time: differs too much from the receive time", code: "clock")
+      }
+      time = milliseconds
     }
     switch event {
-    case "gas-test":
-      guard payload["passed"]?.truth ?? true else {
-        permit.gasTestedAt = nil
-        break
-      }
-      permit.gasTestedAt = time
+    case "gas-test": permit.gasTestedAt = hasPassed ? time : nil
     case "guardian": permit.guardian = try payload.needed("person")
     case "guardian-left": permit.guardian = nil
     case "video": permit.video = try payload.needed("camera")
@@ -175,6 +180,19 @@ extension WeldingState {
           + "finished, cleared, extend"
       )
     }
+    keep(permit, as: id, of: enterprise, actor: actor, because: event, at: moment, into: &output)
+  }
+
+  /// Keeps a permit as a report leaves it, and judges what hangs on it.
+  private mutating func keep(
+    _ permit: WeldingRegister.Permit,
+    as id: String,
+    of enterprise: String,
+    actor: String,
+    because event: String,
+    at moment: DeskMoment,
+    into output: inout CoreOutput
+  ) {
     change(
       enterprise,
       .permits,

@@ -18,8 +18,8 @@ private struct ScanRequest {
       return nil
     }
     // What is said wrongly is not taken for unsaid: a scan without its time could be an old one.
-    guard value["id"].map({ $0.text != nil }) ?? true,
-      value["t"].map({ $0.wholeNumber != nil }) ?? true
+    guard value["id"].map({ $0 == .null || $0.text != nil }) ?? true,
+      value["t"].map({ $0 == .null || $0.wholeNumber != nil }) ?? true
     else { return nil }
     id = value["id"]?.text ?? ""
     guard let code = value["code"]?.text, let welder = value["welder"]?.text,

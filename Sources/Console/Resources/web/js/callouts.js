@@ -45,6 +45,7 @@ export class CalloutsPage extends HTMLElement {
   facts(pairs) { return h('dl', { class: 'facts' }, pairs.filter(([, v]) => v !== null && v !== undefined && v !== '').map(([name, v]) => [h('dt', null, name), h('dd', null, v)])); }
 
   callout(c) {
+    if (c.unreadable) return [h('header', { class: 'bar' }, h('h2', null, c.id)), h('p', { class: 'error' }, t('callout.unreadable', { why: c.unreadable }))];
     const left = c.nextDeadline ? c.nextDeadline - Date.now() : null;
     return [h('header', { class: 'bar' }, c.priority ? symbol(5 - c.priority, { size: 24, label: t(`level.${5 - c.priority}`) }) : null, h('h2', null, pick(c.say, c.situation || c.id)), h('span', { class: `badge ${c.unanswered ? 'late' : ''}` }, c.unanswered ? t('callout.unanswered') : t(`callout.${c.status}`) === `callout.${c.status}` ? c.status : t(`callout.${c.status}`))),
       h('ol', { class: 'levels' }, (c.levels ?? []).map((level, i) => h('li', { class: i === c.level ? 'now' : i < c.level ? 'done' : '' }, h('b', null, level.name), ' ', level.persons.join('、'), ' ', h('small', null, t('callout.attempts', { n: level.attempts, every: duration(level.intervalMilliseconds) })), i === c.level ? h('small', null, ` · ${t('callout.attempt', { n: c.attempt })}`) : null))),
