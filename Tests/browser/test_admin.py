@@ -195,6 +195,10 @@ def test_a_channel_of_the_service_file_is_changed_and_put_back(watched, station)
     page.wait_for_timeout(500)
     row.locator("[data-channel=duty-group]", has_text="测试").click()
     assert b"duty-group" in heard.communicate(timeout=25)[0] or heard.returncode == 0
+    # The last channel stays while chains call by whatever there is; so there is another first.
+    spare = """async ([method, path, headers, body]) => { const answer = await fetch('/api/v1/channels/spare' + path, { method, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) }); return [answer.status, answer.headers.get('ETag')]; }"""
+    added, tag = page.evaluate(spare, ["PUT", "", {"If-None-Match": "*"}, {"reason": "备用", "setting": {"kind": "mqtt", "topic": "callout/spare"}}])
+    assert added == 200
     row.locator("[data-act=remove]").click()
     page.locator("#field-reason").fill("停用")
     page.locator("#form-submit").click()
@@ -207,3 +211,4 @@ def test_a_channel_of_the_service_file_is_changed_and_put_back(watched, station)
     expect(idle).to_have_count(0)
     row.locator("summary").click()
     expect(row).to_contain_text("callout/test")
+    assert page.evaluate(spare, ["POST", "/remove", {"If-Match": tag}, {"reason": "备用"}])[0] == 200

@@ -117,7 +117,7 @@ def test_made_up_readings_are_found_and_shown(on_works, works):
     # By the rules of the mine's methane sensor as it ships: a morning's curve, the same curve again, then a rise that
     # breaks off short of the limit and comes back below.
     curve = [0.3 + (n * n * n * 13 + n * n * 7) % 97 / 300 for n in range(64)]
-    readings = [0.5, 0.51, 0.52] + curve + curve + [0.5, 0.6, 0.75]
+    readings = [0.5, 0.51, 0.52] + curve + curve + [0.6, 0.75, 0.9]
     start = end - len(readings) * 10_000 - 240_000
     works.publish_all([("watched", start + n * 10_000, round(value, 2)) for n, value in enumerate(readings)] + [("watched", end - 20_000, 0.4), ("watched", end - 10_000, 0.41)])
     rules = lambda: {a["rule"] for a in works.get("alarms", point="metec/metec/fence/watched/ch4", limit=50)["alarms"]}
