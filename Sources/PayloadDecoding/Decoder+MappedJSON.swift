@@ -183,6 +183,26 @@ extension Decoder {
     }
   }
 
+  /// Looks up a name that stands as it is in the document or elsewhere, without a copy of it; nil when there is none or it is
+  /// of another type.
+  @inline(__always)
+  private func lookUp<Result>(
+    _ document: JSONDocument,
+    _ attribute: Attribute,
+    _ body: (ByteView) -> Result
+  ) -> Result? {
+    switch attribute {
+    case .bytes(let bytes): return bytes.withView(body)
+    case .absent: return nil
+    case .node(let node):
+      switch document[node].kind {
+      case .string, .integer: return body(document.raw(node))
+      case .escaped: return document.unescaped(node).withView(body)
+      default: return nil
+      }
+    }
+  }
+
   /// A name; numbers are taken as their text.
   ///
   /// Nil when absent or of another type.
@@ -235,11 +255,13 @@ extension Decoder {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
+    let deviceName = attribute(document, value.device, binding, message)
+    let pointName = attribute(document, value.point, binding, message)
     guard
-      let deviceName = name(document, attribute(document, value.device, binding, message)),
-      let pointName = name(document, attribute(document, value.point, binding, message))
+      let found = lookUp(document, deviceName, { findDevice($0, message.match) }),
+      lookUp(document, pointName, { _ in true }) != nil
     else {
-      let device = name(document, attribute(document, value.device, binding, message))
+      let device = name(document, deviceName)
       let source = device == nil ? value.device : value.point
       reject(
         message,
@@ -252,10 +274,10 @@ extension Decoder {
       return
     }
     let device: Int
-    switch deviceName.withView({ findDevice($0, message.match) }) {
+    switch found {
     case .row(let row): device = row
     case .refused(let reason):
-      let text = String(decoding: deviceName, as: UTF8.self)
+      let text = String(decoding: name(document, deviceName) ?? [], as: UTF8.self)
       reject(
         message,
         reason,
@@ -266,8 +288,8 @@ extension Decoder {
       )
       return
     }
-    guard let point = pointName.withView({ findPoint($0, device: device) }) else {
-      let text = String(decoding: pointName, as: UTF8.self)
+    guard let point = lookUp(document, pointName, { findPoint($0, device: device) }) ?? nil else {
+      let text = String(decoding: name(document, pointName) ?? [], as: UTF8.self)
       reject(
         message,
         .unknownPoint,

@@ -23,9 +23,7 @@ enum SenML {
     var badField: StaticString?
 
     /// Whether nothing but base fields was sent.
-    var isBaseOnly: Bool {
-      seen != 0 && Field.allCases.allSatisfy { $0.isBase || seen & (1 << UInt32($0.rawValue)) == 0 }
-    }
+    var isBaseOnly: Bool { seen != 0 && seen & ~Field.baseBits == 0 }
   }
 
   /// What ends a pack.
@@ -147,6 +145,9 @@ enum SenML {
 
     var isBase: Bool { rawValue <= Field.baseSum.rawValue }
 
+    /// The bits of the base fields among those seen.
+    static let baseBits: UInt32 = 2 &<< UInt32(Field.baseSum.rawValue) &- 1
+
     /// By the label of RFC 8428, table 6.
     init?(cborLabel: Int) {
       switch cborLabel {
@@ -170,21 +171,29 @@ enum SenML {
     }
 
     init?(label: ByteView) {
-      guard label.count > 0, label.count <= 4 else { return nil }
+      // (A last byte of zero would be lost in the word.)
+      guard label.count > 0, label.count <= 4, label[label.count - 1] != 0 else { return nil }
       let word = label.prefixWord(from: 0, length: label.count)
-      guard let field = Self.byWord.first(where: { $0.word == word })?.field else { return nil }
-      self = field
-    }
-
-    /// The labels as little-endian words, the most frequent first.
-    private static let byWord: [(word: UInt64, field: Field)] =
-      [
-        .name, .value, .unit, .time, .bool, .text, .data, .sum, .updateTime, .baseName, .baseTime,
-        .baseUnit, .baseValue, .baseSum, .baseVersion,
-      ].map { (field: Field) in
-        let bytes = Array("\(field.label)".utf8)
-        return (bytes.withView { $0.prefixWord(from: 0, length: $0.count) }, field)
+      // The labels as little-endian words, the most frequent first.
+      switch word {
+      case 0x6E: self = .name
+      case 0x76: self = .value
+      case 0x75: self = .unit
+      case 0x74: self = .time
+      case 0x6276: self = .bool
+      case 0x7376: self = .text
+      case 0x6476: self = .data
+      case 0x73: self = .sum
+      case 0x7475: self = .updateTime
+      case 0x6E62: self = .baseName
+      case 0x7462: self = .baseTime
+      case 0x7562: self = .baseUnit
+      case 0x7662: self = .baseValue
+      case 0x7362: self = .baseSum
+      case 0x72657662: self = .baseVersion
+      default: return nil
       }
+    }
   }
 
   /// A field's content, of whichever type the encoding gave it.

@@ -126,6 +126,17 @@ import Testing
       expected: "1=1.0 2=2.0 !missingField /names/2"
     ),
     Case(
+      name: "names: escaped, numbers, of another type, absent",
+      mapping: JSONMapping(
+        values: [
+          MappedValue(value: "/d/*/v", device: .pointer("/d/*/dev"), point: .pointer("/d/*/p"))
+        ]),
+      payload:
+        #"{"d":[{"dev":"G\u0044-07","p":"\u6e29\u5ea6","v":1},{"dev":7,"p":"ch4","v":2},{"dev":null,"p":"ch4","v":3},{"dev":"GD-07","p":{},"v":4},{"p":"ch4","v":5},{"dev":"GD-07","v":6},{"dev":"G\u0044","p":"ch4","v":7},{"dev":"GD","v":8},{"dev":"GD-07","p":"\u0043","v":9}]}"#,
+      expected:
+        "2=1.0 1=2.0 !missingField /d/2/dev !missingField /d/3/p !missingField /d/4/dev !missingField /d/5/p !unknownDevice /d/6/dev !missingField /d/7/p !unknownPoint /d/8/v"
+    ),
+    Case(
       name: "an expansion over no container",
       mapping: columns,
       payload: #"{"v":3}"#,

@@ -182,6 +182,13 @@ import Testing
       payload: #"[{"n":"box:temp","v":1},{"bt":"now","n":"box:temp","v":1}]"#,
       expected: "!wrongType /1"
     ),
+    // A label is all of its bytes: one that ends with U+0000 is another, unknown one (time and value would be made up).
+    Case(
+      name: "labels that end with U+0000",
+      payload:
+        #"[{"n":"box:temp","v":1,"t\u0000":-60},{"n":"box:temp","v\u0000":1},{"n\u0000":"box:temp","v":1},{"\u0000":1,"n":"box:temp","v":2}]"#,
+      expected: "8=1.0 8=2.0 !missingField /1 !missingField /2/n"
+    ),
     Case(name: "not a pack", payload: #"{"n":"box:temp","v":1}"#, expected: "!wrongType"),
     Case(name: "not a record", payload: "[1]", expected: "!wrongType /0"),
     Case(name: "an empty pack", payload: "[]", expected: ""),
@@ -271,6 +278,34 @@ import Testing
     var bench = try Self.bench()
     let bytes = try #require(hex(item.payload))
     #expect(bench.send("cbor/acme/gw-1", bytes).description == item.expected)
+  }
+}
+
+extension SenMLTests {
+  /// RFC 8428, table 6; the numbers as CBOR writes them.
+  static let labels: [(text: String, number: UInt8)] = [
+    ("bver", 0x20), ("bn", 0x21), ("bt", 0x22), ("bu", 0x23), ("bv", 0x24), ("bs", 0x25), ("n", 0),
+    ("u", 1), ("v", 2), ("vs", 3), ("vb", 4), ("s", 5), ("t", 6), ("ut", 7), ("vd", 8),
+  ]
+
+  @Test("a label in words is that in numbers, and nothing else is", arguments: labels)
+  func label(_ text: String, _ number: UInt8) throws {
+    var bench = try Self.bench()
+    let value: [UInt8] =
+      ["bn", "bu", "n", "u", "vs", "vd"].contains(text)
+      ? [0x61, 0x31] : text == "vb" ? [0xF5] : [0x01]
+    /// What comes of a record with the field by number, then by these bytes.
+    func send(_ label: [UInt8]) -> String {
+      bench.send(
+        "cbor/acme/gw-1",
+        [0x81, 0xA2, number] + value + [0x60 + UInt8(label.count)] + label + value
+      ).description
+    }
+    let bytes = Array(text.utf8)
+    #expect(send(bytes).hasPrefix("!duplicateKey"), "\(text)")
+    for other in [bytes + [0], [0] + bytes, bytes + [0x20], bytes.map { $0 ^ 0x20 }] {
+      #expect(!send(other).contains("duplicateKey"), "\(other)")
+    }
   }
 }
 
