@@ -37,7 +37,19 @@ struct SMTPClient {
       channel.channel.close(promise: nil)
     }
     defer { limit.cancel() }
-    return try await channel.executeThenClose { inbound, outbound in
+    do {
+      return try await talk(message, over: channel)
+    } catch ChannelError.ioOnClosedChannel {
+      // A command met the end of the connection; only the limit above or the server ends it.
+      throw SMTPError.cutOff("the connection ended or its \(server.timeout) ran out")
+    }
+  }
+
+  private func talk(
+    _ message: MailMessage,
+    over channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+  ) async throws -> DeliveryOutcome {
+    try await channel.executeThenClose { inbound, outbound in
       var session = SMTPSession(replies: inbound.makeAsyncIterator(), outbound: outbound)
       try await session.expect("the connection", 220)
       var abilities = try await session.hello()

@@ -13,7 +13,7 @@ struct MailTests {
     authorities: String? = nil,
     userName: String? = nil,
     password: SecretFile? = nil,
-    timeout: Duration = .seconds(10)
+    timeout: Duration = .seconds(300)
   ) -> MailChannel {
     MailChannel(
       server: MailChannel.Server(
