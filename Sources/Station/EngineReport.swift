@@ -72,3 +72,13 @@ public struct EngineReport: Sendable {
   /// Makes a report with nothing in it.
   public init() {}
 }
+
+/// A report that is put together a few rows at a time, so that no batch waits for the whole plant to be looked at.
+struct EngineReportWalk {
+  /// What has been taken up so far.
+  var report = EngineReport()
+  /// Version of the catalog that the rows are of.
+  var catalog: String?
+  /// The next row: devices first, then rules.
+  var row = 0
+}

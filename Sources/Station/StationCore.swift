@@ -574,31 +574,56 @@ public final class StationCore {
 
   /// How the engines do: their counters, clocks and the rules that behave badly.
   ///
-  /// Looks at every device and rule: for a turn every few seconds, not for every batch.
+  /// Looks at every device and rule at once, which a running station cannot afford between two batches; see
+  /// ``extend(_:rows:)``.
   public func engineReport() -> EngineReport {
-    var report = EngineReport()
-    report.lanes = lanes.map {
+    var walk = EngineReportWalk()
+    while !extend(&walk, rows: .max) {}
+    return walk.report
+  }
+
+  /// Takes the next `rows` devices and rules up into a report; true once it is whole.
+  ///
+  /// A report that a change of catalogs overtakes begins anew.
+  func extend(_ walk: inout EngineReportWalk, rows: Int) -> Bool {
+    if walk.catalog != catalog?.version { walk = EngineReportWalk(catalog: catalog?.version) }
+    guard let catalog, let live else {
+      walk.report.lanes = laneReports
+      return true
+    }
+    let devices = catalog.devices.count
+    let all = devices + catalog.rules.count
+    let end = rows < all - walk.row ? walk.row + rows : all
+    while walk.row < end {
+      // Only numbers are read: a copy of a description is a dozen reference counts.
+      if walk.row < devices {
+        let device = catalog.devices[walk.row].index
+        if let clock = live.engine.clock(ofDevice: device), clock.skewMilliseconds != nil {
+          walk.report.clocks.append(EngineReport.Clock(device: device, clock))
+        }
+      } else {
+        let rule = catalog.rules[walk.row - devices].index
+        let lane = laneOfChannel[Int(catalog.rules[walk.row - devices].channel)]
+        let statistics = (lane < 0 ? live : replays[Int(lane)]).statistics(ofRule: rule)
+        if let statistics, statistics.raises > 0 || statistics.heldBack > 0 {
+          walk.report.rules.append(EngineReport.Rule(rule: rule, statistics))
+        }
+      }
+      walk.row += 1
+    }
+    guard walk.row == all else { return false }
+    walk.report.lanes = laneReports
+    return true
+  }
+
+  private var laneReports: [EngineReport.LaneReport] {
+    lanes.map {
       EngineReport.LaneReport(
         name: $0.name,
         counters: $0.engine.counters,
         quarantined: $0.engine.quarantinedDevices
       )
     }
-    guard let catalog else { return report }
-    for device in catalog.devices {
-      guard let clock = live?.engine.clock(ofDevice: device.index), clock.skewMilliseconds != nil
-      else { continue }
-      report.clocks.append(EngineReport.Clock(device: device.index, clock))
-    }
-    for rule in catalog.rules {
-      let lane = laneOfChannel[Int(rule.channel)]
-      let statistics =
-        lane < 0
-        ? live?.statistics(ofRule: rule.index) : replays[Int(lane)].statistics(ofRule: rule.index)
-      guard let statistics, statistics.raises > 0 || statistics.heldBack > 0 else { continue }
-      report.rules.append(EngineReport.Rule(rule: rule.index, statistics))
-    }
-    return report
   }
 
   // MARK: - Snapshots
