@@ -144,6 +144,23 @@ enum EntryRow {
     while try statement.step() { try body(decode(statement)) }
   }
 
+  /// The entries that match `clauses`, by a statement that the connection keeps: streams and the announcer ask this
+  /// after every commit.
+  static func fetchAll(
+    _ db: Database,
+    _ clauses: String,
+    arguments: StatementArguments
+  ) throws -> [LedgerEntry] {
+    let prepared = try db.cachedStatement(sql: "SELECT \(columns) FROM entry \(clauses)")
+    try prepared.setArguments(arguments)
+    let statement = HotStatement(prepared)
+    // Left where it stands it would hold its snapshot, and with that the log.
+    defer { statement.reset() }
+    var entries: [LedgerEntry] = []
+    while try statement.step() { entries.append(try decode(statement)) }
+    return entries
+  }
+
   private static func decode(_ row: HotStatement) throws -> LedgerEntry {
     guard let kind = EntryKind(rawValue: row.text(2)) else {
       throw LedgerError.damaged(path: "entry \(row.int64(0))", detail: "unknown kind")

@@ -43,12 +43,8 @@ extension SQLiteLedger {
     _ condition: String,
     _ arguments: StatementArguments
   ) throws(LedgerError) -> [LedgerEntry] {
-    try reading { db in
-      var entries: [LedgerEntry] = []
-      try EntryRow.forEach(db, "WHERE \(condition) ORDER BY seq LIMIT ?", arguments: arguments) {
-        entries.append($0)
-      }
-      return entries
+    try reading {
+      try EntryRow.fetchAll($0, "WHERE \(condition) ORDER BY seq LIMIT ?", arguments: arguments)
     }
   }
 

@@ -34,7 +34,7 @@ extension Decoder {
     var received: Timestamp
   }
 
-  /// What the next message probably speaks of: tried before it is searched for, so that it never decides anything.
+  /// What the next message or record probably speaks of: tried before it is searched for, so that it never decides anything.
   ///
   /// Gateways send devices and points in the order of the list, all points of a device or one point of all devices.
   struct Hint: Sendable {
@@ -329,6 +329,11 @@ extension Decoder {
   /// Goes on with the device at `row`, whose name stands at `offset` of the text.
   @inline(__always)
   private func enter(_ row: Int, _ offset: UInt32, _ course: inout Course) {
+    if course.device >= 0 {
+      course.hint.place = course.point &- hot[device: course.device].lowerBound &- 1
+    }
+    // The next record of this message is looked for behind this one, like the next message behind the last.
+    course.hint.device = row
     course.device = row
     course.deviceOffset = offset
     let points = hot[device: row]
