@@ -2,6 +2,7 @@ import DeviceCatalog
 import Foundation
 import HTTPTypes
 import HazardLedger
+import Logging
 import Station
 
 /// Makes of what somebody has entered for a channel what may stand in journal and ledger: a setting that the service file
@@ -22,12 +23,14 @@ struct ChannelEditor {
   let name: String
   /// The channel as it stands; nil for a new one.
   let current: ChannelRegister.Entry?
+  let logger: Logger
 
   /// Reads what was entered, holds it to the rules of the service file, and puts new secrets aside.
   ///
   /// - Parameters:
   ///   - wish: the setting.
-  ///   - secrets: a text for each secret to be set, null for one to be dropped; what is not named stays.
+  ///   - secrets: a text for each secret to be set, null for one to be dropped; what is not named stays, also the header
+  ///     fields that are not shown (`headers.Authorization`), which can only be dropped here.
   /// - Returns: what may become an act.
   /// - Throws: a problem 422 that names what is wrong; nothing is put aside then.
   func prepare(_ wish: [String: JSON], secrets: [String: JSON]) throws -> Prepared {
@@ -42,7 +45,8 @@ struct ChannelEditor {
     {
       throw Self.fault("\(key): send secrets in the member secrets; they are never shown again")
     }
-    let given = try texts(secrets, known: known.map(\.name))
+    let hidden = kind == .http ? hiddenHeaders(wish) : []
+    let given = try texts(secrets, known: known.map(\.name), hidden: hidden)
     let file = register.file(name)
     var identities: [String: String] = [:]
     for (secret, _) in known {
@@ -64,7 +68,11 @@ struct ChannelEditor {
     guard kind != .http || Self.methods.contains(channel.method) else {
       throw Self.fault("method: must be one of \(Self.methods.joined(separator: ", "))")
     }
+    // These stay where the service file has them: what is set here stands in the ledger.
+    let kept = hidden.filter { given[$0] == nil }
+    for header in kept { identities[header] = current?.secrets[header] }
     try holdTarget(channel, identities)
+    try holdHost(channel, identities, given["url"] ?? nil)
     try holdSecrets(channel)
     var prepared = Prepared(
       setting: ChannelSetting.json(channel, showsAll: true),
@@ -79,7 +87,7 @@ struct ChannelEditor {
         prepared.written.append(identity)
       }
     } catch {
-      try? register.secrets.remove(prepared.written)
+      discard(prepared.written)
       throw Problem(
         .serviceUnavailable,
         "secret-not-kept",
@@ -99,12 +107,43 @@ struct ChannelEditor {
     Problem(.unprocessableContent, "channel-setting", detail)
   }
 
+  /// Deletes secrets that were put aside for a change that does not come about; the next start finds those that stay.
+  private func discard(_ identities: [String]) {
+    do {
+      try register.secrets.remove(identities)
+    } catch {
+      logger.error(
+        "secrets that nothing uses are not deleted",
+        metadata: ["channel": "\(name)", "error": "\(error)"]
+      )
+    }
+  }
+
+  /// The header fields that the channel has, that are not shown, and that are not entered anew.
+  private func hiddenHeaders(_ wish: [String: JSON]) -> [String] {
+    let entered = Set((wish["headers"]?.members ?? [:]).keys.map { $0.lowercased() })
+    return (current?.secrets ?? [:]).keys.filter { name in
+      ChannelSetting.header(name).map { !entered.contains($0.lowercased()) } ?? false
+    }.sorted()
+  }
+
   private func texts(
     _ secrets: [String: JSON],
-    known: [String]
+    known: [String],
+    hidden: [String]
   ) throws -> [String: String?] {
     var texts: [String: String?] = [:]
     for (secret, value) in secrets.sorted(by: { $0.key < $1.key }) {
+      if hidden.contains(secret) {
+        guard value == .null else {
+          throw Self.fault(
+            "secrets.\(secret): can be null, which drops it; to change it set the header field to "
+              + "{{secret}} and send the secret"
+          )
+        }
+        texts[secret] = .some(nil)
+        continue
+      }
       guard known.contains(secret) else {
         throw Self.fault(
           "secrets.\(secret.prefix(40)): this kind knows \(known.isEmpty ? "none" : known.joined(separator: ", "))"
@@ -143,6 +182,19 @@ struct ChannelEditor {
         "the kind or the target changes: enter the secrets again"
       )
     }
+  }
+
+  /// Refuses a host that channels do not call whose address people have set; what a name stands for is held at each call.
+  private func holdHost(
+    _ channel: ChannelSetting.Channel,
+    _ identities: [String: String],
+    _ robot: String?
+  ) throws {
+    guard !register.goesWhereFileSays(channel, identities, register.file(name)),
+      let host = ChannelSetting.host(channel, robot: robot),
+      let refusal = register.section.editedMayCall.refusal(settingHost: host)
+    else { return }
+    throw Problem(.unprocessableContent, "channel-host", refusal)
   }
 
   /// Refuses secrets where they would stand in the ledger for everybody to read.

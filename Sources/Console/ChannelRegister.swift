@@ -116,6 +116,9 @@ public final class ChannelRegister: Sendable {
     where ChannelSetting.secret(name, of: file) != nil {
       secrets[name] = ChannelBoard.fileSecret
     }
+    for name in ChannelSetting.hidden(file) where ChannelSetting.header(name) != nil {
+      secrets[name] = ChannelBoard.fileSecret
+    }
     let isRemoved = row?.isRemoved == true
     return Entry(
       name: file.name,
@@ -143,7 +146,7 @@ public final class ChannelRegister: Sendable {
     )
     do {
       let members = try HazardLedger.JSONValue(parsing: Array(setting.utf8)).members ?? [:]
-      let channel = try read(members, name: name, secrets: row.secrets, file: file)
+      var channel = try read(members, name: name, secrets: row.secrets, file: file)
       // The file's secret was entered for where the file's channel goes.
       if let file, row.secrets.values.contains(ChannelBoard.fileSecret),
         ChannelSetting.target(file) != ChannelSetting.target(channel)
@@ -152,11 +155,25 @@ public final class ChannelRegister: Sendable {
           description: "the service file's channel goes elsewhere now; enter the secrets again"
         )
       }
+      channel.isAddressEdited = !goesWhereFileSays(channel, row.secrets, file)
       entry.channel = channel
     } catch {
       entry.fault = "\(error)"
     }
     return entry
+  }
+
+  /// Whether people have left the channel's address to the service file.
+  func goesWhereFileSays(
+    _ channel: Section.Channel,
+    _ secrets: [String: String],
+    _ file: Section.Channel?
+  ) -> Bool {
+    guard let file, ChannelSetting.target(file) == ChannelSetting.target(channel) else {
+      return false
+    }
+    // A robot's address is one of its secrets.
+    return channel.robot == nil || secrets["url"] == ChannelBoard.fileSecret
   }
 
   /// What is wrong with a setting, one line a fault.
@@ -174,7 +191,7 @@ public final class ChannelRegister: Sendable {
     file: Section.Channel?
   ) throws(SettingFault) -> Section.Channel {
     var members = setting
-    for (secret, identity) in identities {
+    for (secret, identity) in identities where ChannelSetting.header(secret) == nil {
       members[secret + "File"] = .string(secrets.path(identity))
     }
     let json = String(
@@ -192,6 +209,13 @@ public final class ChannelRegister: Sendable {
       )
     }
     for (secret, identity) in identities where identity == ChannelBoard.fileSecret {
+      if let header = ChannelSetting.header(secret) {
+        guard let value = file?.headers[header] else {
+          throw SettingFault(description: "\(secret): the service file does not name it any more")
+        }
+        channel.headers[header] = value
+        continue
+      }
       guard let file, let place = ChannelSetting.secret(secret, of: file) else {
         throw SettingFault(description: "\(secret): the service file does not name it any more")
       }

@@ -179,9 +179,19 @@ struct ChannelRoutes: Sendable {
       throw Problem(.unprocessableContent, "incomplete", "setting: must be an object")
     }
     let secrets = body["secrets"]?.members ?? [:]
-    let editor = ChannelEditor(register: register, name: name, current: current)
+    let editor = ChannelEditor(register: register, name: name, current: current, logger: logger)
     let prepared = try editor.prepare(wish, secrets: secrets)
+    do {
+      // Another kind reaches other persons, by other addresses: the channel as it was is gone.
+      if let former = current?.channel?.kind, prepared.setting["kind"]?.text != former.rawValue {
+        try holdLast(name)
+      }
+    } catch {
+      discard(prepared.written)
+      throw error
+    }
     var members = try who(body, context)
+    members["added"] = .bool(register.file(name) == nil)
     members["setting"] = .object(prepared.setting)
     members["secrets"] = .object(prepared.secrets.mapValues { .string($0) })
     do {
@@ -237,12 +247,9 @@ struct ChannelRoutes: Sendable {
     guard let current = entry(name) else { throw Self.unknown(name) }
     try holdVersion(request, name, current)
     if verb == "channel-remove" { try holdLast(name) }
-    try await submit(
-      verb,
-      try who(try await body(request), context),
-      name,
-      seen: current.version
-    )
+    var members = try who(try await body(request), context)
+    members["added"] = .bool(register?.file(name) == nil)
+    try await submit(verb, members, name, seen: current.version)
     if await channels?.refresh() ?? true { discard(Array(current.secrets.values)) }
     return name
   }

@@ -101,6 +101,25 @@ enum ChannelSetting {
     return members
   }
 
+  /// The header field of a name such as `headers.Authorization`; nil for any other.
+  static func header(_ name: String) -> String? {
+    name.hasPrefix("headers.") ? String(name.dropFirst("headers.".count)) : nil
+  }
+
+  /// The host that a channel calls, as far as it is set and no template; of a robot, that of the address entered with the change.
+  static func host(_ channel: Channel, robot: String?) -> String? {
+    switch channel.kind {
+    case .smtp: return channel.host
+    case .mqtt: return nil
+    case .webhook, .http, .dingtalk, .wecom, .feishu:
+      let address = channel.kind == .webhook || channel.kind == .http ? channel.url : robot ?? ""
+      let authority = address.drop { $0 != ":" }.drop { ":/".contains($0) }
+        .prefix { !"/?#".contains($0) }
+      guard !authority.contains("{{") else { return nil }
+      return URL(string: "http://" + authority)?.host()
+    }
+  }
+
   /// What ``json(_:showsAll:)`` leaves out of a channel.
   static func hidden(_ channel: Channel) -> [String] {
     let all = json(channel, showsAll: true)

@@ -83,6 +83,8 @@ extension ServiceConfiguration {
       public var hasHeartbeat = true
       /// Who gets this channel's test messages and heartbeats; empty takes the section's.
       public var operators: [Operator] = []
+      /// True when people have set where it goes in the console or by the API: it keeps to ``CallReach`` then.
+      public var isAddressEdited = false
     }
 
     /// A section without channels.
@@ -98,6 +100,8 @@ extension ServiceConfiguration {
     public var timeZone = "Asia/Shanghai"
     /// PEM file of authorities to trust beside the system's.
     public var authorities: String?
+    /// Where channels may go whose address people have set.
+    public var editedMayCall = CallReach()
   }
 }
 
@@ -121,6 +125,20 @@ extension ServiceConfiguration.CalloutSection {
       }
     }
     operators = (map["operators"]?.list() ?? []).compactMap { $0.calloutOperator() }
+    if let value = map["editedMayCall"], let list = value.strings() {
+      let (reach, fault) = CallReach.reading(list)
+      if let reach { editedMayCall = reach }
+      if let fault {
+        value.report(
+          .wrongType(
+            expected:
+              "host names (.example.org is all below it), addresses, networks such as 10.20.0.0/16",
+            expectedZh: "主机名（.example.org 表示其下所有主机）、地址或网段，如 10.20.0.0/16",
+            found: fault
+          )
+        )
+      }
+    }
     for (name, _, value) in map.required("channels")?.map()?.identified() ?? [] {
       guard let entry = value.map() else { continue }
       channels.append(Channel(entry, name: name, file: file))

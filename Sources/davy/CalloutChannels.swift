@@ -63,11 +63,12 @@ final class CalloutChannels: Sendable {
         kind: channel.kind.rawValue,
         addressKeys: keys,
         policy: policy,
-        channel: try make(channel),
+        channel: try make(channel, in: section),
         operators: operators,
         heartbeatMinute: channel.hasHeartbeat ? heartbeat : nil,
         // Where secrets lie is part of it, what they are is not: they are read at every use.
         revision: "\(channel) \(operators) \(heartbeat ?? -1)"
+          + (channel.isAddressEdited ? " \(section.editedMayCall)" : "")
       )
     }
   }
@@ -92,8 +93,13 @@ final class CalloutChannels: Sendable {
   ]
 
   private func make(
-    _ channel: ServiceConfiguration.CalloutSection.Channel
+    _ channel: ServiceConfiguration.CalloutSection.Channel,
+    in section: ServiceConfiguration.CalloutSection
   ) throws -> any NotificationChannel {
+    let reach = section.editedMayCall
+    let callGuard =
+      channel.isAddressEdited ? CallGuard { reach.refusal(calling: $0, at: $1) } : nil
+    let sender = callGuard.map { self.sender.guarded(by: $0) } ?? self.sender
     let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
     let secret = channel.secret.map(ChannelSecret.init)
     let robot = channel.robot.map(ChannelSecret.init) ?? .file("")
@@ -114,7 +120,8 @@ final class CalloutChannels: Sendable {
           userName: channel.userName,
           password: secret,
           from: channel.from
-        )
+        ),
+        callGuard: callGuard
       )
     case .http:
       return TemplateChannel(

@@ -18,21 +18,29 @@ struct ChannelRouteTests {
     let folder: URL
     let register: ChannelRegister
 
-    init(_ station: CoreStation) throws {
+    /// What the service file has unless a test says otherwise.
+    static let usual = """
+      {operators: [{name: 张三, phone: "139"}], channels: {
+      sms: {kind: http, url: "https://sms.example.org/send?key={{secret}}", body: "{{text}}", secretFile: sms.key},
+      old: {kind: webhook, url: "https://u:geheim@hook.example.org/x"}}}
+      """
+
+    init(_ station: CoreStation, callout: String = usual) throws {
       folder = FileManager.default.temporaryDirectory
         .appendingPathComponent("davy-channels-\(UUID().uuidString)")
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      register = try Self.register(station, folder)
+      register = try Self.register(station, folder, callout: callout)
     }
 
     /// The same as it is read at a start.
-    static func register(_ station: CoreStation, _ folder: URL) throws -> ChannelRegister {
+    static func register(
+      _ station: CoreStation,
+      _ folder: URL,
+      callout: String = usual
+    ) throws -> ChannelRegister {
       let file = folder.appendingPathComponent("service.yaml").path
-      try """
-      {station: s, data: data, devices: devices, sites: [site.yaml], callout: {operators: [{name: 张三, phone: "139"}], channels: {
-      sms: {kind: http, url: "https://sms.example.org/send?key={{secret}}", body: "{{text}}", secretFile: sms.key},
-      old: {kind: webhook, url: "https://u:geheim@hook.example.org/x"}}}}
-      """.write(toFile: file, atomically: true, encoding: .utf8)
+      try "{station: s, data: data, devices: devices, sites: [site.yaml], callout: \(callout)}"
+        .write(toFile: file, atomically: true, encoding: .utf8)
       let (service, findings) = ServiceConfiguration.load(path: file)
       let section = try #require(service?.callout, "\(findings)")
       return ChannelRegister(
@@ -83,7 +91,7 @@ struct ChannelRouteTests {
     func refresh() async -> Bool { true }
   }
 
-  private func run(
+  static func run(
     _ station: CoreStation,
     _ fixture: Fixture,
     as role: Role = .administrator,
@@ -107,7 +115,7 @@ struct ChannelRouteTests {
   func change() async throws {
     let station = try CoreStation()
     let fixture = try Fixture(station)
-    try await run(station, fixture) { client in
+    try await Self.run(station, fixture) { client in
       let description = try SchemaValidator(file: DescriptionTests.file)
       func check(_ json: Any, _ path: String, _ method: String = "get") throws {
         let schema = try #require(description.schema("/api/v1/" + path, method, 200))
@@ -262,7 +270,7 @@ struct ChannelRouteTests {
   func refused(body: String, status: Int, word: String) async throws {
     let station = try CoreStation()
     let fixture = try Fixture(station)
-    try await run(station, fixture) { client in
+    try await Self.run(station, fixture) { client in
       let answer = try await client.send(.put, "/api/v1/channels/neu", body, ifNoneMatch: "*")
       #expect(answer.status == status, "\(answer.text)")
       #expect((answer.json["detail"] as? String ?? "").contains(word), "\(answer.text)")
@@ -275,7 +283,7 @@ struct ChannelRouteTests {
   func secrets() async throws {
     let station = try CoreStation()
     let fixture = try Fixture(station)
-    try await run(station, fixture) { client in
+    try await Self.run(station, fixture) { client in
       let sms = try await client.send(.get, "/api/v1/channels/sms")
       let tag = try #require(sms.headers[.eTag])
       let theft =
@@ -319,7 +327,7 @@ struct ChannelRouteTests {
     ])
     let station = try CoreStation(sources: sources, response: chain)
     let fixture = try Fixture(station)
-    try await run(station, fixture) { client in
+    try await Self.run(station, fixture) { client in
       let list = try await client.json("/api/v1/channels")
       #expect(list["missing"] as? [String] == ["fax"])
       let tag = try await client.send(.get, "/api/v1/channels/sms").headers[.eTag]
@@ -332,7 +340,7 @@ struct ChannelRouteTests {
       #expect(answer.status == 409 && answer.text.contains("county"), "\(answer.text)")
     }
     for role in [Role.county, .auditor] {
-      try await run(station, fixture, as: role) { client in
+      try await Self.run(station, fixture, as: role) { client in
         #expect(try await client.send(.get, "/api/v1/channels").status == 200)
         #expect(try await client.send(.get, "/api/v1/channels/sms").status == 403)
         let put = try await client.send(.put, "/api/v1/channels/neu", Self.robot, ifNoneMatch: "*")

@@ -19,8 +19,10 @@ extension DeskState {
 }
 
 extension HazardDesk {
-  /// Most channels that people have changed.
+  /// Most channels that people have changed or added.
   private static let channelLimit = 100
+  /// Most names that anything is remembered of; those of the service file that are removed or put back are among them.
+  private static let nameLimit = 1_000
   /// Longest setting, bytes of JSON.
   private static let settingLimit = 32_768
   /// What the console calls the secrets of all kinds of channels.
@@ -70,9 +72,7 @@ extension HazardDesk {
     var event = "channel.set"
     switch verb {
     case "channel":
-      guard former != nil || (state.channels?.count ?? 0) < Self.channelLimit else {
-        throw .refused("\(Self.channelLimit) channels have been changed already", code: "limit")
-      }
+      try holdLimit(former, payload)
       change.setting = try setting(payload)
       change.secrets = try secrets(payload)
     case "channel-remove":
@@ -94,7 +94,8 @@ extension HazardDesk {
       }
     }
     var channels = state.channels ?? [:]
-    channels[name] = change
+    // Of one that only people have set nothing is left, not even its name.
+    channels[name] = change.isRemoved && payload.json["added"] == .bool(true) ? nil : change
     state.channels = channels
     // No place: it is the station's own, and nobody's who sees but one enterprise.
     var members: [String: LedgerJSON] = [
@@ -115,6 +116,24 @@ extension HazardDesk {
         origin: record.sequence
       )
     )
+  }
+
+  /// Refuses more channels than there may be.
+  private func holdLimit(
+    _ former: DeskState.ChannelChange?,
+    _ payload: DeskPayload
+  ) throws(ActError) {
+    let channels = state.channels ?? [:]
+    let isRoom =
+      // A door before this one did not say which channels are only people's, and removed ones counted for ever.
+      payload.json["added"] == nil
+      ? former != nil || channels.count < Self.channelLimit
+      : former?.setting != nil
+        || channels.values.count { $0.setting != nil } < Self.channelLimit
+          && (former != nil || channels.count < Self.nameLimit)
+    guard isRoom else {
+      throw .refused("\(Self.channelLimit) channels have been changed already", code: "limit")
+    }
   }
 
   private func setting(_ payload: DeskPayload) throws(ActError) -> String {
@@ -143,8 +162,10 @@ extension HazardDesk {
     guard let members = payload.json["secrets"]?.members else { return [:] }
     var secrets: [String: String] = [:]
     for name in members.keys.sorted() {
-      guard Self.secretNames.contains(name), let identity = members[name]?.text,
-        identity == ChannelBoard.fileSecret || Self.isIdentity(identity)
+      // A header field that the service file writes out stays there; its name alone comes here.
+      let isHeader = name.hasPrefix("headers.") && name.utf8.count <= 128
+      guard Self.secretNames.contains(name) || isHeader, let identity = members[name]?.text,
+        identity == ChannelBoard.fileSecret || !isHeader && Self.isIdentity(identity)
       else { throw .incomplete("secrets.\(name.prefix(40)): must be an identity") }
       secrets[name] = identity
     }

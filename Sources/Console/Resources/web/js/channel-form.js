@@ -66,7 +66,10 @@ export function editChannel(app, channel) {
     };
     const kind = h('select', { id: 'channel-kind' }, KINDS.map((k) => h('option', { value: k, selected: k === (old.kind ?? 'webhook') }, t(`channelKind.${k}`))));
     const box = h('div', { class: 'fields' });
-    const draw = () => { inputs.clear(); fill(box, parts[kind.value](), SECRETS[kind.value].map(secret)); };
+    // Header fields that are not shown stay without being entered again; everything else that is hidden does not.
+    const headers = (channel?.hidden ?? []).filter((key) => key.startsWith('headers.')), others = (channel?.hidden ?? []).filter((key) => !key.startsWith('headers.'));
+    const drops = () => kind.value === 'http' ? headers.map((key) => h('label', { class: 'check' }, put(`drop-${key}`, h('input', { type: 'checkbox', id: `channel-drop-${key}` })), t('channel.headerDrop', { name: key.slice(8) }))) : [];
+    const draw = () => { inputs.clear(); fill(box, parts[kind.value](), drops(), SECRETS[kind.value].map(secret)); };
     kind.addEventListener('change', draw);
     draw();
     const name = channel ? null : h('input', { id: 'channel-name', required: true, maxlength: 128, autocomplete: 'off' });
@@ -81,7 +84,8 @@ export function editChannel(app, channel) {
     const error = h('p', { class: 'error', role: 'alert' });
     const done = h('button', { type: 'submit', class: 'primary', id: 'channel-save' }, t('form.save'));
     const form = h('form', { method: 'dialog' }, h('h2', { id: 'channel-title' }, channel ? t('channel.editTitle', { name: channel.name }) : t('channel.add')), h('p', null, t('channel.editAbout')),
-      channel?.hidden?.length ? h('p', { class: 'warning' }, t('channel.hidden', { names: channel.hidden.join(', '), secret: '{{secret}}' })) : null,
+      others.length ? h('p', { class: 'warning' }, t('channel.hidden', { names: others.join(', '), secret: '{{secret}}' })) : null,
+      headers.length ? h('p', { class: 'hint' }, t('channel.hiddenKept', { names: headers.map((key) => key.slice(8)).join(', '), secret: '{{secret}}' })) : null,
       name ? [h('label', { for: 'channel-name' }, t('channel.name'), ' *'), name] : null, label('kind', 'channel.kind'), kind, box,
       label('rates', 'channel.rates'), rates, label('group', 'channel.group'), group, label('attempts', 'channel.attempts'), attempts,
       label('operators', 'channel.operatorLines'), operators, h('label', { class: 'check' }, heartbeat, t('channel.heartbeatAt')),
@@ -97,7 +101,8 @@ export function editChannel(app, channel) {
         rates: rates.value.trim() ? rates.value.split(/[,，\s]+/).filter(Boolean) : undefined, group: group.value.trim() || undefined, attempts: attempts.value ? Number(attempts.value) : undefined, heartbeat: heartbeat.checked,
         operators: lines(operators.value).length ? lines(operators.value).map(person) : undefined };
     };
-    const secrets = () => Object.fromEntries(SECRETS[kind.value].map((word) => word.replace('!', '')).flatMap((key) => inputs.get(`drop-${key}`)?.checked ? [[key, null]] : inputs.get(`secret-${key}`).value ? [[key, inputs.get(`secret-${key}`).value]] : []));
+    const dropped = () => headers.filter((key) => inputs.get(`drop-${key}`)?.checked).map((key) => [key, null]);
+    const secrets = () => Object.fromEntries(SECRETS[kind.value].map((word) => word.replace('!', '')).flatMap((key) => inputs.get(`drop-${key}`)?.checked ? [[key, null]] : inputs.get(`secret-${key}`).value ? [[key, inputs.get(`secret-${key}`).value]] : []).concat(dropped()));
     let answer = null;
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
