@@ -33,7 +33,7 @@ final class CatalogRoutes: Sendable {
     try request.refuseOtherParameters(than: [])
     let catalog = station.catalog
     let tree = tree(of: catalog, for: try context.scope)
-    if request.headers[.ifNoneMatch] == tree.tag {
+    if request.knows(tree.tag) {
       return Response(status: .notModified, headers: [.eTag: tree.tag, .cacheControl: "no-cache"])
     }
     var response = Response(json: tree.json)

@@ -14,6 +14,13 @@ extension ConsoleContext {
 }
 
 extension Request {
+  /// Whether the caller has an answer with this tag already (If-None-Match, RFC 9110 13.1.2: tags are compared weakly).
+  func knows(_ tag: String) -> Bool {
+    let known = headers[values: .ifNoneMatch].joined(separator: ",")
+      .split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+    return known.contains(tag) || known.contains("W/" + tag) || known == ["*"]
+  }
+
   /// A parameter of the query; nil when absent or empty.
   func parameter(_ name: String) throws -> String? {
     guard let value = uri.queryParameters[Substring(name)], !value.isEmpty else { return nil }

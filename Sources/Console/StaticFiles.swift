@@ -79,11 +79,7 @@ package struct StaticFiles: Sendable {
     guard let file = files[path] else { return nil }
     // `no-cache` lets a browser keep the file but makes it ask: a changed page is seen at once.
     var headers: HTTPFields = [.eTag: file.tag, .cacheControl: "no-cache"]
-    let known = request.headers[values: .ifNoneMatch].joined(separator: ",")
-      .split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
-    if known.contains(file.tag) || known.contains("W/" + file.tag) || known == ["*"] {
-      return Response(status: .notModified, headers: headers)
-    }
+    if request.knows(file.tag) { return Response(status: .notModified, headers: headers) }
     headers[.contentType] = file.mediaType
     return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: file.body))
   }

@@ -162,12 +162,15 @@ struct WeldingRoutes: Sendable {
     guard let entry = try board.entry(target.part, id, of: target.enterprise) else {
       throw Problem(.notFound, "unknown-entry", "there is no \(target.part.rawValue)/\(id)")
     }
+    let headers: HTTPFields = [.eTag: entry.tag, .cacheControl: "no-cache"]
+    guard !request.knows(entry.tag) else { return Response(status: .notModified, headers: headers) }
     var response = Response(json: JSONWriter.object(entry.write))
-    response.headers[.eTag] = entry.tag
+    for field in headers { response.headers[field.name] = field.value }
     return response
   }
 
-  /// `PUT /api/v1/welding/register/{enterprise}/{part}/{id}`; with If-Match only over the entry that was seen.
+  /// `PUT /api/v1/welding/register/{enterprise}/{part}/{id}`; with If-Match only over the entry that was
+  /// seen, with `If-None-Match: *` only where there is none.
   func put(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     let target = try target(context)
     let id = try context.pathParameter("id")
@@ -181,6 +184,7 @@ struct WeldingRoutes: Sendable {
         ? Self.supervisors : Self.editors
     )
     var members = Self.seen(request)
+    if request.headers[.ifNoneMatch] == "*" { members["seen"] = .string("") }
     members["value"] = value
     return try await submit("put", target, id, body, context, members)
   }

@@ -79,6 +79,13 @@ import Testing
       ("scan", #"{"code":"QR-1"}"#, false),
       ("scan", #"{"code":1,"welder":"w1"}"#, false),
       ("scan", #"{"code":"QR-1","welder":"\#(String(repeating: "w", count: 257))"}"#, false),
+      // 85 of three bytes each are within 256, 86 are not, though they are 86 characters.
+      ("scan", #"{"code":"QR-1","welder":"\#(String(repeating: "焊", count: 85))"}"#, true),
+      ("scan", #"{"code":"QR-1","welder":"\#(String(repeating: "焊", count: 86))"}"#, false),
+      (
+        "scan", #"{"code":"QR-1","welder":"w1","id":"\#(String(repeating: "号", count: 86))"}"#,
+        false
+      ),
       ("scan", "[]", false),
       ("scan", #"{"code":"QR-1","welder":"w1","t":"\#(now)"}"#, false),
       ("scan", #"{"code":"QR-1","welder":"w1","id":7}"#, false),
@@ -93,6 +100,7 @@ import Testing
       ("report", #"{"permit":"P-1","event":"extend","until":\#(now)}"#, false),
       ("report", #"{"permit":"P-1","event":"dance"}"#, false),
       ("report", #"{"event":"cleared"}"#, false),
+      ("report", #"{"permit":"\#(String(repeating: "证", count: 342))","event":"cleared"}"#, false),
       ("report", #"{"permit":"P-1","event":"guardian-left"}"#, true),
       ("report", #"{"permit":"P-1","event":"finished"}"#, true),
       ("report", #"{"permit":"P-1","event":"cleared"}"#, true),

@@ -113,10 +113,12 @@ import Testing
     _ method: HTTPRequest.Method,
     _ path: String,
     _ body: String,
-    seen: String? = nil
+    seen: String? = nil,
+    isNew: Bool = false
   ) async throws -> (Int, String) {
     var headers: HTTPFields = [.contentType: "application/json"]
     headers[.ifMatch] = seen
+    if isNew { headers[.ifNoneMatch] = "*" }
     return try await client.execute(
       uri: "/api/v1/welding/register/" + path,
       method: method,
@@ -206,6 +208,37 @@ import Testing
       #expect(try await Self.change(client, .delete, path, end, seen: last).0 == 200)
       // What is not there any more is no more what was seen.
       #expect(try await Self.change(client, .put, path, body("张四"), seen: last).0 == 412)
+      // Who wants to add it adds it once.
+      #expect(try await Self.change(client, .put, path, body("张五"), isNew: true).0 == 200)
+      let (again, text) = try await Self.change(client, .put, path, body("张六"), isNew: true)
+      #expect(again == 412 && text.contains("changed-meanwhile"), "\(text)")
+    }
+  }
+
+  @Test("who has the entry already is told so, and not told it again")
+  func unchanged() async throws {
+    let station = try Self.station()
+    try await test(station) { client in
+      let path = "/api/v1/welding/register/acme/welders/w1"
+      func get(_ known: String?) async throws -> (status: Int, tag: String?, bytes: Int) {
+        var headers: HTTPFields = [:]
+        headers[.ifNoneMatch] = known
+        return try await client.execute(uri: path, method: .get, headers: headers) {
+          (Int($0.status.code), $0.headers[.eTag], $0.body.readableBytes)
+        }
+      }
+      let first = try await get(nil)
+      let tag = try #require(first.tag)
+      #expect(first.status == 200 && first.bytes > 0)
+      for known in [tag, "W/" + tag, "\"x\", " + tag, "*"] {
+        let answer = try await get(known)
+        #expect(answer.status == 304 && answer.tag == tag && answer.bytes == 0, "\(known)")
+      }
+      #expect(try await get("\"x\"").status == 200)
+      let body =
+        #"{"actor":"zhou","value":{"name":"王新","certificate":"T1","validFrom":"2024-01-01","validUntil":"2030-12-31"}}"#
+      #expect(try await Self.change(client, .put, "acme/welders/w1", body).0 == 200)
+      #expect(try await get(tag).status == 200)
     }
   }
 

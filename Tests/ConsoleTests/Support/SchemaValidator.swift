@@ -109,6 +109,10 @@ struct SchemaValidator {
       if count < schema["minLength"] as? Int ?? 0 || count > schema["maxLength"] as? Int ?? .max {
         faults.append("\(place): \(count) characters")
       }
+      // Ours: JSON Schema counts characters, what reads a message counts bytes.
+      if text.utf8.count > schema["x-max-bytes"] as? Int ?? .max {
+        faults.append("\(place): \(text.utf8.count) bytes")
+      }
       if let pattern = schema["pattern"] as? String,
         text.range(of: pattern, options: .regularExpression) == nil
       {
