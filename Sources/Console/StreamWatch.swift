@@ -1,6 +1,6 @@
-import HTTPTypes
-import Hummingbird
-import NIOCore
+package import HTTPTypes
+package import Hummingbird
+package import NIOCore
 import Synchronization
 
 /// Ends streams whose reader has stopped reading.
@@ -8,9 +8,9 @@ import Synchronization
 /// What is written for a reader that takes nothing waits in its socket, and the stream's task with it, for as long as the
 /// other side keeps the connection: hours, with a laptop that sleeps. Such a reader is closed instead, counted and told
 /// of; one that comes back resumes at its cursor and misses nothing.
-final class StreamWatch: Sendable {
+package final class StreamWatch: Sendable {
   /// One stream's socket, and since when a write to it has been waiting.
-  final class Pulse: Sendable {
+  package final class Pulse: Sendable {
     private let channel: any Channel
     private let waiting: Mutex<ContinuousClock.Instant?> = Mutex(nil)
 
@@ -36,7 +36,9 @@ final class StreamWatch: Sendable {
 
   private let pulses: Mutex<[UInt64: Pulse]> = Mutex([:])
 
-  func add(_ stream: UInt64, on channel: any Channel) -> Pulse {
+  package init() {}
+
+  package func add(_ stream: UInt64, on channel: any Channel) -> Pulse {
     let pulse = Pulse(channel)
     pulses.withLock { $0[stream] = pulse }
     return pulse
@@ -46,26 +48,29 @@ final class StreamWatch: Sendable {
     pulses.withLock { _ = $0.removeValue(forKey: stream) }
   }
 
-  /// Closes those that have waited for longer than `limit`; returns how many that were.
-  func closeStalled(after limit: Duration) -> Int {
+  /// Closes those that have waited for longer than `limit` at a moment; returns how many that were.
+  package func closeStalled(
+    after limit: Duration,
+    at now: ContinuousClock.Instant = .now
+  ) -> Int {
     let pulses = pulses.withLock { Array($0.values) }
-    let moment = ContinuousClock.now - limit
+    let moment = now - limit
     return pulses.count { $0.close(ifWaitingSince: moment) }
   }
 }
 
 /// A stream's writer under watch.
-struct WatchedWriter: ResponseBodyWriter {
+package struct WatchedWriter: ResponseBodyWriter {
   private var base: any ResponseBodyWriter
   private let pulse: StreamWatch.Pulse
 
-  init(_ base: any ResponseBodyWriter, _ pulse: StreamWatch.Pulse) {
+  package init(_ base: any ResponseBodyWriter, _ pulse: StreamWatch.Pulse) {
     self.base = base
     self.pulse = pulse
   }
 
   /// In pieces, each under its own watch: who reads slowly, but reads, is given the time.
-  @concurrent mutating func write(_ buffer: ByteBuffer) async throws {
+  @concurrent package mutating func write(_ buffer: ByteBuffer) async throws {
     var rest = buffer
     while let piece = rest.readSlice(length: min(Self.pieceSize, rest.readableBytes)),
       piece.readableBytes > 0
@@ -78,7 +83,7 @@ struct WatchedWriter: ResponseBodyWriter {
 
   private static let pieceSize = 16_384
 
-  @concurrent consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
+  @concurrent package consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
     pulse.begin()
     defer { pulse.end() }
     try await base.finish(trailingHeaders)

@@ -1,5 +1,6 @@
 import Accounts
 import Console
+import DeviceCatalog
 import Foundation
 import HTTPTypes
 import HazardLedger
@@ -159,5 +160,111 @@ import Testing
       )
       #expect(throws: AccountError.self) { try accounts.service.create(draft, now: 0) }
     }
+  }
+
+  /// A methane site whose points have paths of more than 200 bytes, cut at 200 in the middle of a character.
+  private static func longNames() throws -> (station: CoreStation, point: String) {
+    let enterprise = "m" + String(repeating: "企", count: 42)
+    let site = "s" + String(repeating: "站", count: 42)
+    var sources = try CoreStation.files(["devices/research/fence-line-methane.yaml"])
+    for file in try CoreStation.files(["config/sites/methane-demo.yaml"]) {
+      sources.append(
+        (
+          "sites/methane-demo.yaml",
+          file.text.replacing("replay-source: true", with: "replay-source: false")
+            .replacing("  id: metec\n", with: "  id: \(enterprise)\n")
+            .replacing("\n  metec:\n", with: "\n  \(site):\n")
+        )
+      )
+    }
+    let station = try CoreStation(sources: sources)
+    let point = try #require(station.catalog.channels.first?.path)
+    #expect(point.utf8.count > 260, "\(point)")
+    return (station, point)
+  }
+
+  @Test(
+    "refusals are counted, told within what a sender reads of an answer, and whole in the ledger"
+  )
+  func caps() async throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    let key = try accounts.machine("county", [.relay], .everywhere)
+    let (station, own) = try Self.longNames()
+    let door = try ConsoleServer(station: station, access: .accounts(accounts.service)).relayDoor
+    let time = Timestamp(milliseconds: 1_760_000_000_000)
+
+    // A hazard whose alarm is of another enterprise than it says, with a reason of more than 80 bytes.
+    let enterprise = "e" + String(repeating: "业", count: 60)
+    var buffer: [UInt8] = []
+    let entry = LedgerEntry(
+      LedgerDraft(
+        registering: HazardRegistration(
+          id: "hazard/1",
+          source: .report,
+          enterprise: enterprise,
+          place: enterprise + "/plant",
+          title: "leak",
+          alarms: ["zeta/plant/tanks/T-1/level#H@1"]
+        ),
+        by: "li",
+        as: .county,
+        at: time,
+        origin: 7
+      ),
+      sequence: 1,
+      previousHash: Array(repeating: 1, count: 32),
+      buffer: &buffer
+    )
+    // Of 150 readings all are refused: one is of a point of the station itself, the others say no number.
+    let readings = (1...150).map { number in
+      RelayBatch.Reading(
+        number: number,
+        point: number == 1 ? own : "acme/plant/tanks/T-1/level",
+        unit: "%",
+        time: time,
+        value: 1,
+        status: .normal
+      )
+    }
+    let batch = RelayBatch(
+      station: "county",
+      after: 0,
+      through: 1,
+      entries: [entry],
+      readings: readings
+    ).encoded()
+    var members = try #require(try JSONValue(parsing: batch).members)
+    members["readings"] = .array(
+      (members["readings"]?.elements ?? []).enumerated().map { index, reading in
+        var members = reading.members ?? [:]
+        if index > 0 { members["value"] = .string("much") }
+        return .object(members)
+      }
+    )
+    let reply = await door.answer(
+      JSONValue.object(members).canonicalBytes(),
+      of: "county",
+      key: key
+    )
+    #expect(reply.status == 200, "\(reply.brief)")
+    let outcome = try RelayOutcome(decoding: reply.body)
+    #expect(outcome.taken == 0 && outcome.takenReadings == 0 && outcome.reading == 150)
+    #expect(outcome.refusedReadings == 150)
+    #expect(outcome.readingRefusals.map(\.number) == Array(1...100))
+    // Cut at whole characters, within the limit and no sooner than need be.
+    let first = try #require(outcome.readingRefusals.first).reason
+    #expect(own.hasPrefix(first) && (198...200).contains(first.utf8.count), "\(first)")
+    let refused = try #require(outcome.refused.first)
+    #expect(refused.sequence == 1 && (78...80).contains(refused.reason.utf8.count), "\(refused)")
+    #expect(refused.reason.hasPrefix("place, alarms: not of the enterprise e业"))
+
+    let told = try station.memory.entries(after: 0, limit: 1_000)
+      .compactMap { try JSONValue(parsing: $0.body ?? []) }
+      .filter { $0["event"]?.text == "relay.refused" }
+    let whole = try #require(told.first { $0["sequence"] != nil }?["reason"]?.text)
+    #expect(whole.hasPrefix(refused.reason) && whole.hasSuffix(enterprise))
+    #expect(told.compactMap { $0["readings"]?.wholeNumber }.reduce(0, +) == 150)
+    #expect(told.contains { $0["points"]?.elements == [.string(own)] })
   }
 }

@@ -35,6 +35,46 @@ import Testing
     return ledger
   }
 
+  /// Registers hazards at places of which one begins like another.
+  ///
+  /// - Returns: place → ids at or below it, newest first.
+  private static func register(in ledger: any ContractStore) throws -> [String: [String]] {
+    var position = try ledger.position
+    for (index, place) in ["ent-1/site/a/GD-1", "ent-1/site/a", "ent-1/site/ab", "ent-2/site"]
+      .enumerated()
+    {
+      position += 1
+      let registration = HazardRegistration(
+        id: "hazard/\(index)",
+        source: .report,
+        enterprise: String(place.prefix(5)),
+        place: place,
+        title: "leak",
+        alarms: []
+      )
+      let draft = LedgerDraft(
+        registering: registration,
+        by: "li",
+        as: .county,
+        at: Timestamp(milliseconds: 2),
+        origin: position
+      )
+      try ledger.append([draft], rejects: [], position: position)
+    }
+    return [
+      "ent-1/site/a": ["hazard/1", "hazard/0"], "ent-1/site/ab": ["hazard/2"],
+      "ent-1": ["hazard/2", "hazard/1", "hazard/0"], "ent-2/site": ["hazard/3"], "ent-3": [],
+    ]
+  }
+
+  private static func expect(_ hazards: [String: [String]], in ledger: any ContractStore) throws {
+    for (place, ids) in hazards {
+      var filter = HazardFilter()
+      filter.place = place
+      #expect(try ledger.hazards(filter, before: nil, limit: 10).map(\.id) == ids, "\(place)")
+    }
+  }
+
   @Test("an entry whose body cannot be read is an error, not the station's own")
   func unreadable() throws {
     func entry(_ kind: EntryKind, _ subject: String, _ body: String?) -> LedgerEntry {
@@ -177,9 +217,11 @@ import Testing
   func migration(kind: StoreKind) throws {
     let place = try StorePlace(kind)
     let ledger = try Self.filled(place, seed: 9)
+    let hazards = try Self.register(in: ledger)
     let ids: Set<String> = ["ent-1", "ent-2"]
     let expected = try ledger.entries(ofEnterprises: ids, after: 0, limit: 10_000)
     #expect(expected.count > 50)
+    try Self.expect(hazards, in: ledger)
     try ledger.end()
     let old =
       kind == .sqlite ? "PRAGMA user_version = 2" : "UPDATE davy_schema SET version = 1"
@@ -191,8 +233,11 @@ import Testing
     )
     let again = try place.open()
     #expect(try again.entries(ofEnterprises: ids, after: 0, limit: 10_000) == expected)
+    // SQLite refuses to list by place without the index that was dropped.
+    try Self.expect(hazards, in: again)
     try again.rebuildViews()
     #expect(try again.entries(ofEnterprises: ids, after: 0, limit: 10_000) == expected)
+    try Self.expect(hazards, in: again)
     try again.end()
     #expect(try place.verify().isIntact)
   }
