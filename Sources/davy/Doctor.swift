@@ -11,7 +11,7 @@ import Synchronization
 import X509
 
 /// `davy doctor`.
-struct Doctor: ParsableCommand {
+struct Doctor: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Look for what keeps a station from working well; each finding with its remedy.",
     discussion: """
@@ -29,7 +29,16 @@ struct Doctor: ParsableCommand {
   @Option(help: "Commits of 4 KiB to time on the data folder's disk.")
   var commits = 50
 
-  func run() throws {
+  @Flag(
+    help: "Only whether the service runs and answers, in a moment: for a container's health check."
+  )
+  var alive = false
+
+  func run() async throws {
+    guard !alive else {
+      try await examineLife()
+      return
+    }
     let loaded = try LoadedConfiguration(serviceFile: serviceFile)
     var report = DoctorReport()
     report.well(
@@ -42,6 +51,7 @@ struct Doctor: ParsableCommand {
     examineDisk(loaded.service, &report)
     examineSecrets(loaded.service, &report)
     examineCertificates(loaded.service, &report)
+    await examineService(loaded.service, &report)
     examineData(loaded, &report)
     try print(report)
     guard report.isWell else { throw ExitCode(1) }
@@ -319,6 +329,57 @@ struct Doctor: ParsableCommand {
     )
   }
 
+  // MARK: - Service
+
+  /// Ends with 1 when the service does not run or does not answer.
+  private func examineLife() async throws {
+    let (service, findings) = ServiceConfiguration.load(path: serviceFile)
+    guard let service else {
+      LoadedConfiguration.print(findings)
+      throw ExitCode(1)
+    }
+    var report = DoctorReport()
+    await examineService(service, &report)
+    try print(report)
+    guard report.findings.allSatisfy({ $0.grade == .well }) else { throw ExitCode(1) }
+  }
+
+  private func examineService(
+    _ service: ServiceConfiguration,
+    _ report: inout DoctorReport
+  ) async {
+    let folder = service.dataFolder
+    guard let identifier = PidFile(dataFolder: folder).running else {
+      report.add(
+        .warning,
+        "service",
+        LocalizedText(zh: "没有服务在 \(folder) 上运行", en: "no service runs on \(folder)"),
+        remedy: LocalizedText(zh: "systemctl start davy", en: "systemctl start davy")
+      )
+      return
+    }
+    if let fault = await ServicePulse.fault(service.http) {
+      report.add(
+        .fault,
+        "service",
+        LocalizedText(
+          zh: "进程 \(identifier) 正在运行但无应答：\(fault)",
+          en: "process \(identifier) runs and does not answer: \(fault)"
+        ),
+        remedy: LocalizedText(
+          zh: "查看日志；改过 http 一节则重启服务",
+          en: "see its log; restart it when the section http was changed since its start"
+        )
+      )
+      return
+    }
+    report.well(
+      "service",
+      zh: "进程 \(identifier) 正在运行并应答",
+      en: "process \(identifier) is running and answers"
+    )
+  }
+
   // MARK: - Data
 
   private func examineData(_ loaded: LoadedConfiguration, _ report: inout DoctorReport) {
@@ -327,16 +388,6 @@ struct Doctor: ParsableCommand {
     guard FileManager.default.fileExists(atPath: path) else {
       report.well("data", zh: "\(folder) 尚无数据", en: "\(folder): nothing stored yet")
       return
-    }
-    if let identifier = PidFile(dataFolder: folder).running {
-      report.well("service", zh: "进程 \(identifier) 正在运行", en: "process \(identifier) is running")
-    } else {
-      report.add(
-        .warning,
-        "service",
-        LocalizedText(zh: "没有服务在 \(folder) 上运行", en: "no service runs on \(folder)"),
-        remedy: LocalizedText(zh: "systemctl start davy", en: "systemctl start davy")
-      )
     }
     do {
       let glance = try LedgerGlance(path: path)
