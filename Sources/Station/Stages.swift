@@ -6,41 +6,6 @@ public import Logging
 import Synchronization
 import Telemetry
 
-/// Limits and delays of a running station.
-public struct StationLimits: Sendable {
-  /// An alarm whose commit takes longer than this is announced unrecorded, in milliseconds.
-  public var unrecordedAfter: Int64 = 200
-  /// Messages polled before they are committed together.
-  public var batchMessages = 4_096
-  /// Inputs that may wait for the engine or the journal before intake stops reading.
-  public var waitingInputs = 100_000
-  /// Bytes that these inputs may have.
-  public var waitingBytes = 256 << 20
-  /// Drafts that may wait for the ledger before intake stops reading.
-  public var waitingDrafts = 200_000
-  /// Drafts in one ledger transaction.
-  public var draftsPerCommit = 4_096
-  /// Operator acts that may wait to be taken in.
-  public var waitingActs = 1_000
-  /// How long an act waits for its ledger entry.
-  public var actTimeout: Duration = .seconds(10)
-  /// Records between two snapshots.
-  public var snapshotEvery: UInt64 = 500_000
-  /// How long a link must have stood, with nothing waiting at the broker, before engine deadlines fire again.
-  public var settleMilliseconds: Int64 = 2_000
-  /// How long a link may be down before engine deadlines fire all the same.
-  public var linkLossMilliseconds: Int64 = 10_000
-  /// Milliseconds before a failed commit is tried again.
-  public var retryDelay: Int64 = 100
-  /// Bytes that the newest readings of all points, kept for trends, may take.
-  public var trendBytes = 64 << 20
-  /// Newest records of the journal that are decoded at a start, so that points show what they last had.
-  public var shownAtStart: UInt64 = 100_000
-
-  /// The defaults.
-  public init() {}
-}
-
 /// The stages of the way of a reading, without threads: whoever runs them decides when each takes its turn.
 ///
 /// A live station gives each stage a thread; the simulation calls them from one thread in an order that a seed
@@ -72,13 +37,13 @@ public final class Stages: @unchecked Sendable {
   public let counters = StationCounters()
 
   /// What others may see of the welding desk.
-  public let welding: WeldingBoard?
+  public let welding: WeldingBoard
   /// What others may see of duty.
-  public let duty: DutyBoard?
+  public let duty: DutyBoard
   /// What people have changed of the call-out channels.
-  public let channels: ChannelBoard?
+  public let channels: ChannelBoard
   /// What others may see of the stations below this one.
-  public let relay: RelayBoard?
+  public let relay: RelayBoard
 
   let journal: any JournalStore
   let ledger: any LedgerStore
@@ -95,20 +60,11 @@ public final class Stages: @unchecked Sendable {
   private let inbox: Mutex<[Inboxed]> = Mutex([])
   private let shelf = BatchShelf()
   private let pendingSnapshot: Mutex<(position: UInt64, bytes: [UInt8])?> = Mutex(nil)
-  private let shown: Mutex<Shown>
+  private let shown: Showcase
 
   private struct Inboxed: Sendable {
     var input: JournalInput
     var ticket: ActTicket?
-  }
-
-  /// What the engine's stage shows to the edges.
-  private struct Shown {
-    var catalog: Catalog
-    var recent: RecentReadings
-    var hours: DeviceHours
-    var inhibited: [InhibitedRule] = []
-    var report = EngineReport()
   }
 
   /// Receive time of the newest look at the engines as a whole, and the state of the inhibited rules then shown.
@@ -186,24 +142,16 @@ public final class Stages: @unchecked Sendable {
       position: try ledger.position,
       head: try ledger.head.sequence
     )
-    var initial = Shown(
-      catalog: catalog,
-      recent: RecentReadings(channels: catalog.channels.count, bytes: limits.trendBytes),
-      hours: DeviceHours(catalog)
-    )
+    shown = Showcase(catalog: catalog, trendBytes: limits.trendBytes)
     if journal is SegmentJournal {
       do throws(TrendError) {
         try JournalReadings(journal: journal, catalog: catalog)
-          .newest(records: limits.shownAtStart) { channel, reading in
-            initial.recent.add(reading, channel: channel)
-            initial.hours.add(reading, channel: channel)
-          }
+          .newest(records: limits.shownAtStart, shown.add)
       } catch {
         // Only what is shown suffers; it fills again with what comes.
         logger.error("old readings cannot be shown", metadata: ["error": "\(error)"])
       }
     }
-    shown = Mutex(initial)
     counters.setDeadline(core.nextDeadline)
     for input in core.resumptions {
       inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
@@ -247,7 +195,6 @@ public final class Stages: @unchecked Sendable {
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
     let isFull = messages >= limits.batchMessages
     let isTickDue = pace.allowsTick(
-      report,
       isDrained: !isFull,
       deadline: deadline,
       isLater: isLater,
@@ -355,20 +302,7 @@ public final class Stages: @unchecked Sendable {
     counters.readings.add(core.readingCount &- readings, ordering: .relaxed)
     counters.count(output)
     counters.setDeadline(core.nextDeadline)
-    shown.withLock { shown in
-      if let catalog = core.catalog, catalog.version != shown.catalog.version {
-        shown.catalog = catalog
-        shown.recent = RecentReadings(
-          channels: catalog.channels.count,
-          bytes: limits.trendBytes
-        )
-        shown.hours = DeviceHours(catalog)
-      }
-      for entry in output.latest {
-        shown.recent.add(entry.reading, channel: entry.channel)
-        shown.hours.add(entry.reading, channel: entry.channel)
-      }
-    }
+    shown.take(output, catalog: core.catalog)
     trends?.add(output, catalog: core.catalog)
     showEngines()
     exchange.enqueue(output, at: now)
@@ -381,8 +315,7 @@ public final class Stages: @unchecked Sendable {
   private func showEngines() {
     if core.inhibitionChanges != shownInhibitions {
       shownInhibitions = core.inhibitionChanges
-      let inhibited = core.inhibited
-      shown.withLock { $0.inhibited = inhibited }
+      shown.show(core.inhibited)
     }
     let now = exchange.received
     if reportWalk == nil, now >= reported + Self.reportInterval || reported == .min {
@@ -391,8 +324,7 @@ public final class Stages: @unchecked Sendable {
     }
     guard var walk = reportWalk.take() else { return }
     if core.extend(&walk, rows: Self.reportRows) {
-      let report = walk.report
-      shown.withLock { $0.report = report }
+      shown.show(walk.report)
     } else {
       reportWalk = walk
     }
@@ -503,37 +435,29 @@ public final class Stages: @unchecked Sendable {
   // MARK: - What edges see
 
   /// The catalog in force.
-  public var catalog: Catalog { shown.withLock { $0.catalog } }
+  public var catalog: Catalog { shown.catalog }
 
   /// Rules that do not annunciate.
-  func inhibitedRules() -> [InhibitedRule] { shown.withLock { $0.inhibited } }
+  func inhibitedRules() -> [InhibitedRule] { shown.inhibited }
 
   /// How the engines do.
-  func engineReport() -> EngineReport { shown.withLock { $0.report } }
+  func engineReport() -> EngineReport { shown.report }
 
   /// The newest reading of each channel.
-  func latestReadings() -> [LatestReading?] { shown.withLock { $0.recent.latest() } }
+  func latestReadings() -> [LatestReading?] { shown.latest() }
 
   /// Recent readings of a channel by event time, oldest first.
   ///
   /// `covers` is the receive time from which on nothing is missing; nil where nothing is kept.
   func recentReadings(channel: Int) -> (readings: [LatestReading], covers: Timestamp?) {
-    let (recent, covers) = shown.withLock { shown in
-      guard shown.recent.holds(channel) else { return ([LatestReading](), Timestamp?.none) }
-      return (shown.recent.kept(channel: channel), shown.recent.oldestReceived(channel: channel))
-    }
-    return (recent.byTime(), covers)
+    shown.recent(channel: channel)
   }
 
   /// How much came from each device in each of the last hours.
-  func deviceHours() -> DeviceHours { shown.withLock { $0.hours } }
+  func deviceHours() -> DeviceHours { shown.hours }
 
   /// Kept readings of channels received after a moment, in the order in which they came.
   func recentReadings(channels: [Int], after moment: Timestamp) -> [[LatestReading]] {
-    shown.withLock { shown in
-      channels.map { channel in
-        shown.recent.holds(channel) ? shown.recent.received(after: moment, channel: channel) : []
-      }
-    }
+    shown.received(after: moment, channels: channels)
   }
 }

@@ -284,12 +284,6 @@ public struct TrendBucket: Hashable, Sendable {
     bad = 1
   }
 
-  /// Takes in the next reading by event time, whose value is none.
-  public mutating func addBad(time: Timestamp) {
-    end = time
-    bad += 1
-  }
-
   /// Takes in the next reading by event time.
   public mutating func add(time: Timestamp, value: Double) {
     end = time

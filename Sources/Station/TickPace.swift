@@ -40,7 +40,6 @@ struct TickPace: Sendable {
 
   /// Whether a tick goes behind the messages of this turn.
   mutating func allowsTick(
-    _ report: LinkReport,
     isDrained: Bool,
     deadline: Int64?,
     isLater: Bool,

@@ -41,7 +41,7 @@ struct RosterTests {
     try station.reading(25)
     #expect(station.dispatches.map(\.contact.id) == ["p3", "p4"])
     try station.restart()
-    let row = try #require(station.core.duty?.content.rows["county"])
+    let row = try #require(station.core.duty.content.rows["county"])
     #expect(row.isChanged && row.onDuty(at: Timestamp(milliseconds: station.now)) == ["p3", "p4"])
     let tomorrow = Timestamp(milliseconds: station.now + DeskStation.day)
     #expect(row.onDuty(at: tomorrow) == ["p2"], "a day of its own goes before the shifts")
@@ -52,7 +52,7 @@ struct RosterTests {
       "version": .integer(Int64(row.version)),
     ]
     #expect(try station.send(.register, "roster-reset", reset) == nil)
-    let file = try #require(station.core.duty?.content.rows["county"])
+    let file = try #require(station.core.duty.content.rows["county"])
     #expect(!file.isChanged && file.onDuty(at: Timestamp(milliseconds: station.now)) == ["p1"])
     #expect(file.version > row.version, "whoever saw the change must look again")
     let bodies = try station.drafts.filter { $0.subject == "roster/county" }
@@ -100,7 +100,7 @@ struct RosterTests {
       default: "\(refusal)"
       }
     #expect(text.contains(word), "\(text)")
-    let row = try #require(station.core.duty?.content.rows["county"])
+    let row = try #require(station.core.duty.content.rows["county"])
     #expect(!row.isChanged && row.version == 0)
   }
 

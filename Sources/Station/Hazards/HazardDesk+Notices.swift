@@ -62,7 +62,7 @@ extension HazardDesk {
       isOver
       ? CalloutDispatch.Text(zh: "\(name.zh)：已到期", en: "\(name.en): the time is over")
       : CalloutDispatch.Text(zh: "\(name.zh)：还剩\(left.zh)", en: "\(name.en): \(left.en) left")
-    var lines = steps.prefix(Self.spelt).map { line(on: $0.clock, at: now) }
+    var lines = steps.prefix(Self.spelt).map { line(on: $0.clock) }
     if steps.count > Self.spelt { lines.append(Self.more(steps.count - Self.spelt)) }
     let places = steps.map { place(of: $0.clock) }
     send(
@@ -126,7 +126,7 @@ extension HazardDesk {
   }
 
   /// One clock in words: what it is about, and until when.
-  private func line(on clock: LedgerClock, at now: Timestamp) -> CalloutDispatch.Text {
+  private func line(on clock: LedgerClock) -> CalloutDispatch.Text {
     var text: CalloutDispatch.Text
     if let hazard = state.hazards[clock.about] {
       text = words(on: hazard)

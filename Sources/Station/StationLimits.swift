@@ -1,0 +1,34 @@
+/// Limits and delays of a running station.
+public struct StationLimits: Sendable {
+  /// An alarm whose commit takes longer than this is announced unrecorded, in milliseconds.
+  public var unrecordedAfter: Int64 = 200
+  /// Messages polled before they are committed together.
+  public var batchMessages = 4_096
+  /// Inputs that may wait for the engine or the journal before intake stops reading.
+  public var waitingInputs = 100_000
+  /// Bytes that these inputs may have.
+  public var waitingBytes = 256 << 20
+  /// Drafts that may wait for the ledger before intake stops reading.
+  public var waitingDrafts = 200_000
+  /// Drafts in one ledger transaction.
+  public var draftsPerCommit = 4_096
+  /// Operator acts that may wait to be taken in.
+  public var waitingActs = 1_000
+  /// How long an act waits for its ledger entry.
+  public var actTimeout: Duration = .seconds(10)
+  /// Records between two snapshots.
+  public var snapshotEvery: UInt64 = 500_000
+  /// How long a link must have stood, with nothing waiting at the broker, before engine deadlines fire again.
+  public var settleMilliseconds: Int64 = 2_000
+  /// How long a link may be down before engine deadlines fire all the same.
+  public var linkLossMilliseconds: Int64 = 10_000
+  /// Milliseconds before a failed commit is tried again.
+  public var retryDelay: Int64 = 100
+  /// Bytes that the newest readings of all points, kept for trends, may take.
+  public var trendBytes = 64 << 20
+  /// Newest records of the journal that are decoded at a start, so that points show what they last had.
+  public var shownAtStart: UInt64 = 100_000
+
+  /// The defaults.
+  public init() {}
+}
