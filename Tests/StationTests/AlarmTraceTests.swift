@@ -80,18 +80,7 @@ struct AlarmTraceTests {
       )
     }
     var watch = Watch(station)
-    for reading in try TraceTests.recording() {
-      station.now = max(station.now, reading.time)
-      try station.feed(
-        StationCoreTests.reading(
-          reading.value,
-          at: reading.time,
-          device: reading.device,
-          received: station.now
-        )
-      )
-      try watch.look()
-    }
+    try station.feed(TraceTests.recording()) { try watch.look() }
     // What still stands at the slice's end returns with the clean air that follows.
     for device in ["ch4_n", "ch4_e", "ch4_s", "ch4_w"] {
       station.now += 60_000
@@ -104,17 +93,7 @@ struct AlarmTraceTests {
     #expect(alarms.count > 20 && Set(alarms.map(\.id)) == Set(watch.hazards.keys))
 
     // The whole as a recording, replayed: the same ledger, and the dossiers are taken from it.
-    let recording = try station.record()
-    let path = station.scratch.file("replayed.sqlite")
-    let replayed = try SQLiteLedger(path: path, station: "test")
-    var replay = Replay(into: replayed)
-    _ = try replay.run(recording)
-    #expect(try replayed.head.hash == (try station.ledger.head.hash))
-    let key = CheckpointKey()
-    try replayed.signCheckpoint(with: key, at: Timestamp(milliseconds: station.now))
-    try replayed.close()
-    #expect(try LedgerVerifier(path: path).verify(trusting: [key.publicKey]).findings == [])
-
+    let (recording, path, key) = try station.replayed()
     let dossier = try LedgerDossier(path: path)
     for alarm in alarms {
       let hazard = try #require(watch.hazards[alarm.id])

@@ -106,18 +106,12 @@ struct CalloutDeskTests {
   func confirm() throws {
     let station = try DeskStation()
     try station.reading(25)
-    func confirm(_ person: String) throws -> ActError? {
-      try station.send(
-        .external,
-        "confirmed",
-        ["callout": "callout/1", "person": .string(person), "channel": "voice"]
-      )
-    }
     #expect(
-      try confirm("p5") == .refused("not one of the persons called so far", code: "not-named")
+      try station.confirm("callout/1", by: "p5")
+        == .refused("not one of the persons called so far", code: "not-named")
     )
     try station.tick(to: DeskStation.start + 125_000)
-    #expect(try confirm("p2") == nil)
+    #expect(try station.confirm("callout/1", by: "p2") == nil)
     let made = station.dispatches.count
     try station.tick(to: DeskStation.start + 25 * DeskStation.minute)
     #expect(station.dispatches.count == made)
@@ -232,17 +226,11 @@ struct CalloutDeskTests {
     #expect(rebuilt.plan.levels[0].persons == ["p3"])
     #expect(rebuilt.named == ["p3", "p1", "night"])
     // Who was called before the change can still answer; who was not, cannot.
-    func confirm(_ person: String) throws -> ActError? {
-      try station.send(
-        .external,
-        "confirmed",
-        ["callout": "callout/1", "person": .string(person), "channel": "voice"]
-      )
-    }
     #expect(
-      try confirm("p5") == .refused("not one of the persons called so far", code: "not-named")
+      try station.confirm("callout/1", by: "p5")
+        == .refused("not one of the persons called so far", code: "not-named")
     )
-    #expect(try confirm("p1") == nil)
+    #expect(try station.confirm("callout/1", by: "p1") == nil)
     #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
   }
 
@@ -332,13 +320,7 @@ struct CalloutDeskTests {
     let station = try DeskStation()
     try station.reading(25)
     let id = try #require(station.dispatches.first).callout
-    #expect(
-      try station.send(
-        .external,
-        "confirmed",
-        ["callout": .string(id), "person": "metec/operator", "channel": "voice"]
-      ) == nil
-    )
+    #expect(try station.confirm(id) == nil)
     func questions() -> [CalloutDispatch] {
       station.dispatches.filter { $0.purpose == .feedback }
     }
@@ -368,13 +350,7 @@ struct CalloutDeskTests {
     let station = try DeskStation()
     try station.reading(25)
     let id = try #require(station.dispatches.first).callout
-    #expect(
-      try station.send(
-        .external,
-        "confirmed",
-        ["callout": .string(id), "person": "metec/operator", "channel": "voice"]
-      ) == nil
-    )
+    #expect(try station.confirm(id) == nil)
     try station.tick(to: station.now + 31 * DeskStation.minute)
     let asked = try #require(station.dispatches.first { $0.purpose == .feedback })
     #expect(!asked.inDoubt)

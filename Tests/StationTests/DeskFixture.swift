@@ -119,6 +119,25 @@ final class DeskStation {
     try feed(StationCoreTests.reading(value, at: now, device: device))
   }
 
+  /// Feeds readings of a recording, each at its own time or as soon as acts between them allow.
+  func feed(
+    _ recording: [(time: Int64, device: String, value: Double)],
+    afterEach look: () throws -> Void
+  ) throws {
+    for reading in recording {
+      now = max(now, reading.time)
+      try feed(
+        StationCoreTests.reading(
+          reading.value,
+          at: reading.time,
+          device: reading.device,
+          received: now
+        )
+      )
+      try look()
+    }
+  }
+
   @discardableResult
   func tick(to time: Int64? = nil) throws -> CoreOutput {
     if let time { now = time }
@@ -140,6 +159,15 @@ final class DeskStation {
       )
     )
     return try #require(output.acts.last).refusal
+  }
+
+  /// A person answers a call-out by telephone.
+  func confirm(_ callout: String, by person: String = "metec/operator") throws -> ActError? {
+    try send(
+      .external,
+      "confirmed",
+      ["callout": .string(callout), "person": .string(person), "channel": "voice"]
+    )
   }
 
   /// An act on a hazard a second later.
@@ -206,6 +234,23 @@ final class DeskStation {
     for input in inputs { try writer.append(input) }
     try writer.finish()
     return try Recording(path: folder)
+  }
+
+  /// Everything fed so far, replayed into a second ledger, which is signed, closed and found sound.
+  ///
+  /// - Returns: the recording, where that ledger is, and the key that its checkpoint is signed with.
+  func replayed() throws -> (recording: Recording, path: String, key: CheckpointKey) {
+    let recording = try record()
+    let path = scratch.file("replayed.sqlite")
+    let other = try SQLiteLedger(path: path, station: "test")
+    var replay = Replay(into: other)
+    _ = try replay.run(recording)
+    #expect(try other.head.hash == ledger.head.hash)
+    let key = CheckpointKey()
+    try other.signCheckpoint(with: key, at: Timestamp(milliseconds: now))
+    try other.close()
+    #expect(try LedgerVerifier(path: path).verify(trusting: [key.publicKey]).findings == [])
+    return (recording, path, key)
   }
 
   /// Everything fed so far, replayed into a ledger of its own: its head must be this one's.

@@ -32,13 +32,7 @@ struct RulesLevelTests {
     #expect(try station.send(.command, "call", call) != nil)
     try station.reading(25)
     let id = try #require(station.dispatches.last).callout
-    #expect(
-      try station.send(
-        .external,
-        "confirmed",
-        ["callout": .string(id), "person": "metec/operator", "channel": "voice"]
-      ) == nil
-    )
+    #expect(try station.confirm(id) == nil)
     try station.tick(to: DeskStation.start + 31 * minute)
     for dispatch in station.dispatches where dispatch.purpose == .feedback {
       #expect(try station.send(.external, "failed", ["dispatch": .string(dispatch.id)]) == nil)
@@ -99,10 +93,7 @@ struct RulesLevelTests {
     #expect(told == ["事故信息首报：还剩10分钟"])
     // The call-out that was calling takes the new rules: its question is tried until a channel has it.
     let call = try #require(station.dispatches.first { $0.purpose == .call })
-    let word: [String: HazardLedger.JSONValue] = [
-      "callout": .string(call.callout), "person": "metec/operator", "channel": "voice",
-    ]
-    #expect(try station.send(.external, "confirmed", word) == nil)
+    #expect(try station.confirm(call.callout) == nil)
     try station.tick(to: station.now + 30 * Self.minute)
     let question = try #require(station.dispatches.last { $0.purpose == .feedback })
     #expect(question.id != "\(call.callout)#feedback")

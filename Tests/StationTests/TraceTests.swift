@@ -38,23 +38,12 @@ struct TraceTests {
   func trace() throws {
     let station = try DeskStation()
     var alarm: String?
-    let recorded = try Self.recording()
-    for reading in recorded {
-      station.now = max(station.now, reading.time)
-      try station.feed(
-        StationCoreTests.reading(
-          reading.value,
-          at: reading.time,
-          device: reading.device,
-          received: station.now
-        )
-      )
-      if alarm == nil {
-        alarm = try station.ledger.standingAlarms().first { $0.rule == "HH" }?.id
-        if let alarm {
-          station.now += 1
-          try station.feed(StationCoreTests.act("acknowledge", alarm: alarm, at: station.now))
-        }
+    try station.feed(Self.recording()) {
+      guard alarm == nil else { return }
+      alarm = try station.ledger.standingAlarms().first { $0.rule == "HH" }?.id
+      if let alarm {
+        station.now += 1
+        try station.feed(StationCoreTests.act("acknowledge", alarm: alarm, at: station.now))
       }
     }
     let plume = try #require(alarm)
@@ -67,17 +56,7 @@ struct TraceTests {
     try station.toClosed(hazard)
 
     // The whole as a recording, replayed: the same ledger, from which the dossier is taken.
-    let journal = try station.record()
-    let path = station.scratch.file("replayed.sqlite")
-    let replayed = try SQLiteLedger(path: path, station: "test")
-    var replay = Replay(into: replayed)
-    _ = try replay.run(journal)
-    #expect(try replayed.head.hash == (try station.ledger.head.hash))
-    let key = CheckpointKey()
-    try replayed.signCheckpoint(with: key, at: Timestamp(milliseconds: station.now))
-    try replayed.close()
-    #expect(try LedgerVerifier(path: path).verify(trusting: [key.publicKey]).findings == [])
-
+    let (journal, path, key) = try station.replayed()
     let dossier = try LedgerDossier(path: path)
     let export = try dossier.export(subject: plume) { try Self.inputs($0, of: journal) }
     let report = LedgerVerifier.verifyExport(export, trusting: [key.publicKey])
