@@ -1,3 +1,4 @@
+import Glibc
 import HazardLedger
 import Telemetry
 import Testing
@@ -235,18 +236,25 @@ struct NotificationTests {
     #expect(grouped == 11_713)
   }
 
+  /// How long this thread has run.
+  private static var threadNanoseconds: Int64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+
   @Test("13,000 standing alarms are judged in at most 50 ms, best of five")
   func manyInTime() {
     let alarms = Self.many
-    let clock = ContinuousClock()
+    // Time on the processor: what other tests take of it meanwhile says nothing of this.
     let best = (0..<5).map { _ in
-      clock.measure {
-        #expect(
-          Self.policy.verdicts(for: alarms, at: Timestamp(milliseconds: 0)).count == alarms.count
-        )
-      }
+      let begin = Self.threadNanoseconds
+      let verdicts = Self.policy.verdicts(for: alarms, at: Timestamp(milliseconds: 0))
+      let took = Self.threadNanoseconds - begin
+      #expect(verdicts.count == alarms.count)
+      return took
     }.min()
-    #expect(best ?? .seconds(1) <= .milliseconds(50))
+    #expect(best ?? .max <= 50_000_000)
   }
 }
 

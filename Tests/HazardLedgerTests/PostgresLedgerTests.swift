@@ -305,11 +305,12 @@ struct PostgresLedgerTests {
   }
 
   private func reopen() throws -> PostgresLedger {
-    let limit = ContinuousClock.now + .seconds(20)
+    let limit = ContinuousClock.now + .seconds(600)
     while true {
       do {
         return try open()
       } catch LedgerError.inUse where ContinuousClock.now < limit {
+        // The server frees the lock when it has seen its client go, and tells nobody.
         usleep(5_000)
       }
     }
@@ -323,6 +324,7 @@ private func appendUntilKilled(_ connection: String, note: String, after delay: 
   // Read by the parent also when not one append came through.
   _ = unsafe write(file, "0\n", 2)
   Thread.detachNewThread {
+    // A kill at a random moment is what is tried here; there is nothing to wait for.
     usleep(delay)
     kill(getpid(), SIGKILL)
   }

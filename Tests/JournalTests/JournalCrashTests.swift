@@ -63,6 +63,7 @@ private func appendUntilKilled(_ directory: String, after microseconds: UInt32) 
   let note = unsafe open(directory + "/acknowledged", O_WRONLY | O_CREAT, 0o600)
   acknowledge(journal.lastSequence, note)
   Thread.detachNewThread {
+    // A kill at a random moment is what is tried here; there is nothing to wait for.
     usleep(microseconds)
     kill(getpid(), SIGKILL)
   }

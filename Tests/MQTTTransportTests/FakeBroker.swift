@@ -15,8 +15,8 @@ final class FakeBroker: Sendable {
     var version: UInt8 { connect.body[6] }
 
     /// The next packet, PINGREQ answered on the way; nil when the client has gone.
-    func read(seconds: Double = 20) throws -> Packet? {
-      while let packet = try socket.read(seconds: seconds) {
+    func read() throws -> Packet? {
+      while let packet = try socket.read() {
         recording.packets.withLock { $0.append(packet) }
         guard packet.type == Packet.pingreq else { return packet }
         try socket.write([0xD0, 0])

@@ -12,8 +12,8 @@ final class Outcomes: Sendable {
 
 @Suite(.enabled(if: TestBroker.isInstalled, "mosquitto is not installed"))
 struct PublishTests {
-  private func expectAll(_ count: Int, _ outcomes: Outcomes, seconds: Double = 20) throws {
-    try wait(until: "\(count) outcomes, not \(outcomes.all.count)", seconds: seconds) {
+  private func expectAll(_ count: Int, _ outcomes: Outcomes) throws {
+    try wait(until: "\(count) outcomes, not \(outcomes.all.count)") {
       outcomes.all.count >= count
     }
   }
@@ -59,11 +59,10 @@ struct PublishTests {
       queueLimit: 10,
       onOutcome: { outcomes.add($0) }
     )
-    let start = ContinuousClock.now
+    // Were the caller made to wait, it would wait for ever: the broker starts only below.
     let admissions = (0..<15 as Range<UInt64>).map {
       client.publish(Publication(token: $0, topic: "t/1", payload: [UInt8($0)]))
     }
-    #expect(ContinuousClock.now - start < .milliseconds(500))
     #expect(
       admissions == Array(repeating: .queued, count: 10) + Array(repeating: .full, count: 5)
     )
@@ -169,7 +168,7 @@ struct PublishTests {
     let client = try PublishClient(options: testOptions(port: FreePort.find()))
     for _ in 0..<5 { _ = client.publish(Publication(topic: "t/1", payload: [1])) }
     let start = ContinuousClock.now
-    #expect(client.stop(grace: .seconds(30)) == 5)
-    #expect(ContinuousClock.now - start < .seconds(5))
+    #expect(client.stop(grace: .seconds(3_600)) == 5)
+    #expect(ContinuousClock.now - start < .seconds(1_800))
   }
 }

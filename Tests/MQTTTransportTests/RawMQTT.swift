@@ -23,7 +23,7 @@ struct Listener {
   }
 
   /// Takes a connection, or nil after the timeout.
-  func accept(seconds: Double = 20) -> Socket? {
+  func accept(seconds: Double) -> Socket? {
     var descriptors = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     guard unsafe poll(&descriptors, 1, Int32(seconds * 1_000)) == 1 else { return nil }
     let connection = Glibc.accept(descriptor, nil, nil)
@@ -82,7 +82,7 @@ final class Socket: Sendable {
   }
 
   /// The next packet; nil when the peer has closed or nothing comes within the time.
-  func read(seconds: Double = 10) throws -> Packet? {
+  func read(seconds: Double = patience) throws -> Packet? {
     guard let header = try readBytes(1, seconds: seconds)?.first else { return nil }
     var length = 0
     var shift = 0
@@ -208,7 +208,9 @@ final class RawClient {
   }
 
   /// The next message, acknowledged; nil when none comes in time.
-  func receive(seconds: Double = 10) throws -> (topic: String, payload: [UInt8], retain: Bool)? {
+  func receive(seconds: Double = patience) throws -> (
+    topic: String, payload: [UInt8], retain: Bool
+  )? {
     guard let packet = try socket.read(seconds: seconds) else { return nil }
     guard packet.type == Packet.publish else { throw TestFailure("unexpected \(packet)") }
     let length = Int(packet.body[0]) << 8 | Int(packet.body[1])

@@ -107,13 +107,15 @@ struct TestFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
+/// How long a test waits for what has to come, in seconds: on a machine that has no time this may take minutes.
+let patience: Double = 600
+
 /// Waits for something to become true, looking every few milliseconds.
 func wait(
   until what: String,
-  seconds: Double = 20,
   _ condition: () throws -> Bool
 ) throws {
-  let limit = ContinuousClock.now + .seconds(seconds)
+  let limit = ContinuousClock.now + .seconds(patience)
   while try !condition() {
     guard ContinuousClock.now < limit else { throw TestFailure("waited in vain until \(what)") }
     _ = poll(nil, 0, 5)

@@ -184,13 +184,8 @@ final class CoreStation: StationAccess, @unchecked Sendable {
 
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
     // It has to wait as a station does: whoever follows would otherwise never leave the processor.
-    let deadline = ContinuousClock.now + timeout
-    while ContinuousClock.now < deadline, !Task.isCancelled,
-      ((try? memory.head.sequence) ?? 0) <= cursor.ledger
-    {
-      try? await Task.sleep(for: .milliseconds(2))
-    }
-    return News(ledgerHead: (try? memory.head.sequence) ?? 0, unrecorded: [])
+    await memory.bell.wait(timeout: timeout) { memory.newest > cursor.ledger }
+    return News(ledgerHead: memory.newest, unrecorded: [])
   }
 
   func latestReadings() -> [LatestReading?] { lock.withLock { newest } }

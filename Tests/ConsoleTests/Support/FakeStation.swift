@@ -51,19 +51,13 @@ final class FakeStation: StationAccess {
   func metrics() -> String { "# TYPE davy_readings_total counter\ndavy_readings_total 7\n" }
 
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
-    let deadline = ContinuousClock.now + timeout
-    while true {
-      let head = (try? memory.head.sequence) ?? cursor.ledger
-      let announced = state.withLock { state in
-        state.announcements.filter { $0.number > cursor.unrecorded }
-      }
-      if head > cursor.ledger || !announced.isEmpty || ContinuousClock.now >= deadline
-        || Task.isCancelled
-      {
-        return News(ledgerHead: head, unrecorded: announced)
-      }
-      try? await Task.sleep(for: .milliseconds(2))
+    func announced() -> [UnrecordedAnnouncement] {
+      state.withLock { state in state.announcements.filter { $0.number > cursor.unrecorded } }
     }
+    await memory.bell.wait(timeout: timeout) {
+      memory.newest > cursor.ledger || !announced().isEmpty
+    }
+    return News(ledgerHead: memory.newest, unrecorded: announced())
   }
 
   func report(
@@ -242,6 +236,7 @@ final class FakeStation: StationAccess {
         UnrecordedAnnouncement(number: state.announced, body: body.encoded())
       )
     }
+    memory.bell.ring()
   }
 
   /// Raises an alarm; returns its id.

@@ -9,15 +9,27 @@ final class MemoryLedger: LedgerStore {
     var alarms: [String: AlarmView] = [:]
     var rejects: [RejectTally] = []
     var position: UInt64 = 0
-    var failure: LedgerError?
+    var failure: (error: LedgerError, told: AsyncStream<Void>.Continuation)?
   }
 
   private let state = Mutex(State())
   let station = "test"
+  /// Rings when entries have come.
+  let bell = NewsBell()
 
-  /// Makes every read fail, or work again.
-  func fail(with error: LedgerError?) {
-    state.withLock { $0.failure = error }
+  /// Makes every read fail until ``recover()``.
+  ///
+  /// - Returns: an element for each read that has failed.
+  @discardableResult
+  func fail(with error: LedgerError) -> AsyncStream<Void> {
+    let (refusals, refusal) = AsyncStream.makeStream(of: Void.self)
+    state.withLock { $0.failure = (error, refusal) }
+    return refusals
+  }
+
+  /// Lets reads work again.
+  func recover() {
+    state.withLock { $0.failure = nil }
   }
 
   @discardableResult
@@ -26,7 +38,8 @@ final class MemoryLedger: LedgerStore {
     rejects: [RejectTally],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
-    state.withLock { state in
+    defer { bell.ring() }
+    return state.withLock { state in
       state.position = position
       state.rejects += rejects
       let first = Int64(state.entries.count) + 1
@@ -67,6 +80,9 @@ final class MemoryLedger: LedgerStore {
       return drafts.isEmpty ? nil : first...Int64(state.entries.count)
     }
   }
+
+  /// Sequence of the newest entry, as a station knows it whether its ledger can be read or not.
+  var newest: Int64 { state.withLock { Int64($0.entries.count) } }
 
   var position: UInt64 {
     get throws(LedgerError) { try read { $0.position } }
@@ -141,7 +157,10 @@ final class MemoryLedger: LedgerStore {
 
   private func read<Value: Sendable>(_ body: (State) -> Value) throws(LedgerError) -> Value {
     let result: Result<Value, LedgerError> = state.withLock { state in
-      if let failure = state.failure { return .failure(failure) }
+      if let failure = state.failure {
+        failure.told.yield()
+        return .failure(failure.error)
+      }
       return .success(body(state))
     }
     return try result.get()
