@@ -47,7 +47,7 @@ struct EntryWriter {
   }
 
   /// Announces a pruning and does it.
-  mutating func prune(
+  private mutating func prune(
     _ pruned: PrunedBodies,
     by order: LedgerDraft,
     _ rule: RedactionRule

@@ -62,60 +62,7 @@ extension RedactionRule {
   }
 }
 
-/// What a redaction did.
-public struct RedactionSummary: Hashable, Sendable {
-  /// The entry that says so; nil when there was nothing to prune.
-  public var sequence: Int64?
-  /// Alarms whose bodies are gone.
-  public var alarms: Int
-  /// Bodies that are gone.
-  public var bodies: Int
-}
-
 extension SQLiteLedger {
-  /// Prunes bodies by rule and says so in the ledger; chain, root and proofs stay as they were.
-  ///
-  /// A station prunes by an order among its drafts instead, see ``RedactionRule/order(at:actor:origin:)``.
-  ///
-  /// - Parameters:
-  ///   - rule: which.
-  ///   - time: when.
-  ///   - actor: who ordered it.
-  ///   - origin: journal sequence of the order.
-  ///   - position: as in ``LedgerStore/append(_:rejects:position:)``.
-  /// - Returns: what was pruned.
-  /// - Throws: why nothing was.
-  public func redact(
-    _ rule: RedactionRule,
-    at time: Timestamp,
-    actor: String,
-    origin: UInt64,
-    position: UInt64
-  ) throws(LedgerError) -> RedactionSummary {
-    try translating {
-      try erasing { db in
-        var summary = RedactionSummary(alarms: 0, bodies: 0)
-        try db.inTransaction(.immediate) {
-          var batch = try EntryWriter(db)
-          let pruned = try PrunedBodies(db, rule: rule)
-          guard !pruned.bodies.isEmpty else {
-            try batch.admit([], hasRejects: false, position: position)
-            try batch.finish(position: position)
-            return .commit
-          }
-          let order = rule.order(at: time, actor: actor, origin: origin)
-          try batch.admit([order], hasRejects: false, position: position)
-          try batch.prune(pruned, by: order, rule)
-          summary.sequence = try batch.finish(position: position)?.lowerBound
-          summary.alarms = pruned.alarms.count
-          summary.bodies = pruned.bodies.count
-          return .commit
-        }
-        return summary
-      }
-    }
-  }
-
   /// Runs work after which nothing of what it deleted can be read from the files.
   func erasing<Answer>(_ work: (Database) throws -> Answer) throws -> Answer {
     let answer = try pool.writeWithoutTransaction { db in

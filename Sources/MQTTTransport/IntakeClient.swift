@@ -184,7 +184,7 @@ public final class IntakeClient: @unchecked Sendable {
     }
     let inbox = connection.inbox
     if inbox.unacknowledged == 0 {
-      if now >= nextSubscribe { try subscribe(on: connection, now: now) }
+      if now >= nextSubscribe { try subscribe(on: connection) }
       // With nothing read since the last acknowledgement, nothing in the queue has to wait.
       try connection.flush(now: now)
     }
@@ -274,7 +274,7 @@ public final class IntakeClient: @unchecked Sendable {
   }
 
   /// Asks for all subscriptions, or, once they were answered, again for those refused.
-  private func subscribe(on connection: Connection, now: Int64) throws(LinkFailure) {
+  private func subscribe(on connection: Connection) throws(LinkFailure) {
     var wanted = link.options.subscriptions
     if hasSubscribed {
       let refused = Set(refusals.map(\.filter))

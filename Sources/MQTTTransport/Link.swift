@@ -42,8 +42,6 @@ final class Link {
     return connection
   }
 
-  var isStopped: Bool { if case .stopped = phase { true } else { false } }
-
   /// Works towards a connection until the deadline; the connection as soon as it is accepted.
   ///
   /// `wake` is a descriptor that ends the wait when it becomes readable.

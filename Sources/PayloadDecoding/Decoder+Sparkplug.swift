@@ -57,7 +57,7 @@ extension Decoder {
       return
     }
     let key = Array(parts[1]) + [0x2F] + Array(parts[3])
-    guard let row = nodeRow(key, kind, message, &notes) else { return }
+    guard let row = nodeRow(key, message, &notes) else { return }
     sparkplug.nodes[row].rebirthInterval = options.rebirthIntervalMilliseconds
     switch kind {
     case .nodeDeath:
@@ -94,7 +94,6 @@ extension Decoder {
 
   private mutating func nodeRow(
     _ key: [UInt8],
-    _ kind: Kind,
     _ message: Message,
     _ notes: inout [DecodingNote]
   ) -> Int? {

@@ -493,7 +493,7 @@ public struct Decoder: Sendable {
     guard value.isFinite, isSane(time, message.received),
       batch.count &- message.firstReading < hot.readingsLimit
     else {
-      refuseDraft(draft, value, message, place: place(), batch.count, &notes)
+      refuseDraft(draft, value, message, place: place(), &notes)
       return
     }
     batch.append(
@@ -520,7 +520,6 @@ public struct Decoder: Sendable {
     _ value: Double,
     _ message: Message,
     place: String,
-    _ count: Int,
     _ notes: inout [DecodingNote]
   ) {
     let point = plan.points[draft.point]

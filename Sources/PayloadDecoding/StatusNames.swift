@@ -12,9 +12,6 @@ extension SourceStatus {
   /// The English wire name.
   public var wireName: String { names[0] }
 
-  /// The Chinese term.
-  public var chineseName: String { names[1] }
-
   /// Wire name, Chinese term, then other terms in use for the same.
   package var names: [String] {
     switch self {

@@ -289,6 +289,16 @@ public final class UpwardRelay: Pusher {
     }
   }
 
+  /// Drops the oldest so many dead letters that are readings' and not entries'.
+  private static func drop(_ surplus: Int, from letters: inout [DeadLetter]) {
+    var surplus = surplus
+    letters.removeAll { letter in
+      guard surplus > 0, letter.reading != nil else { return false }
+      surplus -= 1
+      return true
+    }
+  }
+
   /// Takes in what the station above has said.
   private func settle(
     _ outcome: RelayOutcome,
@@ -340,21 +350,15 @@ public final class UpwardRelay: Pusher {
           at: now
         )
       }
-      var readings = state.status.deadLetters.count { $0.reading != nil } - Self.readingLetterLimit
-      state.status.deadLetters.removeAll { letter in
-        guard readings > 0, letter.reading != nil else { return false }
-        readings -= 1
-        return true
-      }
+      let readings = state.status.deadLetters.count { $0.reading != nil }
+      Self.drop(readings - Self.readingLetterLimit, from: &state.status.deadLetters)
       state.status.deadLetters += outcome.refused.map {
         DeadLetter(sequence: $0.sequence, reason: $0.reason, at: now)
       }
-      readings = state.status.deadLetters.count - Self.deadLetterLimit
-      state.status.deadLetters.removeAll { letter in
-        guard readings > 0, letter.reading != nil else { return false }
-        readings -= 1
-        return true
-      }
+      Self.drop(
+        state.status.deadLetters.count - Self.deadLetterLimit,
+        from: &state.status.deadLetters
+      )
       let excess = state.status.deadLetters.count - Self.deadLetterLimit
       if excess > 0 { state.status.deadLetters.removeFirst(excess) }
       state.sent = ContinuousClock.now

@@ -81,11 +81,6 @@ struct DeadlineHeap: Sendable {
     sift(last)
   }
 
-  /// Replaces the first entry by a later one.
-  mutating func replaceFirst(_ deadline: Deadline) {
-    sift(deadline)
-  }
-
   private mutating func sift(_ deadline: Deadline) {
     var hole = 0
     let count = entries.count

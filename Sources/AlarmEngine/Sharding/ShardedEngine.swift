@@ -70,9 +70,6 @@ public struct ShardedEngine: ~Copyable, Sendable {
     return shards
   }
 
-  /// How many shards there are.
-  public var shardCount: Int { shards.count }
-
   /// What the shards have seen and refused, together.
   public var counters: EngineCounters {
     var sum = EngineCounters()
