@@ -5,7 +5,7 @@ public import Telemetry
 /// A plan is plain data. Rows may be renumbered from one plan to the next; what survives a plan
 /// change is found again by the ``StableID``s, never by row.
 public struct EnginePlan: Sendable {
-  /// Devices; a `DeviceIndex` is a row here.
+  /// Devices; a channel's `device` is a row here.
   public var devices: [DevicePlan]
   /// Channels; a `ChannelIndex` is a row here.
   public var channels: [ChannelPlan]

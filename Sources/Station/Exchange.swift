@@ -178,7 +178,7 @@ public final class Exchange: Sendable {
   }
 
   /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay
-  /// until ``didCommit(count:position:head:entries:)``.
+  /// until ``didCommit(count:position:entries:)``.
   public func readyOutputs(limit: Int) -> [CoreOutput] {
     state.withLock {
       var ready: [CoreOutput] = []
@@ -353,15 +353,17 @@ public final class Exchange: Sendable {
       defer { state.nextReader += 1 }
       return state.nextReader
     }
+    let end = ContinuousClock.now + timeout
     let alarm = Task { [weak self] in
-      try await Task.sleep(for: timeout)
+      try await Task.sleep(until: end, clock: .continuous)
       self?.wakeReader(reader)
     }
     await withTaskCancellationHandler {
       await withCheckedContinuation { (wake: CheckedContinuation<Void, Never>) in
         let isLate = state.withLock { state in
+          // A machine that has no time may come here when the alarm has rung already, and it rings once.
           guard Self.news(in: state, after: cursor) == nil, !state.isStopping,
-            !Task.isCancelled
+            !Task.isCancelled, ContinuousClock.now < end
           else { return true }
           state.readers[reader] = Reader(cursor: cursor, wake: wake)
           return false

@@ -18,11 +18,14 @@ struct Inhibitions {
     switch transition.kind {
     case .shelved, .unshelved, .suppressed, .unsuppressed, .removedFromService, .returnedToService:
       let rule = transition.rule.rawValue
-      byRule[rule] = Self.inhibition(
-        rule,
-        transition.state,
-        until: transition.kind == .shelved ? until : byRule[rule]?.until
-      )
+      // A shelf lasts beneath suppression and out of service, and may run out there.
+      let end: Timestamp? =
+        switch transition.kind {
+        case .shelved: until
+        case .unshelved: nil
+        default: byRule[rule]?.until
+        }
+      byRule[rule] = Self.inhibition(rule, transition.state, until: end)
       changes += 1
     case .raised, .returned, .acknowledged, .reset, .priorityChanged, .reAlarmed, .revised: break
     }

@@ -7,7 +7,7 @@ import Telemetry
 /// The one way a station starts, after a clean stop and after a crash: the newest snapshot that the ledger has come
 /// up to, then the journal from there; entries that the ledger has already are not written again.
 struct Recovery {
-  /// The core, at the journal's end once ``replay(_:into:)`` has returned.
+  /// The core, at the journal's end once ``replay(_:into:trends:)`` has returned.
   private(set) var core: StationCore
   /// Position of the snapshot it began with; 0 when it began with nothing.
   let snapshotPosition: UInt64

@@ -175,13 +175,13 @@ struct ProofTests {
     let position = try ledger.position
     let order = rule.order(at: last, actor: "archivist", origin: position + 1)
     #expect(try ledger.append([order], rejects: [], position: position + 1) == 2_002...2_002)
-    let gone = try ledger.entries(after: 0, limit: .max).filter { $0.body == nil }
-    #expect(gone.count > 1_700)
+    let bodiless = try ledger.entries(after: 0, limit: .max).filter { $0.body == nil }
+    #expect(bodiless.count > 1_700)
     var expected = counters
     expected["entry.redaction"] = 1
     #expect(try ledger.counters() == expected)
     let remaining = try ledger.alarms(limit: 10_000).alarms
-    #expect(remaining == alarms.filter { alarm in !gone.contains { $0.subject == alarm.id } })
+    #expect(remaining == alarms.filter { alarm in !bodiless.contains { $0.subject == alarm.id } })
     try ledger.rebuildViews()
     #expect(try ledger.alarms(limit: 10_000).alarms == remaining)
     #expect(try ledger.counters() == expected)
@@ -191,7 +191,7 @@ struct ProofTests {
     #expect(try ledger.append([again], rejects: [], position: position + 2) == 2_003...2_003)
     let report = try LedgerVerifier(path: scratch.path).verify(trusting: [key.publicKey])
     #expect(report.findings == [])
-    #expect(report.redacted == gone.count)
+    #expect(report.redacted == bodiless.count)
     #expect(report.checkpoints == 1)
     let entries = try ledger.entries(after: 0, limit: .max)
     for entry in entries where entry.sequence <= before.size && entry.sequence % 7 == 0 {

@@ -138,7 +138,7 @@ struct EngineShardsTests {
       sources: catalog.sources.map { path, text in
         guard path.hasSuffix("fence-line-methane.yaml") else { return (path, text) }
         let rule = "        level: H\n"
-        return (path, text.replacing(rule, with: rule + "        suppress-when: ch4 >= 5 ppm\n"))
+        return (path, text.replacing(rule, with: rule + "        suppress-when: ch4 < 5 ppm\n"))
       }
     )
     let changed = try #require(result.catalog, "\(result.findings)")
@@ -146,8 +146,14 @@ struct EngineShardsTests {
     return changed
   }
 
-  /// A fleet under three catalogs, with people at work: after each turn somebody does something with each of the newest
-  /// alarms, one kind of act after another, whether it applies or not.
+  /// What people do with an alarm, an act a turn, whether it applies or not; alarms take these lists in turn.
+  static let acts: [[OperatorAct.Kind]] = [
+    [.acknowledge, .reset, .shelve, .unshelve], [.removeFromService, .note, .returnToService],
+    [.shelveOnce, .acknowledge, .unshelve], [.shelve, .removeFromService, .note, .note, .note],
+    [.note, .acknowledge, .acknowledge, .reset],
+  ]
+
+  /// A fleet under three catalogs, with people at work on every alarm.
   ///
   /// From a third of the way on the catalog lacks some devices and the suppression, in the last third they are back, so
   /// that alarms end with their rules, rows move, and what people did to a rule has to outlast the change.
@@ -158,21 +164,23 @@ struct EngineShardsTests {
     let turns = turns(whole, options)
     let core = StationCore()
     var inputs: [JournalInput] = []
-    var alarms: [String] = []
+    var alarms: [(id: String, acts: ArraySlice<OperatorAct.Kind>)] = []
+    var raised = 0
     func feed(_ input: JournalInput) throws {
       inputs.append(input)
       let output = core.process(JournalBatch([input]), firstSequence: core.position + 1)
-      alarms += try StationCoreTests.bodies(output).filter { $0.event == .raised }.map(\.alarm)
+      for body in try StationCoreTests.bodies(output) where body.event == .raised {
+        alarms.append((body.alarm, Self.acts[raised % Self.acts.count][...]))
+        raised += 1
+      }
     }
     try feed(StationCoreTests.catalogInput(whole, at: options.start))
-    let kinds = OperatorAct.Kind.allCases
-    var acts = 0
     for (number, turn) in turns.enumerated() {
       for input in turn { try feed(input) }
       let now = inputs[inputs.count - 1].received
-      for alarm in alarms.suffix(5) {
-        try feed(act(kinds[acts % kinds.count], alarm: alarm, at: now))
-        acts += 1
+      for row in alarms.indices {
+        guard let next = alarms[row].acts.popFirst() else { continue }
+        try feed(act(next, alarm: alarms[row].id, at: now))
       }
       if number == turns.count / 3 { try feed(StationCoreTests.catalogInput(part, at: now)) }
       if number == turns.count * 2 / 3 { try feed(StationCoreTests.catalogInput(whole, at: now)) }
