@@ -60,20 +60,6 @@ public struct TemplateChannel: NotificationChannel {
     self.sender = sender
   }
 
-  /// The fields that templates may name.
-  public static let fields = [
-    "id", "kind", "name", "address", "priority", "title", "text", "title_en", "text_en", "time",
-    "callout", "level", "purpose", "secret",
-  ]
-
-  /// Names in a template that are no fields.
-  public static func unknownFields(in template: String) -> [String] {
-    parts(of: template).compactMap { part in
-      guard case .field(let name) = part, !fields.contains(name) else { return nil }
-      return name
-    }
-  }
-
   private enum Part {
     case text(Substring)
     case field(String)

@@ -5,7 +5,7 @@ import Testing
 /// The sections `relay:` and `historian:` of a service file.
 @Suite("Relay and historian sections") struct RelaySectionTests {
   /// What a service file with these sections says, and the folder that it lay in.
-  private static func load(
+  static func load(
     _ text: String
   ) throws -> (configuration: ServiceConfiguration?, findings: [Finding], folder: String) {
     let folder = FileManager.default.temporaryDirectory

@@ -3,8 +3,7 @@
 /// Formula, with whole division: yellow' = yellow + blue / 4, orange' = orange + yellow' / 3,
 /// red' = red + orange' / 2; the grade is the highest that occurs. Source: GB 39496-2020 (tailings
 /// ponds), within one item over its points and across items over items. A pure function of the
-/// present grades: no warm-up, no memory. Points whose grade is not known count as none in
-/// ``grade(of:)``; ``possibleGrade(of:unknown:)`` says what they could make of it.
+/// present grades: no warm-up, no memory. Points whose grade is not known count as none.
 public struct CountCascade: Hashable, Sendable {
   /// How many points stand at each grade.
   public struct Counts: Hashable, Sendable {
@@ -65,10 +64,5 @@ public struct CountCascade: Hashable, Sendable {
     if orange > 0 { return .orange }
     if yellow > 0 { return .yellow }
     return counts.blue > 0 ? .blue : nil
-  }
-
-  /// The worst grade that could hold when `unknown` further points may stand at any grade.
-  public func possibleGrade(of counts: Counts, unknown: Int) -> AlarmPriority? {
-    unknown > 0 ? .red : grade(of: counts)
   }
 }

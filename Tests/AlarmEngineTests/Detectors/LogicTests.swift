@@ -102,7 +102,6 @@ struct LogicTests {
     #expect(cascade.grade(of: .init(blue: 4)) == .yellow)
     #expect(cascade.grade(of: .init(blue: 4, yellow: 2)) == .orange)
     #expect(cascade.grade(of: .init(blue: 24)) == .red)
-    #expect(cascade.possibleGrade(of: .init(blue: 1), unknown: 1) == .red)
     #expect(throws: DetectorError.self) { try CountCascade(bluePerYellow: 1) }
   }
 }
