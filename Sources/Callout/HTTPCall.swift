@@ -87,8 +87,6 @@ package struct HTTPReply: Hashable, Sendable {
 /// Sends calls; one for all channels.
 public final class HTTPSender: Sendable {
   private let client: HTTPClient
-  private let configuration: HTTPClient.Configuration
-  private let callGuard: CallGuard?
 
   /// Bytes of an answer that are read at most.
   private static let replyLimit = 64 << 10
@@ -111,18 +109,7 @@ public final class HTTPSender: Sendable {
       configuration.tlsConfiguration = tls
     }
     client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    self.configuration = configuration
-    callGuard = nil
   }
-
-  private init(_ other: HTTPSender, _ callGuard: CallGuard) {
-    client = other.client
-    configuration = other.configuration
-    self.callGuard = callGuard
-  }
-
-  /// The same sender, for calls that must be let through by a guard; it ends with this one.
-  public func guarded(by callGuard: CallGuard) -> HTTPSender { HTTPSender(self, callGuard) }
 
   /// Ends its connections.
   public func shutdown() async throws {
@@ -139,51 +126,20 @@ public final class HTTPSender: Sendable {
     request.headers.replaceOrAdd(name: "User-Agent", value: "davy")
     if !call.body.isEmpty { request.body = .bytes(ByteBuffer(string: call.body)) }
     do {
-      guard let callGuard else { return .success(try await execute(request, by: client)) }
-      return .success(try await execute(request, heldBy: callGuard))
-    } catch let failure as HTTPFailure {
-      return .failure(failure)
+      let response = try await client.execute(request, timeout: .seconds(20))
+      let body = try await response.body.collect(upTo: Self.replyLimit)
+      return .success(
+        HTTPReply(
+          status: Int(response.status.code),
+          retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) }
+            .map { .seconds($0) },
+          body: String(buffer: body)
+        )
+      )
     } catch {
       // The URL is left out: it carries the token of a robot.
       return .failure(HTTPFailure(cause: "\(error)"))
     }
-  }
-
-  /// Makes a call to the address that the guard has let through, by a client of its own: the library takes addresses for names
-  /// by client, not by request.
-  private func execute(
-    _ request: HTTPClientRequest,
-    heldBy callGuard: CallGuard
-  ) async throws -> HTTPReply {
-    // Read as the client reads it, so that it finds the address under the same name.
-    guard let host = URL(string: request.url)?.host?.trimmingCharacters(in: ["[", "]"]),
-      !host.isEmpty
-    else { throw HTTPFailure(cause: "the address has no host", isRefusal: true) }
-    var configuration = configuration
-    configuration.dnsOverride = [host: try await callGuard.address(of: host)]
-    let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    do {
-      let reply = try await execute(request, by: client)
-      try await client.shutdown()
-      return reply
-    } catch {
-      try await client.shutdown()
-      throw error
-    }
-  }
-
-  private func execute(
-    _ request: HTTPClientRequest,
-    by client: HTTPClient
-  ) async throws -> HTTPReply {
-    let response = try await client.execute(request, timeout: .seconds(20))
-    let body = try await response.body.collect(upTo: Self.replyLimit)
-    return HTTPReply(
-      status: Int(response.status.code),
-      retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) }
-        .map { .seconds($0) },
-      body: String(buffer: body)
-    )
   }
 
   /// Makes a call and judges the answer; a secret that cannot be read for it is a refusal, and nothing is sent.
@@ -199,7 +155,6 @@ public final class HTTPSender: Sendable {
     }
     switch await send(call) {
     case .success(let reply): return judge(reply)
-    case .failure(let failure) where failure.isRefusal: return .refused(failure.cause)
     case .failure(let failure):
       return .unavailable("no answer: \(failure.cause)", retryAfter: nil)
     }
@@ -210,6 +165,4 @@ public final class HTTPSender: Sendable {
 package struct HTTPFailure: Error {
   /// What the connection said; the address is not in it.
   package var cause: String
-  /// Nothing was sent, because the address may not be called: another try is of no use.
-  package var isRefusal = false
 }

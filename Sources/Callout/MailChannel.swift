@@ -53,15 +53,12 @@ public struct MailChannel: NotificationChannel {
 
   /// The server.
   public var server: Server
-  /// Lets the server's address through; nil asks nobody.
-  public var callGuard: CallGuard?
   /// One mail a person, so that nobody's address shows to others.
   public var isShared: Bool { false }
 
   /// Makes a channel.
-  public init(server: Server, callGuard: CallGuard? = nil) {
+  public init(server: Server) {
     self.server = server
-    self.callGuard = callGuard
   }
 
   /// Sends a message.
@@ -72,13 +69,9 @@ public struct MailChannel: NotificationChannel {
     guard !notice.recipients.isEmpty else { return .refused("nobody to send it to") }
     do {
       let password = try server.password?.read()
-      let address = try await callGuard?.address(of: server.host)
-      return try await SMTPClient(server: server, address: address, password: password).send(
+      return try await SMTPClient(server: server, password: password).send(
         MailMessage(from: server.from, notice: notice)
       )
-    } catch let failure as HTTPFailure {
-      return failure.isRefusal
-        ? .refused(failure.cause) : .unavailable(failure.cause, retryAfter: nil)
     } catch let error as SMTPError {
       return error.outcome
     } catch let error as SecretError {

@@ -28,8 +28,6 @@ enum SMTPError: Error, Hashable {
 /// One delivery over one connection (RFC 5321, 3207, 4954).
 struct SMTPClient {
   var server: MailChannel.Server
-  /// The server's address where it was looked up already.
-  var address: String?
   var password: String?
 
   func send(_ message: MailMessage) async throws -> DeliveryOutcome {
@@ -114,7 +112,7 @@ struct SMTPClient {
   private func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
     try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(.seconds(10))
-      .connect(host: address ?? server.host, port: server.port) { channel in
+      .connect(host: server.host, port: server.port) { channel in
         channel.eventLoop.makeCompletedFuture {
           if server.security == .tls {
             try channel.pipeline.syncOperations.addHandler(try tlsHandler())

@@ -184,16 +184,23 @@ struct ChannelEditor {
     }
   }
 
-  /// Refuses a host that channels do not call whose address people have set; what a name stands for is held at each call.
+  /// Refuses a host that the service file does not let people set, and one that is filled in only at the call.
   private func holdHost(
     _ channel: ChannelSetting.Channel,
     _ identities: [String: String],
     _ robot: String?
   ) throws {
     guard !register.goesWhereFileSays(channel, identities, register.file(name)),
-      let host = ChannelSetting.host(channel, robot: robot),
-      let refusal = register.section.editedMayCall.refusal(settingHost: host)
+      let host = ChannelSetting.host(channel, robot: robot)
     else { return }
+    if host.contains("{{") {
+      throw Problem(
+        .unprocessableContent,
+        "channel-host",
+        "\(host): a host that is filled in at the call can only be set in the service file"
+      )
+    }
+    guard let refusal = register.section.editedMayCall.refusal(settingHost: host) else { return }
     throw Problem(.unprocessableContent, "channel-host", refusal)
   }
 

@@ -35,7 +35,10 @@ public final class ChannelRegister: Sendable {
     /// Secret → identity.
     var secrets: [String: String]
     var isRemoved: Bool
+    /// Why it cannot be used; empty where it can.
     var fault = ""
+    /// What is not as it was set, though it is used; empty where nothing is.
+    var notice = ""
   }
 
   /// Path of the service file.
@@ -70,12 +73,18 @@ public final class ChannelRegister: Sendable {
   /// Whether there is, or was, a channel, usable or not.
   public var hasHadChannels: Bool { !section.channels.isEmpty || board?.rows.isEmpty == false }
 
-  /// Says of each channel that is set and cannot be used why nobody is called by it.
+  /// Says of each channel that is set and cannot be used why nobody is called by it, and what of the others is not as set.
   public func tellFaults(_ logger: Logger) {
     for entry in entries() where !entry.fault.isEmpty {
       logger.error(
         "a call-out channel is set but cannot be used: nobody is called by it",
         metadata: ["channel": "\(entry.name)", "fault": "\(entry.fault)"]
+      )
+    }
+    for entry in entries() where !entry.notice.isEmpty {
+      logger.warning(
+        "a call-out channel is used otherwise than it is set",
+        metadata: ["channel": "\(entry.name)", "notice": "\(entry.notice)"]
       )
     }
   }
@@ -146,7 +155,7 @@ public final class ChannelRegister: Sendable {
     )
     do {
       let members = try HazardLedger.JSONValue(parsing: Array(setting.utf8)).members ?? [:]
-      var channel = try read(members, name: name, secrets: row.secrets, file: file)
+      let channel = try read(members, name: name, secrets: row.secrets, file: file)
       // The file's secret was entered for where the file's channel goes.
       if let file, row.secrets.values.contains(ChannelBoard.fileSecret),
         ChannelSetting.target(file) != ChannelSetting.target(channel)
@@ -155,25 +164,48 @@ public final class ChannelRegister: Sendable {
           description: "the service file's channel goes elsewhere now; enter the secrets again"
         )
       }
-      channel.isAddressEdited = !goesWhereFileSays(channel, row.secrets, file)
       entry.channel = channel
+      entry.notice = notices(channel, row.secrets, file)
     } catch {
       entry.fault = "\(error)"
     }
     return entry
   }
 
-  /// Whether people have left the channel's address to the service file.
+  /// What of a channel that can be used is not as it was set.
+  private func notices(
+    _ channel: Section.Channel,
+    _ secrets: [String: String],
+    _ file: Section.Channel?
+  ) -> String {
+    var notices = secrets.filter { $0.value == ChannelBoard.fileSecret }.keys.sorted()
+      .compactMap(ChannelSetting.header).filter { Self.header($0, of: file) == nil }
+      .map { "headers.\($0): the service file does not name it any more; it is left out" }
+    if !goesWhereFileSays(channel, secrets, file),
+      let host = ChannelSetting.host(channel, robot: nil),
+      let refusal = section.editedMayCall.refusal(settingHost: host)
+    {
+      notices.append("\(refusal); it is called all the same, until it is changed or removed")
+    }
+    return notices.joined(separator: "; ")
+  }
+
+  /// A header field of a channel, whatever the case of its name.
+  private static func header(_ name: String, of channel: Section.Channel?) -> String? {
+    channel?.headers.first { $0.key.lowercased() == name.lowercased() }?.value
+  }
+
+  /// Whether a channel goes to the host and port to which the service file sends the channel of that name.
   func goesWhereFileSays(
     _ channel: Section.Channel,
     _ secrets: [String: String],
     _ file: Section.Channel?
   ) -> Bool {
-    guard let file, ChannelSetting.target(file) == ChannelSetting.target(channel) else {
-      return false
-    }
+    guard let file else { return false }
     // A robot's address is one of its secrets.
-    return channel.robot == nil || secrets["url"] == ChannelBoard.fileSecret
+    if channel.robot != nil { return secrets["url"] == ChannelBoard.fileSecret }
+    let authority = ChannelSetting.authority(channel)
+    return authority != nil && authority == ChannelSetting.authority(file)
   }
 
   /// What is wrong with a setting, one line a fault.
@@ -210,10 +242,8 @@ public final class ChannelRegister: Sendable {
     }
     for (secret, identity) in identities where identity == ChannelBoard.fileSecret {
       if let header = ChannelSetting.header(secret) {
-        guard let value = file?.headers[header] else {
-          throw SettingFault(description: "\(secret): the service file does not name it any more")
-        }
-        channel.headers[header] = value
+        // Without one that the file has dropped since: that may be what the gateway wants now, and a channel less is worse.
+        if let value = Self.header(header, of: file) { channel.headers[header] = value }
         continue
       }
       guard let file, let place = ChannelSetting.secret(secret, of: file) else {

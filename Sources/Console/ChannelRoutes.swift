@@ -47,6 +47,7 @@ struct ChannelRoutes: Sendable {
       var members = row.members ?? [:]
       guard let entry = known[row["name"]?.text ?? ""] else { return row }
       members["origin"] = .string(entry.origin.rawValue)
+      members["notice"] = .string(entry.notice)
       members["usedBy"] = .array(chains(entry.name).map { .string($0) })
       members["settings"] = settings(entry)
       return .object(members)
@@ -246,7 +247,9 @@ struct ChannelRoutes: Sendable {
     let name = try context.pathParameter("name")
     guard let current = entry(name) else { throw Self.unknown(name) }
     try holdVersion(request, name, current)
-    if verb == "channel-remove" { try holdLast(name) }
+    // The service file's channel may be of another kind, which reaches other persons, or may not be there.
+    let isOther = current.channel.map { $0.kind != register?.file(name)?.kind } ?? false
+    if verb == "channel-remove" || isOther { try holdLast(name) }
     var members = try who(try await body(request), context)
     members["added"] = .bool(register?.file(name) == nil)
     try await submit(verb, members, name, seen: current.version)
@@ -366,7 +369,7 @@ struct ChannelRoutes: Sendable {
       json: HazardLedger.JSONValue.object([
         "name": .string(entry.name), "origin": .string(entry.origin.rawValue),
         "removed": .bool(entry.isRemoved), "fault": .string(entry.fault),
-        "setting": setting ?? .null,
+        "notice": .string(entry.notice), "setting": setting ?? .null,
         "hidden": .array(
           (entry.channel.map(ChannelSetting.hidden) ?? []).map { .string($0) }
         ),

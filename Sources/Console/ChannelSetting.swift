@@ -106,17 +106,33 @@ enum ChannelSetting {
     name.hasPrefix("headers.") ? String(name.dropFirst("headers.".count)) : nil
   }
 
-  /// The host that a channel calls, as far as it is set and no template; of a robot, that of the address entered with the change.
+  /// Host and port that a channel calls, in small letters, templates as they are written; nil where it calls none that is
+  /// set, as a robot's, whose address is a secret.
+  static func authority(_ channel: Channel) -> String? {
+    switch channel.kind {
+    case .smtp: "\(channel.host):\(channel.port)".lowercased()
+    case .webhook, .http: authority(of: channel.url)
+    case .mqtt, .dingtalk, .wecom, .feishu: nil
+    }
+  }
+
+  private static func authority(of address: String) -> String {
+    let authority = address.drop { $0 != ":" }.drop { ":/".contains($0) }
+      .prefix { !"/?#".contains($0) }.lowercased()
+    let port = address.lowercased().hasPrefix("https") ? ":443" : ":80"
+    return authority.hasSuffix(port) ? String(authority.dropLast(port.count)) : authority
+  }
+
+  /// The host that a channel calls, as it is set; of a robot, that of the address entered with the change.
   static func host(_ channel: Channel, robot: String?) -> String? {
     switch channel.kind {
     case .smtp: return channel.host
     case .mqtt: return nil
     case .webhook, .http, .dingtalk, .wecom, .feishu:
       let address = channel.kind == .webhook || channel.kind == .http ? channel.url : robot ?? ""
-      let authority = address.drop { $0 != ":" }.drop { ":/".contains($0) }
-        .prefix { !"/?#".contains($0) }
-      guard !authority.contains("{{") else { return nil }
-      return URL(string: "http://" + authority)?.host()
+      let authority = authority(of: address)
+      guard !authority.isEmpty else { return nil }
+      return authority.contains("{{") ? authority : URL(string: "http://" + authority)?.host()
     }
   }
 

@@ -184,7 +184,7 @@ struct WeldingRoutes: Sendable {
         ? Self.supervisors : Self.editors
     )
     var members = Self.seen(request)
-    if request.headers[.ifNoneMatch] == "*" { members["seen"] = .string("") }
+    if request.headers[.ifNoneMatch] == "*" { members["absent"] = .bool(true) }
     members["value"] = value
     return try await submit("put", target, id, body, context, members)
   }

@@ -1,12 +1,13 @@
 import Glibc
 
 extension ServiceConfiguration.CalloutSection {
-  /// Where channels may go whose address people have set in the console or by the API (`editedMayCall`).
+  /// Where people may have channels go that they set in the console or by the API (`editedMayCall`).
   ///
   /// Whoever may set a channel sees the beginning of its answer, and could ask through the station what only the station
-  /// can reach. An address that the service file itself names is not held to it.
+  /// can reach. Held when a channel is set, never when it calls: an alarm that does not go out is worse. Names are
+  /// therefore not looked up. What the service file itself names is not held to it.
   public struct CallReach: Hashable, Sendable {
-    /// True where the service file has a list: nothing but what it names is called then.
+    /// True where the service file has a list: nothing but what it names can be set then.
     public private(set) var isLimited = false
     private var names: [String] = []
     private var networks: [Network] = []
@@ -15,9 +16,14 @@ extension ServiceConfiguration.CalloutSection {
     private struct Network: Hashable, Sendable {
       var address: NetworkAddress
       var bits: Int
+
+      /// Whether an address of the same family lies in it.
+      func holds(_ other: NetworkAddress) -> Bool {
+        other.isIPv4 == address.isIPv4 && other.isIn(address, bits)
+      }
     }
 
-    /// What is open without a list: whatever is neither this machine nor refused always.
+    /// What is open without a list: whatever is not refused always.
     public init() {}
 
     /// The reach that a list names.
@@ -61,39 +67,24 @@ extension ServiceConfiguration.CalloutSection {
         && labels.last?.utf8.contains { $0 > UInt8(ascii: "9") } == true
     }
 
-    /// Why a channel may not be set to go to a host, so far as that can be told before its name is looked up.
+    /// Why a channel may not be set to go to a host.
     ///
     /// - Parameter host: a name, or an address (IPv6 with or without brackets).
-    /// - Returns: the reason; nil where there is none, or where only the name's address will tell.
-    public func refusal(settingHost host: String) -> String? {
-      let host = host.filter { !"[]".contains($0) }.lowercased()
-      if NetworkAddress(host) != nil { return refusal(calling: host, at: host) }
-      guard !names(host) else { return nil }
-      if host == "localhost" || host.hasSuffix(".localhost") {
-        return ["127.0.0.1", "::1"].allSatisfy { refusal(calling: host, at: $0) != nil }
-          ? Self.isThisMachine : nil
-      }
-      return isLimited && networks.isEmpty ? "\(host) is not \(Self.list)" : nil
-    }
-
-    /// Why a channel may not call an address.
-    ///
-    /// - Parameters:
-    ///   - host: the host that its setting names.
-    ///   - text: the address that the name stands for at this moment.
     /// - Returns: the reason; nil where there is none.
-    public func refusal(calling host: String, at text: String) -> String? {
-      guard let address = NetworkAddress(text) else { return "\(text) is no address" }
-      let place = host == text ? host : "\(host) is \(text), which"
+    public func refusal(settingHost host: String) -> String? {
+      var host = host.filter { !"[]".contains($0) }.lowercased()
+      if host.hasSuffix(".") { host.removeLast() }
+      guard let address = NetworkAddress(host) ?? NetworkAddress(short: host) else {
+        if Self.namesRefusedAlways.contains(host) {
+          return "\(host) is a cloud's metadata service: no channel that is set here calls there"
+        }
+        return isLimited && !names(host) ? "\(host) is not \(Self.list)" : nil
+      }
       if let range = Self.refusedAlways.first(where: { address.isIn($0.network, $0.bits) }) {
-        return "\(place) is \(range.what): no channel that is set here calls there"
+        return "\(host) is \(range.what): no channel that is set here calls there"
       }
-      if names(host.lowercased()) || networks.contains(where: { address.isIn($0.address, $0.bits) })
-      {
-        return nil
-      }
-      if address.isThisMachine { return Self.isThisMachine }
-      return isLimited ? "\(place) is not \(Self.list)" : nil
+      guard isLimited, !networks.contains(where: { $0.holds(address) }) else { return nil }
+      return "\(host) is not \(Self.list)"
     }
 
     private func names(_ host: String) -> Bool {
@@ -101,8 +92,7 @@ extension ServiceConfiguration.CalloutSection {
     }
 
     private static let list = "in the service file's list callout.editedMayCall"
-    private static let isThisMachine =
-      "this is the station's own machine; a channel that is set here calls there only when it is \(list)"
+    private static let namesRefusedAlways: Set<String> = ["metadata.google.internal", "metadata"]
 
     /// Never, also where a list names it: addresses that mean no host, neighbours without an address, and the services by which a
     /// cloud gives a machine its credentials.
@@ -110,8 +100,9 @@ extension ServiceConfiguration.CalloutSection {
       ("0.0.0.0", 8, "no host's address"), ("::", 128, "no host's address"),
       ("169.254.0.0", 16, "a link-local address"), ("fe80::", 10, "a link-local address"),
       ("224.0.0.0", 3, "no single host's address"), ("ff00::", 8, "no single host's address"),
-      // Alibaba Cloud, Oracle Cloud, Amazon, Google; the others' are link-local.
+      // Alibaba Cloud, Azure, Oracle Cloud, Amazon, Google, where they are not link-local.
       ("100.100.100.200", 32, "a cloud's metadata service"),
+      ("168.63.129.16", 32, "a cloud's metadata service"),
       ("192.0.0.192", 32, "a cloud's metadata service"),
       ("fd00:ec2::254", 128, "a cloud's metadata service"),
       ("fd20:ce::254", 128, "a cloud's metadata service"),
@@ -142,14 +133,17 @@ struct NetworkAddress: Hashable, Sendable {
     }
   }
 
+  /// Reads the shorter and stranger ways of writing IPv4 that a system's look-up takes for an address: `127.1`, `0x7f000001`.
+  init?(short text: String) {
+    var four = in_addr()
+    guard text.utf8.allSatisfy({ $0 != UInt8(ascii: " ") }), unsafe inet_aton(text, &four) == 1
+    else { return nil }
+    bytes = unsafe Self.mapped + withUnsafeBytes(of: four) { unsafe Array($0) }
+  }
+
   private static let mapped = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
 
   var isIPv4: Bool { bytes.starts(with: Self.mapped) }
-
-  /// 127.0.0.0/8 or ::1.
-  var isThisMachine: Bool {
-    isIPv4 ? bytes[12] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
-  }
 
   /// Whether the first bits are those of a network.
   func isIn(_ network: NetworkAddress, _ bits: Int) -> Bool {

@@ -83,8 +83,6 @@ extension ServiceConfiguration {
       public var hasHeartbeat = true
       /// Who gets this channel's test messages and heartbeats; empty takes the section's.
       public var operators: [Operator] = []
-      /// True when people have set where it goes in the console or by the API: it keeps to ``CallReach`` then.
-      public var isAddressEdited = false
     }
 
     /// A section without channels.

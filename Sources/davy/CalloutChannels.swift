@@ -63,12 +63,11 @@ final class CalloutChannels: Sendable {
         kind: channel.kind.rawValue,
         addressKeys: keys,
         policy: policy,
-        channel: try make(channel, in: section),
+        channel: try make(channel),
         operators: operators,
         heartbeatMinute: channel.hasHeartbeat ? heartbeat : nil,
         // Where secrets lie is part of it, what they are is not: they are read at every use.
         revision: "\(channel) \(operators) \(heartbeat ?? -1)"
-          + (channel.isAddressEdited ? " \(section.editedMayCall)" : "")
       )
     }
   }
@@ -93,13 +92,8 @@ final class CalloutChannels: Sendable {
   ]
 
   private func make(
-    _ channel: ServiceConfiguration.CalloutSection.Channel,
-    in section: ServiceConfiguration.CalloutSection
+    _ channel: ServiceConfiguration.CalloutSection.Channel
   ) throws -> any NotificationChannel {
-    let reach = section.editedMayCall
-    let callGuard =
-      channel.isAddressEdited ? CallGuard { reach.refusal(calling: $0, at: $1) } : nil
-    let sender = callGuard.map { self.sender.guarded(by: $0) } ?? self.sender
     let clock: @Sendable () -> Int64 = { SystemClocks().wall() }
     let secret = channel.secret.map(ChannelSecret.init)
     let robot = channel.robot.map(ChannelSecret.init) ?? .file("")
@@ -120,8 +114,7 @@ final class CalloutChannels: Sendable {
           userName: channel.userName,
           password: secret,
           from: channel.from
-        ),
-        callGuard: callGuard
+        )
       )
     case .http:
       return TemplateChannel(

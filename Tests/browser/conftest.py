@@ -100,7 +100,7 @@ class Station:
             f"station: browser-test\ndata: station\ndevices: {devices or CONFIG / 'devices'}\n"
             f"response: [{folder}/response.yaml]\n"
             f"sites: [{self.site}]\n"
-            "callout: {editedMayCall: [127.0.0.1], channels: {duty-group: {kind: mqtt, topic: callout/test}}}\n"
+            "callout: {channels: {duty-group: {kind: mqtt, topic: callout/test}}}\n"
             f"broker: {{host: 127.0.0.1, port: {self.mqtt}}}\nhttp: {{host: 127.0.0.1, port: {self.http}}}\n")
         self.broker = self.service = self.door = None
         try:

@@ -132,7 +132,10 @@ extension HazardDesk {
         || channels.values.count { $0.setting != nil } < Self.channelLimit
           && (former != nil || channels.count < Self.nameLimit)
     guard isRoom else {
-      throw .refused("\(Self.channelLimit) channels have been changed already", code: "limit")
+      throw .refused(
+        "no more than \(Self.channelLimit) channels can be set here, nor \(Self.nameLimit) names remembered",
+        code: "limit"
+      )
     }
   }
 

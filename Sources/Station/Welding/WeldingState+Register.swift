@@ -34,15 +34,13 @@ extension WeldingState {
         }
         let id = try payload.needed("id")
         // Two that edit one entry at a time: the second is told, instead of undoing what the first has done.
-        // Who has seen that there is none says so with an empty tag.
-        if let seen = payload["seen"]?.text {
-          let now = books[enterprise]?.json(part, id).map { WeldingBoard.Entry.tag(of: $0) }
-          guard seen == now ?? "" else {
-            throw .refused(
-              "\(part.rawValue)/\(id) was changed meanwhile; look at it again",
-              code: "version"
-            )
-          }
+        let now = books[enterprise]?.json(part, id).map { WeldingBoard.Entry.tag(of: $0) }
+        let isAsSeen = payload["seen"]?.text.map { $0 == now } ?? true
+        guard isAsSeen, payload["absent"] != .bool(true) || now == nil else {
+          throw .refused(
+            "\(part.rawValue)/\(id) was changed meanwhile; look at it again",
+            code: "version"
+          )
         }
         var changed = RegisterChange()
         if verb == "put" {

@@ -14,10 +14,11 @@ const word = (group, name) => known(`${group}.${name}`, name);
 /** What is set for a channel, and where that comes from: secrets and addresses of robots are never shown. */
 function settings(c) {
   const s = c.settings;
-  if (!s) return c.name;
+  const notice = c.notice ? h('p', { class: 'warning' }, c.notice) : null;
+  if (!s) return [c.name, notice];
   const facts = [['target', s.target], ['rates', s.rates.join('、') || t('channel.unlimited')], ['group', duration(s.groupMilliseconds)], ['attempts', count(s.attempts)], ['operators', s.operators.join('、') || '–'], ['heartbeatAt', s.heartbeat || '–'], ['usedBy', c.usedBy.join('、') || '–']];
-  return h('details', null, h('summary', { class: 'mono' }, c.name), h('dl', { class: 'facts' }, facts.filter(([, value]) => value).map(([name, value]) => [h('dt', null, t(`channel.${name}`)), h('dd', null, value)])),
-    c.origin === 'file' ? [h('p', { class: 'hint' }, t('channel.editAt', { file: s.file, section: s.section })), h('pre', { class: 'lines' }, `davy check ${s.file}\ndavy notify ${s.file} --test ${c.name}`)] : null);
+  return [notice, h('details', null, h('summary', { class: 'mono' }, c.name), h('dl', { class: 'facts' }, facts.filter(([, value]) => value).map(([name, value]) => [h('dt', null, t(`channel.${name}`)), h('dd', null, value)])),
+    c.origin === 'file' ? [h('p', { class: 'hint' }, t('channel.editAt', { file: s.file, section: s.section })), h('pre', { class: 'lines' }, `davy check ${s.file}\ndavy notify ${s.file} --test ${c.name}`)] : null)];
 }
 
 /** The channels of the page of administration. */
