@@ -47,8 +47,9 @@ final class Lanes {
   func recordedReceiveTime(
     topic: Span<UInt8>,
     _ properties: [(String, String)],
-    catalog: Catalog?
+    owner: ([UInt8]) -> String?
   ) -> Timestamp? {
+    // Whose the topic is, is asked last: a catalog handed over would be copied for every message.
     guard !replays.isEmpty,
       let text = properties.first(where: { $0.0 == StationCore.receivedProperty })?.1,
       let milliseconds = Int64(text)
@@ -56,9 +57,7 @@ final class Lanes {
     let topic = (0..<topic.count).map { topic[$0] }
     let isReplay =
       replayTopics[topic]
-      ?? (catalog?.owner(ofTopic: topic)).map { owner in
-        replays.contains { $0.name == owner }
-      } ?? false
+      ?? owner(topic).map { owner in replays.contains { $0.name == owner } } ?? false
     if replayTopics.count < Self.rememberedTopics { replayTopics[topic] = isReplay }
     return isReplay ? Timestamp(milliseconds: milliseconds) : nil
   }

@@ -9,7 +9,8 @@ import Telemetry
 /// Threads and what they own: *intake* the broker link and the sequencer; *journal* the commits; *engine* the
 /// ``StationCore``; *ledger* the ledger's writes and the snapshots; *announce* what goes out by MQTT, *answers* what
 /// desks have to say; *trends* the minutes. They meet in the ``Exchange`` only; the work itself is in ``Stages``, and
-/// what edges ask (``StationAccess``) is answered on their own threads. Stopping is orderly but nothing depends on it: the start after it is the start after a crash.
+/// what edges ask (``StationAccess``) is answered on their own threads. Stopping is orderly but nothing depends on it:
+/// the start after it is the start after a crash.
 public final class LiveStation: StationAccess {
   /// The ledger; edges only read it.
   public let ledger: any LedgerStore

@@ -142,7 +142,7 @@ public final class StationCore {
       lanes.recordedReceiveTime(
         topic: bytes.extracting(header.topic),
         properties,
-        catalog: catalog
+        owner: { catalog?.owner(ofTopic: $0) }
       ) ?? Timestamp(milliseconds: header.received)
     batch.reset(received: evaluated, baseSequence: position)
     notes.removeAll(keepingCapacity: true)

@@ -108,7 +108,7 @@ struct TestFailure: Error, CustomStringConvertible {
 }
 
 /// How long a test waits for what has to come, in seconds: on a machine that has no time this may take minutes.
-let patience: Double = 600
+let patience: Double = 240
 
 /// Waits for something to become true, looking every few milliseconds.
 func wait(

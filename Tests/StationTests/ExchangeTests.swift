@@ -4,7 +4,10 @@ import Testing
 /// Where threads, edges and readers meet.
 @Suite("Exchange")
 struct ExchangeTests {
-  @Test("a wait for news whose time is over before it has begun ends all the same")
+  @Test(
+    "a wait for news whose time is over before it has begun ends all the same",
+    .timeLimit(.minutes(5))
+  )
   func lateAlarm() async {
     let exchange = Exchange(durable: 0, position: 0, head: 7)
     await withTaskGroup(of: News.self) { waits in
