@@ -32,12 +32,15 @@ extension Engine {
         value: value
       )
       guard let truth else { continue }
-      let moment = Moment(
+      var moment = Moment(
         time: time,
         received: received,
         sequence: sequence,
         value: value ?? .nan
       )
+      if let figures = bank.figures(place) {
+        (moment.value, moment.limit) = (figures.statistic, figures.limit)
+      }
       follow(dependent.slot, Verdict(truth), moment, &out)
       armDetector(dependent.slot, after: time)
     }
@@ -53,12 +56,15 @@ extension Engine {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
     if let truth = bank.advance(place, to: time + bankShift(slot)) {
       let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
-      let moment = Moment(
+      var moment = Moment(
         time: time,
         received: received,
         sequence: channel.it.sequence,
         value: .nan
       )
+      if let figures = bank.figures(place) {
+        (moment.value, moment.limit) = (figures.statistic, figures.limit)
+      }
       follow(slot, Verdict(truth), moment, &out)
     }
     armDetector(slot, after: time)

@@ -250,6 +250,11 @@ public enum Detector: Sendable {
   case gapAtRise(GapAtRise.Parameters)
   /// Rise over the channel's own drifting background; see ``BackgroundExcess``.
   case backgroundExcess(BackgroundExcess.Parameters)
+  /// A limit on a statistic of a window; see ``WindowedStatistic``.
+  ///
+  /// `signals` are the channel whose readings the windows hold and, for windows of a state that another channel says, that
+  /// one.
+  case window(WindowedStatistic.Parameters, signals: [ChannelIndex])
   /// Distance from a set-point (no reference; the parameters' offset) or from another channel.
   case deviation(Deviation.Parameters, from: ChannelIndex?)
   /// A condition over several channels; `signals` in the order of the expression's.
@@ -361,7 +366,8 @@ extension Detector {
       .gapAtRise, .backgroundExcess, .cascade:
       []
     case .deviation(_, let reference): reference.map { [$0] } ?? []
-    case .expression(_, let signals), .multivariate(_, let signals): signals
+    case .expression(_, let signals), .multivariate(_, let signals), .window(_, let signals):
+      signals
     case .interlock(_, let cause, let response): cause.signals + response.signals
     }
   }

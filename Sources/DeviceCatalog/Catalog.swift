@@ -150,6 +150,8 @@ public struct RuleDescription: Codable, Sendable {
   public var deviation: ApprovedDeviation?
   /// The condition must last this long before it is an alarm, ms.
   public var onDelayMilliseconds: Int64
+  /// The condition is on a statistic of a window, not on each value.
+  public var isWindowed: Bool
   /// The standard fixes where the alarm ends.
   public var hasFixedRestore: Bool
   /// The site has set another restore value than the profile.

@@ -219,7 +219,9 @@ struct CatalogCompiler {
       let isJudgedAgain = rules.contains { rule in
         switch rule.profile.detector {
         case .limit, .physicalRange: true
-        case .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect, .cascade: false
+        case .stale, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect,
+          .cascade:
+          false
         }
       }
       enginePlan.channels.append(
@@ -249,7 +251,7 @@ struct CatalogCompiler {
         switch rule.profile.detector {
         // A condition over several points waits until all of them have their rows.
         case .cascade(let spec): cascades.append((rule, channels.count - 1, spec))
-        case .expression, .interlock, .detect: deferred.append((rule, channels.count - 1))
+        case .window, .expression, .interlock, .detect: deferred.append((rule, channels.count - 1))
         case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault:
           if rule.profile.suppression == nil {
             add(rule, to: channel, signals: [])
@@ -270,7 +272,7 @@ struct CatalogCompiler {
     to channel: ChannelDescription,
     signals: [PointEntry]
   ) {
-    guard let detector = detector(of: rule, signals: signals) else { return }
+    guard let detector = detector(of: rule, at: channel.index, signals: signals) else { return }
     var suppression: BoundExpression?
     if let text = rule.profile.suppression {
       suppression = bind(text, signals, at: rule.profile.place)
@@ -304,12 +306,13 @@ struct CatalogCompiler {
         priority: rule.profile.priority.name,
         setpoint: rule.setpoint,
         restore: rule.restore,
-        unit: rule.profile.level == .clock ? "s" : channel.unit,
+        unit: rule.profile.level == .clock ? "s" : rule.unit ?? channel.unit,
         bound: rule.bound,
         isLooserThanBound: rule.isLooserThanBound,
         source: rule.source,
         deviation: rule.deviation,
         onDelayMilliseconds: rule.onDelay,
+        isWindowed: rule.window != nil,
         hasFixedRestore: rule.profile.fixedRestore,
         isRestoreChanged: rule.isRestoreChanged,
         needsFeedback: rule.profile.feedback != nil,
@@ -323,10 +326,23 @@ struct CatalogCompiler {
   // MARK: conditions over several points
 
   /// The engine's detector of a rule; nil, with a finding, when its expression is refused.
-  private func detector(of rule: ResolvedRule, signals: [PointEntry]) -> Detector? {
+  private func detector(
+    of rule: ResolvedRule,
+    at own: UInt32,
+    signals: [PointEntry]
+  ) -> Detector? {
     switch rule.profile.detector {
     case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade: return rule.detector
     case .detect(let spec): return detector(spec, rule.detector, signals)
+    case .window(let spec, _, _, _):
+      guard let parameters = rule.window else { return nil }
+      var channels = [ChannelIndex(rawValue: own)]
+      if let name = spec.statePoint {
+        // Where the point is left out, there is no such rule.
+        guard let point = signals.first(where: { $0.name == name }) else { return nil }
+        channels.append(point.channel)
+      }
+      return .window(parameters, signals: channels)
     case .expression(let text):
       return bind(text, signals, at: rule.profile.place).map {
         .expression($0.expression, signals: $0.signals)

@@ -139,6 +139,21 @@ private struct CatalogLinter {
         remedyEn: "remove on-delay; a delay must at least be displayed (GB 16808-2025 5.5.1.3)"
       )
     }
+    if rule.isWindowed, rule.source.origin == .standard,
+      channel.kind == .gas || channel.kind == .oxygen
+    {
+      add(
+        .warning,
+        "windowed-gas-alarm",
+        at: rule.place,
+        clause: clause,
+        zh: "\(rule.fullName)：法定气体报警按窗口统计值判定（\(rule.condition)），单个读数超限不报警",
+        en: "\(rule.fullName): a legal gas alarm is judged on a window (\(rule.condition)); "
+          + "one reading above the limit raises nothing",
+        remedyZh: "去掉 window，另设 level: pattern 的规则看趋势",
+        remedyEn: "remove \"window\"; watch the trend by another rule of level: pattern"
+      )
+    }
     if rule.needsFeedback, rule.feedback == nil, let device = device(of: rule) {
       add(
         .warning,

@@ -276,7 +276,7 @@ extension Detector {
       return .gapAtRise(parameters)
     case .limit, .physicalRange, .stale, .clockFault, .ewma, .rateOfChange, .stuck, .ewmaChart,
       .cusum, .ewmaZScore, .robustZScore, .seasonal, .replayedRun, .expression, .interlock,
-      .multivariate, .cascade:
+      .multivariate, .window, .cascade:
       return self
     }
   }

@@ -9,7 +9,8 @@ extension DeviceResolver {
     override: LimitOverride?,
     rule: RuleProfile,
     name: String,
-    point: ResolvedPoint
+    point: ResolvedPoint,
+    reach: ClosedRange<Double>?
   ) -> LimitParameters? {
     guard let setpoint = override?.setpoint ?? figure(when.quantity) else {
       // A figure that the chosen row leaves empty means: no such rule here.
@@ -49,8 +50,11 @@ extension DeviceResolver {
         at: place
       )
     }
-    if let low = point.low, let high = point.high, setpoint < low || setpoint > high {
-      log.report(.setpointOutsideRange(setpoint: setpoint, low: low, high: high), at: place)
+    if let reach, !reach.contains(setpoint) {
+      log.report(
+        .setpointOutsideRange(setpoint: setpoint, low: reach.lowerBound, high: reach.upperBound),
+        at: place
+      )
     }
     return LimitParameters(comparison: when.comparison, setpoint: setpoint, restore: restore)
   }

@@ -42,7 +42,8 @@ extension DeviceResolver {
           at: override.place
         )
       }
-    case .limit, .rate, .stuck, .expression, .interlock, .clockFault, .detect, .cascade: break
+    case .limit, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect, .cascade:
+      break
     }
     switch rule.detector {
     case .physicalRange:
@@ -98,6 +99,19 @@ extension DeviceResolver {
       resolved.setpoint = value
       resolved.restore = restore
       resolved.condition = "\(spec.condition): \(plain(value)) \(point.profile.unit.symbol)"
+    case .window(let spec, let when, let until, let deadband):
+      let isWhole = resolveWindow(
+        spec,
+        when: when,
+        until: until,
+        deadband: deadband,
+        override: override,
+        rule: rule,
+        name: name,
+        point: point,
+        into: &resolved
+      )
+      guard isWhole else { return nil }
     case .expression(let text):
       guard let text = settled(text) else { return nil }
       resolved.profile.detector = .expression(text)
@@ -122,7 +136,8 @@ extension DeviceResolver {
           override: override,
           rule: rule,
           name: name,
-          point: point
+          point: point,
+          reach: point.span
         )
       else { return nil }
       resolved.detector = .limit(limit)

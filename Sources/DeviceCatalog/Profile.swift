@@ -186,6 +186,8 @@ enum DetectorProfile: Sendable {
   case rate(over: Int64, limit: Quantity, per: Int64, side: DeviationSide)
   /// A value that does not move.
   case stuck(StuckDetector.Parameters)
+  /// A limit on a statistic of a window.
+  case window(WindowSpec, when: Comparison, until: Comparison?, deadband: Deadband?)
   /// A condition over points of the device.
   case expression(String)
   /// A cause that must have its response in time; conditions over points of the device. With `restore` the

@@ -406,6 +406,10 @@ struct ProfileReader {
       map.value.report(.restoreMissing)
       return nil
     }
+    if let value = map["window"] {
+      guard let spec = value.map().flatMap({ WindowSpecReader(map: $0).read() }) else { return nil }
+      return .window(spec, when: when, until: until, deadband: deadband)
+    }
     return .limit(when: when, until: until, deadband: deadband)
   }
 
@@ -509,7 +513,25 @@ struct ProfileReader {
             check(quantity, at: spec.place)
           }
         }
-        guard case .limit(let when, let until, let deadband) = rule.detector else { continue }
+        let comparisons: (when: Comparison, until: Comparison?, deadband: Deadband?)
+        switch rule.detector {
+        case .limit(let when, let until, let deadband): comparisons = (when, until, deadband)
+        case .window(let spec, let when, let until, let deadband):
+          comparisons = (when, until, deadband)
+          checkWindow(
+            spec,
+            rule,
+            when: when,
+            until: until,
+            deadband: deadband,
+            point: point,
+            of: profile
+          )
+        case .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect,
+          .cascade:
+          continue
+        }
+        let (when, until, deadband) = comparisons
         check(when.quantity, at: rule.place)
         if let until { check(until.quantity, at: rule.place) }
         if case .absolute(let quantity) = deadband { check(quantity, at: rule.place) }
@@ -524,7 +546,7 @@ private func figures(in rule: RuleProfile) -> [String] {
   case .expression(let text): ExpressionNames(text).figures
   case .interlock(let cause, let response, _, _):
     ExpressionNames(cause).figures + ExpressionNames(response).figures
-  case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade, .detect: []
+  case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade, .detect, .window: []
   }
 }
 

@@ -16,6 +16,12 @@ struct ResolvedPoint {
   var molarVolume: Double?
   var place: Place
 
+  /// What the instrument can measure.
+  var span: ClosedRange<Double>? {
+    guard let low, let high, low <= high else { return nil }
+    return low...high
+  }
+
   /// The decoder's row for it.
   func entry(channel: ChannelIndex) -> PointEntry {
     // A unit conversion comes first, then the site's own scale and offset on top of it.
@@ -44,6 +50,10 @@ struct ResolvedRule {
   /// Large values alarm; nil where there is no limit.
   var isHigh: Bool?
   var condition = ""
+  /// The window, whose signals are known when all points have their rows.
+  var window: WindowedStatistic.Parameters?
+  /// The unit of the figures where it is not the point's.
+  var unit: String?
   var bound: String?
   var isLooserThanBound = false
   var isRestoreChanged = false

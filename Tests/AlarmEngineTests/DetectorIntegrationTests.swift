@@ -21,6 +21,16 @@ struct DetectorIntegrationTests {
     return BoundExpression(expression, signals: channels(expression))
   }
 
+  /// Every shape of window, one on each channel.
+  static let windows: [(WindowedStatistic.Shape, WindowedStatistic.Statistic, Double)] = [
+    (.tumbling(length: 4000, offset: 0), .mean, 9),
+    (.hopping(length: 6000, hop: 2000, offset: 500), .median, 9),
+    (.sliding(span: 5000), .range, 5),
+    (.count(size: 8, isTumbling: true), .variance, 3),
+    (.session(gap: 1200, longest: 20_000), .count, 6),
+    (.state(judged: 8), .slope, 0),
+  ]
+
   /// The stream of the invariance tests with one rule of every further kind a channel.
   static func stream(seed: UInt64, readings: Int) throws -> Stream {
     var stream = Stream(seed: seed, readings: readings)
@@ -70,6 +80,24 @@ struct DetectorIntegrationTests {
       .multivariate(model, signals: [0, 2, 4].map { ChannelIndex(rawValue: $0) }),
       channel: 4
     )
+    for (channel, (shape, statistic, limit)) in windows.enumerated() {
+      let row = UInt32(channel)
+      var signals = [ChannelIndex(rawValue: row)]
+      if case .state(judged: .some) = shape { signals.append(ChannelIndex(rawValue: row ^ 1)) }
+      stream.builder.add(
+        "window-\(channel)",
+        .window(
+          .init(
+            shape: shape,
+            statistic: statistic,
+            limit: LimitParameters(comparison: .above, setpoint: limit, restore: limit)
+          ),
+          signals: signals
+        ),
+        channel: row,
+        onDelay: channel == 2 ? 500 : 0
+      )
+    }
     return stream
   }
 
@@ -106,7 +134,7 @@ struct DetectorIntegrationTests {
         if transition.kind == .returned { returned.insert(Int(transition.rule.rawValue)) }
       }
     }
-    // 48 rules of the records, then thirteen a channel, then four groups; a season needs weeks,
+    // 48 rules of the records, then thirteen a channel, then four groups and six windows; a season needs weeks,
     // and a random walk does not repeat itself.
     let names = [
       "slope", "stuck", "chart", "cusum", "z", "robust", "season", "hug", "replay", "gap",
@@ -120,8 +148,11 @@ struct DetectorIntegrationTests {
       #expect(!raised.isDisjoint(with: rules), "\(name) never raised")
       #expect(!returned.isDisjoint(with: rules), "\(name) never returned")
     }
-    for rule in count - 4..<count {
-      #expect(raised.contains(rule), "group rule \(rule) never raised")
+    for rule in count - 10..<count {
+      #expect(raised.contains(rule), "group or window rule \(rule) never raised")
+    }
+    for rule in count - 6..<count {
+      #expect(returned.contains(rule), "window rule \(rule) never returned")
     }
   }
 

@@ -101,6 +101,61 @@ struct DetectorTests {
     ("when: \">= 5\"\ndeadband: 1", "limit"),
   ]
 
+  /// Rules on windows, how the engine has them and how they read.
+  static let windows: [(rule: String, shape: String, condition: String)] = [
+    (
+      "window: {kind: sliding, span: 10min, of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\"",
+      "sliding(span: 600000)", "mean of the last 10 min: > 80 m; returns < 75 m"
+    ),
+    (
+      "window: {kind: tumbling, span: 1h, of: variance, unit: m²}\nwhen: \">= 4\"\nuntil: \"< 3\"",
+      "tumbling(length: 3600000, offset: 0)", "variance of each 1 h: ≥ 4 m²; returns < 3 m²"
+    ),
+    (
+      "window: {kind: hopping, span: 1h, every: 5min, of: slope, per: 1h}\nwhen: \"> 2\"\nuntil: \"< 1\"",
+      "hopping(length: 3600000, hop: 300000", "slope of 1 h every 5 min: > 2 m/h; returns < 1 m/h"
+    ),
+    (
+      "window: {kind: count, count: 20, of: range}\nwhen: \"> 5\"\nuntil: \"< 4\"",
+      "count(size: 20, isTumbling: true)", "range of each 20 readings: > 5 m; returns < 4 m"
+    ),
+    (
+      "window: {kind: count, count: 5, rolling: true, of: median}\nwhen: \"< 2\"\ndeadband: 1",
+      "count(size: 5, isTumbling: false)", "median of the last 5 readings: < 2 m; returns > 3 m"
+    ),
+    (
+      "window: {kind: session, gap: 30s, of: count}\nwhen: \">= 100\"\nuntil: \"< 50\"",
+      "session(gap: 30000, longest: 86400000)",
+      "count of a run without gaps above 30 s: ≥ 100; returns < 50"
+    ),
+    (
+      "window: {kind: state, point: run, in: 1, of: max}\nwhen: \"> 9\"\nuntil: \"< 8\"",
+      "judged: Optional(1)", "max while run stays 1: > 9 m; returns < 8 m"
+    ),
+  ]
+
+  @Test("limits on windows: what the engine gets and what people read", arguments: windows)
+  func windowed(rule: String, shape: String, condition: String) throws {
+    let result = Self.load(rule: rule)
+    let catalog = try #require(result.catalog, "\(rule): \(result.findings)")
+    let index = try #require(catalog.rules.firstIndex { $0.id == "r" })
+    let detector = "\(catalog.enginePlan.rules[index].detector)"
+    #expect(detector.contains(shape), "\(detector)")
+    #expect(catalog.rules[index].condition == condition)
+  }
+
+  @Test("a site sets the figure of a window like any other")
+  func windowOverride() throws {
+    let result = Self.load(
+      rule: "window: {kind: sliding, span: 10min, of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\"",
+      device: "limits: {b.r: {setpoint: 70, restore: 60}}"
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    let rule = try #require(catalog.rules.first { $0.id == "r" })
+    #expect(rule.condition == "mean of the last 10 min: > 70 m; returns < 60 m")
+    #expect(rule.setpoint == 70)
+  }
+
   @Test("each detector, with its parameters", arguments: written)
   func detectors(rule: String, kind: String) throws {
     let result = Self.load(rule: rule)
@@ -116,6 +171,39 @@ struct DetectorTests {
     ("detect: {kind: ewma-z, alpha: 7}", "detector-refused"),
     ("detect: {kind: cusum, alowance: 1}", "unknown-key"),
     ("detect: {kind: magic}", "not-one-of"),
+    ("window: {kind: slide, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"", "not-one-of"),
+    ("window: {kind: sliding, span: 1h}\nwhen: \"> 8\"\nuntil: \"< 7\"", "missing-key"),
+    ("window: {kind: hopping, span: 1h, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"", "missing-key"),
+    ("window: {kind: sliding, span: 1h, of: slope}\nwhen: \"> 8\"\nuntil: \"< 7\"", "missing-key"),
+    ("window: {kind: sliding, span: 1h, of: mean}\nwhen: \"> 8\"", "restore-missing"),
+    (
+      "window: {kind: sliding, span: 1h, of: mean, hop: 5}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "unknown-key"
+    ),
+    (
+      "window: {kind: hopping, span: 1min, every: 1h, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "window-refused"
+    ),
+    (
+      "window: {kind: sliding, span: 1h, of: count, capacity: 9}\nwhen: \"> 9\"\nuntil: \"< 7\"",
+      "window-refused"
+    ),
+    (
+      "window: {kind: sliding, span: 1h, of: variance, unit: m}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "window-unit"
+    ),
+    (
+      "window: {kind: sliding, span: 1h, of: variance}\nwhen: \"> 8\"\ndeadband: 2 %",
+      "window-deadband"
+    ),
+    (
+      "window: {kind: sliding, span: 1h, of: mean}\nwhen: \"> 200\"\nuntil: \"< 7\"",
+      "setpoint-outside-range"
+    ),
+    (
+      "window: {kind: state, point: nowhere, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "unknown-point"
+    ),
     ("detect: {kind: robust-z}", "missing-key"),
     ("detect: {kind: deviation, point: nowhere, limit: 1}", "unknown-point"),
     ("detect: {kind: multivariate, points: [a, b], model: none}", "unknown-model"),

@@ -244,7 +244,7 @@ extension RuleParameters {
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
       .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation:
       kind = .single
-    case .expression, .interlock, .multivariate:
+    case .expression, .interlock, .multivariate, .window:
       kind = .group
     case .cascade:
       kind = .cascade

@@ -7,6 +7,7 @@ struct DetectorBank: Sendable {
     case rateOfChange, stuck, ewmaChart, cusum, ewmaZScore, robustZScore, seasonal, limitHugging
     case replayedRun, gapAtRise, deviation, backgroundExcess
     case expression, interlock, multivariate
+    case window
   }
 
   /// Where a rule's detector lies.
@@ -30,6 +31,7 @@ struct DetectorBank: Sendable {
   private var expressions: [ExpressionEvaluator] = []
   private var interlocks: [InterlockState] = []
   private var models: [ModelState] = []
+  private var windows: [WindowedStatistic] = []
 
   private struct DeviationState {
     var detector: Deviation
@@ -109,6 +111,9 @@ struct DetectorBank: Sendable {
         )
       )
       return Place(kind: .multivariate, row: models.count - 1)
+    case .window(let parameters, let signals):
+      windows.append(try WindowedStatistic(parameters, readsState: signals.count > 1))
+      return Place(kind: .window, row: windows.count - 1)
     }
   }
 
@@ -141,8 +146,15 @@ struct DetectorBank: Sendable {
     case .deviation:
       let reference = deviations[row].reference
       return deviations[row].detector.step(time: time, value: value, reference: reference)
-    case .expression, .interlock, .multivariate: return nil
+    case .expression, .interlock, .multivariate, .window: return nil
     }
+  }
+
+  /// What a rule over several signals compared last, and with what; NaN where it is no comparison with a figure.
+  func figures(_ place: Place) -> (statistic: Double, limit: Double)? {
+    guard place.kind == .window else { return nil }
+    let finding = windows[place.row].finding
+    return (finding.statistic, finding.limit)
   }
 
   /// Hands a detector the newest value of one of its signals, nil when that has none any more; the
@@ -189,6 +201,10 @@ struct DetectorBank: Sendable {
       for index in models[row].isFresh.indices { models[row].isFresh[index] = false }
       let values = models[row].values
       return models[row].monitor.step(values).condition
+    case .window:
+      // The first signal is what the windows hold, the second the state that they are of.
+      if signal > 0 { return windows[row].update(state: value, time: time) }
+      return value.map { windows[row].step(time: time, value: $0) }
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
       .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess:
       return nil
@@ -210,6 +226,7 @@ struct DetectorBank: Sendable {
       let state = interlocks[place.row]
       return [state.detector.deadline, state.cause.nextDeadline, state.response.nextDeadline]
         .compactMap { $0 }.min()
+    case .window: return windows[place.row].nextDeadline
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
       .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation,
       .multivariate:
@@ -225,6 +242,7 @@ struct DetectorBank: Sendable {
     case .interlock:
       _ = verify(place.row, at: time)
       return interlocks[place.row].detector.advance(to: time)
+    case .window: return windows[place.row].advance(to: time)
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
       .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .deviation,
       .multivariate:
@@ -262,6 +280,7 @@ struct DetectorBank: Sendable {
       models[row].monitor.write(into: &bytes)
       bytes.appendState(models[row].values)
       for isFresh in models[row].isFresh { bytes.appendState(isFresh) }
+    case .window: windows[row].write(into: &bytes)
     }
   }
 
@@ -340,6 +359,10 @@ struct DetectorBank: Sendable {
       copy.values = try reader.doubles(copy.values.count)
       for index in copy.isFresh.indices { copy.isFresh[index] = try reader.flag() }
       models[row] = copy
+    case .window:
+      var copy = windows[row]
+      try copy.restore(from: &reader)
+      windows[row] = copy
     }
   }
 }

@@ -124,6 +124,15 @@ struct PlanCheck {
       {
         report(.rule(row), "cause or response has another number of signals than channels")
       }
+    case .window(let parameters, let signals):
+      var most = 1
+      if case .state = parameters.shape { most = 2 }
+      if !(1...most).contains(signals.count) {
+        report(
+          .rule(row),
+          "a window of this kind has one signal\(most == 2 ? ", and one for the state" : "")"
+        )
+      }
     case .multivariate(let model, let signals):
       if model.width != signals.count {
         report(.rule(row), "the model has \(model.width) signals")

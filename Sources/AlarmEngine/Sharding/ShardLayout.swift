@@ -122,6 +122,8 @@ extension Detector {
       return .deviation(parameters, from: reference.map { renumbered([$0])[0] })
     case .expression(let expression, let signals):
       return .expression(expression, signals: renumbered(signals))
+    case .window(let parameters, let signals):
+      return .window(parameters, signals: renumbered(signals))
     case .multivariate(let model, let signals):
       return .multivariate(model, signals: renumbered(signals))
     case .interlock(let parameters, let cause, let response):

@@ -49,10 +49,14 @@ struct GrowingStatistics: Sendable {
     }
     result.median = sorted.median
     result.medianAbsoluteDeviation = sorted.medianAbsoluteDeviation
+    removeAll()
+    return result
+  }
+
+  mutating func removeAll() {
     summary = WindowSummary()
     moments = GrowingMoments()
     sorted.removeAll()
-    return result
   }
 
   func write(into bytes: inout [UInt8]) {
@@ -126,6 +130,9 @@ public struct TumblingWindow: Sendable {
     return true
   }
 
+  /// When the window ends that is open, ms; nil while none is.
+  public var nextEnd: Int64? { statistics.isEmpty ? nil : start + length }
+
   /// Hands the window over when it ends at or before `time`.
   public mutating func advance(to time: Int64, _ emit: (WindowSummary) -> Void) {
     guard !statistics.isEmpty, time >= start + length else { return }
@@ -187,6 +194,9 @@ public struct SessionWindow: Sendable {
     return true
   }
 
+  /// When the session that is open ends unless another reading comes, ms; nil while none is.
+  public var nextEnd: Int64? { statistics.isEmpty ? nil : statistics.summary.lastTime + gap + 1 }
+
   /// Hands the session over when more than `gap` has passed since its last reading.
   public mutating func advance(to time: Int64, _ emit: (WindowSummary) -> Void) {
     guard !statistics.isEmpty, time - statistics.summary.lastTime > gap else { return }
@@ -246,6 +256,27 @@ public struct StateWindow: Sendable {
     state = newState
     statistics.add(time: time, value: value)
     return true
+  }
+
+  /// The state is this from `time` on; a change hands over the window of the state before.
+  ///
+  /// A window cannot end before its last reading: what is told late ends it there.
+  public mutating func advance(
+    to time: Int64,
+    state newState: Int64,
+    _ emit: (_ state: Int64, WindowSummary) -> Void
+  ) {
+    guard newState != state else { return }
+    if !statistics.isEmpty {
+      let end = max(time, statistics.summary.lastTime)
+      emit(state, statistics.take(start: statistics.summary.firstTime, end: end))
+    }
+    state = newState
+  }
+
+  /// Forgets the window that is open.
+  public mutating func removeAll() {
+    statistics.removeAll()
   }
 
   /// Appends all state to `bytes`.

@@ -153,6 +153,9 @@ public struct HoppingWindow: Sendable {
     return samples.add(time: time, value: value)
   }
 
+  /// When the next window ends that holds a reading, ms; nil while there is none.
+  public var nextEnd: Int64? { samples.isEmpty ? nil : nextEdge }
+
   /// Hands over the windows that end at or before `time`.
   public mutating func advance(to time: Int64, _ emit: (WindowSummary) -> Void) {
     while !samples.isEmpty, nextEdge <= time {

@@ -52,8 +52,24 @@ export async function newestTime(now) {
   return nowOf((await get('readings/latest')).readings, 0).recorded || now || Date.now();
 }
 
+/** A limit on a window, as the catalog writes it, and its name among the texts. */
+const windows = [
+  [/^(\w+) of the last (\d+) readings(?=: )/, 'last'], [/^(\w+) of each (\d+) readings(?=: )/, 'readings'],
+  [/^(\w+) of the last ([^:]+)(?=: )/, 'sliding'], [/^(\w+) of each ([^:]+)(?=: )/, 'tumbling'], [/^(\w+) of ([^:]+) every ([^:]+)(?=: )/, 'hopping'],
+  [/^(\w+) of a run without gaps above ([^:]+)(?=: )/, 'session'], [/^(\w+) while the value stays the same(?=: )/, 'own'],
+  [/^(\w+) while (.+) stays the same(?=: )/, 'state'], [/^(\w+) while the value stays ([^:]+)(?=: )/, 'own-in'], [/^(\w+) while (.+) stays ([^:]+)(?=: )/, 'state-in'],
+];
+
+/** What a rule on a window compares, in the language in use. */
+function windowed(text) {
+  for (const [pattern, name] of windows) {
+    if (pattern.test(text)) return text.replace(pattern, (_, of, a, b) => t(`window.${name}`, { of: known(`statistic.${of}`, of), a, b }));
+  }
+  return text;
+}
+
 /** A rule's condition in the language in use; a detector is called by its name. */
-export const condition = (text) => unit(text).replace(/^[a-z-]+(?=:|$)/, (kind) => known(`detector.${kind}`, kind))
+export const condition = (text) => windowed(unit(text)).replace(/^[a-z-]+(?=:|$)/, (kind) => known(`detector.${kind}`, kind))
   .replace(/^the device's clock is wrong$/, t('rule.clock')).replace(/ within ([\d.]+ s)$/, (_, s) => t('rule.within', { s }))
   .replace(/^no reading for (.+)$/, (_, s) => t('rule.silent', { s })).replace(/^does not move for (.+)$/, (_, s) => t('rule.frozen', { s }))
   .replace(/^changes by more than (.+) per (.+)$/, (_, by, s) => t('rule.jump', { by, s })).replace(' or ', ` ${t('rule.or')} `).replace('; returns', t('rule.returns'));

@@ -61,7 +61,7 @@ export function range(values, limits, marked) {
 
 /** The limits of a point that are numbers in its unit, as a chart wants them. */
 export const limitsOf = (point, label) => (point?.rules ?? []).filter((r) => r.setpoint !== null && r.unit === point.unit)
-  .map((r) => ({ value: r.setpoint, priority: r.priority, low: r.condition.trimStart().startsWith('<') || r.condition.trimStart().startsWith('≤'), label: label(r) }));
+  .map((r) => ({ value: r.setpoint, priority: r.priority, low: /^(?:[^:]*: )?\s*[<≤]/.test(r.condition), label: label(r) }));
 
 /**
  * Draws a trend into a box, which it keeps for the next one.

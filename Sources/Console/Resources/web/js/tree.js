@@ -2,7 +2,7 @@
 // once for what is open; each look at the readings changes cells alone.
 
 import { features, get } from './api.js';
-import { areaName, catalog, nowOf, pointName } from './catalog.js';
+import { areaName, catalog, condition, nowOf, pointName } from './catalog.js';
 import { fill, h, symbol, text } from './dom.js';
 import { count, dateTime, duration, number, unit } from './format.js';
 import { pick, t } from './i18n.js';
@@ -138,7 +138,7 @@ export class TreePage extends HTMLElement {
   pointRow(node, depth) {
     const row = { node, mark: h('td'), value: h('td', { class: 'num' }), quality: h('td'), age: h('td', { class: 'num' }), delay: h('td', { class: 'num' }) };
     row.element = h('tr', { dataset: { point: node.path } }, h('td', { class: `indent-${depth}`, title: node.path }, pick(node.name, node.id).replace(`${pick(node.parent.name)} `, '')), row.mark, row.value, row.quality, row.age, row.delay,
-      h('td', { class: 'limits' }, node.rules.filter((r) => r.setpoint !== null).map((r) => h('span', { class: `limit ${r.priority}`, title: `${pick(r.text, r.id)} — ${r.source.citation}` }, unit(r.condition.split(';')[0])))));
+      h('td', { class: 'limits' }, node.rules.filter((r) => r.setpoint !== null).map((r) => h('span', { class: `limit ${r.priority}`, title: `${pick(r.text, r.id)} — ${r.source.citation}` }, condition(r.condition.split(';')[0])))));
     return row;
   }
 

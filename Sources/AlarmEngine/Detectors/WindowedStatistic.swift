@@ -1,0 +1,435 @@
+/// A limit on a statistic of the readings in a window of event time.
+///
+/// Formula: s(window) compared with a set-point, and with a restore value once the condition is true, like any limit.
+/// The windows are those of `Windows`; which of their edges is open stands at ``Shape``.
+///
+/// - A sliding window is judged at every reading, every other one once, when it has ended: a tumbling or hopping one when
+///   its end has come by the device's clock, a session when its gap has passed, a state's when the state changes, a count's
+///   with its last reading. Between two windows the condition stays as the last one left it.
+/// - Defaults: at least 1 reading, capacity 65,536 readings, slope per second.
+/// - Warm-up: unknown below `minimumCount` readings, where the statistic is not defined (variance of one reading), and for
+///   count and sum while a sliding, tumbling or hopping window reaches back before the first reading: too few readings
+///   are then no finding.
+/// - A window that had more readings than its capacity is unknown (a mean over a part of it would mislead), except for
+///   what is exact all the same: a count, which is then above the set-point, and all but median and MAD where windows do
+///   not overlap.
+/// - Bad status: not handed in. Gap: readings leave by time; windows without readings are not judged. Late: refused.
+public struct WindowedStatistic: Sendable {
+  /// How readings are put into windows.
+  public enum Shape: Hashable, Sendable {
+    /// Windows side by side, [k · length, (k + 1) · length) counted from `offset`: open at the end. Milliseconds.
+    case tumbling(length: Int64, offset: Int64)
+    /// Windows of `length` that begin every `hop`, [e − length, e): open at the end. Milliseconds.
+    case hopping(length: Int64, hop: Int64, offset: Int64)
+    /// The last `span` at every reading, (t − span, t]: open at the old edge. Milliseconds.
+    case sliding(span: Int64)
+    /// Every `size` readings in turn, or the last `size` at every reading: no edge in time.
+    case count(size: Int, isTumbling: Bool)
+    /// Readings between which no more than `gap` lies, cut after `longest`, [first, last]: both closed. Milliseconds.
+    case session(gap: Int64, longest: Int64)
+    /// Readings as long as a state stays the same, [first in the state, first out of it): open at the end.
+    ///
+    /// The state is the newest value of another signal, or the reading itself, as a whole number. With `judged` only
+    /// windows of that state are judged.
+    case state(judged: Int64?)
+  }
+
+  /// What of a window is compared.
+  public enum Statistic: UInt8, CaseIterable, Hashable, Sendable {
+    case count, sum, mean, variance, minimum, maximum, first, last, range, slope, median
+    /// Median of the absolute deviations from the median, not scaled.
+    case medianAbsoluteDeviation
+
+    /// What a window has to keep for it.
+    var kept: WindowStatistics {
+      switch self {
+      case .count, .first, .last: []
+      case .sum, .mean, .variance, .slope: .moments
+      case .minimum, .maximum, .range: .extrema
+      case .median, .medianAbsoluteDeviation: .order
+      }
+    }
+  }
+
+  /// Parameters.
+  public struct Parameters: Sendable {
+    /// How readings are put into windows.
+    public var shape: Shape
+    /// What of a window is compared.
+    public var statistic: Statistic
+    /// With what: set-point and restore value in the statistic's unit.
+    public var limit: LimitParameters
+    /// The slope is per this long, milliseconds.
+    public var slopePer: Int64
+    /// Fewest readings of a window that is judged.
+    public var minimumCount: Int
+    /// Most readings that a window keeps.
+    public var capacity: Int
+
+    /// Makes parameters.
+    public init(
+      shape: Shape,
+      statistic: Statistic,
+      limit: LimitParameters,
+      slopePer: Int64 = 1000,
+      minimumCount: Int = 1,
+      capacity: Int = 65_536
+    ) {
+      self.shape = shape
+      self.statistic = statistic
+      self.limit = limit
+      self.slopePer = slopePer
+      self.minimumCount = minimumCount
+      self.capacity = capacity
+    }
+  }
+
+  private enum Windows: Sendable {
+    case tumbling(TumblingWindow)
+    case hopping(HoppingWindow)
+    case sliding(SlidingWindow)
+    case count(CountWindow)
+    case session(SessionWindow)
+    case state(StateWindow)
+    /// Taken out for the time of a call, so that its samples have one owner and are changed where they lie.
+    case out
+  }
+
+  /// What windows that have ended come to.
+  private struct Judge: Sendable {
+    var isActive = false
+    /// The statistic of the last window judged; NaN for none.
+    var statistic = Double.nan
+    var condition = Truth.unknown
+  }
+
+  /// The parameters.
+  public let parameters: Parameters
+  private let readsState: Bool
+  private var windows: Windows
+  private var judge = Judge()
+  /// Event time of the first reading; `Int64.max` before it.
+  private var since = Int64.max
+  /// The state now, where another signal says it; nil while that is unknown.
+  private var state: Int64?
+
+  /// Makes a detector without history.
+  ///
+  /// With `readsState` the state comes of another signal, which ``update(state:time:)`` tells.
+  public init(_ parameters: Parameters, readsState: Bool = false) throws(DetectorError) {
+    try Self.check(parameters)
+    self.readsState = readsState
+    self.parameters = parameters
+    let kept = parameters.statistic.kept
+    let capacity = parameters.capacity
+    do {
+      switch parameters.shape {
+      case .tumbling(let length, let offset):
+        windows = .tumbling(
+          try TumblingWindow(length: length, offset: offset, capacity: capacity, statistics: kept)
+        )
+      case .hopping(let length, let hop, let offset):
+        windows = .hopping(
+          try HoppingWindow(
+            length: length,
+            hop: hop,
+            offset: offset,
+            capacity: capacity,
+            statistics: kept
+          )
+        )
+      case .sliding(let span):
+        windows = .sliding(try SlidingWindow(span: span, capacity: capacity, statistics: kept))
+      case .count(let size, let isTumbling):
+        windows = .count(try CountWindow(size: size, isTumbling: isTumbling, statistics: kept))
+      case .session(let gap, let longest):
+        windows = .session(
+          try SessionWindow(gap: gap, longest: longest, capacity: capacity, statistics: kept)
+        )
+      case .state:
+        windows = .state(try StateWindow(capacity: capacity, statistics: kept))
+      }
+    } catch {
+      throw .window(error)
+    }
+  }
+
+  private static func check(_ parameters: Parameters) throws(DetectorError) {
+    let limit = parameters.limit
+    for (name, value) in [("set-point", limit.setpoint), ("restore value", limit.restore)]
+    where !value.isFinite {
+      throw .outOfRange(parameter: name, value: value, allowed: "a finite number")
+    }
+    let isHigh = limit.comparison == .atOrAbove || limit.comparison == .above
+    guard isHigh ? limit.restore <= limit.setpoint : limit.restore >= limit.setpoint else {
+      throw .outOfRange(
+        parameter: "restore value",
+        value: limit.restore,
+        allowed: isHigh ? "at most the set-point" : "at least the set-point"
+      )
+    }
+    try DetectorError.check("slope per", Double(parameters.slopePer), 1...1e12)
+    var most = parameters.capacity
+    if case .count(let size, _) = parameters.shape { most = size }
+    guard most >= 1, most <= WindowLimits.largestCapacity else {
+      throw .window(.capacityOutOfRange(most))
+    }
+    try DetectorError.check("minimumCount", Double(parameters.minimumCount), 1...Double(most))
+    guard parameters.statistic == .count else { return }
+    switch parameters.shape {
+    case .sliding, .hopping:
+      // A window that is full has more than the set-point, so that a count beyond its capacity is judged rightly.
+      try DetectorError.check("set-point", limit.setpoint, 0...Double(most) - 1)
+    case .tumbling, .count, .session, .state: break
+    }
+  }
+
+  /// The statistic of the last window judged, NaN for none, with the set-point.
+  public var finding: DetectorFinding {
+    DetectorFinding(
+      condition: judge.condition,
+      statistic: judge.statistic,
+      limit: parameters.limit.setpoint
+    )
+  }
+
+  /// Takes a reading after the windows that ended before it; the condition after it.
+  public mutating func step(time: Int64, value: Double) -> Truth {
+    if since == .max { since = time }
+    let (parameters, since) = (parameters, since)
+    var judge = judge
+    func take(_ summary: WindowSummary) {
+      Self.judge(summary, parameters, since: since, &judge)
+    }
+    switch windows {
+    case .tumbling(var window):
+      windows = .out
+      window.step(time: time, value: value, take)
+      windows = .tumbling(window)
+    case .hopping(var window):
+      windows = .out
+      window.step(time: time, value: value, take)
+      windows = .hopping(window)
+    case .sliding(var window):
+      windows = .out
+      if window.step(time: time, value: value) {
+        var summary = window.summary
+        summary.start = time - window.span
+        take(summary)
+      }
+      windows = .sliding(window)
+    case .count(var window):
+      windows = .out
+      window.step(time: time, value: value, take)
+      windows = .count(window)
+    case .session(var window):
+      windows = .out
+      window.step(time: time, value: value, take)
+      windows = .session(window)
+    case .state(var window):
+      windows = .out
+      if let state = readsState ? state : Self.whole(value) {
+        window.step(time: time, value: value, state: state) { state, summary in
+          if isJudged(state) { take(summary) }
+        }
+      }
+      windows = .state(window)
+    case .out: break
+    }
+    self.judge = judge
+    return judge.condition
+  }
+
+  /// The signal that says the state has a new value, nil for none; the condition after it.
+  ///
+  /// While the state is not known, readings belong to no window, and the one that was open is not judged.
+  public mutating func update(state value: Double?, time: Int64) -> Truth {
+    guard case .state(var window) = windows else { return judge.condition }
+    windows = .out
+    state = value.flatMap(Self.whole)
+    var judge = judge
+    if let state {
+      let (parameters, since) = (parameters, since)
+      window.advance(to: time, state: state) { state, summary in
+        if isJudged(state) { Self.judge(summary, parameters, since: since, &judge) }
+      }
+    } else {
+      window.removeAll()
+    }
+    windows = .state(window)
+    self.judge = judge
+    return judge.condition
+  }
+
+  private func isJudged(_ state: Int64) -> Bool {
+    guard case .state(let judged) = parameters.shape, let judged else { return true }
+    return judged == state
+  }
+
+  /// A state as a whole number; nil for what is none.
+  private static func whole(_ value: Double) -> Int64? {
+    let rounded = value.rounded()
+    return rounded.magnitude < 9e15 ? Int64(rounded) : nil
+  }
+
+  /// When the window that is open ends without another reading; nil when only a reading can end it.
+  public var nextDeadline: Int64? {
+    switch windows {
+    case .tumbling(let window): window.nextEnd
+    case .hopping(let window): window.nextEnd
+    case .session(let window): window.nextEnd
+    case .sliding, .count, .state, .out: nil
+    }
+  }
+
+  /// Lets windows end that end at or before `time`; the condition after it.
+  public mutating func advance(to time: Int64) -> Truth {
+    let (parameters, since) = (parameters, since)
+    var judge = judge
+    func take(_ summary: WindowSummary) {
+      Self.judge(summary, parameters, since: since, &judge)
+    }
+    switch windows {
+    case .tumbling(var window):
+      windows = .out
+      window.advance(to: time, take)
+      windows = .tumbling(window)
+    case .hopping(var window):
+      windows = .out
+      window.advance(to: time, take)
+      windows = .hopping(window)
+    case .session(var window):
+      windows = .out
+      window.advance(to: time, take)
+      windows = .session(window)
+    case .sliding, .count, .state, .out: break
+    }
+    self.judge = judge
+    return judge.condition
+  }
+
+  // MARK: Judging
+
+  private static func judge(
+    _ summary: WindowSummary,
+    _ parameters: Parameters,
+    since: Int64,
+    _ judge: inout Judge
+  ) {
+    let statistic = value(of: summary, parameters, since: since)
+    judge.statistic = statistic
+    guard !statistic.isNaN else {
+      judge.condition = .unknown
+      return
+    }
+    let limit = parameters.limit
+    let (on, off) =
+      switch limit.comparison {
+      case .atOrAbove: (statistic >= limit.setpoint, statistic < limit.restore)
+      case .above: (statistic > limit.setpoint, statistic < limit.restore)
+      case .atOrBelow: (statistic <= limit.setpoint, statistic > limit.restore)
+      case .below: (statistic < limit.setpoint, statistic > limit.restore)
+      }
+    judge.isActive = on || judge.isActive && !off
+    judge.condition = Truth(judge.isActive)
+  }
+
+  /// The statistic, NaN where nothing is to be said.
+  private static func value(
+    of summary: WindowSummary,
+    _ parameters: Parameters,
+    since: Int64
+  ) -> Double {
+    guard summary.count >= parameters.minimumCount else { return .nan }
+    let hasOverlap: Bool
+    switch parameters.shape {
+    case .sliding, .hopping: hasOverlap = true
+    // (A count window lets its oldest leave before a new one comes: it is never full too early.)
+    case .tumbling, .count, .session, .state: hasOverlap = false
+    }
+    if summary.isTruncated {
+      if hasOverlap, parameters.statistic == .count { return Double(summary.count) + 1 }
+      if hasOverlap || parameters.statistic.kept == .order { return .nan }
+    }
+    switch (parameters.statistic, parameters.shape) {
+    case (.count, .sliding), (.count, .tumbling), (.count, .hopping), (.sum, .sliding),
+      (.sum, .tumbling), (.sum, .hopping):
+      guard summary.start >= since else { return .nan }
+    default: break
+    }
+    switch parameters.statistic {
+    case .count: return Double(summary.count)
+    case .sum: return summary.sum
+    case .mean: return summary.mean
+    case .variance: return summary.variance
+    case .minimum: return summary.minimum
+    case .maximum: return summary.maximum
+    case .first: return summary.first
+    case .last: return summary.last
+    case .range: return summary.range
+    case .slope: return summary.slope * (Double(parameters.slopePer) / 1000)
+    case .median: return summary.median
+    case .medianAbsoluteDeviation: return summary.medianAbsoluteDeviation
+    }
+  }
+
+  // MARK: Snapshots
+
+  /// Appends all state to `bytes`.
+  public func write(into bytes: inout [UInt8]) {
+    bytes.appendState(judge.isActive)
+    bytes.append(judge.condition.rawValue)
+    bytes.appendState(judge.statistic)
+    bytes.appendState(since)
+    bytes.appendState(state != nil)
+    bytes.appendState(state ?? 0)
+    switch windows {
+    case .tumbling(let window): window.write(into: &bytes)
+    case .hopping(let window): window.write(into: &bytes)
+    case .sliding(let window): window.write(into: &bytes)
+    case .count(let window): window.write(into: &bytes)
+    case .session(let window): window.write(into: &bytes)
+    case .state(let window): window.write(into: &bytes)
+    case .out: break
+    }
+  }
+
+  /// Reads back state that was written with the same parameters.
+  public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    judge.isActive = try reader.flag()
+    guard let condition = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
+    judge.condition = condition
+    judge.statistic = try reader.double()
+    since = try reader.integer()
+    let isKnown = try reader.flag()
+    let number = try reader.integer()
+    state = isKnown ? number : nil
+    switch windows {
+    case .tumbling(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .tumbling(window)
+    case .hopping(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .hopping(window)
+    case .sliding(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .sliding(window)
+    case .count(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .count(window)
+    case .session(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .session(window)
+    case .state(var window):
+      windows = .out
+      try window.restore(from: &reader)
+      windows = .state(window)
+    case .out: break
+    }
+  }
+}
