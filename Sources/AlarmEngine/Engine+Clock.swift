@@ -212,8 +212,9 @@ extension Engine {
 
   /// Moves a device's newest times and running delays to another time base.
   private mutating func rebase(_ row: Int, by shift: Int64) {
-    // Beyond the tolerance there was no base to speak of: the bank's detectors see a gap and no more.
-    if shift.magnitude <= UInt64(timing(ofDevice: row).tolerance) {
+    // Beyond the tolerance there was no base to speak of: the bank's detectors see a gap and no more. Backwards there is no
+    // gap: they would take all readings for late ones until the clock is where it was.
+    if shift < 0 || shift.magnitude <= UInt64(timing(ofDevice: row).tolerance) {
       var trouble = trouble(ofDevice: row)
       trouble.bankShift -= shift
       keep(trouble, ofDevice: row)

@@ -252,13 +252,22 @@ extension Engine {
         received: Timestamp(milliseconds: moment.received),
         sequence: moment.sequence,
         value: moment.value,
-        limit: parameters.it.kind == .clock
-          ? moment.limit : parameters.it.limit(for: kind, moment.value),
+        limit: limit(of: slot, for: kind, moment),
         previous: previous,
         state: state,
         priority: AlarmPriority(rawValue: record.it.priority) ?? .red
       )
     )
+  }
+
+  private func limit(of slot: UInt32, for kind: TransitionKind, _ moment: Moment) -> Double {
+    let parameters = parameters.row(Int(slot))
+    return switch parameters.it.kind {
+    case .clock: moment.limit
+    case .group: bank.limit(places[Int(parameters.it.number)], toReturn: kind == .returned)
+    case .limit, .physicalRange, .rate, .stale, .ewma, .single, .cascade:
+      parameters.it.limit(for: kind, moment.value)
+    }
   }
 
   // MARK: Deadlines of one rule
@@ -280,11 +289,17 @@ extension Engine {
       drop(slot, at: channel.it.newest + staleAfter)
       return
     }
+    let value: Double =
+      switch parameters.it.kind {
+      case .group: bank.statistic(places[Int(parameters.it.number)]) ?? .nan
+      case .limit, .physicalRange, .rate, .ewma, .single: channel.it.value
+      case .stale, .clock, .cascade: .nan
+      }
     let moment = Moment(
       time: time,
       received: received,
       sequence: record.it.sinceSequence,
-      value: parameters.it.kind.followsValues ? channel.it.value : .nan
+      value: value
     )
     switch record.it.phase {
     case .pendingOn: raise(slot, moment, &out)

@@ -100,7 +100,7 @@ extension Engine {
       }
     case .detector:
       guard let time = detectorDeadline(slot) else { return }
-      let due = time + offset(of: parameters.it.channel)
+      let due = time + offset(of: parameters.it.channel) + detectorGrace(slot)
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
       } else {

@@ -31,16 +31,14 @@ extension Engine {
         time: time + bankShift(dependent.slot),
         value: value
       )
+      tally.lateUnjudged &+= bank.takeLate(place)
       guard let truth else { continue }
-      var moment = Moment(
+      let moment = Moment(
         time: time,
         received: received,
         sequence: sequence,
-        value: value ?? .nan
+        value: bank.statistic(place) ?? value ?? .nan
       )
-      if let figures = bank.figures(place) {
-        (moment.value, moment.limit) = (figures.statistic, figures.limit)
-      }
       follow(dependent.slot, Verdict(truth), moment, &out)
       armDetector(dependent.slot, after: time)
     }
@@ -56,15 +54,12 @@ extension Engine {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
     if let truth = bank.advance(place, to: time + bankShift(slot)) {
       let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
-      var moment = Moment(
+      let moment = Moment(
         time: time,
         received: received,
         sequence: channel.it.sequence,
-        value: .nan
+        value: bank.statistic(place) ?? .nan
       )
-      if let figures = bank.figures(place) {
-        (moment.value, moment.limit) = (figures.statistic, figures.limit)
-      }
       follow(slot, Verdict(truth), moment, &out)
     }
     armDetector(slot, after: time)
@@ -72,7 +67,14 @@ extension Engine {
 
   /// Waits for a detector's next deadline; one that does not lie ahead would be waited for in vain.
   private mutating func armDetector(_ slot: UInt32, after time: Int64) {
-    if let due = detectorDeadline(slot), due > time { arm(.detector, slot, at: due) }
+    if let due = detectorDeadline(slot), due > time {
+      arm(.detector, slot, at: due + detectorGrace(slot))
+    }
+  }
+
+  /// How long after its deadline, by the device's clock, a rule's detector is looked at when no reading asks for it before.
+  func detectorGrace(_ slot: UInt32) -> Int64 {
+    bank.grace(places[Int(parameters.row(Int(slot)).it.number)])
   }
 
   /// When a rule's detector wants to be looked at, by the event time of its device; nil when it does not.

@@ -34,7 +34,8 @@ public struct EngineCounters: Hashable, Sendable {
   public var reorderOverflows: UInt64 = 0
   /// Late readings that were judged again within their channel's window.
   public var lateJudged: UInt64 = 0
-  /// Late readings that could not be judged: without a window, older than what it keeps, or at the time of another.
+  /// Late readings that could not be judged: without a window, older than what it keeps, or at the time of another; and what
+  /// came for windows of rules that had been judged without it.
   public var lateUnjudged: UInt64 = 0
   /// Decisions that late readings have changed.
   public var revisions: UInt64 = 0

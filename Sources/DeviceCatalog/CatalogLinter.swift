@@ -1,4 +1,5 @@
 import AlarmEngine
+import Telemetry
 
 extension Catalog {
   /// What is allowed but questionable: the limit linter.
@@ -25,6 +26,10 @@ private struct CatalogLinter {
 
   mutating func run() {
     for rule in catalog.rules { check(rule) }
+    for (rule, plan) in zip(catalog.rules, catalog.enginePlan.rules) {
+      guard case .window(let parameters, let signals) = plan.detector else { continue }
+      checkWindow(rule, parameters, signals)
+    }
     checkInstruments()
     checkDemands()
     checkChannels()
@@ -181,6 +186,66 @@ private struct CatalogLinter {
         remedyZh: "与标准原文核对后更新型谱的 mark",
         remedyEn: "compare with the standard and update the profile's mark"
       )
+    }
+  }
+
+  /// Windows that may be judged without readings that are on their way, or on those of another state.
+  private mutating func checkWindow(
+    _ rule: RuleDescription,
+    _ window: WindowedStatistic.Parameters,
+    _ signals: [ChannelIndex]
+  ) {
+    let channel = catalog.channels[Int(rule.channel)]
+    switch window.shape {
+    case .tumbling, .hopping, .session:
+      let grace = "\(plain(Double(window.grace) / 1000)) s"
+      guard let silence = channel.staleMilliseconds else {
+        // Nothing says how long the readings may be on their way.
+        guard window.grace == 0 else { return }
+        add(
+          .warning,
+          "window-grace",
+          at: rule.place,
+          zh: "\(rule.fullName)：测点没有 stale，窗口到时即判，网关打包或补传的读数不再计入",
+          en:
+            "\(rule.fullName): the point has no \"stale\", so a window is judged as soon as its end has come, and readings "
+            + "that a gateway packs or sends later are left out",
+          remedyZh: "在 window 中写 grace（网关最长的打包与传输时间），或给测点设 stale",
+          remedyEn:
+            "write \"grace\" in the window (the longest that the gateway packs and sends), or give the point a \"stale\""
+        )
+        return
+      }
+      guard window.grace < silence else { return }
+      add(
+        .warning,
+        "window-grace",
+        at: rule.place,
+        zh: "\(rule.fullName)：窗口只等 \(grace)，测点允许静默 \(plain(Double(silence) / 1000)) s，其间到达的读数不再计入",
+        en: "\(rule.fullName): a window waits for \(grace), the point may be silent for "
+          + "\(plain(Double(silence) / 1000)) s; readings that come in between are left out",
+        remedyZh: "去掉 grace，或确认网关打包与传输不超过 \(grace)",
+        remedyEn: "remove \"grace\", or make sure that the gateway packs and sends within \(grace)"
+      )
+    case .state:
+      guard signals.count > 1 else { return }
+      let device = catalog.enginePlan.devices[
+        Int(catalog.enginePlan.channels[Int(rule.channel)].device)
+      ]
+      guard device.reorderAllowanceMilliseconds == 0 else { return }
+      add(
+        .info,
+        "window-order",
+        at: rule.place,
+        zh: "\(rule.fullName)：状态取自另一测点；同一消息内若不按时间先后排列，状态变化附近的读数会算入相邻窗口",
+        en:
+          "\(rule.fullName): the state is another point's; where the readings of a message are not in order of time, those "
+          + "around a change of state count for the window beside",
+        remedyZh: "设备设 reorder-allowance（一条消息的时间跨度），或由网关按时间排列",
+        remedyEn:
+          "give the device a \"reorder-allowance\" (the time a message spans), or let the gateway put them in order"
+      )
+    case .sliding, .count: break
     }
   }
 

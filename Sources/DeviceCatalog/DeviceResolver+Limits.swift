@@ -68,17 +68,21 @@ extension DeviceResolver {
     }
   }
 
+  /// Whether the site has set another restore value than the profile's figures give.
+  func isRestoreChanged(_ limit: LimitParameters, when: Comparison, until: Comparison?) -> Bool {
+    guard let until, let value = figure(until.quantity) else { return false }
+    return limit.restore != (until.quantity == when.quantity ? limit.setpoint : value)
+  }
+
   /// Holds the set-point against the standard's bound.
   func judge(
     _ rule: inout ResolvedRule,
-    when: Comparison,
+    _ setpoint: Double,
     override: LimitOverride?,
     name: String,
     unit: String
   ) {
-    guard let setpoint = rule.setpoint, let bound = rule.profile.bound,
-      let value = figure(bound.quantity)
-    else { return }
+    guard let bound = rule.profile.bound, let value = figure(bound.quantity) else { return }
     rule.bound = "\(bound.comparison.sign) \(plain(value)) \(unit)"
     let within =
       switch bound.comparison {

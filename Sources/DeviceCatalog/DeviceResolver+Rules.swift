@@ -143,17 +143,14 @@ extension DeviceResolver {
       resolved.detector = .limit(limit)
       resolved.setpoint = limit.setpoint
       resolved.isHigh = limit.comparison.isHigh
-      if let until, let value = figure(until.quantity) {
-        let moved = until.quantity == when.quantity ? limit.setpoint : value
-        resolved.isRestoreChanged = limit.restore != moved
-      }
+      resolved.isRestoreChanged = isRestoreChanged(limit, when: when, until: until)
       resolved.restore = limit.restore
       let unit = point.profile.unit.symbol
       let back = limit.comparison.isHigh ? "<" : ">"
       resolved.condition =
         "\(limit.comparison.sign) \(plain(limit.setpoint)) \(unit); "
         + "returns \(back) \(plain(limit.restore)) \(unit)"
-      judge(&resolved, when: when, override: override, name: name, unit: unit)
+      judge(&resolved, limit.setpoint, override: override, name: name, unit: unit)
     }
     return resolved
   }
@@ -177,7 +174,7 @@ extension DeviceResolver {
   /// The set-point of another rule of the device, named `point.rule`.
   private func setpoint(ofRule name: String) -> Double? {
     if let given = spec.limits[name]?.setpoint { return given }
-    guard let rule = profile.rule(named: name), case .limit(let when, _, _) = rule.detector else {
+    guard let rule = profile.rule(named: name), let when = rule.detector.comparison else {
       return nil
     }
     return holds(rule.only) ? figure(when.quantity) : nil
@@ -219,7 +216,7 @@ extension DeviceResolver {
 
   /// The rule's source, or that of the chosen row where the row has its own.
   private func source(of rule: RuleProfile) -> RuleSource {
-    guard case .limit(let when, _, _) = rule.detector, case .named = when.quantity.base else {
+    guard let when = rule.detector.comparison, case .named = when.quantity.base else {
       return rule.source
     }
     for choice in profile.choices {

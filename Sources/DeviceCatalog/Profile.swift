@@ -201,6 +201,18 @@ enum DetectorProfile: Sendable {
   case cascade(CascadeSpec)
 }
 
+extension DetectorProfile {
+  /// With what a value, or the statistic of a window, is compared; nil where that is not all.
+  var comparison: Comparison? {
+    switch self {
+    case .limit(let when, _, _), .window(_, let when, _, _): when
+    case .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect,
+      .cascade:
+      nil
+    }
+  }
+}
+
 /// A deadband as a figure in the point's unit, or as a share of its range.
 enum Deadband: Sendable {
   case absolute(Quantity)

@@ -17,8 +17,10 @@ struct WindowSpec: Sendable {
   var of: Statistic
   /// Shape, statistic, counts; the limit is set when its figures are known.
   var parameters: WindowedStatistic.Parameters
-  /// Point of the same device whose value is the state.
+  /// Point of the same device whose value is the state; nil for the value itself.
   var statePoint: String?
+  /// How long a window that no reading ends waits for its last ones, ms; nil for as long as the point may be silent.
+  var grace: Int64?
   /// The unit that the profile says its figures are in.
   var unit: (text: String, place: Place)?
   var place: Place
@@ -28,6 +30,14 @@ struct WindowSpec: Sendable {
     switch of {
     case .mean, .min, .max, .first, .last, .median: true
     case .count, .sum, .variance, .range, .slope, .mad: false
+    }
+  }
+
+  /// Whether a window ends without another reading, so that it has to wait for those that are on their way.
+  var endsByTime: Bool {
+    switch kind {
+    case .tumbling, .hopping, .session: true
+    case .sliding, .count, .state: false
     }
   }
 
@@ -54,6 +64,18 @@ struct WindowSpec: Sendable {
       if case .count(let size, _) = parameters.shape { 0...Double(size) } else { nil }
     case .sum, .slope: nil
     }
+  }
+
+  /// A deadband as a share of the point's range, which is on another scale.
+  func shareRefused(unit: String) -> Problem {
+    let shown = unit.isEmpty ? "1" : unit
+    return .other(
+      code: "window-deadband",
+      zh: "\(of.rawValue) 的回差不能用量程的百分比表示",
+      en: "the deadband of \(of.rawValue) is no share of the point's range",
+      remedyZh: "以“\(shown)”写出 deadband 或恢复值",
+      remedyEn: "write the deadband or the restore value in \"\(shown)\""
+    )
   }
 
   /// In words, as `docs/profiles.md` lists them: `mean of the last 10 min`.
@@ -123,6 +145,11 @@ struct WindowSpecReader {
     if let count = map["minimum-count"]?.integer() { parameters.minimumCount = count }
     if kind != .count, let capacity = map["capacity"]?.integer() { parameters.capacity = capacity }
     var spec = WindowSpec(kind: kind, of: of, parameters: parameters, place: map.place)
+    if spec.endsByTime, let value = map["grace"] {
+      guard let grace = value.milliseconds() else { return nil }
+      spec.grace = grace
+      spec.parameters.grace = grace
+    }
     if kind == .state, let value = map["point"] {
       guard let name = value.identifier() else { return nil }
       spec.statePoint = name
@@ -190,6 +217,10 @@ extension DeviceResolver {
     point: ResolvedPoint,
     into resolved: inout ResolvedRule
   ) -> Bool {
+    if case .percentOfRange = override?.deadband, !spec.isLocation, let override {
+      log.report(spec.shareRefused(unit: spec.unit(of: point.profile.unit)), at: override.place)
+      return false
+    }
     var reach: ClosedRange<Double>?
     if let low = point.low, let high = point.high { reach = spec.reach(low: low, high: high) }
     guard
@@ -204,17 +235,25 @@ extension DeviceResolver {
         reach: reach
       )
     else { return false }
+    var spec = spec
+    // The value itself, by another name.
+    if spec.statePoint == point.profile.id { spec.statePoint = nil }
+    resolved.profile.detector = .window(spec, when: when, until: until, deadband: deadband)
     var parameters = spec.parameters
     parameters.limit = limit
+    // Whoever is silent for longer is known to be.
+    if spec.endsByTime { parameters.grace = spec.grace ?? point.stale ?? 0 }
     resolved.window = parameters
     let unit = spec.unit(of: point.profile.unit)
     resolved.unit = unit
+    resolved.restore = limit.restore
+    resolved.isRestoreChanged = isRestoreChanged(limit, when: when, until: until)
+    // Where the statistic is not on the scale of the point's values, it is drawn and ordered with none of them.
     if spec.isLocation {
       resolved.setpoint = limit.setpoint
-      resolved.restore = limit.restore
       resolved.isHigh = limit.comparison.isHigh
-      judge(&resolved, when: when, override: override, name: name, unit: unit)
     }
+    judge(&resolved, limit.setpoint, override: override, name: name, unit: unit)
     let space = unit.isEmpty ? "" : " "
     let back = limit.comparison.isHigh ? "<" : ">"
     resolved.condition =
@@ -259,15 +298,19 @@ extension ProfileReader {
           code: "window-unit",
           zh: "\(spec.of.rawValue) 的单位是“\(shown)”，不是“\(found)”",
           en: "\(spec.of.rawValue) is measured in \"\(shown)\", not in \"\(found)\"",
-          remedyZh: "限值按“\(shown)”书写",
-          remedyEn: "write the figure in \"\(shown)\""
+          remedyZh: spec.of == .variance ? "参数没有“\(shown)”这样的单位：直接写数值" : "限值按“\(shown)”书写",
+          remedyEn: spec.of == .variance
+            ? "no parameter has a unit such as \"\(shown)\": write the figure itself"
+            : "write the figure in \"\(shown)\""
         ),
         at: place
       )
     }
     if let unit = spec.unit, unit.text != shown { refuse(unit.text, at: unit.place) }
     // Parameters carry a unit, which has to be the statistic's.
-    for quantity in [when.quantity, until?.quantity].compactMap(\.self) {
+    var quantities = [when.quantity, until?.quantity, rule.bound?.quantity].compactMap(\.self)
+    if case .absolute(let quantity) = deadband { quantities.append(quantity) }
+    for quantity in quantities {
       if case .named(let name) = quantity.base,
         let parameter = profile.parameters.first(where: { $0.id == name }),
         parameter.unit.symbol != shown, !(wanted.isEmpty && parameter.unit.symbol == "count")
@@ -276,16 +319,7 @@ extension ProfileReader {
       }
     }
     if case .percentOfRange = deadband, !spec.isLocation {
-      log.report(
-        .other(
-          code: "window-deadband",
-          zh: "\(spec.of.rawValue) 的回差不能用量程的百分比表示",
-          en: "the deadband of \(spec.of.rawValue) is no share of the point's range",
-          remedyZh: "以“\(shown)”写出 deadband 或 until",
-          remedyEn: "write deadband or until in \"\(shown)\""
-        ),
-        at: rule.place
-      )
+      log.report(spec.shareRefused(unit: wanted), at: rule.place)
     }
     if !spec.isLocation, rule.level != .pattern, rule.level != .state {
       log.report(

@@ -90,7 +90,8 @@ struct DetectorIntegrationTests {
           .init(
             shape: shape,
             statistic: statistic,
-            limit: LimitParameters(comparison: .above, setpoint: limit, restore: limit)
+            limit: LimitParameters(comparison: .above, setpoint: limit, restore: limit),
+            grace: channel.isMultiple(of: 2) ? 1500 : 0
           ),
           signals: signals
         ),

@@ -13,6 +13,8 @@ struct DetectorTests {
     device: String = "",
     gateway: String = "",
     enterprise: String = "",
+    first: String = "",
+    stale: String = "never",
     more: [(path: String, text: String)] = []
   ) -> CatalogResult {
     let profile = """
@@ -20,13 +22,13 @@ struct DetectorTests {
       name: {zh: 物, en: Thing}
       about: {zh: 物, en: Thing}
       points:
-        a: {name: {zh: 甲, en: A}, kind: level, unit: m, range: [0, 100], stale: never}
+        a: {name: {zh: 甲, en: A}, kind: level, unit: m, range: [0, 100], stale: never\(first)}
         b:
           name: {zh: 乙, en: B}
           kind: level
           unit: m
           range: [0, 100]
-          stale: never
+          stale: \(stale)
           rules:
             r:
               text: {zh: 报, en: Alarm}
@@ -156,6 +158,108 @@ struct DetectorTests {
     #expect(rule.setpoint == 70)
   }
 
+  private static let mean =
+    "window: {kind: sliding, span: 10min, of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\""
+  private static let variance =
+    "window: {kind: sliding, span: 10min, of: variance}\nwhen: \">= 4\"\nuntil: \"< 3\"\nbound: \"<= 5\""
+
+  @Test("a condition that names the figure of a window's rule has it")
+  func windowCited() throws {
+    let first =
+      #", rules: {c: {text: {zh: 报, en: Alarm}, expression: "b > {b.r} m", level: pattern, "#
+      + "priority: yellow, source: design, response: {zh: 看, en: Look}}}"
+    for (device, figure) in [("", "80"), ("limits: {b.r: {setpoint: 70, restore: 60}}", "70")] {
+      let result = Self.load(rule: Self.mean, device: device, first: first)
+      let catalog = try #require(result.catalog, "\(result.findings)")
+      #expect(catalog.rules.first { $0.id == "c" }?.condition == "b > \(figure) m")
+    }
+  }
+
+  @Test("a bound holds for every statistic, and a site beyond it needs an approval")
+  func windowBound() throws {
+    let within = Self.load(rule: Self.variance)
+    let rule = try #require(within.catalog?.rules.first { $0.id == "r" }, "\(within.findings)")
+    #expect(rule.bound == "≤ 5 m²" && !rule.isLooserThanBound && !rule.isRestoreChanged)
+    #expect(rule.setpoint == nil, "not on the scale of the point's values")
+    #expect(rule.restore == 3)
+    let looser = "limits: {b.r: {setpoint: 6, restore: 2"
+    #expect(Self.load(rule: Self.variance, device: looser + "}}").catalog == nil)
+    let approved = Self.load(
+      rule: Self.variance,
+      device: looser + ", reason: 试, approved-by: 张, approved-on: 2026-01-05}}"
+    )
+    let moved = try #require(approved.catalog?.rules.first { $0.id == "r" }, "\(approved.findings)")
+    #expect(moved.isLooserThanBound && moved.isRestoreChanged)
+  }
+
+  @Test("a site's deadband as a share of the range is refused where the statistic has none")
+  func windowShare() throws {
+    let device = "limits: {b.r: {deadband: 2 %}}"
+    let refused = Self.load(rule: Self.variance, device: device)
+    #expect(refused.catalog == nil)
+    #expect(refused.findings.map(\.code) == ["window-deadband"], "\(refused.findings)")
+    #expect(Self.load(rule: Self.mean, device: device).catalog != nil)
+  }
+
+  /// What a rule's window waits for, by its own word and by how long the point may be silent; and what the linter says.
+  static let graces: [(window: String, stale: String, grace: Int64, warned: Bool)] = [
+    ("kind: tumbling, span: 1h", "2min", 120_000, false),
+    ("kind: hopping, span: 1h, every: 5min", "2min", 120_000, false),
+    ("kind: session, gap: 30s", "2min", 120_000, false),
+    ("kind: tumbling, span: 1h, grace: 5min", "2min", 300_000, false),
+    ("kind: tumbling, span: 1h, grace: 30s", "2min", 30_000, true),
+    ("kind: tumbling, span: 1h, grace: 0s", "2min", 0, true),
+    ("kind: session, gap: 30s", "never", 0, true),
+    ("kind: session, gap: 30s, grace: 2min", "never", 120_000, false),
+    ("kind: sliding, span: 1h", "never", 0, false),
+    ("kind: count, count: 5", "2min", 0, false),
+  ]
+
+  @Test("windows that time ends wait as long as the point may be silent", arguments: graces)
+  func grace(window: String, stale: String, grace: Int64, warned: Bool) throws {
+    let result = Self.load(
+      rule: "window: {\(window), of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\"",
+      stale: stale
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    let plan = try #require(zip(catalog.rules, catalog.enginePlan.rules).first { $0.0.id == "r" })
+    guard case .window(let parameters, _) = plan.1.detector else {
+      Issue.record("no window: \(plan.1.detector)")
+      return
+    }
+    #expect(parameters.grace == grace)
+    let date = try #require(CalendarDate("2026-03-01"))
+    #expect(catalog.lint(on: date).contains { $0.code == "window-grace" } == warned)
+  }
+
+  @Test(
+    "the state of another point is linted where messages may be out of order; the point itself is no other"
+  )
+  func statePoint() throws {
+    func load(_ window: String, gateway: String = "") throws -> (Catalog, codes: [String]) {
+      let result = Self.load(
+        rule: "window: {kind: state, \(window) of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\"",
+        gateway: gateway
+      )
+      let catalog = try #require(result.catalog, "\(result.findings)")
+      let date = try #require(CalendarDate("2026-03-01"))
+      return (catalog, catalog.lint(on: date).map(\.code))
+    }
+    #expect(try load("point: run,").codes.contains("window-order"))
+    #expect(
+      try !load("point: run,", gateway: "reorder-allowance: 5s").codes.contains("window-order")
+    )
+    let (own, codes) = try load("point: b,")
+    #expect(!codes.contains("window-order"))
+    let plan = try #require(zip(own.rules, own.enginePlan.rules).first { $0.0.id == "r" })
+    #expect(plan.0.condition.hasPrefix("mean while the value stays the same: "))
+    guard case .window(_, let signals) = plan.1.detector else {
+      Issue.record("no window: \(plan.1.detector)")
+      return
+    }
+    #expect(signals.count == 1)
+  }
+
   @Test("each detector, with its parameters", arguments: written)
   func detectors(rule: String, kind: String) throws {
     let result = Self.load(rule: rule)
@@ -183,6 +287,14 @@ struct DetectorTests {
     (
       "window: {kind: hopping, span: 1min, every: 1h, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"",
       "window-refused"
+    ),
+    (
+      "window: {kind: hopping, span: 3650d, every: 1ms, of: mean}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "window-refused"
+    ),
+    (
+      "window: {kind: sliding, span: 1h, of: mean, grace: 1min}\nwhen: \"> 8\"\nuntil: \"< 7\"",
+      "unknown-key"
     ),
     (
       "window: {kind: sliding, span: 1h, of: count, capacity: 9}\nwhen: \"> 9\"\nuntil: \"< 7\"",

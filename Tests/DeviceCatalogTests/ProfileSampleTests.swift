@@ -24,6 +24,49 @@ struct ProfileSampleTests {
     }
   }
 
+  /// The example of `docs/profiles.md`: gusts are no sustained wind, ten minutes of them are.
+  private static let wind = """
+    profile: test/wind
+    name: {zh: 风速, en: Wind}
+    about: {zh: 风速, en: Wind}
+    points:
+      wind-speed:
+        name: {zh: 风速, en: Wind speed}
+        kind: speed
+        unit: m/s
+        range: [0, 60]
+        stale: 120s
+        rules:
+          sustained:
+            text: {zh: 十分钟平均风速达五级, en: Mean wind of ten minutes of force 5 or more}
+            window: {kind: sliding, span: 10min, of: mean, minimum-count: 6}
+            when: ">= 8"
+            until: "< 7.5"
+            level: pattern
+            priority: yellow
+            source: {origin: practice, mark: unverified}
+            response: {zh: 停止露天动火, en: Stop outdoor hot work}
+    samples:
+      - name: ten minutes of gusts
+        series: {point: wind-speed, every: 100s, values: [4, 12, 4, 12, 4, 10, 8, 9, 5, 5, 5, 5]}
+        alarms:
+          - 600s wind-speed.sustained raised
+          - 900s wind-speed.sustained returned
+      - name: one gust
+        series: {point: wind-speed, every: 100s, values: [4, 4, 4, 4, 4, 12, 4, 4, 4, 4]}
+        alarms: []
+    """
+
+  @Test("a rule on a window raises and returns as its sample says")
+  func windowSample() {
+    let run = Catalog.runSamples(sources: [
+      (path: "devices/standards.yaml", text: "standards: {}"),
+      (path: "devices/test/wind.yaml", text: Self.wind),
+    ])
+    #expect(run.findings.isEmpty, "\(run.findings)")
+    #expect(run.outcomes.map(\.differences) == [[], []])
+  }
+
   @Test("a sample that expects the wrong alarm is reported")
   func wrongSample() {
     let broken =

@@ -150,11 +150,24 @@ struct DetectorBank: Sendable {
     }
   }
 
-  /// What a rule over several signals compared last, and with what; NaN where it is no comparison with a figure.
-  func figures(_ place: Place) -> (statistic: Double, limit: Double)? {
-    guard place.kind == .window else { return nil }
-    let finding = windows[place.row].finding
-    return (finding.statistic, finding.limit)
+  /// The statistic that a rule over several signals compared last; nil where it compares none.
+  func statistic(_ place: Place) -> Double? {
+    place.kind == .window ? windows[place.row].finding.statistic : nil
+  }
+
+  /// With what that statistic is compared, to raise or to return; NaN where none is.
+  func limit(_ place: Place, toReturn: Bool) -> Double {
+    place.kind == .window ? windows[place.row].limit(toReturn: toReturn) : .nan
+  }
+
+  /// How long a rule waits beyond its detector's deadline for readings from before it.
+  func grace(_ place: Place) -> Int64 {
+    place.kind == .window ? windows[place.row].parameters.grace : 0
+  }
+
+  /// How many readings have come too late for what a rule has judged, since this was asked last.
+  mutating func takeLate(_ place: Place) -> UInt64 {
+    place.kind == .window ? windows[place.row].takeLate() : 0
   }
 
   /// Hands a detector the newest value of one of its signals, nil when that has none any more; the

@@ -3,17 +3,23 @@
 /// Formula: s(window) compared with a set-point, and with a restore value once the condition is true, like any limit.
 /// The windows are those of `Windows`; which of their edges is open stands at ``Shape``.
 ///
-/// - A sliding window is judged at every reading, every other one once, when it has ended: a tumbling or hopping one when
-///   its end has come by the device's clock, a session when its gap has passed, a state's when the state changes, a count's
-///   with its last reading. Between two windows the condition stays as the last one left it.
-/// - Defaults: at least 1 reading, capacity 65,536 readings, slope per second.
+/// - A sliding window is judged at every reading, every other one once, when it has ended: a tumbling or hopping one with the
+///   first reading at or after its end, a session with the first after its gap, a state's when the state changes, a count's
+///   with its last reading. Without such a reading, tumbling and hopping windows and sessions are judged when their end and
+///   then `grace` have passed by the device's clock: a gateway that packs a minute's readings into one message sends the
+///   last of a window up to a minute after its end. Between two windows the condition stays as the last one left it.
+/// - Defaults: at least 1 reading, capacity 65,536 readings, slope per second, no grace.
 /// - Warm-up: unknown below `minimumCount` readings, where the statistic is not defined (variance of one reading), and for
 ///   count and sum while a sliding, tumbling or hopping window reaches back before the first reading: too few readings
 ///   are then no finding.
 /// - A window that had more readings than its capacity is unknown (a mean over a part of it would mislead), except for
 ///   what is exact all the same: a count, which is then above the set-point, and all but median and MAD where windows do
 ///   not overlap.
-/// - Bad status: not handed in. Gap: readings leave by time; windows without readings are not judged. Late: refused.
+/// - Bad status: not handed in. Gap: readings leave by time; windows without readings are not judged.
+/// - Late: no window is judged twice. What comes for one that has been judged is missing in it and counted
+///   (``takeLate()``): refused where windows lie side by side, still a member of hopping windows to come, the beginning of
+///   another session. A change of state that is told after a reading of the new state ends the window at that reading, and
+///   is counted too.
 public struct WindowedStatistic: Sendable {
   /// How readings are put into windows.
   public enum Shape: Hashable, Sendable {
@@ -65,6 +71,8 @@ public struct WindowedStatistic: Sendable {
     public var minimumCount: Int
     /// Most readings that a window keeps.
     public var capacity: Int
+    /// How long a window that no reading ends waits for its last ones after its end, milliseconds.
+    public var grace: Int64
 
     /// Makes parameters.
     public init(
@@ -73,7 +81,8 @@ public struct WindowedStatistic: Sendable {
       limit: LimitParameters,
       slopePer: Int64 = 1000,
       minimumCount: Int = 1,
-      capacity: Int = 65_536
+      capacity: Int = 65_536,
+      grace: Int64 = 0
     ) {
       self.shape = shape
       self.statistic = statistic
@@ -81,6 +90,7 @@ public struct WindowedStatistic: Sendable {
       self.slopePer = slopePer
       self.minimumCount = minimumCount
       self.capacity = capacity
+      self.grace = grace
     }
   }
 
@@ -112,6 +122,8 @@ public struct WindowedStatistic: Sendable {
   private var since = Int64.max
   /// The state now, where another signal says it; nil while that is unknown.
   private var state: Int64?
+  /// What came for windows that had been judged, since ``takeLate()`` asked last.
+  private var late: UInt64 = 0
 
   /// Makes a detector without history.
   ///
@@ -169,6 +181,7 @@ public struct WindowedStatistic: Sendable {
       )
     }
     try DetectorError.check("slope per", Double(parameters.slopePer), 1...1e12)
+    try DetectorError.check(duration: "grace", parameters.grace)
     var most = parameters.capacity
     if case .count(let size, _) = parameters.shape { most = size }
     guard most >= 1, most <= WindowLimits.largestCapacity else {
@@ -193,6 +206,18 @@ public struct WindowedStatistic: Sendable {
     )
   }
 
+  /// With what the statistic is compared: the set-point, or the restore value that ends the condition.
+  public func limit(toReturn: Bool) -> Double {
+    toReturn ? parameters.limit.restore : parameters.limit.setpoint
+  }
+
+  /// How many readings, and changes of state, came for windows that had been judged without them, since this was asked
+  /// last.
+  public mutating func takeLate() -> UInt64 {
+    defer { late = 0 }
+    return late
+  }
+
   /// Takes a reading after the windows that ended before it; the condition after it.
   public mutating func step(time: Int64, value: Double) -> Truth {
     if since == .max { since = time }
@@ -201,18 +226,20 @@ public struct WindowedStatistic: Sendable {
     func take(_ summary: WindowSummary) {
       Self.judge(summary, parameters, since: since, &judge)
     }
+    var isMissed = false
     switch windows {
     case .tumbling(var window):
       windows = .out
-      window.step(time: time, value: value, take)
+      isMissed = !window.step(time: time, value: value, take)
       windows = .tumbling(window)
     case .hopping(var window):
       windows = .out
-      window.step(time: time, value: value, take)
+      isMissed = !window.step(time: time, value: value, take) || window.hasMissed
       windows = .hopping(window)
     case .sliding(var window):
       windows = .out
-      if window.step(time: time, value: value) {
+      isMissed = !window.step(time: time, value: value)
+      if !isMissed {
         var summary = window.summary
         summary.start = time - window.span
         take(summary)
@@ -220,42 +247,49 @@ public struct WindowedStatistic: Sendable {
       windows = .sliding(window)
     case .count(var window):
       windows = .out
-      window.step(time: time, value: value, take)
+      isMissed = !window.step(time: time, value: value, take)
       windows = .count(window)
     case .session(var window):
       windows = .out
-      window.step(time: time, value: value, take)
+      isMissed = !window.step(time: time, value: value, take) || window.hasSplit
       windows = .session(window)
     case .state(var window):
       windows = .out
       if let state = readsState ? state : Self.whole(value) {
-        window.step(time: time, value: value, state: state) { state, summary in
+        isMissed = !window.step(time: time, value: value, state: state) { state, summary in
           if isJudged(state) { take(summary) }
         }
       }
       windows = .state(window)
     case .out: break
     }
+    if isMissed { late += 1 }
     self.judge = judge
     return judge.condition
   }
 
   /// The signal that says the state has a new value, nil for none; the condition after it.
   ///
-  /// While the state is not known, readings belong to no window, and the one that was open is not judged.
+  /// While the state is not known, readings belong to no window, and the one that was open is not judged. What is older than
+  /// the newest change is left out.
   public mutating func update(state value: Double?, time: Int64) -> Truth {
     guard case .state(var window) = windows else { return judge.condition }
     windows = .out
-    state = value.flatMap(Self.whole)
     var judge = judge
-    if let state {
+    let told = value.flatMap(Self.whole)
+    var isInTime: Bool
+    if let told {
       let (parameters, since) = (parameters, since)
-      window.advance(to: time, state: state) { state, summary in
+      let isOlder = time < window.changed
+      isInTime = window.advance(to: time, state: told) { state, summary in
         if isJudged(state) { Self.judge(summary, parameters, since: since, &judge) }
       }
+      if !isOlder { state = told }
     } else {
-      window.removeAll()
+      isInTime = window.interrupt(at: time)
+      if isInTime { state = nil }
     }
+    if !isInTime { late += 1 }
     windows = .state(window)
     self.judge = judge
     return judge.condition
@@ -272,7 +306,7 @@ public struct WindowedStatistic: Sendable {
     return rounded.magnitude < 9e15 ? Int64(rounded) : nil
   }
 
-  /// When the window that is open ends without another reading; nil when only a reading can end it.
+  /// When the window that is open ends without another reading, but for the grace; nil when only a reading can end it.
   public var nextDeadline: Int64? {
     switch windows {
     case .tumbling(let window): window.nextEnd
@@ -375,8 +409,27 @@ public struct WindowedStatistic: Sendable {
 
   // MARK: Snapshots
 
-  /// Appends all state to `bytes`.
+  /// What the kept readings and figures mean: they are of no use to a detector for which this is another.
+  private var form: [Int64] {
+    let shape: [Int64] =
+      switch parameters.shape {
+      case .tumbling(let length, let offset): [0, length, offset, 0]
+      case .hopping(let length, let hop, let offset): [1, length, hop, offset]
+      case .sliding(let span): [2, span, 0, 0]
+      case .count(let size, let isTumbling): [3, Int64(size), isTumbling ? 1 : 0, 0]
+      case .session(let gap, let longest): [4, gap, longest, 0]
+      case .state(let judged): [5, judged ?? 0, judged == nil ? 0 : 1, 0]
+      }
+    let isHigh = parameters.limit.comparison == .atOrAbove || parameters.limit.comparison == .above
+    return shape + [
+      Int64(parameters.statistic.rawValue), parameters.slopePer, Int64(parameters.capacity),
+      readsState ? 1 : 0, isHigh ? 1 : 0,
+    ]
+  }
+
+  /// Appends all state to `bytes`, behind what it is the state of.
   public func write(into bytes: inout [UInt8]) {
+    for part in form { bytes.appendState(part) }
     bytes.appendState(judge.isActive)
     bytes.append(judge.condition.rawValue)
     bytes.appendState(judge.statistic)
@@ -394,8 +447,13 @@ public struct WindowedStatistic: Sendable {
     }
   }
 
-  /// Reads back state that was written with the same parameters.
+  /// Reads back state that was written for the same windows and statistic; set-point, restore value, fewest readings and grace
+  /// may be others.
+  ///
+  /// - Throws: ``StateReadError/inconsistent`` for any other shape, span, statistic or slope's unit; then this is of no
+  ///   further use.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
+    for part in form where try reader.integer() != part { throw .inconsistent }
     judge.isActive = try reader.flag()
     guard let condition = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
     judge.condition = condition

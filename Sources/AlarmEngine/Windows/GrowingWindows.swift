@@ -93,8 +93,9 @@ struct GrowingStatistics: Sendable {
 /// Windows of `length` side by side: [s, s + length), closed at the start, s = offset + k · length.
 ///
 /// A window is handed over when event time reaches its end: by the first reading at or after it, or
-/// by ``advance(to:_:)``. Empty windows are not handed over. Median and MAD are over the first
-/// `capacity` readings of a window (then `isTruncated`); all else is over all of them.
+/// by ``advance(to:_:)``. It is handed over once: what comes for it afterwards is late. Empty windows are not handed
+/// over. Median and MAD are over the first `capacity` readings of a window (then `isTruncated`); all else is over all
+/// of them.
 public struct TumblingWindow: Sendable {
   /// Length in milliseconds.
   public let length: Int64
@@ -102,6 +103,8 @@ public struct TumblingWindow: Sendable {
   public let offset: Int64
   private var statistics: GrowingStatistics
   private var start: Int64 = 0
+  /// End of the last window that was handed over: nothing before it is taken any more.
+  private var end = Int64.min
 
   /// Makes an empty window.
   public init(
@@ -123,7 +126,9 @@ public struct TumblingWindow: Sendable {
     value: Double,
     _ emit: (WindowSummary) -> Void
   ) -> Bool {
-    if !statistics.isEmpty, time < statistics.summary.lastTime { return false }
+    guard time >= end, statistics.isEmpty || time >= statistics.summary.lastTime else {
+      return false
+    }
     advance(to: time, emit)
     if statistics.isEmpty { start = floorQuotient(time - offset, length) * length + offset }
     statistics.add(time: time, value: value)
@@ -136,19 +141,22 @@ public struct TumblingWindow: Sendable {
   /// Hands the window over when it ends at or before `time`.
   public mutating func advance(to time: Int64, _ emit: (WindowSummary) -> Void) {
     guard !statistics.isEmpty, time >= start + length else { return }
-    emit(statistics.take(start: start, end: start + length))
+    end = start + length
+    emit(statistics.take(start: start, end: end))
   }
 
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
     statistics.write(into: &bytes)
     bytes.appendState(start)
+    bytes.appendState(end)
   }
 
   /// Reads back state that was written with the same parameters.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     try statistics.restore(from: &reader)
     start = try reader.integer()
+    end = try reader.integer()
   }
 }
 
@@ -156,13 +164,21 @@ public struct TumblingWindow: Sendable {
 ///
 /// A reading exactly `gap` after the one before still belongs to its session: [first, last], both
 /// closed. A session that would last `longest` or more is cut there, so that an open one is always
-/// handed over in bounded time; the reading at the cut begins the next.
+/// handed over in bounded time; the reading at the cut begins the next. A session is handed over once: where
+/// ``advance(to:_:)`` took a silence for its end and a reading comes within the gap after all, that one begins another
+/// (``hasSplit``).
 public struct SessionWindow: Sendable {
   /// Longest silence within a session, milliseconds.
   public let gap: Int64
   /// Longest session, milliseconds.
   public let longest: Int64
   private var statistics: GrowingStatistics
+  /// Time of the last reading that was handed over: nothing before it is taken any more.
+  private var ended = Int64.min
+  /// Whether the session was ended by time alone.
+  private var wasSilent = false
+  /// Whether the last reading added belongs to a session that had been handed over without it.
+  public private(set) var hasSplit = false
 
   /// Makes an empty window.
   public init(
@@ -185,10 +201,15 @@ public struct SessionWindow: Sendable {
     value: Double,
     _ emit: (WindowSummary) -> Void
   ) -> Bool {
+    hasSplit = false
     if !statistics.isEmpty {
       if time < statistics.summary.lastTime { return false }
-      advance(to: time, emit)
-      if !statistics.isEmpty, time - statistics.summary.firstTime >= longest { end(emit) }
+      let isOver =
+        time - statistics.summary.lastTime > gap || time - statistics.summary.firstTime >= longest
+      if isOver { end(wasSilent: false, emit) }
+    } else if ended != .min {
+      if time < ended { return false }
+      hasSplit = wasSilent && time - ended <= gap
     }
     statistics.add(time: time, value: value)
     return true
@@ -200,10 +221,12 @@ public struct SessionWindow: Sendable {
   /// Hands the session over when more than `gap` has passed since its last reading.
   public mutating func advance(to time: Int64, _ emit: (WindowSummary) -> Void) {
     guard !statistics.isEmpty, time - statistics.summary.lastTime > gap else { return }
-    end(emit)
+    end(wasSilent: true, emit)
   }
 
-  private mutating func end(_ emit: (WindowSummary) -> Void) {
+  private mutating func end(wasSilent: Bool, _ emit: (WindowSummary) -> Void) {
+    self.wasSilent = wasSilent
+    ended = statistics.summary.lastTime
     emit(
       statistics.take(start: statistics.summary.firstTime, end: statistics.summary.lastTime)
     )
@@ -212,20 +235,29 @@ public struct SessionWindow: Sendable {
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
     statistics.write(into: &bytes)
+    bytes.appendState(ended)
+    bytes.appendState(wasSilent)
   }
 
   /// Reads back state that was written with the same parameters.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     try statistics.restore(from: &reader)
+    ended = try reader.integer()
+    wasSilent = try reader.flag()
   }
 }
 
 /// Windows over which a state stays the same: [first reading in the state, first reading in another).
 ///
 /// The state is any whole number the caller derives from a reading: an operating mode, a source
-/// status, "above the limit". The end belongs to the next window.
+/// status, "above the limit". The end belongs to the next window. A window is handed over once: what is older than the
+/// change that ended it is late.
 public struct StateWindow: Sendable {
   private var statistics: GrowingStatistics
+  /// When the state changed last: nothing before it is taken any more.
+  public private(set) var changed = Int64.min
+  /// Whether the state has been told since it was last unknown.
+  private var isKnown = false
   /// The state of the window that is open.
   public private(set) var state: Int64 = 0
 
@@ -247,47 +279,67 @@ public struct StateWindow: Sendable {
     state newState: Int64,
     _ emit: (_ state: Int64, WindowSummary) -> Void
   ) -> Bool {
+    guard time >= changed else { return false }
     if !statistics.isEmpty {
       if time < statistics.summary.lastTime { return false }
       if newState != state {
+        changed = time
         emit(state, statistics.take(start: statistics.summary.firstTime, end: time))
       }
     }
     state = newState
+    isKnown = true
     statistics.add(time: time, value: value)
     return true
   }
 
   /// The state is this from `time` on; a change hands over the window of the state before.
   ///
-  /// A window cannot end before its last reading: what is told late ends it there.
+  /// - Returns: false when that is older than the newest change (then it changes nothing), or than a reading
+  ///   that the window has taken: it cannot end before its last reading, so that it ends there.
+  @discardableResult
   public mutating func advance(
     to time: Int64,
     state newState: Int64,
     _ emit: (_ state: Int64, WindowSummary) -> Void
-  ) {
-    guard newState != state else { return }
-    if !statistics.isEmpty {
-      let end = max(time, statistics.summary.lastTime)
-      emit(state, statistics.take(start: statistics.summary.firstTime, end: end))
-    }
+  ) -> Bool {
+    guard time >= changed else { return false }
+    guard newState != state || !isKnown else { return true }
+    let former = state
     state = newState
+    isKnown = true
+    changed = time
+    guard !statistics.isEmpty else { return true }
+    let last = statistics.summary.lastTime
+    emit(former, statistics.take(start: statistics.summary.firstTime, end: max(time, last)))
+    return time >= last
   }
 
-  /// Forgets the window that is open.
-  public mutating func removeAll() {
+  /// Forgets the window that is open, because from `time` on the state is not known.
+  ///
+  /// - Returns: false when that is older than the newest change; then it changes nothing.
+  @discardableResult
+  public mutating func interrupt(at time: Int64) -> Bool {
+    guard time >= changed else { return false }
+    changed = time
+    isKnown = false
     statistics.removeAll()
+    return true
   }
 
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
     statistics.write(into: &bytes)
     bytes.appendState(state)
+    bytes.appendState(changed)
+    bytes.appendState(isKnown)
   }
 
   /// Reads back state that was written with the same parameters.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     try statistics.restore(from: &reader)
     state = try reader.integer()
+    changed = try reader.integer()
+    isKnown = try reader.flag()
   }
 }

@@ -12,7 +12,7 @@ public struct SampleWindow: Sendable {
   public let statistics: WindowStatistics
   /// True while a reading that had to leave early for want of room is missing.
   ///
-  /// ``removeAll(olderThan:at:)`` ends it once that reading would have left by its age.
+  /// ``removeAll(olderThan:at:)`` and ``removeAll(before:)`` end it once that reading would have left by its age.
   public private(set) var isTruncated = false
   private var lastDropped = Int64.min
 
@@ -154,6 +154,7 @@ public struct SampleWindow: Sendable {
   /// Removes readings before `time`: what is left lies in [time, …).
   public mutating func removeAll(before time: Int64) {
     while !isEmpty, oldestTime < time { removeOldest() }
+    if isTruncated, lastDropped < time { isTruncated = false }
   }
 
   /// Empties it; memory is kept for reuse.

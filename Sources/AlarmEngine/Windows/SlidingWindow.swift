@@ -111,17 +111,22 @@ public struct CountWindow: Sendable {
 /// e = offset + k · hop.
 ///
 /// A window is handed over when event time reaches its end: by the first reading at or after it, or
-/// by ``advance(to:_:)``. Empty windows are not handed over, so that a gap of a year costs nothing.
+/// by ``advance(to:_:)``; once: a reading that comes later is missing in it (``hasMissed``), and taken for those that
+/// have not ended. Empty windows are not handed over, so that a gap of a year costs nothing.
 /// A reading stays in memory for `length`; statistics are those of ``SampleWindow``.
 public struct HoppingWindow: Sendable {
   /// Length in milliseconds.
   public let length: Int64
-  /// Distance of the starts in milliseconds; at most ``length``.
+  /// Distance of the starts in milliseconds; at most ``length``, of which it is no less than a
+  /// ``WindowLimits/mostOverlapping``th part.
   public let hop: Int64
   /// Where edges lie: those times t with (t − offset) divisible by ``hop``.
   public let offset: Int64
   private var samples: SampleWindow
-  private var nextEdge: Int64 = 0
+  /// End of the oldest window that has not been handed over; it never goes back.
+  private var nextEdge = Int64.min
+  /// Whether a window had been handed over that the last reading belongs to.
+  public private(set) var hasMissed = false
 
   /// Makes an empty window.
   public init(
@@ -134,22 +139,31 @@ public struct HoppingWindow: Sendable {
     try WindowError.check(duration: length)
     try WindowError.check(duration: hop)
     guard hop <= length else { throw .hopLongerThanWindow(hop: hop, length: length) }
+    guard (length - 1) / hop < WindowLimits.mostOverlapping else {
+      throw .hopTooShort(hop: hop, length: length)
+    }
     self.length = length
     self.hop = hop
     self.offset = offset % hop
     samples = try SampleWindow(capacity: capacity, statistics: statistics)
   }
 
-  /// Adds a reading after handing over the windows that ended before it; false when it is late.
+  /// Adds a reading after handing over the windows that ended before it; false when all windows that it belongs to have
+  /// been handed over, or a newer reading has come.
   @discardableResult
   public mutating func step(
     time: Int64,
     value: Double,
     _ emit: (WindowSummary) -> Void
   ) -> Bool {
+    hasMissed = true
     if !samples.isEmpty, time < samples.newestTime { return false }
     advance(to: time, emit)
-    if samples.isEmpty { nextEdge = (floorQuotient(time - offset, hop) + 1) * hop + offset }
+    if samples.isEmpty {
+      nextEdge = max(nextEdge, (floorQuotient(time - offset, hop) + 1) * hop + offset)
+      guard time >= nextEdge - length else { return false }
+    }
+    hasMissed = time < nextEdge - hop
     return samples.add(time: time, value: value)
   }
 
@@ -167,6 +181,8 @@ public struct HoppingWindow: Sendable {
         emit(summary)
       }
       nextEdge += hop
+      // What no window to come holds leaves at once: it takes the room of those that come.
+      samples.removeAll(before: nextEdge - length)
     }
   }
 

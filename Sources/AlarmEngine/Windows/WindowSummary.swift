@@ -24,6 +24,8 @@ public enum WindowError: Error, Hashable, Sendable {
   case durationOutOfRange(Int64)
   /// The hop is longer than the window: readings would belong to none.
   case hopLongerThanWindow(hop: Int64, length: Int64)
+  /// So many windows that begin before the first of them ends that each reading would be counted in thousands.
+  case hopTooShort(hop: Int64, length: Int64)
   /// A capacity or count is not within 1 … 16,777,216 readings.
   case capacityOutOfRange(Int)
 
@@ -44,6 +46,8 @@ public enum WindowError: Error, Hashable, Sendable {
 public enum WindowLimits {
   /// Ten years in milliseconds.
   public static let longestDuration: Int64 = 315_576_000_000
+  /// Most windows that a reading may belong to: a silence after it hands all of them over at once.
+  public static let mostOverlapping: Int64 = 5000
   /// Most readings one window may hold.
   public static let largestCapacity = 1 << 24
   /// Largest magnitude whose square is summed.
