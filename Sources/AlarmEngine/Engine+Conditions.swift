@@ -40,7 +40,7 @@ extension Engine {
         raise(slot, moment, &out)
       } else {
         move(slot, to: .pendingOn, at: moment.time)
-        arm(.onDelay, slot, at: moment.time + delay)
+        arm(.onDelay, slot, at: moment.time + delay + delayGrace(slot))
       }
     case .pendingOn:
       guard !verdict.on else { return }
@@ -56,7 +56,7 @@ extension Engine {
         lower(slot, moment, &out)
       } else {
         move(slot, to: .pendingOff, at: moment.time)
-        arm(.offDelay, slot, at: moment.time + delay)
+        arm(.offDelay, slot, at: moment.time + delay + delayGrace(slot))
       }
     case .pendingOff:
       guard !verdict.off else { return }
@@ -283,10 +283,16 @@ extension Engine {
     let delay = record.it.phase == .pendingOn ? parameters.it.onDelay : parameters.it.offDelay
     let time = record.it.since + delay
     let staleAfter = Int64(links[Int(parameters.it.channel)].staleAfter)
-    if parameters.it.kind.followsValues && staleAfter > 0
-      && time > channel.it.newest + staleAfter
+    let isWindow = isWindow(slot)
+    if parameters.it.kind.followsValues || isWindow, staleAfter > 0,
+      time > channel.it.newest + staleAfter
     {
       drop(slot, at: channel.it.newest + staleAfter)
+      return
+    }
+    // What windows said before the values ceased to be known is forgotten with the first that says so.
+    if isWindow, channel.it.value.isNaN {
+      drop(slot, at: channel.it.newest)
       return
     }
     let value: Double =
@@ -327,6 +333,7 @@ extension Engine {
         nil,
         channels.row(channel).it.sequence,
         received: received,
+        isSilence: true,
         &out
       )
     }
@@ -348,7 +355,8 @@ extension Engine {
     }
   }
 
-  private mutating func drop(_ slot: UInt32, at time: Int64) {
+  /// Takes a running delay back.
+  mutating func drop(_ slot: UInt32, at time: Int64) {
     switch rules.row(Int(slot)).it.phase {
     case .pendingOn: move(slot, to: .idle, at: time)
     case .pendingOff: move(slot, to: .active, at: time)

@@ -78,10 +78,15 @@ extension Engine {
     case .onDelay, .offDelay:
       guard record.it.phase == (kind == .onDelay ? .pendingOn : .pendingOff) else { return }
       let delay = kind == .onDelay ? parameters.it.onDelay : parameters.it.offDelay
-      let due = record.it.since + delay + offset(of: parameters.it.channel)
+      let time = record.it.since + delay
+      let due = time + offset(of: parameters.it.channel) + delayGrace(slot)
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
       } else {
+        let phase = record.it.phase
+        // No window that ended before the delay does is left unjudged: it may take the delay back, or begin another.
+        if isWindow(slot) { advanceWindows(of: slot, through: time, received: deadline.due, &out) }
+        guard record.it.phase == phase, record.it.since + delay == time else { return }
         complete(slot, received: deadline.due, &out)
       }
     case .stale:
@@ -165,17 +170,17 @@ extension Engine {
   }
 
   /// Fires what a channel's rules have due before an event time, earliest first: a reading shows
-  /// that the device's clock has come that far, whatever the engine's says.
+  /// that the device's clock has come that far, whatever the engine's says. Windows that end are among it.
   mutating func fireDeadlines(
     of channel: Int,
     before time: Int64,
     _ out: inout [Transition]
   ) {
     while let next = firstDeadline(of: channel), next.time < time {
-      if next.isStale {
-        becomeStale(next.slot, at: next.time, received: now, &out)
-      } else {
-        complete(next.slot, received: now, &out)
+      switch next.kind {
+      case .window: advanceDetector(next.slot, to: next.time, received: now, &out)
+      case .delay: complete(next.slot, received: now, &out)
+      case .stale: becomeStale(next.slot, at: next.time, received: now, &out)
       }
     }
   }
@@ -199,8 +204,10 @@ extension Engine {
   }
 
   private struct ChannelDeadline {
+    enum Kind { case window, delay, stale }
+
     var time: Int64
-    var isStale: Bool
+    var kind: Kind
     var slot: UInt32
   }
 
@@ -211,25 +218,37 @@ extension Engine {
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
       let record = rules.row(Int(slot))
       let parameters = parameters.row(Int(slot))
-      let time: Int64
-      var isStale = false
+      var time = never
+      var kind = ChannelDeadline.Kind.delay
       switch record.it.phase {
       case .pendingOn:
         time = record.it.since + parameters.it.onDelay
       case .pendingOff:
         time = record.it.since + parameters.it.offDelay
       case .idle:
-        guard parameters.it.kind == .stale, newest != noTime else { continue }
-        time = newest + parameters.it.staleAfter
-        isStale = true
+        switch parameters.it.kind {
+        case .stale:
+          guard newest != noTime else { continue }
+          time = newest + parameters.it.staleAfter
+          kind = .stale
+        case .group: break
+        case .limit, .physicalRange, .clock, .rate, .ewma, .single, .cascade: continue
+        }
       case .active:
-        continue
+        guard parameters.it.kind == .group else { continue }
       }
+      // A window that ends when a delay does may take it back.
+      if isWindow(slot), let end = detectorDeadline(slot), end <= time {
+        time = end
+        kind = .window
+      }
+      guard time != never else { continue }
       if let known = first {
-        let isLater = known.time < time || (known.time == time && (isStale || !known.isStale))
+        let isLater =
+          known.time < time || (known.time == time && (kind == .stale || known.kind != .stale))
         if isLater { continue }
       }
-      first = ChannelDeadline(time: time, isStale: isStale, slot: slot)
+      first = ChannelDeadline(time: time, kind: kind, slot: slot)
     }
     return first
   }

@@ -1,13 +1,15 @@
 import Telemetry
 
 extension Engine {
-  /// Tells the rules that read a channel as a signal of its newest value, nil when it has none any more.
+  /// Tells the rules that read a channel as a signal of its newest value, nil when it has none any more; `isSilence`
+  /// when that is so because nothing has come.
   mutating func informDependents(
     of channel: Int,
     at time: Int64,
     _ value: Double?,
     _ sequence: UInt64,
     received: Int64? = nil,
+    isSilence: Bool = false,
     _ out: inout [Transition]
   ) {
     let link = links[channel]
@@ -19,6 +21,16 @@ extension Engine {
       }
       let place = places[Int(parameters.row(Int(dependent.slot)).it.number)]
       let received = received ?? now
+      if place.kind == .window {
+        let moment = Moment(
+          time: time,
+          received: received,
+          sequence: sequence,
+          value: value ?? .nan
+        )
+        informWindow(dependent, value, moment, isSilence: isSilence, &out)
+        continue
+      }
       // What was due before this reading comes before it.
       var passed = Int64.min
       while let due = detectorDeadline(dependent.slot), due < time, due > passed {
@@ -31,17 +43,123 @@ extension Engine {
         time: time + bankShift(dependent.slot),
         value: value
       )
-      tally.lateUnjudged &+= bank.takeLate(place)
       guard let truth else { continue }
       let moment = Moment(
         time: time,
         received: received,
         sequence: sequence,
-        value: bank.statistic(place) ?? value ?? .nan
+        value: value ?? .nan
       )
       follow(dependent.slot, Verdict(truth), moment, &out)
       armDetector(dependent.slot, after: time)
     }
+  }
+
+  /// Hands a rule on a window a reading, or the state that it is of; nil where there is none any more.
+  ///
+  /// Windows and delays from before a reading are behind it already (``fireDeadlines(of:before:_:)``). That a channel is
+  /// silent is said here of the state alone: silence of the readings is told when it ends
+  /// (``endSilence(of:before:_:)``), because windows that ended in it may still wait for what is on its way.
+  private mutating func informWindow(
+    _ dependent: Dependent,
+    _ value: Double?,
+    _ moment: Moment,
+    isSilence: Bool,
+    _ out: inout [Transition]
+  ) {
+    let slot = dependent.slot
+    let place = places[Int(parameters.row(Int(slot)).it.number)]
+    let isState = dependent.signal > 0
+    if isSilence, !isState { return }
+    if isState {
+      // A delay that ends at the very moment of a silence has run its course.
+      completeDelay(of: slot, before: isSilence ? moment.time + 1 : moment.time, moment, &out)
+    } else if value == nil {
+      // It shows how far the device's clock has come, as every reading does.
+      advanceWindows(of: slot, through: moment.time, received: moment.received, &out)
+    }
+    let truth = bank.inform(
+      place,
+      signal: Int(dependent.signal),
+      time: moment.time + bankShift(slot),
+      value: value
+    )
+    tally.lateUnjudged &+= bank.takeLate(place)
+    if let truth {
+      var moment = moment
+      moment.value = bank.statistic(place) ?? .nan
+      follow(slot, Verdict(truth), moment, &out)
+    }
+    // What is not known neither raises nor clears.
+    if value == nil { drop(slot, at: moment.time) }
+    armDetector(slot, after: moment.time)
+  }
+
+  /// Lets a rule's windows end, one after the other, that end at or before `time`.
+  mutating func advanceWindows(
+    of slot: UInt32,
+    through time: Int64,
+    received: Int64,
+    _ out: inout [Transition]
+  ) {
+    while let end = detectorDeadline(slot), end <= time {
+      advanceDetector(slot, to: end, received: received, &out)
+    }
+  }
+
+  /// Completes the delay that runs on a rule on a window without a deadline of its own, when it ends before `time`.
+  private mutating func completeDelay(
+    of slot: UInt32,
+    before time: Int64,
+    _ moment: Moment,
+    _ out: inout [Transition]
+  ) {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let delay: Int64
+    switch record.it.phase {
+    case .pendingOn: delay = parameters.it.onDelay
+    case .pendingOff: delay = parameters.it.offDelay
+    case .idle, .active: return
+    }
+    if record.it.since + delay < time { complete(slot, received: moment.received, &out) }
+  }
+
+  /// A reading has come after a time in which a channel's values were not known, because of their status or a silence:
+  /// delays that ran on its windows are forgotten, and a state that is the reading itself is not known to have lasted.
+  mutating func endSilence(of channel: Int, before time: Int64, _ out: inout [Transition]) {
+    let link = links[channel]
+    let record = channels.row(channel)
+    guard record.it.newest != noTime else { return }
+    var silent = record.it.newest + Int64(link.staleAfter)
+    if record.it.value.isNaN { silent = record.it.newest } else if link.staleAfter == 0 { return }
+    guard silent < time else { return }
+    for index in link.firstDependent..<link.firstDependent &+ link.dependentCount {
+      let dependent = dependents[Int(index)]
+      guard !dependent.isSuppressor, dependent.signal == 0, isWindow(dependent.slot) else {
+        continue
+      }
+      let place = places[Int(parameters.row(Int(dependent.slot)).it.number)]
+      _ = bank.inform(
+        place,
+        signal: 0,
+        time: silent + bankShift(dependent.slot),
+        value: nil
+      )
+      tally.lateUnjudged &+= bank.takeLate(place)
+      drop(dependent.slot, at: silent)
+    }
+  }
+
+  /// Whether a rule judges windows.
+  func isWindow(_ slot: UInt32) -> Bool {
+    let parameters = parameters.row(Int(slot))
+    return parameters.it.kind == .group && places[Int(parameters.it.number)].kind == .window
+  }
+
+  /// How long a rule's delay waits after its end, by the device's clock, for readings that may take it back.
+  func delayGrace(_ slot: UInt32) -> Int64 {
+    parameters.row(Int(slot)).it.kind == .group ? detectorGrace(slot) : 0
   }
 
   /// Lets a detector's own deadline fall due.

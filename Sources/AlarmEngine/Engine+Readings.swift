@@ -197,6 +197,7 @@ extension Engine {
       return false
     }
     fireDeadlines(of: channel, before: time, &out)
+    if links[channel].dependentCount > 0 { endSilence(of: channel, before: time, &out) }
     let gap = time &- record.it.newest
     record.it.newest = time
     record.it.sequence = sequence

@@ -43,6 +43,7 @@ extension Engine {
     var engine = Engine(compiled, isShard: isShard)
     for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters) }
     engine.armNewStaleRules()
+    engine.settleWindows()
     engine.needsPriorityCheck = true
     return engine
   }
@@ -290,6 +291,28 @@ extension Engine {
     guard place.kind.rawValue == kind else { return }
     var reader = StateReader(state)
     do { try bank.restore(place, from: &reader) } catch { return }
+  }
+
+  /// Takes over what another plan says of windows.
+  ///
+  /// Where they begin afresh, none of them has said that a delay may run; where they wait less long for their last
+  /// readings, the one that is open is looked at sooner. (Entries are hints: the later one does no harm.)
+  private mutating func settleWindows() {
+    let windows = (UInt32(0)..<UInt32(rules.count)).filter { isWindow($0) }
+    guard !windows.isEmpty else { return }
+    var armed: [UInt32: Int64] = [:]
+    for entry in heap.entries where entry.kind == .detector {
+      armed[entry.slot] = min(armed[entry.slot] ?? never, entry.due)
+    }
+    for slot in windows {
+      if bank.isFreshWindow(places[Int(parameters.row(Int(slot)).it.number)]) {
+        drop(slot, at: now)
+      }
+      guard let end = detectorDeadline(slot) else { continue }
+      let due = max(end + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot), now)
+      guard due < armed[slot] ?? never else { continue }
+      arm(.detector, slot, atEngineTime: due, mayBeEarlier: true)
+    }
   }
 
   /// Rules on staleness that the snapshot did not know begin to wait now.

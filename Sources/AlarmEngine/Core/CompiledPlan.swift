@@ -105,7 +105,8 @@ struct CompiledPlan {
     for (row, rule) in plan.rules.enumerated() {
       let slot = slotOfRule[row]
       let place: DetectorBank.Place?
-      do { place = try bank.add(rule.detector) } catch {
+      let signals = rule.detector.signals.map { plan.channels[Int($0.rawValue)].id }
+      do { place = try bank.add(rule.detector, identities: signals) } catch {
         throw PlanError(problems: [PlanError.Problem(place: .rule(row), message: "\(error)")])
       }
       if case .cascade(let cascade) = rule.detector { layOut(cascade, slot) }

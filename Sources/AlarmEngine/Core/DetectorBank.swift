@@ -51,7 +51,12 @@ struct DetectorBank: Sendable {
   }
 
   /// Adds a rule's detector; nil for the kinds that the engine's records hold themselves.
-  mutating func add(_ detector: Detector) throws(DetectorError) -> Place? {
+  ///
+  /// `identities` are those of the channels that its signals are, in their order.
+  mutating func add(
+    _ detector: Detector,
+    identities: [StableID] = []
+  ) throws(DetectorError) -> Place? {
     switch detector {
     case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .cascade: return nil
     case .rateOfChange(let parameters):
@@ -112,7 +117,13 @@ struct DetectorBank: Sendable {
       )
       return Place(kind: .multivariate, row: models.count - 1)
     case .window(let parameters, let signals):
-      windows.append(try WindowedStatistic(parameters, readsState: signals.count > 1))
+      windows.append(
+        try WindowedStatistic(
+          parameters,
+          readsState: signals.count > 1,
+          stateSource: identities.count > 1 ? identities[1].rawValue : 0
+        )
+      )
       return Place(kind: .window, row: windows.count - 1)
     }
   }
@@ -162,7 +173,13 @@ struct DetectorBank: Sendable {
 
   /// How long a rule waits beyond its detector's deadline for readings from before it.
   func grace(_ place: Place) -> Int64 {
-    place.kind == .window ? windows[place.row].parameters.grace : 0
+    guard place.kind == .window, windows[place.row].endsByTime else { return 0 }
+    return windows[place.row].parameters.grace
+  }
+
+  /// Whether a rule's windows have had no reading yet.
+  func isFreshWindow(_ place: Place) -> Bool {
+    place.kind == .window && windows[place.row].isFresh
   }
 
   /// How many readings have come too late for what a rule has judged, since this was asked last.
@@ -217,7 +234,9 @@ struct DetectorBank: Sendable {
     case .window:
       // The first signal is what the windows hold, the second the state that they are of.
       if signal > 0 { return windows[row].update(state: value, time: time) }
-      return value.map { windows[row].step(time: time, value: $0) }
+      if let value { return windows[row].step(time: time, value: value) }
+      windows[row].interrupt(at: time)
+      return nil
     case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
       .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess:
       return nil

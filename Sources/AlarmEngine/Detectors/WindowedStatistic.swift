@@ -1,13 +1,14 @@
 /// A limit on a statistic of the readings in a window of event time.
 ///
-/// Formula: s(window) compared with a set-point, and with a restore value once the condition is true, like any limit.
+/// Formula: s(window) compared with a set-point and a restore value. What a window says is yes beyond the set-point, no
+/// beyond the restore value, and unknown between the two: which of them matters, the rule knows, as of any limit.
 /// The windows are those of `Windows`; which of their edges is open stands at ``Shape``.
 ///
 /// - A sliding window is judged at every reading, every other one once, when it has ended: a tumbling or hopping one with the
 ///   first reading at or after its end, a session with the first after its gap, a state's when the state changes, a count's
 ///   with its last reading. Without such a reading, tumbling and hopping windows and sessions are judged when their end and
 ///   then `grace` have passed by the device's clock: a gateway that packs a minute's readings into one message sends the
-///   last of a window up to a minute after its end. Between two windows the condition stays as the last one left it.
+///   last of a window up to a minute after its end. Between two windows nothing is said.
 /// - Defaults: at least 1 reading, capacity 65,536 readings, slope per second, no grace.
 /// - Warm-up: unknown below `minimumCount` readings, where the statistic is not defined (variance of one reading), and for
 ///   count and sum while a sliding, tumbling or hopping window reaches back before the first reading: too few readings
@@ -107,15 +108,22 @@ public struct WindowedStatistic: Sendable {
 
   /// What windows that have ended come to.
   private struct Judge: Sendable {
-    var isActive = false
     /// The statistic of the last window judged; NaN for none.
     var statistic = Double.nan
+    /// What it says by itself: neither yes nor no between set-point and restore value.
     var condition = Truth.unknown
+    /// Whether a window has been judged in this call.
+    var hasJudged = false
+
+    /// What the windows judged in this call say, nil for none.
+    var said: Truth? { hasJudged ? condition : nil }
   }
 
   /// The parameters.
   public let parameters: Parameters
   private let readsState: Bool
+  /// Which signal says the state; 0 for the readings themselves.
+  private let stateSource: UInt64
   private var windows: Windows
   private var judge = Judge()
   /// Event time of the first reading; `Int64.max` before it.
@@ -127,10 +135,16 @@ public struct WindowedStatistic: Sendable {
 
   /// Makes a detector without history.
   ///
-  /// With `readsState` the state comes of another signal, which ``update(state:time:)`` tells.
-  public init(_ parameters: Parameters, readsState: Bool = false) throws(DetectorError) {
+  /// With `readsState` the state comes of another signal, which ``update(state:time:)`` tells; `stateSource` tells that
+  /// signal from others, so that what was kept by the states of one is not taken for those of another.
+  public init(
+    _ parameters: Parameters,
+    readsState: Bool = false,
+    stateSource: UInt64 = 0
+  ) throws(DetectorError) {
     try Self.check(parameters)
     self.readsState = readsState
+    self.stateSource = stateSource
     self.parameters = parameters
     let kept = parameters.statistic.kept
     let capacity = parameters.capacity
@@ -166,6 +180,9 @@ public struct WindowedStatistic: Sendable {
     }
   }
 
+  /// Most readings that a window keeps in order of their values: each that comes moves half of them.
+  private static let largestOrdered = 65_536
+
   private static func check(_ parameters: Parameters) throws(DetectorError) {
     let limit = parameters.limit
     for (name, value) in [("set-point", limit.setpoint), ("restore value", limit.restore)]
@@ -186,6 +203,13 @@ public struct WindowedStatistic: Sendable {
     if case .count(let size, _) = parameters.shape { most = size }
     guard most >= 1, most <= WindowLimits.largestCapacity else {
       throw .window(.capacityOutOfRange(most))
+    }
+    if parameters.statistic.kept == .order, most > largestOrdered {
+      throw .outOfRange(
+        parameter: "capacity",
+        value: Double(most),
+        allowed: "at most \(largestOrdered) for median and MAD"
+      )
     }
     try DetectorError.check("minimumCount", Double(parameters.minimumCount), 1...Double(most))
     guard parameters.statistic == .count else { return }
@@ -218,11 +242,24 @@ public struct WindowedStatistic: Sendable {
     return late
   }
 
-  /// Takes a reading after the windows that ended before it; the condition after it.
-  public mutating func step(time: Int64, value: Double) -> Truth {
+  /// Whether no reading has come yet.
+  var isFresh: Bool { since == .max }
+
+  /// Whether windows end by time, so that one that has ended may wait for its last readings.
+  var endsByTime: Bool {
+    switch parameters.shape {
+    case .tumbling, .hopping, .session: true
+    case .sliding, .count, .state: false
+    }
+  }
+
+  /// Takes a reading after the windows that ended before it; what the last window that has been judged by this says, nil
+  /// when none has.
+  public mutating func step(time: Int64, value: Double) -> Truth? {
     if since == .max { since = time }
     let (parameters, since) = (parameters, since)
     var judge = judge
+    judge.hasJudged = false
     func take(_ summary: WindowSummary) {
       Self.judge(summary, parameters, since: since, &judge)
     }
@@ -265,22 +302,33 @@ public struct WindowedStatistic: Sendable {
     }
     if isMissed { late += 1 }
     self.judge = judge
-    return judge.condition
+    return judge.said
   }
 
-  /// The signal that says the state has a new value, nil for none; the condition after it.
+  /// From `time` on no reading is known. Where the reading itself is the state, that is not known either: the window that
+  /// is open is not judged.
+  public mutating func interrupt(at time: Int64) {
+    guard !readsState, case .state(var window) = windows else { return }
+    windows = .out
+    if !window.interrupt(at: time) { late += 1 }
+    windows = .state(window)
+  }
+
+  /// The signal that says the state has a new value, nil for none; what the window that ends by it says, nil when none
+  /// does.
   ///
   /// While the state is not known, readings belong to no window, and the one that was open is not judged. What is older than
-  /// the newest change is left out.
-  public mutating func update(state value: Double?, time: Int64) -> Truth {
-    guard case .state(var window) = windows else { return judge.condition }
+  /// the newest change is left out; while the state is not known, what is older than what was told last.
+  public mutating func update(state value: Double?, time: Int64) -> Truth? {
+    guard case .state(var window) = windows else { return nil }
     windows = .out
     var judge = judge
+    judge.hasJudged = false
     let told = value.flatMap(Self.whole)
     var isInTime: Bool
     if let told {
       let (parameters, since) = (parameters, since)
-      let isOlder = time < window.changed
+      let isOlder = !window.accepts(time)
       isInTime = window.advance(to: time, state: told) { state, summary in
         if isJudged(state) { Self.judge(summary, parameters, since: since, &judge) }
       }
@@ -292,7 +340,7 @@ public struct WindowedStatistic: Sendable {
     if !isInTime { late += 1 }
     windows = .state(window)
     self.judge = judge
-    return judge.condition
+    return judge.said
   }
 
   private func isJudged(_ state: Int64) -> Bool {
@@ -316,10 +364,11 @@ public struct WindowedStatistic: Sendable {
     }
   }
 
-  /// Lets windows end that end at or before `time`; the condition after it.
-  public mutating func advance(to time: Int64) -> Truth {
+  /// Lets windows end that end at or before `time`; what the last of them says, nil when there is none.
+  public mutating func advance(to time: Int64) -> Truth? {
     let (parameters, since) = (parameters, since)
     var judge = judge
+    judge.hasJudged = false
     func take(_ summary: WindowSummary) {
       Self.judge(summary, parameters, since: since, &judge)
     }
@@ -339,7 +388,7 @@ public struct WindowedStatistic: Sendable {
     case .sliding, .count, .state, .out: break
     }
     self.judge = judge
-    return judge.condition
+    return judge.said
   }
 
   // MARK: Judging
@@ -352,6 +401,7 @@ public struct WindowedStatistic: Sendable {
   ) {
     let statistic = value(of: summary, parameters, since: since)
     judge.statistic = statistic
+    judge.hasJudged = true
     guard !statistic.isNaN else {
       judge.condition = .unknown
       return
@@ -364,8 +414,7 @@ public struct WindowedStatistic: Sendable {
       case .atOrBelow: (statistic <= limit.setpoint, statistic > limit.restore)
       case .below: (statistic < limit.setpoint, statistic > limit.restore)
       }
-    judge.isActive = on || judge.isActive && !off
-    judge.condition = Truth(judge.isActive)
+    judge.condition = on ? .yes : off ? .no : .unknown
   }
 
   /// The statistic, NaN where nothing is to be said.
@@ -423,14 +472,13 @@ public struct WindowedStatistic: Sendable {
     let isHigh = parameters.limit.comparison == .atOrAbove || parameters.limit.comparison == .above
     return shape + [
       Int64(parameters.statistic.rawValue), parameters.slopePer, Int64(parameters.capacity),
-      readsState ? 1 : 0, isHigh ? 1 : 0,
+      readsState ? 1 : 0, isHigh ? 1 : 0, Int64(bitPattern: stateSource),
     ]
   }
 
   /// Appends all state to `bytes`, behind what it is the state of.
   public func write(into bytes: inout [UInt8]) {
     for part in form { bytes.appendState(part) }
-    bytes.appendState(judge.isActive)
     bytes.append(judge.condition.rawValue)
     bytes.appendState(judge.statistic)
     bytes.appendState(since)
@@ -450,11 +498,10 @@ public struct WindowedStatistic: Sendable {
   /// Reads back state that was written for the same windows and statistic; set-point, restore value, fewest readings and grace
   /// may be others.
   ///
-  /// - Throws: ``StateReadError/inconsistent`` for any other shape, span, statistic or slope's unit; then this is of no
+  /// - Throws: ``StateReadError/inconsistent`` for any other shape, span, statistic, source of the state or slope's unit; then this is of no
   ///   further use.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     for part in form where try reader.integer() != part { throw .inconsistent }
-    judge.isActive = try reader.flag()
     guard let condition = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
     judge.condition = condition
     judge.statistic = try reader.double()

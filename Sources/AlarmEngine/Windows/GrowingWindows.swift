@@ -256,6 +256,8 @@ public struct StateWindow: Sendable {
   private var statistics: GrowingStatistics
   /// When the state changed last: nothing before it is taken any more.
   public private(set) var changed = Int64.min
+  /// When the state was told last.
+  private var told = Int64.min
   /// Whether the state has been told since it was last unknown.
   private var isKnown = false
   /// The state of the window that is open.
@@ -293,9 +295,13 @@ public struct StateWindow: Sendable {
     return true
   }
 
+  /// Whether a state told for `time` is followed. While none is known that begins with the one told last, not with the
+  /// silence after it: what was on its way meanwhile ends the silence.
+  public func accepts(_ time: Int64) -> Bool { time >= (isKnown ? changed : told) }
+
   /// The state is this from `time` on; a change hands over the window of the state before.
   ///
-  /// - Returns: false when that is older than the newest change (then it changes nothing), or than a reading
+  /// - Returns: false when that is older than the newest change, or than what was told last (then it changes nothing), or than a reading
   ///   that the window has taken: it cannot end before its last reading, so that it ends there.
   @discardableResult
   public mutating func advance(
@@ -303,7 +309,8 @@ public struct StateWindow: Sendable {
     state newState: Int64,
     _ emit: (_ state: Int64, WindowSummary) -> Void
   ) -> Bool {
-    guard time >= changed else { return false }
+    guard accepts(time) else { return false }
+    told = max(told, time)
     guard newState != state || !isKnown else { return true }
     let former = state
     state = newState
@@ -321,7 +328,6 @@ public struct StateWindow: Sendable {
   @discardableResult
   public mutating func interrupt(at time: Int64) -> Bool {
     guard time >= changed else { return false }
-    changed = time
     isKnown = false
     statistics.removeAll()
     return true
@@ -332,6 +338,7 @@ public struct StateWindow: Sendable {
     statistics.write(into: &bytes)
     bytes.appendState(state)
     bytes.appendState(changed)
+    bytes.appendState(told)
     bytes.appendState(isKnown)
   }
 
@@ -340,6 +347,7 @@ public struct StateWindow: Sendable {
     try statistics.restore(from: &reader)
     state = try reader.integer()
     changed = try reader.integer()
+    told = try reader.integer()
     isKnown = try reader.flag()
   }
 }
