@@ -309,7 +309,10 @@ extension Engine {
         drop(slot, at: now)
       }
       guard let end = detectorDeadline(slot) else { continue }
-      let due = max(end + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot), now)
+      let due = max(
+        end + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot),
+        now
+      )
       guard due < armed[slot] ?? never else { continue }
       arm(.detector, slot, atEngineTime: due, mayBeEarlier: true)
     }

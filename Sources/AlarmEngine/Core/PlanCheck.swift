@@ -76,7 +76,10 @@ struct PlanCheck {
       checkDetector(rule.detector, row)
       checkReactions(rule, row, plan.channels.count)
       if case .window(_, let signals) = rule.detector, signals.first != rule.channel {
-        report(.rule(row), "a window holds the readings of its rule's own channel, as its first signal")
+        report(
+          .rule(row),
+          "a window holds the readings of its rule's own channel, as its first signal"
+        )
       }
       switch rule.detector {
       case .successiveChange:
