@@ -73,7 +73,8 @@ extension Engine {
     if isSilence, !isState { return }
     if isState {
       // A delay that ends at the very moment of a silence has run its course.
-      completeDelay(of: slot, before: isSilence ? moment.time + 1 : moment.time, moment, &out)
+      let end = isSilence ? moment.time + 1 : moment.time
+      completeDelay(of: slot, before: end, received: moment.received, &out)
     } else if value == nil {
       // It shows how far the device's clock has come, as every reading does.
       advanceWindows(of: slot, through: moment.time, received: moment.received, &out)
@@ -111,7 +112,7 @@ extension Engine {
   private mutating func completeDelay(
     of slot: UInt32,
     before time: Int64,
-    _ moment: Moment,
+    received: Int64,
     _ out: inout [Transition]
   ) {
     let record = rules.row(Int(slot))
@@ -122,7 +123,7 @@ extension Engine {
     case .pendingOff: delay = parameters.it.offDelay
     case .idle, .active: return
     }
-    if record.it.since + delay < time { complete(slot, received: moment.received, &out) }
+    if record.it.since + delay < time { complete(slot, received: received, &out) }
   }
 
   /// A reading has come after a time in which a channel's values were not known, because of their status or a silence:
@@ -170,6 +171,8 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
+    // (Its entry among the deadlines may lie later than the window's, where the device's least lag has fallen since.)
+    if place.kind == .window { completeDelay(of: slot, before: time, received: received, &out) }
     if let truth = bank.advance(place, to: time + bankShift(slot)) {
       let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
       let moment = Moment(

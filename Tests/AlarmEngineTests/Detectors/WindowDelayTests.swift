@@ -273,9 +273,12 @@ struct WindowDelayTests {
     return samples
   }
 
+  /// (Of 500; in the last, the least lag of a backlog falls while a delay runs.)
+  static let seeds: [UInt64] = Array(1...40) + [91]
+
   @Test(
     "as a limit on the windows' figures, however the readings come",
-    arguments: 1...150 as ClosedRange<UInt64>,
+    arguments: seeds,
     [false, true]
   )
   func likeLimit(seed: UInt64, hasGaps: Bool) throws {
@@ -293,7 +296,7 @@ struct WindowDelayTests {
   @Test("the random plans raise and return, and hold back by delays")
   func isMeaningful() throws {
     var counts: [String: Int] = [:]
-    for seed in 1...UInt64(150) {
+    for seed in Self.seeds {
       for hasGaps in [false, true] {
         var random = SeededRandom(seed: seed)
         let plan = Self.plan(&random, hasGaps: hasGaps)
@@ -308,7 +311,7 @@ struct WindowDelayTests {
       }
     }
     for name in ["raised", "returned", "held back"] {
-      #expect(counts[name] ?? 0 > 300, "\(counts)")
+      #expect(counts[name] ?? 0 > 80, "\(counts)")
     }
   }
 
