@@ -170,13 +170,16 @@ extension Engine {
   }
 
   /// Fires what a channel's rules have due before an event time, earliest first: a reading shows
-  /// that the device's clock has come that far, whatever the engine's says. Windows that end are among it.
+  /// that the device's clock has come that far, whatever the engine's says.
+  ///
+  /// Windows that end are among it. `withWindows` is false where the reading is another channel's: windows then wait for the last readings of their own.
   mutating func fireDeadlines(
     of channel: Int,
     before time: Int64,
+    withWindows: Bool = true,
     _ out: inout [Transition]
   ) {
-    while let next = firstDeadline(of: channel), next.time < time {
+    while let next = firstDeadline(of: channel, withWindows: withWindows), next.time < time {
       switch next.kind {
       case .window: advanceDetector(next.slot, to: next.time, received: now, &out)
       case .delay: complete(next.slot, received: now, &out)
@@ -194,12 +197,13 @@ extension Engine {
     while true {
       var first: (time: Int64, channel: Int)?
       for channel in channelRows(ofDevice: row) {
-        guard let next = firstDeadline(of: Int(channel)), next.time < time else { continue }
+        guard let next = firstDeadline(of: Int(channel), withWindows: false), next.time < time
+        else { continue }
         if let known = first, known.time <= next.time { continue }
         first = (next.time, Int(channel))
       }
       guard let first else { return }
-      fireDeadlines(of: first.channel, before: first.time + 1, &out)
+      fireDeadlines(of: first.channel, before: first.time + 1, withWindows: false, &out)
     }
   }
 
@@ -211,11 +215,13 @@ extension Engine {
     var slot: UInt32
   }
 
-  private func firstDeadline(of channel: Int) -> ChannelDeadline? {
+  private func firstDeadline(of channel: Int, withWindows: Bool) -> ChannelDeadline? {
     let link = links[channel]
     let newest = channels.row(channel).it.newest
     var first: ChannelDeadline?
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      let isWindow = isWindow(slot)
+      guard withWindows || !isWindow else { continue }
       let record = rules.row(Int(slot))
       let parameters = parameters.row(Int(slot))
       var time = never
@@ -238,7 +244,7 @@ extension Engine {
         guard parameters.it.kind == .group else { continue }
       }
       // A window that ends when a delay does may take it back.
-      if isWindow(slot), let end = detectorDeadline(slot), end <= time {
+      if isWindow, let end = detectorDeadline(slot), end <= time {
         time = end
         kind = .window
       }

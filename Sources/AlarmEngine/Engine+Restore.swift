@@ -296,25 +296,16 @@ extension Engine {
   /// Takes over what another plan says of windows.
   ///
   /// Where they begin afresh, none of them has said that a delay may run; where they wait less long for their last
-  /// readings, the one that is open is looked at sooner. (Entries are hints: the later one does no harm.)
+  /// readings, the one that is open is looked at sooner. (Entries are hints: the later one does no harm.) Under the same
+  /// plan nothing changes: what goes on from a snapshot is what would have gone on without it.
   private mutating func settleWindows() {
     let windows = (UInt32(0)..<UInt32(rules.count)).filter { isWindow($0) }
     guard !windows.isEmpty else { return }
-    var armed: [UInt32: Int64] = [:]
-    for entry in heap.entries where entry.kind == .detector {
-      armed[entry.slot] = min(armed[entry.slot] ?? never, entry.due)
-    }
     for slot in windows {
-      if bank.isFreshWindow(places[Int(parameters.row(Int(slot)).it.number)]) {
-        drop(slot, at: now)
-      }
-      guard let end = detectorDeadline(slot) else { continue }
-      let due = max(
-        end + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot),
-        now
-      )
-      guard due < armed[slot] ?? never else { continue }
-      arm(.detector, slot, atEngineTime: due, mayBeEarlier: true)
+      let place = places[Int(parameters.row(Int(slot)).it.number)]
+      if bank.isFreshWindow(place) { drop(slot, at: now) }
+      guard bank.waitsLessLong(place), let end = detectorDeadline(slot) else { continue }
+      arm(.detector, slot, at: end + detectorGrace(slot), mayBeEarlier: true)
     }
   }
 

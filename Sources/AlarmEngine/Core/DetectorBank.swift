@@ -182,6 +182,11 @@ struct DetectorBank: Sendable {
     place.kind == .window && windows[place.row].isFresh
   }
 
+  /// Whether a rule's windows wait less long for their last readings than when their state was written.
+  func waitsLessLong(_ place: Place) -> Bool {
+    place.kind == .window && windows[place.row].waitsLessLong
+  }
+
   /// How many readings have come too late for what a rule has judged, since this was asked last.
   mutating func takeLate(_ place: Place) -> UInt64 {
     place.kind == .window ? windows[place.row].takeLate() : 0

@@ -245,6 +245,9 @@ public struct WindowedStatistic: Sendable {
   /// Whether no reading has come yet.
   var isFresh: Bool { since == .max }
 
+  /// Whether the state that was read back was written under a longer grace.
+  private(set) var waitsLessLong = false
+
   /// Whether windows end by time, so that one that has ended may wait for its last readings.
   var endsByTime: Bool {
     switch parameters.shape {
@@ -305,8 +308,9 @@ public struct WindowedStatistic: Sendable {
     return judge.said
   }
 
-  /// From `time` on no reading is known. Where the reading itself is the state, that is not known either: the window that
-  /// is open is not judged.
+  /// From `time` on no reading is known.
+  ///
+  /// Where the reading itself is the state, that is not known either: the window that is open is not judged.
   public mutating func interrupt(at time: Int64) {
     guard !readsState, case .state(var window) = windows else { return }
     windows = .out
@@ -479,6 +483,7 @@ public struct WindowedStatistic: Sendable {
   /// Appends all state to `bytes`, behind what it is the state of.
   public func write(into bytes: inout [UInt8]) {
     for part in form { bytes.appendState(part) }
+    bytes.appendState(parameters.grace)
     bytes.append(judge.condition.rawValue)
     bytes.appendState(judge.statistic)
     bytes.appendState(since)
@@ -502,6 +507,7 @@ public struct WindowedStatistic: Sendable {
   ///   further use.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     for part in form where try reader.integer() != part { throw .inconsistent }
+    waitsLessLong = try reader.integer() > parameters.grace
     guard let condition = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
     judge.condition = condition
     judge.statistic = try reader.double()

@@ -295,8 +295,10 @@ public struct StateWindow: Sendable {
     return true
   }
 
-  /// Whether a state told for `time` is followed. While none is known that begins with the one told last, not with the
-  /// silence after it: what was on its way meanwhile ends the silence.
+  /// Whether a state told for `time` is followed.
+  ///
+  /// While none is known that begins with the one told last, not with the silence after it: what was on its way meanwhile
+  /// ends the silence.
   public func accepts(_ time: Int64) -> Bool { time >= (isKnown ? changed : told) }
 
   /// The state is this from `time` on; a change hands over the window of the state before.
