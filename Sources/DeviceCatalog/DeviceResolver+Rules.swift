@@ -160,8 +160,7 @@ extension DeviceResolver {
   private func settled(_ text: String) -> String? {
     let names = ExpressionNames(text)
     for point in profile.points where names.points.contains(ExpressionNames.word(for: point.id)) {
-      let isLeftOut = spec.without.contains { $0.value == point.id }
-      if isLeftOut || !holds(point.only) { return nil }
+      if isAbsent(point) { return nil }
     }
     var result = text
     for name in names.figures {
@@ -169,6 +168,11 @@ extension DeviceResolver {
       result = result.replacing("{\(name)}", with: plain(value))
     }
     return result
+  }
+
+  /// Whether the device has no such point: its site leaves it out, or it is none of the chosen row's.
+  func isAbsent(_ point: PointProfile) -> Bool {
+    spec.without.contains { $0.value == point.id } || !holds(point.only)
   }
 
   /// The set-point of another rule of the device, named `point.rule`.

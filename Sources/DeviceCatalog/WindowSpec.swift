@@ -238,9 +238,16 @@ extension DeviceResolver {
     var spec = spec
     // The value itself, by another name.
     if spec.statePoint == point.profile.id { spec.statePoint = nil }
+    // Where the point that says the state is left out, there is no such rule, and no demand is met by it.
+    if let name = spec.statePoint, let source = profile.points.first(where: { $0.id == name }),
+      isAbsent(source)
+    {
+      return false
+    }
     resolved.profile.detector = .window(spec, when: when, until: until, deadband: deadband)
     var parameters = spec.parameters
     parameters.limit = limit
+    if refusesDelay(spec, resolved, point: point, name: name) { return false }
     // Whoever is silent for longer is known to be.
     if spec.endsByTime { parameters.grace = spec.grace ?? point.stale ?? 0 }
     resolved.window = parameters
@@ -276,6 +283,31 @@ extension DeviceResolver {
       )
       return false
     }
+  }
+}
+
+extension DeviceResolver {
+  /// A session that ends only when its point is known to be silent begins no delay: silence takes delays back.
+  private func refusesDelay(
+    _ spec: WindowSpec,
+    _ rule: ResolvedRule,
+    point: ResolvedPoint,
+    name: String
+  ) -> Bool {
+    guard case .session(let gap, _) = spec.parameters.shape, let stale = point.stale, gap >= stale,
+      rule.onDelay > 0 || rule.offDelay > 0
+    else { return false }
+    log.report(
+      .other(
+        code: "window-delay",
+        zh: "规则“\(name)”的延时永远走不完：会话在测点失联（stale）之后才结束，而失联会取消延时",
+        en: "the delay of rule \"\(name)\" never runs out: a session ends after the point is stale, which takes delays back",
+        remedyZh: "gap 须短于 stale，或去掉 on-delay 和 off-delay",
+        remedyEn: "make \"gap\" shorter than \"stale\", or remove on-delay and off-delay"
+      ),
+      at: spec.place
+    )
+    return true
   }
 }
 

@@ -80,6 +80,9 @@ export const pointOf = (alarm) => catalog.nodes.get(alarm.point);
 /** The rule of an alarm, if the catalog has it. */
 export const ruleOf = (alarm) => pointOf(alarm)?.rules?.find((rule) => rule.id === alarm.rule);
 
+/** The limit that an alarm's chart keeps in view; none where it is on another scale than the point's values. */
+export const markOf = (alarm) => (ruleOf(alarm)?.setpoint == null ? undefined : alarm.limit);
+
 /** The name of the part of a path at a depth: 1 enterprise, 2 site, 3 area, 4 device, 5 point. */
 export function nameAt(path, depth) {
   const parts = path.split('/');

@@ -2,7 +2,7 @@
 // do, and every step with its place in the ledger.
 
 import { address, features, get } from './api.js';
-import { areaName, condition, nameAt, pointName, pointOf, ruleOf, ruleText } from './catalog.js';
+import { areaName, condition, markOf, nameAt, pointName, pointOf, ruleOf, ruleText } from './catalog.js';
 import { drawTrend, limitsOf } from './chart.js';
 import { askAct } from './dialog.js';
 import { deadline, registerHazard } from './hazards.js';
@@ -167,7 +167,7 @@ export class AlarmDetail {
       const copy = h('button', { class: 'no-print', onclick: () => this.copyWhy(readings, copy) }, t('why.copy'));
       fill(this.why, title, readings.length ? [h('table', { class: 'list readings' }, h('thead', null, h('tr', null, ['time', 'value', 'quality', 'delayed', 'origin'].map((c) => h('th', { scope: 'col' }, t(`column.${c}`))))),
         h('tbody', null, readings.map((r) => h('tr', { class: r.sequence === cause ? 'decided' : '' },
-          h('td', { class: 'time' }, dateTime(r.time)), h('td', { class: 'num' }, `${number(r.value)} ${unit(this.alarm.unit)}`), h('td', null, t(`status.${r.status}`)),
+          h('td', { class: 'time' }, dateTime(r.time)), h('td', { class: 'num' }, `${number(r.value)} ${unit(pointOf(this.alarm)?.unit ?? this.alarm.unit)}`), h('td', null, t(`status.${r.status}`)),
           h('td', { class: 'num' }, duration(Math.max(0, r.received - r.time))), h('td', { class: 'num mono', title: r.topic }, `${r.sequence}`, r.sequence === cause ? h('b', null, ` ← ${t('why.decided')}`) : '')))))]
         : h('p', { class: 'hint' }, t('why.none')),
         h('p', { class: 'links no-print' }, readings.length ? copy : null,
@@ -263,7 +263,7 @@ export class AlarmDetail {
     const point = pointOf(this.alarm);
     const colours = { raised: '#b3001b', acknowledged: '#1f5fbf', returned: '#2b7a2b' };
     drawTrend(this.chart, this.buckets, {
-      from: this.range[0], to: this.range[1], unit: unit(point?.unit), height: this.compact ? 190 : 280, charts: this.app.settings.charts, marked: this.alarm.limit,
+      from: this.range[0], to: this.range[1], unit: unit(point?.unit), height: this.compact ? 190 : 280, charts: this.app.settings.charts, marked: markOf(this.alarm),
       limits: limitsOf(point, (r) => `${pick(r.text, r.id)} ${number(r.setpoint)}`),
       events: (this.full?.entries ?? []).filter((e) => e.body?.event).map((e) => ({ time: e.body.event === 'raised' ? this.alarm.onset : e.time, label: `${eventName(e.body)} ${clock(e.time)}`, colour: colours[e.body.event] })),
       zoom: (from, to) => this.trend([from, Math.max(to, from + 1000)]), reset: () => this.trend(),

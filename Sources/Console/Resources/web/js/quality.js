@@ -2,7 +2,7 @@
 // by device, with the curve that shows it.
 
 import { get } from './api.js';
-import { areaName, catalog, condition, nameAt, newestTime, pointName, pointOf, ruleOf, ruleText } from './catalog.js';
+import { areaName, catalog, condition, markOf, nameAt, newestTime, pointName, pointOf, ruleOf, ruleText } from './catalog.js';
 import { drawTrend, limitsOf } from './chart.js';
 import { fill, h, symbol, text } from './dom.js';
 import { clock, count, dateTime, duration, number, unit } from './format.js';
@@ -96,7 +96,7 @@ export class QualityPage extends HTMLElement {
     const draw = async (box, path, p, events, height) => {
       const trend = await get(`points/${encodeURIComponent(path)}/trend`, { from, to: Math.round(to), buckets: 600 });
       if (asked !== this.asked) return;
-      await drawTrend(box, trend.buckets, { from, to, unit: unit(p?.unit), height, charts: this.app.settings.charts, marked: alarm.limit, limits: limitsOf(p, (r) => `${pick(r.text, r.id)} ${number(r.setpoint)}`), events });
+      await drawTrend(box, trend.buckets, { from, to, unit: unit(p?.unit), height, charts: this.app.settings.charts, marked: markOf(alarm), limits: limitsOf(p, (r) => `${pick(r.text, r.id)} ${number(r.setpoint)}`), events });
     };
     try {
       const events = [{ time: alarm.onset, label: `${t('event.raised')} ${clock(alarm.onset)}`, colour: '#b3001b' }];
