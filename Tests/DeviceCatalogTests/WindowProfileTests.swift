@@ -38,7 +38,7 @@ struct WindowProfileTests {
           rules:
             r:
               text: {zh: 报, en: Alarm}
-      \(rule.split(separator: "\n").map { "              \($0)" }.joined(separator: "\n"))
+      \(rule.split(separator: "\n").map { "        \($0)" }.joined(separator: "\n"))
               level: pattern
               priority: yellow
               source: {standard: GB 1-2020, clause: "2", mark: verified-secondary}
@@ -70,9 +70,7 @@ struct WindowProfileTests {
         "devices/standards.yaml",
         """
         standards:
-          GB 1-2020:
-            title: {zh: 标准, en: Standard}
-            effective: [{edition: "2020", from: 2020-01-01}]
+          GB 1-2020: {title: {zh: 标准, en: Standard}, edition: "2020", from: 2020-01-01, mark: verified}
         """
       ),
       ("devices/test/pump.yaml", profile), ("sites/s.yaml", site),
