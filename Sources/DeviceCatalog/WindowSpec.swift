@@ -301,8 +301,8 @@ extension DeviceResolver {
       .other(
         code: "window-delay",
         zh: "规则“\(name)”的延时永远走不完：会话在测点失联（stale）之后才结束，而失联会取消延时",
-        en: "the delay of rule \"\(name)\" never runs out: a session ends after the point is stale, "
-          + "which takes delays back",
+        en: "the delay of rule \"\(name)\" never runs out: a session ends after the point is "
+          + "stale, which takes delays back",
         remedyZh: "gap 须短于 stale，或去掉 on-delay 和 off-delay",
         remedyEn: "make \"gap\" shorter than \"stale\", or remove on-delay and off-delay"
       ),
