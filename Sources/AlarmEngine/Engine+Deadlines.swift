@@ -172,14 +172,15 @@ extension Engine {
   /// Fires what a channel's rules have due before an event time, earliest first: a reading shows
   /// that the device's clock has come that far, whatever the engine's says.
   ///
-  /// Windows that end are among it. `withWindows` is false where the reading is another channel's: windows then wait for the last readings of their own.
+  /// Windows that end are among it. `isOther` says that the reading is another channel's: windows then wait their grace for the
+  /// last readings of their own.
   mutating func fireDeadlines(
     of channel: Int,
     before time: Int64,
-    withWindows: Bool = true,
+    isOther: Bool = false,
     _ out: inout [Transition]
   ) {
-    while let next = firstDeadline(of: channel, withWindows: withWindows), next.time < time {
+    while let next = firstDeadline(of: channel, isOther: isOther), next.waitsUntil < time {
       switch next.kind {
       case .window: advanceDetector(next.slot, to: next.time, received: now, &out)
       case .delay: complete(next.slot, received: now, &out)
@@ -197,13 +198,13 @@ extension Engine {
     while true {
       var first: (time: Int64, channel: Int)?
       for channel in channelRows(ofDevice: row) {
-        guard let next = firstDeadline(of: Int(channel), withWindows: false), next.time < time
+        guard let next = firstDeadline(of: Int(channel), isOther: true), next.waitsUntil < time
         else { continue }
-        if let known = first, known.time <= next.time { continue }
-        first = (next.time, Int(channel))
+        if let known = first, known.time <= next.waitsUntil { continue }
+        first = (next.waitsUntil, Int(channel))
       }
       guard let first else { return }
-      fireDeadlines(of: first.channel, before: first.time + 1, withWindows: false, &out)
+      fireDeadlines(of: first.channel, before: first.time + 1, isOther: true, &out)
     }
   }
 
@@ -211,17 +212,18 @@ extension Engine {
     enum Kind { case window, delay, stale }
 
     var time: Int64
+    /// Which event time has to have passed: the deadline's own, or the end of the grace after it.
+    var waitsUntil: Int64
     var kind: Kind
     var slot: UInt32
   }
 
-  private func firstDeadline(of channel: Int, withWindows: Bool) -> ChannelDeadline? {
+  private func firstDeadline(of channel: Int, isOther: Bool) -> ChannelDeadline? {
     let link = links[channel]
     let newest = channels.row(channel).it.newest
     var first: ChannelDeadline?
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
       let isWindow = isWindow(slot)
-      guard withWindows || !isWindow else { continue }
       let record = rules.row(Int(slot))
       let parameters = parameters.row(Int(slot))
       var time = never
@@ -249,12 +251,14 @@ extension Engine {
         kind = .window
       }
       guard time != never else { continue }
+      let until = isOther && isWindow ? time + detectorGrace(slot) : time
       if let known = first {
         let isLater =
-          known.time < time || (known.time == time && (kind == .stale || known.kind != .stale))
+          known.waitsUntil < until
+          || (known.waitsUntil == until && (kind == .stale || known.kind != .stale))
         if isLater { continue }
       }
-      first = ChannelDeadline(time: time, kind: kind, slot: slot)
+      first = ChannelDeadline(time: time, waitsUntil: until, kind: kind, slot: slot)
     }
     return first
   }

@@ -590,6 +590,32 @@ struct WindowDelayTests {
     #expect(try run(restarts: true) == without)
   }
 
+  @Test("a window's delay that waits for nothing is behind it before another channel's reading")
+  func delayBeforeOthers() throws {
+    var builder = PlanBuilder(channelsPerDevice: 3)
+    builder.plan.devices[0].clockToleranceMilliseconds = 3_600_000
+    builder.plan.devices[0].reorderAllowanceMilliseconds = 5000
+    let plan = Plan(shape: .sliding(span: 20_000), onDelay: 10_000)
+    builder.add(
+      "window",
+      .window(plan.parameters, signals: [ChannelIndex(rawValue: 0)]),
+      onDelay: plan.onDelay
+    )
+    builder.add("other", .limit(plan.limit), channel: 1)
+    var bench = try Bench(builder)
+    bench.read(50_000, 9, channel: 1, lag: 20_000)
+    bench.read(60_000, 9, lag: 20_000)
+    bench.read(69_000, 9, lag: 20_000)
+    bench.read(72_000, 1, channel: 1, lag: 20_000)
+    // The device's lag falls: what waits for the watermark passes all at once.
+    bench.read(93_000, 1, channel: 2)
+    bench.tick(94_000)
+    #expect(
+      bench.out.map { "\($0.kind) r\($0.rule.rawValue) \($0.time.milliseconds - epochOfTests)" }
+        == ["raised r1 50000", "raised r0 70000", "returned r1 72000"]
+    )
+  }
+
   // MARK: states of another channel
 
   static func stateBuilder(_ source: UInt32 = 1, onDelay: Int64 = 0) -> PlanBuilder {
