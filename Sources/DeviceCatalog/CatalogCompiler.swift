@@ -66,13 +66,16 @@ struct CatalogCompiler {
       if let row = rows[feedback.channel] {
         rules[feedback.rule].feedback = row
       } else {
-        let name = feedback.channel.split(separator: "/").dropFirst().joined(separator: "/")
+        let enterprise = feedback.channel.prefix { $0 != "/" } + "/"
+        let name = String(feedback.channel.dropFirst(enterprise.count))
         log.report(
           .unknownReference(
             kind: "channel",
             kindZh: "通道",
             name: name,
-            suggestion: nearest(feedback.channel, among: rows.keys.sorted())
+            // Of the same enterprise, as a site writes them.
+            known: rows.keys.filter { $0.hasPrefix(enterprise) }
+              .map { String($0.dropFirst(enterprise.count)) }.sorted()
           ),
           at: feedback.place
         )
@@ -120,7 +123,7 @@ struct CatalogCompiler {
           kind: "profile",
           kindZh: "型谱",
           name: wanted.value,
-          suggestion: nearest(wanted.value, among: library.profiles.map(\.id))
+          known: library.profiles.map(\.id)
         ),
         at: wanted.place
       )
@@ -323,94 +326,6 @@ struct CatalogCompiler {
     )
   }
 
-  // MARK: conditions over several points
-
-  /// The engine's detector of a rule; nil, with a finding, when its expression is refused.
-  private func detector(
-    of rule: ResolvedRule,
-    at own: UInt32,
-    signals: [PointEntry]
-  ) -> Detector? {
-    switch rule.profile.detector {
-    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade: return rule.detector
-    case .detect(let spec): return detector(spec, rule.detector, signals)
-    case .window(let spec, _, _, _):
-      guard let parameters = rule.window else { return nil }
-      var channels = [ChannelIndex(rawValue: own)]
-      if let name = spec.statePoint {
-        // Where the point is left out, there is no such rule.
-        guard let point = signals.first(where: { $0.name == name }) else { return nil }
-        channels.append(point.channel)
-      }
-      return .window(parameters, signals: channels)
-    case .expression(let text):
-      return bind(text, signals, at: rule.profile.place).map {
-        .expression($0.expression, signals: $0.signals)
-      }
-    case .interlock(let cause, let response, let within, let restore):
-      guard let cause = bind(cause, signals, at: rule.profile.place),
-        let response = bind(response, signals, at: rule.profile.place)
-      else { return nil }
-      return .interlock(
-        InterlockVerification.Parameters(deadline: within, restoreDeadline: restore),
-        cause: cause,
-        response: response
-      )
-    }
-  }
-
-  /// Gives a detector the other points of the device that it reads, and its model; nil, with a finding, when there is
-  /// no such point or model.
-  private func detector(
-    _ spec: DetectorSpec,
-    _ detector: Detector,
-    _ signals: [PointEntry]
-  ) -> Detector? {
-    func channel(_ name: String) -> ChannelIndex? {
-      if let point = signals.first(where: { $0.name == name }) { return point.channel }
-      log.report(
-        .unknownReference(
-          kind: "point",
-          kindZh: "测点",
-          name: name,
-          suggestion: nearest(name, among: signals.map(\.name))
-        ),
-        at: spec.place
-      )
-      return nil
-    }
-    if let reference = spec.reference { return channel(reference).map(detector.with(reference:)) }
-    guard let wanted = spec.model else { return detector }
-    guard let model = library.models.first(where: { $0.id == wanted }) else {
-      log.report(
-        .unknownReference(
-          kind: "model",
-          kindZh: "模型",
-          name: wanted,
-          suggestion: nearest(wanted, among: library.models.map(\.id))
-        ),
-        at: spec.place
-      )
-      return nil
-    }
-    guard model.points == spec.points else {
-      log.report(
-        .other(
-          code: "model-points",
-          zh: "模型“\(wanted)”的测点为 \(model.points.joined(separator: ", "))",
-          en: "model \"\(wanted)\" was learnt on \(model.points.joined(separator: ", "))",
-          remedyZh: "points 写成同样的测点与次序",
-          remedyEn: "name the same points in the same order"
-        ),
-        at: spec.place
-      )
-      return nil
-    }
-    let channels = spec.points.compactMap(channel)
-    guard channels.count == spec.points.count else { return nil }
-    return .multivariate(model.model, signals: channels)
-  }
-
   // MARK: cascades
 
   /// Adds the cascades behind all rules: those over devices first, then those over the points of one device, which
@@ -425,7 +340,7 @@ struct CatalogCompiler {
             kind: "profile",
             kindZh: "型谱",
             name: profile,
-            suggestion: nearest(profile, among: library.profiles.map(\.id))
+            known: library.profiles.map(\.id)
           ),
           at: spec.place
         )
@@ -476,32 +391,6 @@ struct CatalogCompiler {
     add(resolved, to: channels[row], signals: [])
   }
 
-  /// Reads an expression whose names are points of the device.
-  private func bind(_ text: String, _ points: [PointEntry], at place: Place) -> BoundExpression? {
-    do throws(ExpressionError) {
-      let expression = try CompiledExpression(text) { name in
-        // By the point's id, not by what the device calls it in payloads, which a site may change.
-        let row = points.lazy.map { Int($0.channel.rawValue) }
-          .first {
-            channels[$0].point == name || ExpressionNames.word(for: channels[$0].point) == name
-          }
-        guard let row else { return nil }
-        if channels[row].kind == .state { return SignalType(index: row, kind: .state) }
-        let unit = channels[row].unit
-        let symbol = ["%VOL": "%vol", "degC": "°C", "1": ""][unit] ?? unit
-        return SignalType(index: row, kind: .quantity(MeasurementUnit(symbol) ?? .number))
-      }
-      let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
-      return BoundExpression(expression, signals: signals)
-    } catch {
-      log.report(
-        .badExpression(text: text, reason: error.description, reasonZh: error.message),
-        at: place
-      )
-      return nil
-    }
-  }
-
   // MARK: names
 
   /// Takes a full name for this plan; false when it, or one with the same hash, is taken.
@@ -531,7 +420,7 @@ struct CatalogCompiler {
         kind: "gateway",
         kindZh: "网关",
         name: wanted.value,
-        suggestion: nearest(wanted.value, among: enterprise.gateways.map(\.id))
+        known: enterprise.gateways.map(\.id)
       ),
       at: wanted.place
     )
@@ -547,7 +436,7 @@ struct CatalogCompiler {
         kind: "status code table",
         kindZh: "状态码表",
         name: name,
-        suggestion: nearest(name, among: library.statusCodes.keys.sorted())
+        known: library.statusCodes.keys.sorted()
       ),
       at: place
     )

@@ -70,12 +70,7 @@ extension DeviceResolver {
     case .row(let row): return holds([row])
     case .figure(let name, let wanted):
       guard let value = figures[name], let limit = figure(wanted.quantity) else { return false }
-      return switch wanted.comparison {
-      case .atOrAbove: value >= limit
-      case .above: value > limit
-      case .atOrBelow: value <= limit
-      case .below: value < limit
-      }
+      return wanted.comparison.holds(value, limit)
     }
   }
 }
@@ -112,7 +107,7 @@ extension ProfileReader {
               kind: "point or rule",
               kindZh: "测点或规则",
               name: name,
-              suggestion: nearest(name, among: pointNames + ruleNames)
+              known: pointNames + ruleNames
             )
           )
         }
@@ -147,7 +142,7 @@ extension ProfileReader {
         kind: "figure",
         kindZh: "数值名",
         name: name,
-        suggestion: nearest(name, among: parameters.map(\.id) + choices.map(\.id))
+        known: parameters.map(\.id) + choices.map(\.id)
       ),
       at: place
     )

@@ -2,33 +2,43 @@ import AlarmEngine
 
 /// Set-points, restore values and deadbands; their order, and the standard's bound.
 extension DeviceResolver {
+  /// The set-point of a rule: what the site says, or else the profile's figure.
+  ///
+  /// Nil means: no such rule here, since the chosen row leaves the figure empty. Where the site has to say it and does not,
+  /// that is reported.
+  func setpoint(_ figure: Quantity, of setting: RuleSetting) -> Double? {
+    if let value = setting.override?.setpoint ?? self.figure(figure) { return value }
+    if figure.base == .site, !setting.profile.isOptional {
+      log.report(
+        .siteValueMissing(name: "limits.\(setting.name)", zh: setting.profile.text.zh),
+        at: spec.place
+      )
+    }
+    return nil
+  }
+
+  /// The limit of a rule, held against where its value can be at all; nil when there is no such rule here, or the limit
+  /// does not say where it ends.
   func limit(
-    _ when: Comparison,
-    until: Comparison?,
-    deadband: Deadband?,
-    override: LimitOverride?,
-    rule: RuleProfile,
-    name: String,
-    point: ResolvedPoint,
+    _ profileLimit: LimitProfile,
+    of setting: RuleSetting,
     reach: ClosedRange<Double>?
   ) -> LimitParameters? {
-    guard let setpoint = override?.setpoint ?? figure(when.quantity) else {
-      // A figure that the chosen row leaves empty means: no such rule here.
-      if when.quantity.base == .site, !rule.isOptional {
-        log.report(.siteValueMissing(name: "limits.\(name)", zh: rule.text.zh), at: spec.place)
-      }
-      return nil
+    let (when, until, override) = (profileLimit.when, profileLimit.until, setting.override)
+    guard let setpoint = setpoint(when.quantity, of: setting) else { return nil }
+    func missing(_ part: String) {
+      log.report(
+        .siteValueMissing(name: "limits.\(setting.name).\(part)", zh: setting.profile.text.zh),
+        at: spec.place
+      )
     }
     let sign: Double = when.comparison.isHigh ? -1 : 1
     let restore: Double
     if let value = override?.restore {
       restore = value
-    } else if let deadband, override?.deadband != nil || until == nil {
-      guard let width = width(deadband, of: point) else {
-        log.report(
-          .siteValueMissing(name: "limits.\(name).deadband", zh: rule.text.zh),
-          at: spec.place
-        )
+    } else if let deadband = override?.deadband ?? (until == nil ? profileLimit.deadband : nil) {
+      guard let width = width(deadband, of: setting.point) else {
+        missing("deadband")
         return nil
       }
       restore = setpoint + sign * width
@@ -37,10 +47,7 @@ extension DeviceResolver {
       let moves = override?.setpoint != nil && until.quantity == when.quantity
       restore = moves ? setpoint : value
     } else {
-      log.report(
-        .siteValueMissing(name: "limits.\(name).restore", zh: rule.text.zh),
-        at: spec.place
-      )
+      missing("restore")
       return nil
     }
     let place = override?.place ?? spec.place
@@ -68,32 +75,57 @@ extension DeviceResolver {
     }
   }
 
+  /// Gives a rule its limit, whose figures are in a unit, or in none where that is empty.
+  ///
+  /// The words are said before the limit in the rule's condition. Figures that are on scale lie where the point's values do,
+  /// and are drawn and ordered with its others.
+  func take(
+    _ limit: LimitParameters,
+    of setting: RuleSetting,
+    _ profileLimit: LimitProfile,
+    unit: String,
+    words: String,
+    isOnScale: Bool,
+    into resolved: inout ResolvedRule
+  ) {
+    resolved.restore = limit.restore
+    resolved.isRestoreChanged = isRestoreChanged(limit, profileLimit)
+    if isOnScale {
+      resolved.setpoint = limit.setpoint
+      resolved.isHigh = limit.comparison.isHigh
+    }
+    let space = unit.isEmpty ? "" : " "
+    let back = limit.comparison.isHigh ? "<" : ">"
+    resolved.condition =
+      "\(words)\(limit.comparison.sign) \(plain(limit.setpoint))\(space)\(unit); "
+      + "returns \(back) \(plain(limit.restore))\(space)\(unit)"
+    judge(&resolved, limit.setpoint, of: setting, unit: unit)
+  }
+
   /// Whether the site has set another restore value than the profile's figures give.
-  func isRestoreChanged(_ limit: LimitParameters, when: Comparison, until: Comparison?) -> Bool {
-    guard let until, let value = figure(until.quantity) else { return false }
-    return limit.restore != (until.quantity == when.quantity ? limit.setpoint : value)
+  private func isRestoreChanged(_ limit: LimitParameters, _ profileLimit: LimitProfile) -> Bool {
+    guard let until = profileLimit.until, let value = figure(until.quantity) else { return false }
+    let isSame = until.quantity == profileLimit.when.quantity
+    return limit.restore != (isSame ? limit.setpoint : value)
   }
 
   /// Holds the set-point against the standard's bound.
-  func judge(
+  private func judge(
     _ rule: inout ResolvedRule,
     _ setpoint: Double,
-    override: LimitOverride?,
-    name: String,
+    of setting: RuleSetting,
     unit: String
   ) {
     guard let bound = rule.profile.bound, let value = figure(bound.quantity) else { return }
     rule.bound = "\(bound.comparison.sign) \(plain(value)) \(unit)"
-    let within =
-      switch bound.comparison {
-      case .atOrBelow: setpoint <= value
-      case .below: setpoint < value
-      case .atOrAbove: setpoint >= value
-      case .above: setpoint > value
-      }
+    let within = bound.comparison.holds(setpoint, value)
     rule.isLooserThanBound = !within
-    if !within, override?.deviation == nil {
-      log.report(.deviationUnapproved(rule: name), at: rule.place, clause: rule.source.citation)
+    if !within, setting.override?.deviation == nil {
+      log.report(
+        .deviationUnapproved(rule: setting.name),
+        at: rule.place,
+        clause: rule.source.citation
+      )
     }
   }
 

@@ -16,6 +16,7 @@ extension DeviceResolver {
     guard holds(rule.only) else { return nil }
     let override = spec.limits[name]
     if override != nil { usedLimits.insert(name) }
+    let setting = RuleSetting(name: name, profile: rule, point: point, override: override)
     var resolved = ResolvedRule(
       profile: rule,
       detector: .stale(afterMilliseconds: 0),
@@ -56,12 +57,7 @@ extension DeviceResolver {
       resolved.detector = .stale(afterMilliseconds: after)
       resolved.condition = "no reading for \(plain(Double(after) / 1000)) s"
     case .rate(let over, let figureOfRate, let per, let side):
-      guard let rate = override?.setpoint ?? figure(figureOfRate) else {
-        if figureOfRate.base == .site, !rule.isOptional {
-          log.report(.siteValueMissing(name: "limits.\(name)", zh: rule.text.zh), at: spec.place)
-        }
-        return nil
-      }
+      guard let rate = setpoint(figureOfRate, of: setting) else { return nil }
       resolved.detector = .rateOfChange(
         RateOfChange.Parameters(
           span: over,
@@ -88,30 +84,14 @@ extension DeviceResolver {
       resolved.detector = spec.detector
       resolved.condition = spec.condition
       guard let limit = spec.limit else { break }
-      guard let value = override?.setpoint ?? figure(limit) else {
-        if limit.base == .site, !rule.isOptional {
-          log.report(.siteValueMissing(name: "limits.\(name)", zh: rule.text.zh), at: spec.place)
-        }
-        return nil
-      }
+      guard let value = setpoint(limit, of: setting) else { return nil }
       let restore = override?.restore ?? spec.restore.flatMap(figure)
       resolved.detector = spec.detector.with(limit: value, restore: restore)
       resolved.setpoint = value
       resolved.restore = restore
       resolved.condition = "\(spec.condition): \(plain(value)) \(point.profile.unit.symbol)"
-    case .window(let spec, let when, let until, let deadband):
-      let isWhole = resolveWindow(
-        spec,
-        when: when,
-        until: until,
-        deadband: deadband,
-        override: override,
-        rule: rule,
-        name: name,
-        point: point,
-        into: &resolved
-      )
-      guard isWhole else { return nil }
+    case .window(let spec, let profileLimit):
+      guard resolveWindow(spec, profileLimit, of: setting, into: &resolved) else { return nil }
     case .expression(let text):
       guard let text = settled(text) else { return nil }
       resolved.profile.detector = .expression(text)
@@ -127,30 +107,18 @@ extension DeviceResolver {
         restore: restoreWithin
       )
       resolved.condition = "\(cause): \(response) within \(plain(Double(within) / 1000)) s"
-    case .limit(let when, let until, let deadband):
-      guard
-        let limit = limit(
-          when,
-          until: until,
-          deadband: override?.deadband ?? deadband,
-          override: override,
-          rule: rule,
-          name: name,
-          point: point,
-          reach: point.span
-        )
-      else { return nil }
+    case .limit(let profileLimit):
+      guard let limit = limit(profileLimit, of: setting, reach: point.span) else { return nil }
       resolved.detector = .limit(limit)
-      resolved.setpoint = limit.setpoint
-      resolved.isHigh = limit.comparison.isHigh
-      resolved.isRestoreChanged = isRestoreChanged(limit, when: when, until: until)
-      resolved.restore = limit.restore
-      let unit = point.profile.unit.symbol
-      let back = limit.comparison.isHigh ? "<" : ">"
-      resolved.condition =
-        "\(limit.comparison.sign) \(plain(limit.setpoint)) \(unit); "
-        + "returns \(back) \(plain(limit.restore)) \(unit)"
-      judge(&resolved, limit.setpoint, override: override, name: name, unit: unit)
+      take(
+        limit,
+        of: setting,
+        profileLimit,
+        unit: point.profile.unit.symbol,
+        words: "",
+        isOnScale: true,
+        into: &resolved
+      )
     }
     return resolved
   }
@@ -187,27 +155,7 @@ extension DeviceResolver {
   /// The rule on the clock of the device, which its first point carries.
   func clockRule() -> ResolvedRule {
     ResolvedRule(
-      profile: RuleProfile(
-        id: "clock",
-        text: LocalizedText(zh: "设备时钟异常，按接收时间判定", en: "Device clock wrong; judged by receive time"),
-        detector: .clockFault,
-        level: .clock,
-        priority: .yellow,
-        onDelay: 0,
-        offDelay: 0,
-        isLatching: false,
-        reAlarm: 0,
-        bound: nil,
-        source: RuleSource(origin: .design, mark: .verified),
-        response: LocalizedText(
-          zh: "校正设备时钟（对时），检查电池与授时；恢复前以接收时间为准。",
-          en: "Set the device's clock, check battery and time source; receive times until then."
-        ),
-        only: [],
-        isOptional: false,
-        fixedRestore: false,
-        place: spec.place
-      ),
+      profile: .clock(at: spec.place),
       detector: .clockFault,
       onDelay: 0,
       offDelay: 0,

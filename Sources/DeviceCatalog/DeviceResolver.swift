@@ -53,7 +53,7 @@ final class DeviceResolver {
     let ids = profile.choices.map(\.id)
     for (key, value) in spec.choose where !ids.contains(key) {
       log.report(
-        .unknownKey(key: key, suggestion: nearest(key, among: ids), known: ids),
+        .unknownKey(key: key, known: ids),
         at: value.place
       )
     }
@@ -73,7 +73,7 @@ final class DeviceResolver {
     let ids = profile.parameters.map(\.id)
     for (key, value) in spec.parameters where !ids.contains(key) {
       log.report(
-        .unknownKey(key: key, suggestion: nearest(key, among: ids), known: ids),
+        .unknownKey(key: key, known: ids),
         at: value.place
       )
     }
@@ -117,7 +117,7 @@ final class DeviceResolver {
   func points() -> [ResolvedPoint] {
     for name in spec.without {
       guard let point = profile.points.first(where: { $0.id == name.value }) else {
-        reportUnknownPoint(name.value, at: name.place)
+        log.report(.unknownPoint(name.value, among: profile.points.map(\.id)), at: name.place)
         continue
       }
       if !point.isOptional {
@@ -135,21 +135,9 @@ final class DeviceResolver {
     }
     for (name, override) in spec.points.sorted(by: { $0.key < $1.key })
     where !profile.points.contains(where: { $0.id == name }) {
-      reportUnknownPoint(name, at: override.place)
+      log.report(.unknownPoint(name, among: profile.points.map(\.id)), at: override.place)
     }
     return profile.points.compactMap(resolve)
-  }
-
-  private func reportUnknownPoint(_ name: String, at place: Place) {
-    log.report(
-      .unknownReference(
-        kind: "point",
-        kindZh: "测点",
-        name: name,
-        suggestion: nearest(name, among: profile.points.map(\.id))
-      ),
-      at: place
-    )
   }
 
   private func resolve(_ point: PointProfile) -> ResolvedPoint? {
@@ -227,15 +215,7 @@ final class DeviceResolver {
   /// Reports limits that the site sets for rules that the profile does not have.
   func reportUnused() {
     for (name, value) in spec.feedback.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
-      log.report(
-        .unknownReference(
-          kind: "rule",
-          kindZh: "规则",
-          name: name,
-          suggestion: nearest(name, among: known.sorted())
-        ),
-        at: value.place
-      )
+      reportUnknownRule(name, at: value.place)
     }
     for (name, override) in spec.limits.sorted(by: { $0.key < $1.key })
     where !usedLimits.contains(name) {
@@ -251,16 +231,15 @@ final class DeviceResolver {
           at: override.place
         )
       } else {
-        log.report(
-          .unknownReference(
-            kind: "rule",
-            kindZh: "规则",
-            name: name,
-            suggestion: nearest(name, among: known.sorted())
-          ),
-          at: override.place
-        )
+        reportUnknownRule(name, at: override.place)
       }
     }
+  }
+
+  private func reportUnknownRule(_ name: String, at place: Place) {
+    log.report(
+      .unknownReference(kind: "rule", kindZh: "规则", name: name, known: known.sorted()),
+      at: place
+    )
   }
 }

@@ -87,7 +87,7 @@ public struct HotWorkRules: Sendable {
         }
       } else {
         value.report(
-          .unknownKey(key: key, suggestion: nil, known: WeldingPolicy.durations.keys.sorted())
+          .unknownKey(key: key, known: WeldingPolicy.durations.keys.sorted())
         )
       }
       rules.sources[key] = entry.required("source").flatMap {
@@ -101,7 +101,7 @@ public struct HotWorkRules: Sendable {
         if let number = entry.required("value")?.number() { rules.policy[keyPath: name] = number }
       } else {
         value.report(
-          .unknownKey(key: key, suggestion: nil, known: WeldingPolicy.numbers.keys.sorted())
+          .unknownKey(key: key, known: WeldingPolicy.numbers.keys.sorted())
         )
       }
       rules.sources[key] = entry.required("source").flatMap {

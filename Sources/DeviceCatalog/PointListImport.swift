@@ -86,7 +86,7 @@ public struct PointListImport: Sendable {
         }?.key ?? prefixed(cell)
       guard let key else {
         log.report(
-          .unknownKey(key: cell, suggestion: nearest(cell, among: names), known: names),
+          .unknownKey(key: cell, known: names),
           at: place
         )
         return nil
@@ -187,8 +187,7 @@ public struct PointListImport: Sendable {
       checkNumber(cell, at: place, log: log)
     case "unit":
       if PointUnit(cell) == nil {
-        let symbols = PointUnit.all.map(\.symbol)
-        log.report(.unknownUnit(text: cell, suggestion: nearest(cell, among: symbols)), at: place)
+        log.report(.unknownUnit(text: cell), at: place)
       }
     case "site", "area", "device", "point", "gateway":
       if !isIdentifier(cell) { log.report(.badIdentifier(text: cell), at: place) }
@@ -361,7 +360,7 @@ extension PointListImport {
           kind: "profile",
           kindZh: "型谱",
           name: name,
-          suggestion: nearest(name, among: profiles.map(\.id))
+          known: profiles.map(\.id)
         ),
         at: place
       )
@@ -405,12 +404,7 @@ extension PointListImport {
     let place = Place(file: "", line: row.line, column: 1, key: "\(row.device)/\(row.point)")
     guard let point = profile.points.first(where: { $0.id == row.point }) else {
       log.report(
-        .unknownReference(
-          kind: "point",
-          kindZh: "测点",
-          name: row.point,
-          suggestion: nearest(row.point, among: profile.points.map(\.id))
-        ),
+        .unknownPoint(row.point, among: profile.points.map(\.id)),
         at: place
       )
       return []
@@ -426,7 +420,7 @@ extension PointListImport {
             kind: "rule",
             kindZh: "规则",
             name: "\(point.id) \(level.rawValue)",
-            suggestion: nil
+            known: []
           ),
           at: place
         )

@@ -77,6 +77,9 @@ public struct PointUnit: Hashable, Sendable {
     PointUnit("m/s2", .acceleration), PointUnit("pH", .acidity),
   ]
 
+  /// The symbols of all units, as configuration writes them.
+  static let symbols = all.map(\.symbol)
+
   /// Other spellings seen in payloads and point lists.
   private static let spellings: [(String, String)] = [
     ("℃", "degC"), ("°C", "degC"), ("C", "degC"), ("Cel", "degC"), ("℉", "degF"),
@@ -143,4 +146,19 @@ public func molarMass(formula: String) -> Double? {
     total += weight * Double(count)
   }
   return rest.isEmpty && total > 0 ? total : nil
+}
+
+extension YAMLValue {
+  /// Reads a unit's symbol.
+  func unit() -> PointUnit? {
+    guard let text = scalarText else {
+      report(.wrongType(expected: "a unit", expectedZh: "单位", found: kind))
+      return nil
+    }
+    guard let unit = PointUnit(text) else {
+      report(.unknownUnit(text: text))
+      return nil
+    }
+    return unit
+  }
 }

@@ -7,7 +7,7 @@ enum Problem {
   case unreadable(reason: String)
   case tooLarge(bytes: Int, limit: Int)
   case duplicateKey(keys: [String])
-  case unknownKey(key: String, suggestion: String?, known: [String])
+  case unknownKey(key: String, known: [String])
   case missingKey(key: String)
   case wrongType(expected: String, expectedZh: String, found: String)
   case notFinite(text: String)
@@ -15,8 +15,8 @@ enum Problem {
   case datesReversed(from: String, until: String)
   case badIdentifier(text: String)
   case notOneOf(text: String, choices: [String])
-  case unknownUnit(text: String, suggestion: String?)
-  case unknownReference(kind: String, kindZh: String, name: String, suggestion: String?)
+  case unknownUnit(text: String)
+  case unknownReference(kind: String, kindZh: String, name: String, known: [String])
   case duplicateName(kind: String, kindZh: String, name: String, first: String)
   case identityCollision(name: String, other: String)
   case badExpression(text: String, reason: String, reasonZh: String)
@@ -78,7 +78,7 @@ enum Problem {
       text("文件 \(bytes) 字节，超过上限 \(limit)", "the file has \(bytes) bytes, the limit is \(limit)")
     case .duplicateKey(let keys):
       text("键重复：\(list(keys))", "the same key twice: \(list(keys))")
-    case .unknownKey(let key, _, _): text("未知的键“\(key)”", "unknown key \"\(key)\"")
+    case .unknownKey(let key, _): text("未知的键“\(key)”", "unknown key \"\(key)\"")
     case .missingKey(let key): text("缺少键“\(key)”", "the key \"\(key)\" is missing")
     case .wrongType(let expected, let zh, let found):
       text("应为\(zh)，实为 \(found)", "expected \(expected), found \(found)")
@@ -90,7 +90,7 @@ enum Problem {
     case .badIdentifier(let found):
       text("标识符“\(found)”含有不允许的字符", "\"\(found)\" cannot be an identifier")
     case .notOneOf(let found, _): text("不认识的取值“\(found)”", "\"\(found)\" is not a known value")
-    case .unknownUnit(let found, _): text("未知单位“\(found)”", "unknown unit \"\(found)\"")
+    case .unknownUnit(let found): text("未知单位“\(found)”", "unknown unit \"\(found)\"")
     case .unknownReference(let kind, let zh, let name, _):
       text("没有名为“\(name)”的\(zh)", "there is no \(kind) named \"\(name)\"")
     case .duplicateName(let kind, let zh, let name, let first):
@@ -154,12 +154,8 @@ enum Problem {
     case .unreadable: text("检查路径、权限和 UTF-8 编码", "check path, permissions and UTF-8 encoding")
     case .tooLarge: text("拆分为多个文件", "split it into several files")
     case .duplicateKey: text("保留其中一个", "keep one of them")
-    case .unknownKey(_, let suggestion, let known):
-      if let suggestion {
-        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
-      } else {
-        text("可用的键：\(list(known))", "keys known here: \(list(known))")
-      }
+    case .unknownKey(let key, let known):
+      slip(key, known) ?? text("可用的键：\(list(known))", "keys known here: \(list(known))")
     case .missingKey(let key): text("补上“\(key)”", "add \"\(key)\"")
     case .wrongType(let expected, let zh, _): text("改为\(zh)", "write \(expected)")
     case .notFinite: text("写一个有限的数", "write a finite number")
@@ -168,26 +164,22 @@ enum Problem {
     case .badIdentifier:
       text("只用字母、数字和 - _ . :", "use letters, digits and - _ . : only")
     case .notOneOf(let found, let choices):
-      if let near = nearest(found, among: choices) {
-        text("是否想写“\(near)”？", "did you mean \"\(near)\"?")
-      } else {
-        text("可选：\(list(choices))", "choose one of: \(list(choices))")
-      }
-    case .unknownUnit(_, let suggestion):
-      if let suggestion {
-        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
-      } else {
-        text(
-          "使用单位表中的单位",
-          "use one of: " + PointUnit.all.map(\.symbol).joined(separator: ", ")
+      slip(found, choices)
+        ?? text("可选：\(list(choices))", "choose one of: \(list(choices))")
+    case .unknownUnit(let found):
+      slip(found, PointUnit.symbols)
+        ?? text(
+          "使用以下单位之一：" + PointUnit.symbols.joined(separator: ", "),
+          "use one of: " + PointUnit.symbols.joined(separator: ", ")
         )
-      }
-    case .unknownReference(_, let zh, _, let suggestion):
-      if let suggestion {
-        text("是否想写“\(suggestion)”？", "did you mean \"\(suggestion)\"?")
-      } else {
-        text("先定义该\(zh)，或更正名称", "define it, or correct the name")
-      }
+    case .unknownReference(_, let zh, let name, let known):
+      slip(name, known)
+        ?? (known.isEmpty || known.count > Self.listed
+          ? text("先定义该\(zh)，或更正名称", "define it, or correct the name")
+          : text(
+            "先定义该\(zh)，或改用：\(list(known))",
+            "define it, or name one of: \(list(known))"
+          ))
     case .duplicateName: text("改名或删除其中一个", "rename or remove one of them")
     case .identityCollision: text("更改其中一个名称", "rename one of them")
     case .badExpression:
@@ -223,9 +215,26 @@ enum Problem {
     }
   }
 
+  /// As many names as a person still looks through.
+  private static let listed = 20
+
+  /// The name that was probably meant.
+  private func slip(_ word: String, _ known: [String]) -> LocalizedText? {
+    nearest(word, among: known).map {
+      text("是否想写“\($0)”？", "did you mean \"\($0)\"?")
+    }
+  }
+
   private func text(_ zh: String, _ en: String) -> LocalizedText { LocalizedText(zh: zh, en: en) }
 
   private func list(_ words: [String]) -> String { words.sorted().joined(separator: ", ") }
+}
+
+extension Problem {
+  /// A point that the profile, or the device, does not have.
+  static func unknownPoint(_ name: String, among known: [String]) -> Problem {
+    .unknownReference(kind: "point", kindZh: "测点", name: name, known: known)
+  }
 }
 
 /// A number as a person writes it: no trailing `.0`.

@@ -179,7 +179,7 @@ struct FeedbackProfile: Sendable {
 
 /// What makes a rule's condition true, before its figures are known.
 enum DetectorProfile: Sendable {
-  case limit(when: Comparison, until: Comparison?, deadband: Deadband?)
+  case limit(LimitProfile)
   case physicalRange
   case stale(after: Int64)
   /// Change over a span, per `per` milliseconds.
@@ -187,7 +187,7 @@ enum DetectorProfile: Sendable {
   /// A value that does not move.
   case stuck(StuckDetector.Parameters)
   /// A limit on a statistic of a window.
-  case window(WindowSpec, when: Comparison, until: Comparison?, deadband: Deadband?)
+  case window(WindowSpec, LimitProfile)
   /// A condition over points of the device.
   case expression(String)
   /// A cause that must have its response in time; conditions over points of the device. With `restore` the
@@ -205,11 +205,26 @@ extension DetectorProfile {
   /// With what a value, or the statistic of a window, is compared; nil where that is not all.
   var comparison: Comparison? {
     switch self {
-    case .limit(let when, _, _), .window(_, let when, _, _): when
+    case .limit(let limit), .window(_, let limit): limit.when
     case .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect,
       .cascade:
       nil
     }
+  }
+}
+
+/// When a value, or the statistic of a window, is in alarm, and when no longer: `when`, and `until` or `deadband`.
+struct LimitProfile: Sendable {
+  var when: Comparison
+  var until: Comparison?
+  var deadband: Deadband?
+
+  /// Its figures.
+  var quantities: [Quantity] {
+    var quantities = [when.quantity]
+    if let until { quantities.append(until.quantity) }
+    if case .absolute(let quantity) = deadband { quantities.append(quantity) }
+    return quantities
   }
 }
 

@@ -60,6 +60,16 @@ extension LimitParameters.Comparison {
   /// True when large values alarm.
   var isHigh: Bool { self == .atOrAbove || self == .above }
 
+  /// Whether a value compares so with a figure.
+  func holds(_ value: Double, _ figure: Double) -> Bool {
+    switch self {
+    case .atOrAbove: value >= figure
+    case .above: value > figure
+    case .atOrBelow: value <= figure
+    case .below: value < figure
+    }
+  }
+
   /// As a person writes it.
   var sign: String {
     switch self {
@@ -103,5 +113,18 @@ extension YAMLValue {
       return nil
     }
     return value
+  }
+
+  /// Reads `0.2` (in the point's unit) or `2 %` (of its range).
+  func deadband() -> Deadband? {
+    if let text = scalarText, text.hasSuffix("%") {
+      let digits = text.dropLast().trimmingCharacters(in: .whitespaces)
+      guard let share = Double(digits), share.isFinite, share >= 0, share < 100 else {
+        report(.badExpression(text: text, reason: "not a share of the range", reasonZh: "不是量程的百分比"))
+        return nil
+      }
+      return .percentOfRange(share)
+    }
+    return quantity().map(Deadband.absolute)
   }
 }

@@ -39,6 +39,15 @@ struct ResolvedPoint {
   }
 }
 
+/// A rule of a point as the profile has it, with what the device's site says of it.
+struct RuleSetting {
+  /// `point.rule`.
+  let name: String
+  let profile: RuleProfile
+  let point: ResolvedPoint
+  let override: LimitOverride?
+}
+
 /// A rule of a device with its figures.
 struct ResolvedRule {
   var profile: RuleProfile

@@ -65,7 +65,7 @@ struct ResponseReader {
           kind: reference.kind,
           kindZh: reference.kindZh,
           name: reference.name,
-          suggestion: nearest(reference.name, among: known.sorted())
+          known: known.sorted()
         )
       )
     }

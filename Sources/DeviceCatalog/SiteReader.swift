@@ -104,7 +104,13 @@ struct SiteReader {
     guard let value, let text = value.string() else { return "UTC" }
     if TimeZone(identifier: text) == nil {
       value.report(
-        .unknownReference(kind: "time zone", kindZh: "时区", name: text, suggestion: "Asia/Shanghai")
+        .unknownReference(
+          kind: "time zone",
+          kindZh: "时区",
+          name: text,
+          known: nearest(text, among: TimeZone.knownTimeZoneIdentifiers).map { [$0] }
+            ?? ["Asia/Shanghai", "UTC"]
+        )
       )
     }
     return text
@@ -240,7 +246,7 @@ struct SiteReader {
             kind: "major hazard source",
             kindZh: "重大危险源",
             name: text,
-            suggestion: nearest(text, among: sources)
+            known: sources
           )
         )
       }
@@ -269,7 +275,7 @@ struct SiteReader {
           kind: "person",
           kindZh: "人员",
           name: name.value,
-          suggestion: nearest(name.value, among: people.map(\.id))
+          known: people.map(\.id)
         ),
         at: name.place
       )

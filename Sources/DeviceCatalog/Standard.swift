@@ -102,7 +102,7 @@ extension RuleSource {
             kind: "standard",
             kindZh: "标准",
             name: text,
-            suggestion: nearest(text, among: standards.map(\.id))
+            known: standards.map(\.id)
           )
         )
       }

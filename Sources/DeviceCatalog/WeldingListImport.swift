@@ -49,7 +49,7 @@ public struct WeldingListImport: Sendable {
       let names = known.flatMap(\.names)
       if key == nil, !cell.isEmpty {
         log.report(
-          .unknownKey(key: cell, suggestion: nearest(cell, among: names), known: names),
+          .unknownKey(key: cell, known: names),
           at: Place(file: file, line: header.line, column: index + 1, key: cell)
         )
       }

@@ -50,7 +50,7 @@ struct WeldingReader {
             kind: "device",
             kindZh: "设备",
             name: key,
-            suggestion: nearest(key, among: devices)
+            known: devices
           ),
           at: keyPlace
         )
@@ -189,7 +189,7 @@ struct WeldingReader {
             kind: "area",
             kindZh: "区域",
             name: area,
-            suggestion: nearest(area, among: fences.keys.sorted())
+            known: fences.keys.sorted()
           )
         )
       }

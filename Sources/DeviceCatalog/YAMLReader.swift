@@ -240,7 +240,7 @@ final class YAMLMap {
   func finish() {
     for (key, keyPlace, _) in entries() where !asked.contains(key) {
       value.log.report(
-        .unknownKey(key: key, suggestion: nearest(key, among: asked), known: asked),
+        .unknownKey(key: key, known: asked),
         at: keyPlace
       )
     }

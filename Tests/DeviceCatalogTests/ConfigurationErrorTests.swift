@@ -432,6 +432,24 @@ struct ConfigurationErrorTests {
   }
 
   @Test(
+    "an unknown name comes with the one that was probably meant, or with those that there are",
+    arguments: [
+      ("points: {gsa: {unit: ppm}}", "did you mean \"gas\"?"),
+      ("points: {pressure: {unit: ppm}}", "define it, or name one of: gas, temperature"),
+      // As a site writes it, without the enterprise.
+      ("feedback: {gas.level-2: D1/gsa}", "did you mean \"D1/gas\"?"),
+    ]
+  )
+  func known(line: String, remedy: String) throws {
+    let result = SmallCatalog.load(
+      replacing: "choose: {place: floor}",
+      with: "choose: {place: floor}\n            \(line)"
+    )
+    let finding = try #require(result.findings.first { $0.code.hasPrefix("unknown-") })
+    #expect(finding.remedy.en == remedy)
+  }
+
+  @Test(
     "a catalog is rebuilt from its own sources with the same version, and any change changes it"
   )
   func version() throws {

@@ -32,7 +32,7 @@ struct DetectorTests {
           rules:
             r:
               text: {zh: 报, en: Alarm}
-      \(indent(rule, 8))
+      \(OneDeviceSite.indent(rule, 8))
               level: pattern
               priority: yellow
               source: design
@@ -44,36 +44,17 @@ struct DetectorTests {
           states: {0: {zh: 停, en: off}, 1: {zh: 开, en: on}}
           stale: never
       """
-    let site = """
-      enterprise: {id: e, name: {zh: 企, en: E}, administrative-code: "360981"}
-      time-zone: UTC
-      \(enterprise)
-      gateways:
-        g:
-          name: {zh: 关, en: G}
-      \(indent(gateway, 4))
-      sites:
-        s:
-          name: {zh: 场, en: S}
-          areas:
-            a:
-              name: {zh: 区, en: A}
-              devices:
-                D:
-                  profile: test/thing
-      \(indent(device, 12))
-      """
+    let site = OneDeviceSite.text(
+      device: "profile: test/thing\n\(device)",
+      gateway: gateway,
+      enterprise: enterprise
+    )
     return Catalog.load(
       sources: [
         ("devices/standards.yaml", "standards: {}"), ("devices/test/thing.yaml", profile),
         ("sites/s.yaml", site),
       ] + more
     )
-  }
-
-  private static func indent(_ text: String, _ spaces: Int) -> String {
-    text.split(separator: "\n").map { String(repeating: " ", count: spaces) + $0 }
-      .joined(separator: "\n")
   }
 
   static let written: [(rule: String, kind: String)] = [
@@ -270,6 +251,22 @@ struct DetectorTests {
     #expect(!catalog.rules[index].condition.isEmpty)
   }
 
+  @Test(
+    "a point that a rule reads beside its own goes by its id, whatever the device calls it",
+    arguments: [
+      "window: {kind: state, point: run, of: mean}\nwhen: \"> 80\"\nuntil: \"< 75\"",
+      "detect: {kind: deviation, point: a, limit: 0.2}", "expression: a > 5 m and run",
+    ]
+  )
+  func renamed(rule: String) throws {
+    let result = Self.load(
+      rule: rule,
+      device: "points: {a: {payload-name: P1}, run: {payload-name: P7}}"
+    )
+    let catalog = try #require(result.catalog, "\(rule): \(result.findings)")
+    #expect(catalog.rules.contains { $0.id == "r" }, "\(rule)")
+  }
+
   static let refused: [(rule: String, code: String)] = [
     ("detect: {kind: cusum, allowance: -1}", "detector-refused"),
     ("detect: {kind: ewma-z, alpha: 7}", "detector-refused"),
@@ -319,6 +316,7 @@ struct DetectorTests {
     ("detect: {kind: robust-z}", "missing-key"),
     ("detect: {kind: deviation, point: nowhere, limit: 1}", "unknown-point"),
     ("detect: {kind: multivariate, points: [a, b], model: none}", "unknown-model"),
+    ("cascade: {grade: yellow, points: [a, nowhere]}", "unknown-point"),
     ("when: \">= 5\"\ndeadband: 1\nsuppress-when: not running", "bad-expression"),
     ("when: \">= 5\"\ndeadband: 1\nescalate: {after: 5min, priority: blue}", "plan-refused"),
   ]

@@ -38,7 +38,7 @@ struct WindowProfileTests {
           rules:
             r:
               text: {zh: 报, en: Alarm}
-      \(rule.split(separator: "\n").map { "        \($0)" }.joined(separator: "\n"))
+      \(OneDeviceSite.indent(rule, 8))
               level: pattern
               priority: yellow
               source: {standard: GB 1-2020, clause: "2", mark: verified-secondary}
@@ -51,20 +51,7 @@ struct WindowProfileTests {
           stale: never
           optional: true
       """
-    let site = """
-      enterprise: {id: e, name: {zh: 企, en: E}, administrative-code: "360981"}
-      time-zone: UTC
-      gateways:
-        g: {name: {zh: 关, en: G}}
-      sites:
-        s:
-          name: {zh: 场, en: S}
-          areas:
-            a:
-              name: {zh: 区, en: A}
-              devices:
-                D: {profile: test/pump, \(device)}
-      """
+    let site = OneDeviceSite.text(device: "profile: test/pump\n\(device)")
     return Catalog.load(sources: [
       (
         "devices/standards.yaml",
@@ -91,7 +78,7 @@ struct WindowProfileTests {
     let date = try #require(CalendarDate("2026-06-01"))
     #expect(catalog.rules.contains { $0.id == "r" })
     #expect(!catalog.lint(on: date).contains { $0.code == "protection-missing" })
-    let less = Self.load(device: "choose: {place: roof}, without: [run]", rule: rule)
+    let less = Self.load(device: "choose: {place: roof}\nwithout: [run]", rule: rule)
     let bare = try #require(less.catalog, "\(less.findings)")
     #expect(!bare.rules.contains { $0.id == "r" })
     let missing = bare.lint(on: date).filter { $0.code == "protection-missing" }
