@@ -62,7 +62,8 @@ public struct TemplateChannel: NotificationChannel {
 
   private enum Part {
     case text(Substring)
-    case field(String)
+    /// Nil for a name that no message has.
+    case field(NoticeField?)
   }
 
   private static func parts(of template: String) -> [Part] {
@@ -72,9 +73,8 @@ public struct TemplateChannel: NotificationChannel {
       let close = rest[open.upperBound...].range(of: "}}")
     {
       parts.append(.text(rest[..<open.lowerBound]))
-      parts.append(
-        .field(rest[open.upperBound..<close.lowerBound].trimmingCharacters(in: .whitespaces))
-      )
+      let name = rest[open.upperBound..<close.lowerBound].trimmingCharacters(in: .whitespaces)
+      parts.append(.field(NoticeField(rawValue: name)))
       rest = rest[close.upperBound...]
     }
     parts.append(.text(rest))
@@ -83,13 +83,13 @@ public struct TemplateChannel: NotificationChannel {
 
   private static func fill(
     _ template: String,
-    _ values: [String: String],
+    _ value: (NoticeField) -> String,
     _ escape: (String) -> String
   ) -> String {
     parts(of: template).map { part in
       switch part {
       case .text(let text): String(text)
-      case .field(let name): escape(values[name] ?? "")
+      case .field(let name): name.map { escape(value($0)) } ?? ""
       }
     }.joined()
   }
@@ -105,14 +105,24 @@ public struct TemplateChannel: NotificationChannel {
   /// The request for a message to one person.
   package func call(_ notice: Notice, to recipient: Notice.Recipient, secret: String?) -> HTTPCall {
     let first = notice.dispatches.first
-    let values: [String: String] = [
-      "id": notice.id, "kind": notice.kind.rawValue, "name": recipient.name,
-      "address": recipient.address, "priority": "\(notice.priority)", "title": notice.title.zh,
-      "text": notice.text.zh, "title_en": notice.title.en, "text_en": notice.text.en,
-      "time": "\(notice.time.milliseconds)", "callout": first?.callout ?? "",
-      "level": first?.levelName ?? "", "purpose": first?.purpose.rawValue ?? notice.kind.rawValue,
-      "secret": secret ?? "",
-    ]
+    func value(_ field: NoticeField) -> String {
+      switch field {
+      case .id: notice.id
+      case .kind: notice.kind.rawValue
+      case .name: recipient.name
+      case .address: recipient.address
+      case .priority: "\(notice.priority)"
+      case .title: notice.title.zh
+      case .text: notice.text.zh
+      case .englishTitle: notice.title.en
+      case .englishText: notice.text.en
+      case .time: "\(notice.time.milliseconds)"
+      case .callout: first?.callout ?? ""
+      case .level: first?.levelName ?? ""
+      case .purpose: first?.purpose.rawValue ?? notice.kind.rawValue
+      case .secret: secret ?? ""
+      }
+    }
     let type = headers.first { $0.key.lowercased() == "content-type" }?.value.lowercased() ?? ""
     let escape: (String) -> String
     if type.contains("json") {
@@ -124,9 +134,9 @@ public struct TemplateChannel: NotificationChannel {
     }
     return HTTPCall(
       method: method,
-      url: Self.fill(url, values, Self.encoded),
-      headers: headers.mapValues { Self.fill($0, values, HeaderText.safe) },
-      body: Self.fill(body, values, escape)
+      url: Self.fill(url, value, Self.encoded),
+      headers: headers.mapValues { Self.fill($0, value, HeaderText.safe) },
+      body: Self.fill(body, value, escape)
     )
   }
 

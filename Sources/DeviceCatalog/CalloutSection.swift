@@ -1,4 +1,5 @@
 import Foundation
+import Telemetry
 
 extension ServiceConfiguration {
   /// Section `callout:` of the service file: the channels by which persons are reached.
@@ -292,12 +293,6 @@ extension YAMLMap {
 }
 
 extension YAMLValue {
-  /// Fields that templates of HTTP gateways may name.
-  fileprivate static let templateFields: Set<String> = [
-    "id", "kind", "name", "address", "priority", "title", "text", "title_en", "text_en", "time",
-    "callout", "level", "purpose", "secret",
-  ]
-
   /// `{name: 张三, phone: "+86-1"}`.
   fileprivate func calloutOperator() -> ServiceConfiguration.CalloutSection.Operator? {
     guard let entry = map() else { return nil }
@@ -363,13 +358,13 @@ extension YAMLValue {
     for part in (scalarText ?? "").components(separatedBy: "{{").dropFirst() {
       guard let end = part.range(of: "}}") else { continue }
       let name = part[..<end.lowerBound].trimmingCharacters(in: .whitespaces)
-      guard !Self.templateFields.contains(name) else { continue }
+      guard NoticeField(rawValue: name) == nil else { continue }
       report(
         .unknownReference(
           kind: "field",
           kindZh: "字段",
           name: name,
-          suggestion: nearest(name, among: Self.templateFields.sorted())
+          known: NoticeField.allCases.map(\.rawValue)
         )
       )
     }
