@@ -57,7 +57,8 @@ public actor Dispatcher {
   private var generations = 0
   private let begun: AsyncStream<Begun>
   private let beginning: AsyncStream<Begun>.Continuation
-  /// A station that has never had a channel calls nobody, and that is no failure; one that has lost its last does.
+  /// A station that has never had a channel, and is asked for none by name, calls nobody, and that is no failure; one
+  /// that has lost its last does.
   private var hasHadChannels = false
   /// Channels that have not yet said a word on a dispatch.
   private var open: [String: Set<String>] = [:]
@@ -88,17 +89,26 @@ public actor Dispatcher {
     self.logger = logger
     (reports, reporting) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
     (begun, beginning) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
-    book = try DispatcherBook(path: wiring.stateFile)
+    var book = try DispatcherBook(path: wiring.stateFile)
     let now = Timestamp(milliseconds: wiring.clock())
+    for setup in channels { book.begin(setup.name, at: now) }
+    if !channels.isEmpty {
+      do {
+        try book.save()
+      } catch {
+        Self.tellUnsaved(error, logger)
+      }
+    }
+    // A service file that has lost its section says nothing of the channels that it had: the book does.
+    self.hasHadChannels = hasHadChannels || book.hasHadChannels
+    self.book = book
     for setup in channels {
       generations += 1
       let (line, begun) = Self.line(setup, generation: generations)
       lines[setup.name] = line
       order.append(setup.name)
       beginning.yield(begun)
-      book.begin(setup.name, at: now)
     }
-    self.hasHadChannels = hasHadChannels || !channels.isEmpty
   }
 
   // MARK: - Changing channels
@@ -163,6 +173,7 @@ public actor Dispatcher {
       )
     }
     book.begin(setup.name, at: now)
+    saveBook()
     beginning.yield(begun)
     line.wake.yield()
     logger.notice(
@@ -177,11 +188,10 @@ public actor Dispatcher {
 
   /// Takes dispatches over.
   package func accept(_ dispatches: [CalloutDispatch]) {
-    guard hasHadChannels else { return }
-    for dispatch in dispatches {
+    for dispatch in dispatches where hasHadChannels || !dispatch.channels.isEmpty {
       let names = channels(for: dispatch)
       guard !names.isEmpty else {
-        settle(dead(dispatch, "no channel has an address for \(dispatch.contact.name)"), on: "")
+        settle(dead(dispatch, whyNobody(dispatch)), on: "")
         continue
       }
       open[dispatch.id] = Set(names)
@@ -194,12 +204,22 @@ public actor Dispatcher {
     }
   }
 
+  /// Why no channel reaches the person.
+  private func whyNobody(_ dispatch: CalloutDispatch) -> String {
+    let missing = dispatch.channels.filter { lines[$0] == nil }
+    guard missing.isEmpty else {
+      return "there is no channel \(missing.joined(separator: ", ")), which the chain names"
+    }
+    return lines.isEmpty
+      ? "there is no channel any more" : "no channel has an address for \(dispatch.contact.name)"
+  }
+
   /// Channels that exist and can reach the person; those asked for, or else all.
   private func channels(for dispatch: CalloutDispatch) -> [String] {
     let asked = dispatch.channels.isEmpty ? order : dispatch.channels
     for name in dispatch.channels where lines[name] == nil {
       logger.error(
-        "a chain names a channel that the service file does not",
+        "a chain names a channel that there is none",
         metadata: ["channel": "\(name)", "dispatch": "\(dispatch.id)"]
       )
     }
@@ -382,8 +402,12 @@ public actor Dispatcher {
       try book.save()
     } catch {
       lines.keys.forEach { lines[$0]?.figures.stateFaults += 1 }
-      logger.error("the call-out state file is not written", metadata: ["error": "\(error)"])
+      Self.tellUnsaved(error, logger)
     }
+  }
+
+  private static func tellUnsaved(_ error: any Error, _ logger: Logger) {
+    logger.error("the call-out state file is not written", metadata: ["error": "\(error)"])
   }
 
   // MARK: - Tests and heartbeats

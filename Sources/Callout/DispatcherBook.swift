@@ -135,6 +135,9 @@ struct DispatcherBook {
     )
   }
 
+  /// Whether a channel was ever known.
+  var hasHadChannels: Bool { !stored.begun.isEmpty }
+
   var deadLetters: [DeadLetter] { stored.deadLetters }
 
   mutating func add(_ letter: DeadLetter) {

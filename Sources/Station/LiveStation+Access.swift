@@ -73,7 +73,11 @@ extension LiveStation {
 
   /// Takes in what came back from outside on a call or message; returns when it is in the ledger.
   public func submit(_ report: CalloutReport) async throws(ActError) -> ActReceipt {
-    try await submit(DeskInput(report))
+    let receipt = try await submit(DeskInput(report))
+    if case .failed = report {
+      stages.counters.failedDispatches.wrappingAdd(1, ordering: .relaxed)
+    }
+    return receipt
   }
 
   private func outcome(of ticket: ActTicket) async throws(ActError) -> ActReceipt {

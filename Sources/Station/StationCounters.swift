@@ -13,6 +13,8 @@ public final class StationCounters: Sendable {
   let published = Atomic<UInt64>(0)
   let unrecorded = Atomic<UInt64>(0)
   let dispatches = Atomic<UInt64>(0)
+  /// Those of which the word came back that no channel takes them.
+  let failedDispatches = Atomic<UInt64>(0)
   let checkpoints = Atomic<UInt64>(0)
   let checkpointFailures = Atomic<UInt64>(0)
   let announcer = Mutex(Announcer.Faults())

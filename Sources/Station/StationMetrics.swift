@@ -79,6 +79,11 @@ struct StationMetrics {
       counters.dispatches.load(ordering: .relaxed)
     )
     counter(
+      "davy_callout_failed_total",
+      "Calls and messages to persons that no channel has taken.",
+      counters.failedDispatches.load(ordering: .relaxed)
+    )
+    counter(
       "davy_ledger_checkpoints_total",
       "Checkpoints of the ledger signed.",
       counters.checkpoints.load(ordering: .relaxed)

@@ -205,6 +205,32 @@ struct DispatcherTests {
     #expect(await never.deadLetters().isEmpty)
   }
 
+  @Test("a call by a channel that there is none is a failure, in a station that never had another")
+  func namedButGone() async throws {
+    let never = try dispatcher([])
+    let calls = [dispatch(1, channels: ["sms"]), dispatch(2)]
+    try await run(never, calls, until: "it is told") { [station] in
+      station.reports.withLock { !$0.isEmpty }
+    }
+    let why = "there is no channel sms, which the chain names"
+    #expect(
+      station.reports.withLock { $0 }
+        == [.failed(dispatch: "callout/1#1", channel: "", detail: why)]
+    )
+    #expect(await never.deadLetters().map(\.reason) == [why])
+  }
+
+  @Test("a station whose service file has lost its channels remembers that there were any")
+  func sectionGone() async throws {
+    let file = FileManager.default.temporaryDirectory
+      .appendingPathComponent("davy-book-\(UUID().uuidString).json").path
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    _ = try dispatcher([("sms", Scripted(), Self.quick)], stateFile: file)
+    let bare = try dispatcher([], stateFile: file)
+    await bare.accept([dispatch(1)])
+    #expect(await bare.deadLetters().map(\.reason) == ["there is no channel any more"])
+  }
+
   @Test("a failure everywhere is reported once, after all tries")
   func exhausted() async throws {
     let bad = Scripted([.unavailable("HTTP 503", retryAfter: nil)])
