@@ -64,21 +64,24 @@ extension Engine {
     var local = Tap()
     let received = now
     let fastKey = fastKey
+    let (records, profiles) = unsafe (channels.rows, self.profiles.rows)
+    let ring = unsafe ring.rows
     let limit = columns.count &- Self.lookahead
     var index = range.lowerBound
     while index < range.upperBound {
       if index < limit {
-        unsafe prefetch(
-          columns.channel(index &+ Self.lookahead),
-          slotsOf: columns.channel(index &+ Self.lookahead / 2),
-          samplesOf: columns.channel(index &+ Self.lookahead / 4)
+        let far = unsafe UnsafeRawPointer(
+          records[columns.channel(index &+ Self.lookahead)].address
         )
+        unsafe prefetchLine(far)
+        unsafe prefetchLine(far + 64)
+        let record = unsafe records[columns.channel(index &+ Self.lookahead / 2)]
+        unsafe prefetch(record, profiles[Int(record.it.profile)].it.ringMask, in: ring)
       }
       let time = columns.time(index)
       let value = columns.value(index)
-      let channel = columns.channel(index)
-      let record = unsafe channels.row(unchecked: channel)
-      let profile = unsafe profiles.row(unchecked: Int(record.it.profile))
+      let record = unsafe records[columns.channel(index)]
+      let profile = unsafe profiles[Int(record.it.profile)]
       // Newer than the newest and not by too much, at a lag that says nothing new of the clock,
       // and within the span that changes no limit: then nothing but arithmetic is left to do.
       let gap = time &- record.it.newest
@@ -89,17 +92,21 @@ extension Engine {
         record.it.key == fastKey && isOrderly && isTimely && record.it.calmLow <= value
           && value <= record.it.calmHigh
       else { break }
-      let sequence = columns.sequence(index)
-      let before = record.it.conditions
-      let after = measure(record, profile, time, value, hasPrevious: true, elapsed: gap)
-      if before != after { fireDeadlines(of: channel, before: time, &out) }
-      record.it.newest = time
-      record.it.value = value
-      record.it.sequence = sequence
-      if before != after {
-        record.it.conditions = after
-        judge(channel, at: time, value, sequence, received, &out)
-        order.note(.reading(index), out.count)
+      let measured = unsafe measure(
+        record,
+        profile,
+        in: ring,
+        time,
+        value,
+        hasPrevious: true,
+        elapsed: gap
+      )
+      if _slowPath(measured.needsKeeping || measured.conditions != record.it.conditions) {
+        conclude(columns, index, measured, &out)
+      } else {
+        record.it.newest = time
+        record.it.value = value
+        record.it.sequence = columns.sequence(index)
       }
       local.add(record, profile)
       index &+= 1
@@ -108,46 +115,67 @@ extension Engine {
     return index
   }
 
+  /// Does what a plain reading seldom asks for, outside the loop, which keeps its registers for what every reading asks for:
+  /// looks for the window's extremes again, and judges the rules when one of the fast conditions has changed.
+  @inline(never)
+  private mutating func conclude(
+    _ columns: BatchColumns,
+    _ index: Int,
+    _ measured: Measured,
+    _ out: inout [Transition]
+  ) {
+    let channel = columns.channel(index)
+    let record = channels.row(channel)
+    let (time, value) = (columns.time(index), columns.value(index))
+    if measured.needsKeeping {
+      keepWindow(
+        record,
+        profiles.row(Int(record.it.profile)),
+        squaresBefore: measured.squaresBefore
+      )
+    }
+    let hasChanged = measured.conditions != record.it.conditions
+    if hasChanged { fireDeadlines(of: channel, before: time, &out) }
+    record.it.newest = time
+    record.it.value = value
+    record.it.sequence = columns.sequence(index)
+    guard hasChanged else { return }
+    record.it.conditions = measured.conditions
+    judge(channel, at: time, value, record.it.sequence, now, &out)
+    order.note(.reading(index), out.count)
+  }
+
   /// How many readings are looked over at once for anything special.
   private static var stretch: Int { 256 }
 
-  /// How many readings ahead a channel's record is asked for; its window's slots half as many, and a quarter as many
-  /// the samples that will be looked over because the least or the greatest of them leaves.
+  /// How many readings ahead a channel's record is asked for, and half as many its window's slots.
   private static var lookahead: Int { 32 }
 
-  /// Asks the caches for what readings to come will touch.
+  /// Asks the caches for what a reading to come will touch of its channel's window.
+  ///
+  /// Where a sample leaves and where one comes; all samples when its least or its greatest leaves, because they are looked
+  /// over then. A channel without a window has the first ring's line asked for, which does no harm and needs no question.
   @inline(__always)
   @unsafe
-  private func prefetch(_ far: Int, slotsOf near: Int, samplesOf next: Int) {
-    let address = unsafe UnsafeRawPointer(channels.row(unchecked: far).address)
-    unsafe prefetchLine(address)
-    unsafe prefetchLine(address + 64)
-    let record = unsafe channels.row(unchecked: near)
-    let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
-    if mask > 0 {
-      let line = Int(record.it.ring)
-      let values = unsafe ring.doubles(at: line)
-      unsafe prefetchLine(values + Int(record.it.tail & mask))
-      unsafe prefetchLine(values + Int(record.it.head & mask))
-      unsafe prefetchLine(ring.words(at: line, after: Int(mask) + 1) + Int(record.it.tail & mask))
-    }
-    unsafe prefetchSamples(next)
-  }
-
-  /// Asks for all samples of a window whose oldest is its least or greatest: when that leaves, they are looked over.
-  @inline(__always)
-  @unsafe
-  private func prefetchSamples(_ channel: Int) {
-    let record = unsafe channels.row(unchecked: channel)
-    let mask = unsafe profiles.row(unchecked: Int(record.it.profile)).it.ringMask
-    guard mask > 0 else { return }
-    let values = unsafe ring.doubles(at: Int(record.it.ring))
-    guard record.it.isExtreme(unsafe values[Int(record.it.tail & mask)]) else { return }
-    var line = 0
+  private func prefetch(_ record: Row<ChannelRecord>, _ mask: UInt32, in ring: Rows<RingLine>) {
+    let line = Int(record.it.ring)
+    let values = unsafe ring.doubles(at: line)
+    let times = unsafe ring.words(at: line, after: Int(mask) + 1)
+    let oldest = Int(record.it.tail & mask)
+    let free = Int(record.it.head & mask)
+    // The one behind the oldest as well, which is in another line now and then: it is looked at when the oldest leaves.
+    unsafe prefetchLine(values + oldest)
+    unsafe prefetchLine(values + oldest + 1)
+    unsafe prefetchLine(values + free)
+    unsafe prefetchLine(times + oldest)
+    unsafe prefetchLine(times + oldest + 1)
+    unsafe prefetchLine(times + free)
+    guard _slowPath(record.it.isOldestExtreme) else { return }
+    var sample = 0
     let end = min(Int(mask) + 1, Self.samplesAskedFor)
-    while line < end {
-      unsafe prefetchLine(values + line)
-      line &+= 8
+    while sample < end {
+      unsafe prefetchLine(values + sample)
+      sample &+= 8
     }
   }
 
@@ -227,16 +255,19 @@ extension Engine {
     let isTie = time > now && record.it.key & ChannelRecord.quarantined != 0
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
     let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
-    record.it.conditions =
-      rate
-      | measure(
-        record,
-        profile,
-        time,
-        reading.value,
-        hasPrevious: hasPrevious,
-        elapsed: gap
-      )
+    let measured = unsafe measure(
+      record,
+      profile,
+      in: ring.rows,
+      time,
+      reading.value,
+      hasPrevious: hasPrevious,
+      elapsed: gap
+    )
+    if measured.needsKeeping {
+      keepWindow(record, profile, squaresBefore: measured.squaresBefore)
+    }
+    record.it.conditions = rate | measured.conditions
     record.it.value = reading.value
     record.it.key &= ~(ChannelRecord.gap | ChannelRecord.marked)
     if reading.status != .normal { record.it.key |= ChannelRecord.marked }

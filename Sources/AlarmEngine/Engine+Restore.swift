@@ -141,6 +141,9 @@ extension Engine {
     } else if record.it.head &- record.it.tail > mask &+ 1 {
       record.it.tail = record.it.head &- mask &- 1
       retakeWindow(record, profile)
+    } else if record.it.head != record.it.tail {
+      let oldest = unsafe ring.doubles(at: line)[Int(record.it.tail & mask)]
+      record.it.isOldestExtreme = record.it.isExtreme(oldest)
     }
   }
 
@@ -424,8 +427,8 @@ extension ChannelRecord {
     bytes.appendState(sum)
     bytes.appendState(squares)
     bytes.appendState(reference)
-    bytes.appendState(extremes.x)
-    bytes.appendState(-extremes.y)
+    bytes.appendState(least)
+    bytes.appendState(greatest)
     bytes.appendState(UInt64(head))
     bytes.appendState(UInt64(tail))
     bytes.append(conditions)
@@ -442,8 +445,8 @@ extension ChannelRecord {
     sum = try reader.double()
     squares = try reader.double()
     reference = try reader.double()
-    extremes.x = try reader.double()
-    extremes.y = -(try reader.double())
+    least = try reader.double()
+    greatest = try reader.double()
     head = UInt32(truncatingIfNeeded: try reader.word())
     tail = UInt32(truncatingIfNeeded: try reader.word())
     conditions = try reader.byte()

@@ -6,18 +6,15 @@ public struct WindowTotals: Hashable, Sendable {
   public var mean: Double = 0
   /// Sum of the sample standard deviations.
   public var deviation: Double = 0
-  /// Sums of the least values and of the greatest, negated.
-  private var extremes: SIMD2<Double> = .zero
+  /// Sum of the least values.
+  public var minimum: Double = 0
+  /// Sum of the greatest values.
+  public var maximum: Double = 0
   /// Sum of the newest values.
   public var last: Double = 0
 
   /// Makes totals at zero.
   public init() {}
-
-  /// Sum of the least values.
-  public var minimum: Double { extremes.x }
-  /// Sum of the greatest values.
-  public var maximum: Double { -extremes.y }
 }
 
 /// Who looks at a channel's window after each reading; resolved at compile time.
@@ -43,7 +40,8 @@ extension WindowTotals: WindowTap {
     count &+= other.count
     mean += other.mean
     deviation += other.deviation
-    extremes += other.extremes
+    minimum += other.minimum
+    maximum += other.maximum
     last += other.last
   }
 
@@ -58,51 +56,60 @@ extension WindowTotals: WindowTap {
     count &+= UInt64(live)
     self.mean += mean + record.it.reference
     deviation += variance > 0 ? variance.squareRoot() : 0
-    extremes += record.it.extremes
+    minimum += record.it.least
+    maximum += record.it.greatest
     last += record.it.value
   }
 }
 
+/// What a reading has come to, and what it leaves to be done.
+struct Measured {
+  /// The fast conditions that are true after it.
+  var conditions: UInt8 = 0
+  /// The window wants ``Engine/keepWindow(_:_:squaresBefore:)``.
+  var needsKeeping = false
+  /// The window's sum of squares before anything left it or came.
+  var squaresBefore: Double = 0
+}
+
 extension Engine {
-  /// Brings window, rate of change and EWMA up to a reading; the conditions that are true after it.
+  /// Brings window, rate of change and EWMA up to a reading.
   @inline(__always)
   mutating func measure(
     _ record: Row<ChannelRecord>,
     _ profile: Row<Profile>,
+    in ring: Rows<RingLine>,
     _ time: Int64,
     _ value: Double,
     hasPrevious: Bool,
-    elapsed: Int64? = nil
-  ) -> UInt8 {
-    let features = profile.it.features
-    if features & Profile.window != 0 { slide(record, profile, time, value) }
-    var conditions: UInt8 = 0
+    elapsed: Int64
+  ) -> Measured {
+    var measured = Measured()
     if hasPrevious {
-      let seconds = Double(elapsed ?? (time &- record.it.newest)) * 1e-3
+      let seconds = Double(elapsed) * 1e-3
       if abs(value - record.it.value) > profile.it.rate * seconds {
-        conditions = ChannelRecord.rateBit
+        measured.conditions = ChannelRecord.rateBit
       }
     }
-    if features & Profile.ewma != 0 {
-      let seen = record.it.seen
-      if seen > 0 {
-        let difference = value - record.it.mean
-        let square = difference * difference
-        let alpha = profile.it.alpha
-        if seen < profile.it.warmUp {
-          record.it.seen = seen &+ 1
-        } else if square > profile.it.thresholdSquared * record.it.variance {
-          conditions |= ChannelRecord.ewmaBit
-        }
-        record.it.mean += alpha * difference
-        record.it.variance = profile.it.decay * (record.it.variance + alpha * square)
-      } else {
-        record.it.mean = value
-        record.it.variance = 0
-        record.it.seen = 1
+    if profile.it.features & Profile.ewma != 0 {
+      let isWarm = record.it.seen >= profile.it.warmUp
+      if _slowPath(!isWarm) {
+        if record.it.seen == 0 { (record.it.mean, record.it.variance) = (value, 0) }
+        record.it.seen &+= 1
       }
+      let difference = value - record.it.mean
+      let square = difference * difference
+      let alpha = profile.it.alpha
+      if isWarm && square > profile.it.thresholdSquared * record.it.variance {
+        measured.conditions |= ChannelRecord.ewmaBit
+      }
+      record.it.mean += alpha * difference
+      record.it.variance = profile.it.decay * (record.it.variance + alpha * square)
     }
-    return conditions
+    if profile.it.features & Profile.window != 0 {
+      unsafe slide(record, profile, in: ring, time, value, &measured)
+    }
+    return measured
   }
 
   /// Moves the sliding window to a reading.
@@ -110,8 +117,10 @@ extension Engine {
   private mutating func slide(
     _ record: Row<ChannelRecord>,
     _ profile: Row<Profile>,
+    in ring: Rows<RingLine>,
     _ time: Int64,
-    _ value: Double
+    _ value: Double,
+    _ measured: inout Measured
   ) {
     let mask = profile.it.ringMask
     let length = profile.it.windowLength
@@ -121,47 +130,73 @@ extension Engine {
     let head = record.it.head
     var tail = record.it.tail
     var (sum, squares) = (record.it.sum, record.it.squares)
-    var losesExtreme = false
-    func leave() {
-      let leaving = unsafe values[Int(tail & mask)]
-      let difference = leaving - record.it.reference
+    measured.squaresBefore = squares
+    @inline(__always)
+    func leave(isExtreme: Bool) {
+      if isExtreme { measured.needsKeeping = true }
+      let difference = unsafe values[Int(tail & mask)] - record.it.reference
       sum -= difference
       squares -= difference * difference
-      losesExtreme = losesExtreme || record.it.isExtreme(leaving)
       tail &+= 1
     }
-    while unsafe tail != head && position &- times[Int(tail & mask)] >= length { leave() }
-    if head &- tail > mask {
-      leave()
-      if profile.it.features & Profile.wholeWindow != 0 { tally.windowOverflows &+= 1 }
+    @inline(__always)
+    func hasPassed() -> Bool { unsafe position &- times[Int(tail & mask)] >= length }
+    @inline(__always)
+    func isOldestExtreme() -> Bool { record.it.isExtreme(unsafe values[Int(tail & mask)]) }
+    if _slowPath(head &- tail > mask) {
+      // No room is left, and the oldest makes it: early, unless its time has come.
+      if !hasPassed(), profile.it.features & Profile.wholeWindow != 0 {
+        tally.windowOverflows &+= 1
+      }
+      leave(isExtreme: record.it.isOldestExtreme)
+      record.it.isOldestExtreme = isOldestExtreme()
     }
-    if tail == head {
-      record.it.reference = value
-      (sum, squares) = (0, 0)
-      losesExtreme = true
-    }
+    // Comes before the others leave, because it ends their row: its own time has not passed.
     unsafe values[Int(head & mask)] = value
     unsafe times[Int(head & mask)] = position
-    let next = head &+ 1
+    if hasPassed() {
+      leave(isExtreme: record.it.isOldestExtreme)
+      while hasPassed() { leave(isExtreme: isOldestExtreme()) }
+    }
+    if _slowPath(tail == head) {
+      record.it.reference = value
+      (sum, squares) = (0, 0)
+      (record.it.least, record.it.greatest) = (value, value)
+    }
     let difference = value - record.it.reference
-    let before = record.it.squares
     record.it.sum = sum + difference
     record.it.squares = squares + difference * difference
-    record.it.head = next
+    record.it.head = head &+ 1
     record.it.tail = tail
-    if losesExtreme {
-      unsafe Self.rescan(record, values, mask)
-      // What stays beside a square this much greater has lost digits to it.
-      if before > Self.greatestSquareRatio * record.it.squares {
-        unsafe Self.resum(record, values, mask)
-      }
-    } else {
-      let pair = SIMD2(value, -value)
-      let extremes = record.it.extremes
-      record.it.extremes = extremes.replacing(with: pair, where: pair .< extremes)
+    // Written in any case: which of the two it is nobody can foretell, a branch would often be wrong.
+    record.it.least = value < record.it.least ? value : record.it.least
+    record.it.greatest = value > record.it.greatest ? value : record.it.greatest
+    record.it.isOldestExtreme = isOldestExtreme()
+    if Self.isResumDue(head &+ 1, mask) { measured.needsKeeping = true }
+  }
+
+  /// From time to time the sums are taken afresh, so that rounding cannot pile up.
+  @inline(__always)
+  private static func isResumDue(_ head: UInt32, _ mask: UInt32) -> Bool {
+    head & (mask | (resumInterval &- 1)) == 0
+  }
+
+  /// Does for a window what few readings ask for: looks for its extremes again, when one of them has left, and takes
+  /// its sums afresh, when they may have lost digits.
+  mutating func keepWindow(
+    _ record: Row<ChannelRecord>,
+    _ profile: Row<Profile>,
+    squaresBefore: Double
+  ) {
+    let mask = profile.it.ringMask
+    let values = unsafe ring.doubles(at: Int(record.it.ring))
+    unsafe Self.rescan(record, values, mask)
+    // What stays beside a square this much greater has lost digits to it.
+    if squaresBefore > Self.greatestSquareRatio * record.it.squares
+      || Self.isResumDue(record.it.head, mask)
+    {
+      unsafe Self.resum(record, values, mask)
     }
-    // From time to time the sums are taken afresh, so that rounding cannot pile up.
-    if next & (mask | (Self.resumInterval &- 1)) == 0 { unsafe Self.resum(record, values, mask) }
   }
 
   /// After how many readings, or turns of a larger ring, the sums are taken afresh; a power of two.
@@ -179,7 +214,6 @@ extension Engine {
   }
 
   /// Looks for the extremes again, when one of them has left: that is rare enough to beat any order kept.
-  @inline(never)
   private static func rescan(
     _ record: Row<ChannelRecord>,
     _ values: UnsafeMutablePointer<Double>,
@@ -190,9 +224,16 @@ extension Engine {
     let end = first + Int(record.it.head &- record.it.tail)
     var extent = unsafe Extent(values[first])
     // The ring in two stretches, of which the second may be empty.
-    unsafe extent.take(values + first, count: min(end, capacity) - first)
-    if end > capacity { unsafe extent.take(values, count: end - capacity) }
-    record.it.extremes = SIMD2(extent.minimum, -extent.maximum)
+    var (start, count) = (first, min(end, capacity) - first)
+    var isFirst = true
+    while count > 0 {
+      unsafe extent.take(values + start, count: count)
+      (start, count) = (0, isFirst ? end - capacity : 0)
+      isFirst = false
+    }
+    record.it.least = extent.least
+    record.it.greatest = extent.greatest
+    record.it.isOldestExtreme = record.it.isExtreme(unsafe values[first])
   }
 
   @inline(never)
@@ -234,28 +275,38 @@ private struct Extent {
 
   @inline(__always)
   mutating func take(_ samples: UnsafeMutablePointer<Double>, count: Int) {
+    guard count >= 8 else {
+      for index in 0..<count {
+        Self.take(unsafe Lane(repeating: samples[index]), &low.0, &high.0)
+      }
+      return
+    }
     var index = 0
-    while index &+ 8 <= count {
-      let next = unsafe UnsafeRawPointer(samples + index)
-      unsafe Self.take(next.loadUnaligned(as: Lane.self), &low.0, &high.0)
-      unsafe Self.take((next + 16).loadUnaligned(as: Lane.self), &low.1, &high.1)
-      unsafe Self.take((next + 32).loadUnaligned(as: Lane.self), &low.2, &high.2)
-      unsafe Self.take((next + 48).loadUnaligned(as: Lane.self), &low.3, &high.3)
+    while index < count &- 8 {
+      unsafe takeEight(samples + index)
       index &+= 8
     }
-    while index < count {
-      unsafe Self.take(Lane(repeating: samples[index]), &low.0, &high.0)
-      index &+= 1
-    }
+    // The last eight, some of them for the second time: that changes no extreme and leaves no rest.
+    unsafe takeEight(samples + (count &- 8))
+  }
+
+  @inline(__always)
+  @unsafe
+  private mutating func takeEight(_ samples: UnsafeMutablePointer<Double>) {
+    let next = UnsafeRawPointer(samples)
+    Self.take(unsafe next.loadUnaligned(as: Lane.self), &low.0, &high.0)
+    Self.take(unsafe (next + 16).loadUnaligned(as: Lane.self), &low.1, &high.1)
+    Self.take(unsafe (next + 32).loadUnaligned(as: Lane.self), &low.2, &high.2)
+    Self.take(unsafe (next + 48).loadUnaligned(as: Lane.self), &low.3, &high.3)
   }
 
   @inline(__always)
   private static func take(_ samples: Lane, _ low: inout Lane, _ high: inout Lane) {
-    low = low.replacing(with: samples, where: samples .< low)
-    high = high.replacing(with: samples, where: samples .> high)
+    low = samples.replacing(with: low, where: low .< samples)
+    high = samples.replacing(with: high, where: high .> samples)
   }
 
-  var minimum: Double {
+  var least: Double {
     var lane = low.0
     lane.replace(with: low.1, where: low.1 .< lane)
     lane.replace(with: low.2, where: low.2 .< lane)
@@ -263,7 +314,7 @@ private struct Extent {
     return min(lane.x, lane.y)
   }
 
-  var maximum: Double {
+  var greatest: Double {
     var lane = high.0
     lane.replace(with: high.1, where: high.1 .> lane)
     lane.replace(with: high.2, where: high.2 .> lane)
@@ -272,20 +323,33 @@ private struct Extent {
   }
 }
 
-extension Column where Element == RingLine {
+extension Rows<RingLine> {
   /// The samples' values of the ring that begins at a line.
   @inline(__always)
   @unsafe
   func doubles(at line: Int) -> UnsafeMutablePointer<Double> {
-    unsafe UnsafeMutableRawPointer(row(unchecked: line).address)
-      .assumingMemoryBound(to: Double.self)
+    unsafe UnsafeMutableRawPointer(self[line].address).assumingMemoryBound(to: Double.self)
   }
 
   /// The samples' times, which follow `capacity` values.
   @inline(__always)
   @unsafe
   func words(at line: Int, after capacity: Int) -> UnsafeMutablePointer<UInt32> {
-    unsafe (UnsafeMutableRawPointer(row(unchecked: line).address) + capacity * 8)
+    unsafe (UnsafeMutableRawPointer(self[line].address) + capacity * 8)
       .assumingMemoryBound(to: UInt32.self)
+  }
+}
+
+extension Column where Element == RingLine {
+  /// The samples' values of the ring that begins at a line.
+  @inline(__always)
+  @unsafe
+  func doubles(at line: Int) -> UnsafeMutablePointer<Double> { unsafe rows.doubles(at: line) }
+
+  /// The samples' times, which follow `capacity` values.
+  @inline(__always)
+  @unsafe
+  func words(at line: Int, after capacity: Int) -> UnsafeMutablePointer<UInt32> {
+    unsafe rows.words(at: line, after: capacity)
   }
 }

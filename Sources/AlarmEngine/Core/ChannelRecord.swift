@@ -26,8 +26,9 @@ struct ChannelRecord: BitwiseCopyable {
   var sum: Double = 0
   var squares: Double = 0
   var reference: Double = 0
-  /// The least sample and the greatest, negated, so that one comparison serves both.
-  var extremes: SIMD2<Double> = .zero
+  /// The least sample and the greatest.
+  var least: Double = 0
+  var greatest: Double = 0
   /// Positions in the ring, counting up; `tail ..< head` are live.
   var head: UInt32 = 0
   var tail: UInt32 = 0
@@ -37,7 +38,9 @@ struct ChannelRecord: BitwiseCopyable {
   var conditions: UInt8 = 0
   /// Status of the newest reading.
   var status: UInt8 = 0
-  var padding: UInt16 = 0
+  /// The window's oldest sample is its least or its greatest: when it leaves, the samples are looked over.
+  var isOldestExtreme = false
+  var padding: UInt8 = 0
 
   /// The channel needs the slow way, whatever the reading.
   static let slow: UInt32 = 1
@@ -62,7 +65,7 @@ struct ChannelRecord: BitwiseCopyable {
 extension ChannelRecord {
   /// Whether a sample of the window is its least or its greatest.
   @inline(__always)
-  func isExtreme(_ sample: Double) -> Bool { sample <= extremes.x || -sample <= extremes.y }
+  func isExtreme(_ sample: Double) -> Bool { sample <= least || sample >= greatest }
 }
 
 /// An event time that no reading has: before the first.

@@ -54,6 +54,11 @@ struct Column<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
     unsafe Row(base + index)
   }
 
+  /// All records, for a loop over many: valid as long as the column lives.
+  @inline(__always)
+  @unsafe
+  var rows: Rows<Element> { unsafe Rows(base) }
+
   /// Reads or writes the record at `index`.
   subscript(index: Int) -> Element {
     @inline(__always) get { row(index).it }
@@ -83,4 +88,21 @@ struct Row<Element: BitwiseCopyable> {
   /// Where the record lies, for prefetching.
   @inline(__always)
   @unsafe var address: UnsafeMutablePointer<Element> { unsafe pointer }
+}
+
+/// The records of a ``Column``, for indices that were checked before; lives on the stack of one engine call.
+///
+/// A loop that takes it once need not ask the engine for the column's place again after everything it writes.
+@unsafe
+struct Rows<Element: BitwiseCopyable> {
+  private let base: UnsafeMutablePointer<Element>
+
+  @inline(__always)
+  fileprivate init(_ base: UnsafeMutablePointer<Element>) {
+    unsafe self.base = unsafe base
+  }
+
+  /// The record at `index`.
+  @inline(__always)
+  subscript(index: Int) -> Row<Element> { unsafe Row(base + index) }
 }

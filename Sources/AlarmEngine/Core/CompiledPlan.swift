@@ -176,7 +176,8 @@ struct CompiledPlan {
           profile.alpha = rule.low
           profile.decay = 1 - rule.low
           profile.thresholdSquared = rule.high * rule.high
-          profile.warmUp = rule.number
+          // The first reading judges nothing in any case.
+          profile.warmUp = max(rule.number, 1)
         case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade:
           break
         }
