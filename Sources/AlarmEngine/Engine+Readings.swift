@@ -101,7 +101,7 @@ extension Engine {
         hasPrevious: true,
         elapsed: gap
       )
-      if _slowPath(measured.needsKeeping || measured.conditions != record.it.conditions) {
+      if _slowPath(measured.bits != record.it.conditions) {
         conclude(columns, index, measured, &out)
       } else {
         record.it.newest = time
@@ -170,7 +170,7 @@ extension Engine {
     unsafe prefetchLine(times + oldest)
     unsafe prefetchLine(times + oldest + 1)
     unsafe prefetchLine(times + free)
-    guard _slowPath(record.it.isOldestExtreme) else { return }
+    guard _slowPath(record.it.oldest != 0) else { return }
     var sample = 0
     let end = min(Int(mask) + 1, Self.samplesAskedFor)
     while sample < end {

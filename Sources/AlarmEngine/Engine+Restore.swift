@@ -143,7 +143,7 @@ extension Engine {
       retakeWindow(record, profile)
     } else if record.it.head != record.it.tail {
       let oldest = unsafe ring.doubles(at: line)[Int(record.it.tail & mask)]
-      record.it.isOldestExtreme = record.it.isExtreme(oldest)
+      record.it.oldest = record.it.keeping(oldest)
     }
   }
 
@@ -427,8 +427,8 @@ extension ChannelRecord {
     bytes.appendState(sum)
     bytes.appendState(squares)
     bytes.appendState(reference)
-    bytes.appendState(least)
-    bytes.appendState(greatest)
+    bytes.appendState(extremes.x)
+    bytes.appendState(extremes.y)
     bytes.appendState(UInt64(head))
     bytes.appendState(UInt64(tail))
     bytes.append(conditions)
@@ -445,8 +445,8 @@ extension ChannelRecord {
     sum = try reader.double()
     squares = try reader.double()
     reference = try reader.double()
-    least = try reader.double()
-    greatest = try reader.double()
+    extremes.x = try reader.double()
+    extremes.y = try reader.double()
     head = UInt32(truncatingIfNeeded: try reader.word())
     tail = UInt32(truncatingIfNeeded: try reader.word())
     conditions = try reader.byte()

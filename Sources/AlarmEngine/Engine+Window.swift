@@ -6,15 +6,24 @@ public struct WindowTotals: Hashable, Sendable {
   public var mean: Double = 0
   /// Sum of the sample standard deviations.
   public var deviation: Double = 0
-  /// Sum of the least values.
-  public var minimum: Double = 0
-  /// Sum of the greatest values.
-  public var maximum: Double = 0
+  /// Sums of the least values and of the greatest.
+  private var extremes: SIMD2<Double> = .zero
   /// Sum of the newest values.
   public var last: Double = 0
 
   /// Makes totals at zero.
   public init() {}
+
+  /// Sum of the least values.
+  public var minimum: Double {
+    get { extremes.x }
+    set { extremes.x = newValue }
+  }
+  /// Sum of the greatest values.
+  public var maximum: Double {
+    get { extremes.y }
+    set { extremes.y = newValue }
+  }
 }
 
 /// Who looks at a channel's window after each reading; resolved at compile time.
@@ -40,8 +49,7 @@ extension WindowTotals: WindowTap {
     count &+= other.count
     mean += other.mean
     deviation += other.deviation
-    minimum += other.minimum
-    maximum += other.maximum
+    extremes += other.extremes
     last += other.last
   }
 
@@ -50,26 +58,30 @@ extension WindowTotals: WindowTap {
     guard profile.it.features & Profile.window != 0 else { return }
     let live = record.it.head &- record.it.tail
     let number = Double(live)
-    let mean = record.it.sum / number
-    let variance =
-      live > 1 ? (record.it.squares - record.it.sum * mean) / (number - 1) : 0
+    let sum = record.it.sum
+    let mean = sum / number
+    // Does not wait for the mean's division. A single reading has no variance: 0/0 is not above 0.
+    let variance = (record.it.squares * number - sum * sum) / (number * (number - 1))
     count &+= UInt64(live)
     self.mean += mean + record.it.reference
     deviation += variance > 0 ? variance.squareRoot() : 0
-    minimum += record.it.least
-    maximum += record.it.greatest
+    extremes += record.it.extremes
     last += record.it.value
   }
 }
 
 /// What a reading has come to, and what it leaves to be done.
 struct Measured {
-  /// The fast conditions that are true after it.
-  var conditions: UInt8 = 0
-  /// The window wants ``Engine/keepWindow(_:_:squaresBefore:)``.
-  var needsKeeping = false
+  /// The fast conditions that are true after it, and ``keepBit``: so one comparison tells whether there is more to do.
+  var bits: UInt8 = 0
   /// The window's sum of squares before anything left it or came.
   var squaresBefore: Double = 0
+
+  /// The window wants ``Engine/keepWindow(_:_:squaresBefore:)``.
+  static let keepBit: UInt8 = 0x80
+
+  var needsKeeping: Bool { bits & Self.keepBit != 0 }
+  var conditions: UInt8 { bits & ~Self.keepBit }
 }
 
 extension Engine {
@@ -88,7 +100,7 @@ extension Engine {
     if hasPrevious {
       let seconds = Double(elapsed) * 1e-3
       if abs(value - record.it.value) > profile.it.rate * seconds {
-        measured.conditions = ChannelRecord.rateBit
+        measured.bits = ChannelRecord.rateBit
       }
     }
     if profile.it.features & Profile.ewma != 0 {
@@ -101,7 +113,7 @@ extension Engine {
       let square = difference * difference
       let alpha = profile.it.alpha
       if isWarm && square > profile.it.thresholdSquared * record.it.variance {
-        measured.conditions |= ChannelRecord.ewmaBit
+        measured.bits |= ChannelRecord.ewmaBit
       }
       record.it.mean += alpha * difference
       record.it.variance = profile.it.decay * (record.it.variance + alpha * square)
@@ -132,8 +144,8 @@ extension Engine {
     var (sum, squares) = (record.it.sum, record.it.squares)
     measured.squaresBefore = squares
     @inline(__always)
-    func leave(isExtreme: Bool) {
-      if isExtreme { measured.needsKeeping = true }
+    func leave(_ keeping: UInt8) {
+      measured.bits |= keeping
       let difference = unsafe values[Int(tail & mask)] - record.it.reference
       sum -= difference
       squares -= difference * difference
@@ -142,37 +154,40 @@ extension Engine {
     @inline(__always)
     func hasPassed() -> Bool { unsafe position &- times[Int(tail & mask)] >= length }
     @inline(__always)
-    func isOldestExtreme() -> Bool { record.it.isExtreme(unsafe values[Int(tail & mask)]) }
+    func keepingOldest() -> UInt8 { record.it.keeping(unsafe values[Int(tail & mask)]) }
     if _slowPath(head &- tail > mask) {
       // No room is left, and the oldest makes it: early, unless its time has come.
       if !hasPassed(), profile.it.features & Profile.wholeWindow != 0 {
         tally.windowOverflows &+= 1
       }
-      leave(isExtreme: record.it.isOldestExtreme)
-      record.it.isOldestExtreme = isOldestExtreme()
+      leave(record.it.oldest)
+      record.it.oldest = keepingOldest()
     }
     // Comes before the others leave, because it ends their row: its own time has not passed.
     unsafe values[Int(head & mask)] = value
     unsafe times[Int(head & mask)] = position
     if hasPassed() {
-      leave(isExtreme: record.it.isOldestExtreme)
-      while hasPassed() { leave(isExtreme: isOldestExtreme()) }
+      leave(record.it.oldest)
+      while hasPassed() { leave(keepingOldest()) }
     }
     if _slowPath(tail == head) {
       record.it.reference = value
       (sum, squares) = (0, 0)
-      (record.it.least, record.it.greatest) = (value, value)
+      record.it.extremes = SIMD2(repeating: value)
     }
     let difference = value - record.it.reference
     record.it.sum = sum + difference
     record.it.squares = squares + difference * difference
     record.it.head = head &+ 1
     record.it.tail = tail
-    // Written in any case: which of the two it is nobody can foretell, a branch would often be wrong.
-    record.it.least = value < record.it.least ? value : record.it.least
-    record.it.greatest = value > record.it.greatest ? value : record.it.greatest
-    record.it.isOldestExtreme = isOldestExtreme()
-    if Self.isResumDue(head &+ 1, mask) { measured.needsKeeping = true }
+    // Written in any case: whether a value is an extreme nobody can foretell, a branch would often be wrong.
+    let extremes = record.it.extremes
+    record.it.extremes = SIMD2(
+      value < extremes.x ? value : extremes.x,
+      value > extremes.y ? value : extremes.y
+    )
+    record.it.oldest = keepingOldest()
+    if Self.isResumDue(head &+ 1, mask) { measured.bits |= Measured.keepBit }
   }
 
   /// From time to time the sums are taken afresh, so that rounding cannot pile up.
@@ -231,9 +246,8 @@ extension Engine {
       (start, count) = (0, isFirst ? end - capacity : 0)
       isFirst = false
     }
-    record.it.least = extent.least
-    record.it.greatest = extent.greatest
-    record.it.isOldestExtreme = record.it.isExtreme(unsafe values[first])
+    record.it.extremes = SIMD2(extent.least, extent.greatest)
+    record.it.oldest = record.it.keeping(unsafe values[first])
   }
 
   @inline(never)

@@ -26,9 +26,8 @@ struct ChannelRecord: BitwiseCopyable {
   var sum: Double = 0
   var squares: Double = 0
   var reference: Double = 0
-  /// The least sample and the greatest.
-  var least: Double = 0
-  var greatest: Double = 0
+  /// The least sample and the greatest: one store, so that a load of both need not wait for two.
+  var extremes: SIMD2<Double> = .zero
   /// Positions in the ring, counting up; `tail ..< head` are live.
   var head: UInt32 = 0
   var tail: UInt32 = 0
@@ -38,8 +37,9 @@ struct ChannelRecord: BitwiseCopyable {
   var conditions: UInt8 = 0
   /// Status of the newest reading.
   var status: UInt8 = 0
-  /// The window's oldest sample is its least or its greatest: when it leaves, the samples are looked over.
-  var isOldestExtreme = false
+  /// ``Measured/keepBit`` while the window's oldest sample is its least or its greatest, else 0: when it leaves, the
+  /// samples are looked over.
+  var oldest: UInt8 = 0
   var padding: UInt8 = 0
 
   /// The channel needs the slow way, whatever the reading.
@@ -63,9 +63,11 @@ struct ChannelRecord: BitwiseCopyable {
 }
 
 extension ChannelRecord {
-  /// Whether a sample of the window is its least or its greatest.
+  /// What ``oldest`` is for a sample of the window.
   @inline(__always)
-  func isExtreme(_ sample: Double) -> Bool { sample <= least || sample >= greatest }
+  func keeping(_ sample: Double) -> UInt8 {
+    sample <= extremes.x || sample >= extremes.y ? Measured.keepBit : 0
+  }
 }
 
 /// An event time that no reading has: before the first.
