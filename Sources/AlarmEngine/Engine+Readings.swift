@@ -149,7 +149,7 @@ extension Engine {
   private static var stretch: Int { 256 }
 
   /// How many readings ahead a channel's record is asked for, and half as many its window's slots.
-  private static var lookahead: Int { 32 }
+  private static var lookahead: Int { 16 }
 
   /// Asks the caches for what a reading to come will touch of its channel's window.
   ///
