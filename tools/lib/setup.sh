@@ -32,7 +32,7 @@ need_packages() {
 
 need_swift() {
   command -v swift >/dev/null ||
-    fail "no Swift toolchain on the PATH: install Swift 6.2 or newer, see https://www.swift.org/install/linux/"
+    fail "no Swift toolchain on the PATH: install Swift 6.3 or newer, see https://www.swift.org/install/linux/"
 }
 
 build_packages=(libmosquitto-dev libpq-dev libssl-dev libzstd-dev libsqlite3-dev pkg-config)
