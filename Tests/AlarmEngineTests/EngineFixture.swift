@@ -49,6 +49,21 @@ struct PlanBuilder {
     )
     return RuleIndex(rawValue: UInt32(plan.rules.count - 1))
   }
+
+  /// Adds a rule on a window of the first channel.
+  mutating func addWindow(
+    _ parameters: WindowedStatistic.Parameters,
+    name: String = "window",
+    onDelay: Int64 = 0,
+    offDelay: Int64 = 0
+  ) {
+    add(
+      name,
+      .window(parameters, signals: [ChannelIndex(rawValue: 0)]),
+      onDelay: onDelay,
+      offDelay: offDelay
+    )
+  }
 }
 
 extension Detector {

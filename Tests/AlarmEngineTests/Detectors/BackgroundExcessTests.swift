@@ -31,13 +31,12 @@ struct BackgroundExcessTests {
       #expect(got.statistic == excess && got.condition == Truth(active), "SEED=\(seed) \(index)")
       if got.condition != Truth(active) { return }
     }
-    var bytes: [UInt8] = []
-    detector.write(into: &bytes)
-    var copy = try BackgroundExcess(
-      .init(limit: 1, restore: 0.4, span: 600_000, share: share, minimumCount: 5)
+    var copy = try restarted(
+      detector,
+      as: BackgroundExcess(
+        .init(limit: 1, restore: 0.4, span: 600_000, share: share, minimumCount: 5)
+      )
     )
-    var reader = StateReader(bytes)
-    try copy.restore(from: &reader)
     #expect(copy.step(time: 200_050_000, value: 3) == detector.step(time: 200_050_000, value: 3))
   }
 }

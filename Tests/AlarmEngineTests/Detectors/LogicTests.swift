@@ -178,12 +178,8 @@ struct InterlockTests {
       case .tick(let time):
         interlock.advance(to: time)
       }
-      var bytes: [UInt8] = []
-      interlock.write(into: &bytes)
-      var copy = try InterlockVerification(.init(deadline: 2000, restoreDeadline: 5000))
-      var reader = StateReader(bytes)
-      try copy.restore(from: &reader)
-      #expect(copy == interlock)
+      let fresh = try InterlockVerification(.init(deadline: 2000, restoreDeadline: 5000))
+      #expect(try restarted(interlock, as: fresh) == interlock)
     }
     #expect(interlock.state == state && interlock.condition == condition, "\(name)")
   }

@@ -180,10 +180,7 @@ struct MultivariateTests {
     #expect(monitor.step(hole).condition == .unknown)
     var fresh = MultivariateMonitor(model)
     #expect(monitor.step(rows[1]) == fresh.step(rows[1]))
-    var bytes: [UInt8] = []
-    monitor.write(into: &bytes)
-    var reader = StateReader(bytes)
-    try fresh.restore(from: &reader)
+    fresh = try restarted(monitor, as: fresh)
     #expect(fresh.step(rows[2]) == monitor.step(rows[2]))
   }
 

@@ -43,12 +43,7 @@ struct WindowDelayTests {
     var builder: PlanBuilder {
       var builder = PlanBuilder()
       builder.plan.devices[0].clockToleranceMilliseconds = 3_600_000
-      builder.add(
-        "window",
-        .window(parameters, signals: [ChannelIndex(rawValue: 0)]),
-        onDelay: onDelay,
-        offDelay: offDelay
-      )
+      builder.addWindow(parameters, onDelay: onDelay, offDelay: offDelay)
       if stale > 0 { builder.add("stale", .stale(afterMilliseconds: stale)) }
       return builder
     }

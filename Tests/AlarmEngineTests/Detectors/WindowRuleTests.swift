@@ -71,13 +71,7 @@ struct WindowRuleTests {
     _ random: inout SeededRandom
   ) throws -> (said: [String], late: UInt64) {
     var builder = PlanBuilder()
-    builder.add(
-      "window",
-      .window(
-        .init(shape: shape, statistic: .mean, limit: limit, grace: grace),
-        signals: [ChannelIndex(rawValue: 0)]
-      )
-    )
+    builder.addWindow(.init(shape: shape, statistic: .mean, limit: limit, grace: grace))
     var bench = try Bench(builder)
     // The least lag is that of a message which was sent at once.
     bench.read(-600_000, 0)
@@ -145,13 +139,7 @@ struct WindowRuleTests {
   )
   func withoutGrace(shape: WindowedStatistic.Shape) throws {
     var builder = PlanBuilder()
-    builder.add(
-      "window",
-      .window(
-        .init(shape: shape, statistic: .count, limit: Self.limit),
-        signals: [ChannelIndex(rawValue: 0)]
-      )
-    )
+    builder.addWindow(.init(shape: shape, statistic: .count, limit: Self.limit))
     var bench = try Bench(builder)
     // Ten readings at once, so that the least lag is nothing; their window ends by the clock.
     for second in 600..<Int64(610) { bench.read(second * 1000, 1) }
@@ -172,15 +160,11 @@ struct WindowRuleTests {
   @Test("a tumbling window that its deadline has ended is not opened again by what comes later")
   func notAgain() throws {
     var builder = PlanBuilder()
-    builder.add(
-      "window",
-      .window(
-        .init(
-          shape: .tumbling(length: 60_000, offset: 0),
-          statistic: .maximum,
-          limit: LimitParameters(comparison: .above, setpoint: 10, restore: 10)
-        ),
-        signals: [ChannelIndex(rawValue: 0)]
+    builder.addWindow(
+      .init(
+        shape: .tumbling(length: 60_000, offset: 0),
+        statistic: .maximum,
+        limit: LimitParameters(comparison: .above, setpoint: 10, restore: 10)
       )
     )
     var bench = try Bench(builder)
@@ -200,12 +184,8 @@ struct WindowRuleTests {
   func figures() throws {
     var builder = PlanBuilder()
     let limit = LimitParameters(comparison: .above, setpoint: 10, restore: 5)
-    builder.add(
-      "window",
-      .window(
-        .init(shape: .tumbling(length: 10_000, offset: 0), statistic: .sum, limit: limit),
-        signals: [ChannelIndex(rawValue: 0)]
-      ),
+    builder.addWindow(
+      .init(shape: .tumbling(length: 10_000, offset: 0), statistic: .sum, limit: limit),
       onDelay: 25_000,
       offDelay: 15_000
     )
@@ -297,12 +277,7 @@ struct WindowRuleTests {
         _ = window.update(state: nil, time: time)
         (state, open) = (nil, [])
       case 2:
-        var bytes: [UInt8] = []
-        window.write(into: &bytes)
-        window = try WindowedStatistic(parameters, readsState: true)
-        var reader = StateReader(bytes)
-        try window.restore(from: &reader)
-        #expect(reader.isAtEnd)
+        window = try restarted(window, as: WindowedStatistic(parameters, readsState: true))
       default:
         let value = Double(random.int(0...9))
         _ = window.step(time: time, value: value)
@@ -396,15 +371,11 @@ struct WindowRuleTests {
   func planChange() throws {
     func builder(_ span: Int64, _ setpoint: Double) -> PlanBuilder {
       var builder = PlanBuilder()
-      builder.add(
-        "window",
-        .window(
-          .init(
-            shape: .sliding(span: span),
-            statistic: .sum,
-            limit: LimitParameters(comparison: .atOrAbove, setpoint: setpoint, restore: setpoint)
-          ),
-          signals: [ChannelIndex(rawValue: 0)]
+      builder.addWindow(
+        .init(
+          shape: .sliding(span: span),
+          statistic: .sum,
+          limit: LimitParameters(comparison: .atOrAbove, setpoint: setpoint, restore: setpoint)
         )
       )
       return builder
@@ -434,13 +405,7 @@ struct WindowRuleTests {
       WindowedStatistic.Shape.sliding(span: 10_000), .tumbling(length: 10_000, offset: 0),
       .hopping(length: 10_000, hop: 5000, offset: 0), .session(gap: 3000, longest: 10_000),
     ] {
-      builder.add(
-        "\(shape)",
-        .window(
-          .init(shape: shape, statistic: .mean, limit: Self.limit),
-          signals: [ChannelIndex(rawValue: 0)]
-        )
-      )
+      builder.addWindow(.init(shape: shape, statistic: .mean, limit: Self.limit), name: "\(shape)")
     }
     var bench = try Bench(builder)
     for second in 0...Int64(200) {

@@ -70,13 +70,7 @@ struct WindowSurroundingsTests {
       var builder = PlanBuilder(channelsPerDevice: 3)
       builder.plan.devices[0].clockToleranceMilliseconds = 3_600_000
       builder.plan.devices[0].reorderAllowanceMilliseconds = 5000
-      builder.add(
-        "window",
-        .window(
-          Plan(shape: WindowDelayTests.tumbling, grace: 120_000).parameters,
-          signals: [ChannelIndex(rawValue: 0)]
-        )
-      )
+      builder.addWindow(Plan(shape: WindowDelayTests.tumbling, grace: 120_000).parameters)
       var bench = try Bench(builder)
       for second in 0...Int64(54) { bench.read(second * 1000, 1) }
       for second in 55...Int64(114) {
@@ -126,11 +120,7 @@ struct WindowSurroundingsTests {
     builder.plan.devices[0].clockToleranceMilliseconds = 3_600_000
     builder.plan.devices[0].reorderAllowanceMilliseconds = 5000
     let plan = Plan(shape: .sliding(span: 20_000), onDelay: 10_000)
-    builder.add(
-      "window",
-      .window(plan.parameters, signals: [ChannelIndex(rawValue: 0)]),
-      onDelay: plan.onDelay
-    )
+    builder.addWindow(plan.parameters, onDelay: plan.onDelay)
     builder.add("other", .limit(plan.limit), channel: 1)
     var bench = try Bench(builder)
     bench.read(50_000, 9, channel: 1, lag: 20_000)

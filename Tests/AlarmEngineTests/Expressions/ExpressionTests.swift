@@ -44,11 +44,7 @@ struct ExpressionTests {
           if let place { evaluator.update(signal: place, time: time, value: value) }
         }
         if step % 20 == 10 {
-          var bytes: [UInt8] = []
-          evaluator.write(into: &bytes)
-          evaluator = ExpressionEvaluator(expression)
-          var reader = StateReader(bytes)
-          try evaluator.restore(from: &reader)
+          evaluator = try restarted(evaluator, as: ExpressionEvaluator(expression))
         }
         let want = walker.truth(tree, time).map { Truth($0) } ?? .unknown
         let got = evaluator.evaluate(at: time)

@@ -66,13 +66,7 @@ struct EndedWindowTests {
       case .advance(let time):
         window.advance(to: time, take)
         #expect(open.isEmpty || window.nextEnd.map { $0 > time } == true, "SEED=\(seed) \(time)")
-      case .restore:
-        var bytes: [UInt8] = []
-        window.write(into: &bytes)
-        window = try fresh()
-        var reader = StateReader(bytes)
-        try window.restore(from: &reader)
-        #expect(reader.isAtEnd)
+      case .restore: window = try restarted(window, as: fresh())
       }
     }
     #expect(faults == [], "SEED=\(seed)")
@@ -126,13 +120,7 @@ struct EndedWindowTests {
           #expect(window.hasMissed, "SEED=\(seed) \(time)")
         }
       case .advance(let time): window.advance(to: time, take)
-      case .restore:
-        var bytes: [UInt8] = []
-        window.write(into: &bytes)
-        window = try fresh()
-        var reader = StateReader(bytes)
-        try window.restore(from: &reader)
-        #expect(reader.isAtEnd)
+      case .restore: window = try restarted(window, as: fresh())
       }
     }
     window.advance(to: .max / 2, take)
@@ -218,13 +206,7 @@ struct EndedWindowTests {
         isByTime = true
         // Sometimes too soon: the device is taken to be faster than it is.
         window.advance(to: time + gap / 2, take)
-      case .restore:
-        var bytes: [UInt8] = []
-        window.write(into: &bytes)
-        window = try fresh()
-        var reader = StateReader(bytes)
-        try window.restore(from: &reader)
-        #expect(reader.isAtEnd)
+      case .restore: window = try restarted(window, as: fresh())
       }
     }
     #expect(faults == [], "SEED=\(seed)")
