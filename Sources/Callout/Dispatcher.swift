@@ -34,7 +34,7 @@ public actor Dispatcher {
     }
   }
 
-  private struct Line {
+  struct Line {
     var setup: ChannelSetup
     var queue: ChannelQueue
     var figures = ChannelFigures()
@@ -52,7 +52,7 @@ public actor Dispatcher {
 
   private let wiring: Wiring
   private let logger: Logger
-  private var lines: [String: Line] = [:]
+  var lines: [String: Line] = [:]
   private var order: [String] = []
   private var generations = 0
   private let begun: AsyncStream<Begun>
@@ -64,7 +64,7 @@ public actor Dispatcher {
   private var open: [String: Set<String>] = [:]
   private var taken: Set<String> = []
   private var log: [DeliveryRecord] = []
-  private var book: DispatcherBook
+  var book: DispatcherBook
   private let reports: AsyncStream<CalloutReport>
   private let reporting: AsyncStream<CalloutReport>.Continuation
 
@@ -182,7 +182,7 @@ public actor Dispatcher {
     )
   }
 
-  private var now: Timestamp { Timestamp(milliseconds: wiring.clock()) }
+  var now: Timestamp { Timestamp(milliseconds: wiring.clock()) }
 
   // MARK: - Taking in
 
@@ -385,7 +385,7 @@ public actor Dispatcher {
     for await report in reports { await wiring.report(report) }
   }
 
-  private func note(_ notice: Notice, _ outcome: DeliveryOutcome, on name: String) {
+  func note(_ notice: Notice, _ outcome: DeliveryOutcome, on name: String) {
     let record = DeliveryRecord(notice: notice, channel: name, outcome: outcome, time: now)
     log.append(record)
     if log.count > Self.logLimit { log.removeFirst(log.count - Self.logLimit) }
@@ -397,7 +397,7 @@ public actor Dispatcher {
     )
   }
 
-  private func saveBook() {
+  func saveBook() {
     do {
       try book.save()
     } catch {
@@ -408,76 +408,6 @@ public actor Dispatcher {
 
   private static func tellUnsaved(_ error: any Error, _ logger: Logger) {
     logger.error("the call-out state file is not written", metadata: ["error": "\(error)"])
-  }
-
-  // MARK: - Tests and heartbeats
-
-  /// Sends a test message past the queue and answers what became of it; nil for a channel that there is none.
-  public func test(_ name: String, by person: String) async -> DeliveryOutcome? {
-    guard let setup = lines[name]?.setup else { return nil }
-    let words = CalloutDispatch.Text(
-      zh: "这是由 \(person) 发起的测试，无需处理。",
-      en: "A test started by \(person). Nothing is to be done."
-    )
-    return await pass(
-      Notice(
-        id: "test/\(name)/\(now.milliseconds)",
-        kind: .test,
-        recipients: setup.operators,
-        title: CalloutDispatch.Text(zh: "叫应通道测试", en: "Call-out channel test"),
-        text: words,
-        time: now
-      ),
-      setup
-    )
-  }
-
-  private func pass(_ notice: Notice, _ setup: ChannelSetup) async -> DeliveryOutcome {
-    guard setup.channel.isShared || !setup.operators.isEmpty else {
-      return .refused("the channel has no operators: to whom the message goes")
-    }
-    guard lines[setup.name]?.queue.pass(at: now) == true else {
-      return .unavailable("the channel's rate is used up; try again in a minute", retryAfter: nil)
-    }
-    // Each of them, where the channel reaches one at a time; the first failure speaks for all.
-    let recipients = setup.channel.isShared ? [notice.recipients] : notice.recipients.map { [$0] }
-    var outcome = DeliveryOutcome.delivered("")
-    for some in recipients {
-      var one = notice
-      one.recipients = some
-      let answer = await setup.channel.send(one)
-      note(one, answer, on: setup.name)
-      if case .delivered = outcome { outcome = answer }
-    }
-    return outcome
-  }
-
-  private func beat(_ name: String, _ generation: Int) async {
-    guard let setup = lines[name]?.setup, let minute = setup.heartbeatMinute else { return }
-    while !Task.isCancelled, lines[name]?.generation == generation {
-      let due = book.nextHeartbeat(name, minute: minute)
-      if due <= now {
-        let notice = Notice(
-          id: "heartbeat/\(name)/\(due.milliseconds)",
-          kind: .heartbeat,
-          recipients: setup.operators,
-          title: CalloutDispatch.Text(zh: "叫应通道每日心跳", en: "Daily call-out heartbeat"),
-          text: CalloutDispatch.Text(
-            zh: "通道“\(name)”工作正常。若某日未收到本消息，请检查。",
-            en: "Channel \(name) works. A day without this message is a fault."
-          ),
-          time: now
-        )
-        if case .delivered = await pass(notice, setup) {
-          book.beat(name, at: now)
-          saveBook()
-        }
-      }
-      // A clock that was set, and a heartbeat that failed, are looked at again within the minute.
-      try? await Task.sleep(
-        for: .milliseconds(min(max(due.milliseconds - now.milliseconds, 30_000), 60_000))
-      )
-    }
   }
 
   // MARK: - For people
@@ -504,33 +434,4 @@ public actor Dispatcher {
 
   /// What was sent lately, newest first.
   public func deliveries() -> [DeliveryRecord] { log.reversed() }
-}
-
-/// The station's door to a ``Dispatcher``.
-public final class DispatcherInbox: CalloutDispatcher, Sendable {
-  private let stream: AsyncStream<[CalloutDispatch]>
-  private let continuation: AsyncStream<[CalloutDispatch]>.Continuation
-
-  /// Makes an inbox.
-  public init() {
-    // Unbounded by itself: the ledger's machine makes at most one call a person and interval, and each channel's
-    // queue has its limit.
-    (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
-  }
-
-  /// Takes dispatches over; returns at once.
-  public func deliver(_ dispatches: [CalloutDispatch]) {
-    continuation.yield(dispatches)
-  }
-
-  /// Hands what comes to the dispatcher, and runs it, until it is cancelled.
-  public func run(_ dispatcher: Dispatcher) async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await dispatcher.run() }
-      group.addTask {
-        for await dispatches in self.stream { await dispatcher.accept(dispatches) }
-      }
-      await group.waitForAll()
-    }
-  }
 }

@@ -257,6 +257,78 @@ extension Decoder {
     )
     return nil
   }
+
+  /// Status, value and unit of one reading.
+  @inline(__always)
+  func davyValue(
+    _ document: JSONDocument,
+    _ value: Int,
+    status: Int,
+    unit: Int,
+    _ template: Draft,
+    _ place: (String) -> String,
+    _ name: String,
+    _ message: Message,
+    _ batch: inout ReadingBatch,
+    _ notes: inout [DecodingNote]
+  ) {
+    var draft = template
+    if status >= 0 {
+      guard
+        let known = statusOf(
+          document,
+          status,
+          point: draft.point,
+          ownNames: true,
+          place,
+          message,
+          &notes
+        )
+      else { return }
+      draft.status = known
+    }
+    guard
+      let number = valueOf(
+        document,
+        value,
+        draft,
+        numbersInStrings: false,
+        place,
+        name,
+        message,
+        &notes
+      )
+    else { return }
+    draft.value = number
+    if unit >= 0 {
+      guard
+        let converted = convert(
+          document,
+          unit,
+          number,
+          point: draft.point,
+          place,
+          message,
+          &notes
+        )
+      else { return }
+      draft.value = converted
+    }
+    emit(draft, message, place: place(name), &batch, &notes)
+  }
+
+  /// A member name as a token of a JSON pointer.
+  static func escapedToken(_ name: String) -> String {
+    var result = ""
+    for character in name {
+      switch character {
+      case "~": result += "~0"
+      case "/": result += "~1"
+      default: result.append(character)
+      }
+    }
+    return result
+  }
 }
 
 extension ByteView {

@@ -477,26 +477,3 @@ struct JSONParser {
     }
   }
 }
-
-extension ByteView {
-  /// Orders byte strings.
-  func precedes(_ other: ByteView) -> Bool {
-    let common = min(count, other.count)
-    for index in 0..<common where self[index] != other[index] {
-      return self[index] < other[index]
-    }
-    return count < other.count
-  }
-}
-
-extension UInt8 {
-  /// The value of a hexadecimal digit.
-  var hexValue: UInt8? {
-    switch self {
-    case 0x30...0x39: self - 0x30
-    case 0x41...0x46: self - 0x37
-    case 0x61...0x66: self - 0x57
-    default: nil
-    }
-  }
-}

@@ -104,27 +104,4 @@ struct FalsificationTests {
       #expect(next == .no, "an event, not a state")
     }
   }
-
-  @Test("batch calibration counts distinct points", arguments: 1...10 as ClosedRange<UInt64>)
-  func batch(seed: UInt64) throws {
-    var random = DetectorRandom(seed: seed)
-    var detector = try BatchCalibration(members: 12, span: 60_000, limit: 3)
-    var entries: [(Int64, Int)] = []
-    var time: Int64 = 0
-    for index in 0..<5000 {
-      time += Int64(random.below(30_000))
-      let member = random.below(12)
-      entries.append((time, member))
-      let want = Set(entries.suffix(200).filter { time - $0.0 < 60_000 }.map(\.1)).count
-      let got = detector.step(time: time, member: member)
-      #expect(got.statistic == Double(want) && got.condition == Truth(want > 3), "SEED=\(seed)")
-      if index % 100 == 0 {
-        var bytes: [UInt8] = []
-        detector.write(into: &bytes)
-        detector = try BatchCalibration(members: 12, span: 60_000, limit: 3)
-        var reader = StateReader(bytes)
-        try detector.restore(from: &reader)
-      }
-    }
-  }
 }
