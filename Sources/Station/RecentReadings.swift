@@ -1,18 +1,27 @@
-import Telemetry
+package import Telemetry
 
-/// The newest readings of every channel, in rings of equal size: what trends of the recent past are drawn from.
-struct RecentReadings: Sendable {
+/// The newest readings of every channel, equally many of each: what trends of the recent past are drawn from.
+package struct RecentReadings: Sendable {
   /// The most readings kept of one channel: a day and more at one a second.
-  static let maximum = 131_072
+  package static let maximum = 131_072
 
   private let capacity: Int
-  private var rings: [Ring]
+  /// How many blocks lie beside each other, and how many readings of a channel a block has.
+  private let groups: Int
+  private let width: Int
 
   /// A reading as it is kept: status and receive time share a word, of which 56 bits are milliseconds.
   private struct Kept: BitwiseCopyable {
     private var time: Int64
     private var value: Double
     private var receivedAndStatus: Int64
+
+    /// Where no reading is yet.
+    init() {
+      time = 0
+      value = 0
+      receivedAndStatus = 0
+    }
 
     init(_ reading: LatestReading) {
       time = reading.time.milliseconds
@@ -35,62 +44,77 @@ struct RecentReadings: Sendable {
     }
   }
 
-  private struct Ring {
-    var readings: [Kept] = []
-    /// Where the next reading goes: the oldest one's place once the ring is full.
-    var next = 0
+  /// Where each channel's next reading goes.
+  ///
+  /// Apart from what is kept: what is looked at for every reading then fits a processor's cache.
+  private var places: [Place]
+  /// Layers of blocks; a block has ``width`` readings of up to 256 channels, and is there once it has one.
+  ///
+  /// Channels that report at the same pace write beside each other: with a ring for each, every reading would touch
+  /// memory that no other one does.
+  private var blocks: [[Kept]]
 
-    /// The reading that came as many before the newest.
-    func back(_ number: Int) -> Kept {
-      let place = next - 1 - number
-      return readings[place < 0 ? place + readings.count : place]
+  private struct Place {
+    /// The oldest reading's place once there is no empty one.
+    var next: Int32 = 0
+    var count: Int32 = 0
+  }
+
+  /// Keeps readings of `channels` that take at most about `bytes` together, and at least two of each.
+  package init(channels: Int, bytes: Int) {
+    let room = max(2, bytes / (max(channels, 1) * MemoryLayout<Kept>.stride))
+    width = min(8, room)
+    capacity = min(Self.maximum, room - room % width)
+    groups = (channels + 255) >> 8
+    places = Array(repeating: Place(), count: channels)
+    blocks = Array(repeating: [], count: groups * (capacity / width))
+  }
+
+  package mutating func add(_ reading: LatestReading, channel: Int) {
+    let place = Int(places[channel].next)
+    let block = block(of: place, channel: channel)
+    if blocks[block].isEmpty {
+      let channels = min(256, places.count - (channel & ~255))
+      blocks[block] = Array(repeating: Kept(), count: channels * width)
     }
+    blocks[block][slot(of: place, channel: channel)] = Kept(reading)
+    places[channel].next = place + 1 == capacity ? 0 : Int32(place + 1)
+    places[channel].count = min(places[channel].count + 1, Int32(capacity))
   }
 
-  /// Makes rings for `channels` that take at most about `bytes` together, and at least two readings each.
-  init(channels: Int, bytes: Int) {
-    capacity = min(
-      Self.maximum,
-      max(2, bytes / (max(channels, 1) * MemoryLayout<Kept>.stride))
-    )
-    rings = Array(repeating: Ring(), count: channels)
+  private func block(of place: Int, channel: Int) -> Int { (place >> 3) * groups + (channel >> 8) }
+
+  private func slot(of place: Int, channel: Int) -> Int { (channel & 255) * width + (place & 7) }
+
+  /// The reading of a channel that came as many before its newest.
+  private func back(_ number: Int, channel: Int) -> Kept {
+    let before = Int(places[channel].next) - 1 - number
+    let place = before < 0 ? before + capacity : before
+    return blocks[block(of: place, channel: channel)][slot(of: place, channel: channel)]
   }
 
-  mutating func add(_ reading: LatestReading, channel: Int) {
-    Self.add(Kept(reading), to: &rings[channel], capacity: capacity)
-  }
+  /// How many readings of a channel are kept.
+  private func count(_ channel: Int) -> Int { Int(places[channel].count) }
 
-  /// Of no instance: one would be copied for the call, and every ring with it.
-  private static func add(_ kept: Kept, to ring: inout Ring, capacity: Int) {
-    if ring.readings.count < capacity {
-      ring.readings.append(kept)
-    } else {
-      ring.readings[ring.next] = kept
-    }
-    ring.next += 1
-    if ring.next == capacity { ring.next = 0 }
-  }
-
-  /// Whether there is a ring for a channel; a newer catalog may have more channels.
-  func holds(_ channel: Int) -> Bool { rings.indices.contains(channel) }
+  /// Whether there is room for a channel; a newer catalog may have more channels.
+  package func holds(_ channel: Int) -> Bool { places.indices.contains(channel) }
 
   /// The newest reading by receive time of each channel; nil where none came.
-  func latest() -> [LatestReading?] {
-    rings.map { $0.readings.isEmpty ? nil : $0.back(0).reading }
+  package func latest() -> [LatestReading?] {
+    places.indices.map { count($0) == 0 ? nil : back(0, channel: $0).reading }
   }
 
   /// When the oldest kept reading of a channel was received; nil where none came.
-  func oldestReceived(channel: Int) -> Timestamp? {
-    let ring = rings[channel]
-    return ring.readings.isEmpty ? nil : ring.back(ring.readings.count - 1).received
+  package func oldestReceived(channel: Int) -> Timestamp? {
+    let count = count(channel)
+    return count == 0 ? nil : back(count - 1, channel: channel).received
   }
 
   /// Kept readings of a channel that were received after a moment, in the order in which they came.
-  func received(after moment: Timestamp, channel: Int) -> [LatestReading] {
-    let ring = rings[channel]
+  package func received(after moment: Timestamp, channel: Int) -> [LatestReading] {
     var found: [LatestReading] = []
-    for number in 0..<ring.readings.count {
-      let kept = ring.back(number)
+    for number in 0..<count(channel) {
+      let kept = back(number, channel: channel)
       guard kept.received > moment else { break }
       found.append(kept.reading)
     }
@@ -98,8 +122,7 @@ struct RecentReadings: Sendable {
   }
 
   /// Every kept reading of a channel, in the order in which they came.
-  func kept(channel: Int) -> [LatestReading] {
-    let ring = rings[channel]
-    return (0..<ring.readings.count).reversed().map { ring.back($0).reading }
+  package func kept(channel: Int) -> [LatestReading] {
+    (0..<count(channel)).reversed().map { back($0, channel: channel).reading }
   }
 }
