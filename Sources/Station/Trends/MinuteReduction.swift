@@ -74,19 +74,27 @@ public struct MinuteReduction: Hashable, Sendable {
 struct OpenMinutes {
   /// Channel row and reduction, in the order in which they were begun.
   private(set) var parts: [(channel: Int, minute: MinuteReduction)] = []
-  /// Where in `parts` each channel's newest reduction is.
-  private var newest: [Int: Int] = [:]
-
-  var isEmpty: Bool { parts.isEmpty }
+  /// Where in `parts` each channel's newest reduction is; -1 where it has none.
+  private var newest: [Int] = []
 
   mutating func add(_ reading: LatestReading, channel: Int) {
     guard reading.value.isFinite else { return }
     let part = MinuteReduction(time: reading.time.milliseconds, value: reading.value)
-    if let index = newest[channel], parts[index].minute.minute == part.minute {
+    if channel >= newest.count {
+      newest += repeatElement(-1, count: channel + 1 - newest.count)
+    }
+    let index = newest[channel]
+    if index >= 0, parts[index].minute.minute == part.minute {
       parts[index].minute.merge(part)
       return
     }
     newest[channel] = parts.count
     parts.append((channel, part))
+  }
+
+  /// Begins anew; memory stays.
+  mutating func removeAll() {
+    for part in parts { newest[part.channel] = -1 }
+    parts.removeAll(keepingCapacity: true)
   }
 }

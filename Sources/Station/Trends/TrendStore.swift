@@ -43,7 +43,7 @@ public final class TrendStore: Sendable {
 
     mutating func close() {
       closed += open.parts.map { (paths[$0.channel], $0.minute) }
-      open = OpenMinutes()
+      open.removeAll()
     }
   }
 
