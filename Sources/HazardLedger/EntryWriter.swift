@@ -12,11 +12,16 @@ struct EntryWriter {
   private var hash: [UInt8]
   private var views: ViewWriter<SQLiteViews>
   private var buffer: [UInt8] = []
+  /// What was added.
+  private(set) var entries: [LedgerEntry] = []
 
   init(_ db: Database) throws {
     self.db = db
     insert = try HotStatement(db, sql: "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-    let state = try Row.fetchOne(db, sql: "SELECT position, head_seq, head_hash FROM station")
+    // Cached: to prepare it anew costs a small commit a seventh of its time.
+    let state = try Row.fetchOne(
+      try db.cachedStatement(sql: "SELECT position, head_seq, head_hash FROM station")
+    )
     guard let state else {
       throw LedgerError.damaged(path: db.description, detail: "the station's row is missing")
     }
@@ -83,6 +88,7 @@ struct EntryWriter {
     insert.bind(9, entry.hash)
     try insert.run()
     try views.apply(entry)
+    entries.append(entry)
     hash = entry.hash
   }
 

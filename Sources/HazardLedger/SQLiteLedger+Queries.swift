@@ -27,7 +27,8 @@ extension SQLiteLedger {
     after sequence: Int64,
     limit: Int
   ) throws(LedgerError) -> [LedgerEntry] {
-    try fetchEntries("seq > ?", [sequence, limit])
+    if let found = newest.entries(after: sequence, limit: limit) { return found }
+    return try fetchEntries("seq > ?", [sequence, limit])
   }
 
   /// Entries of one alarm, hazard or other thing behind a cursor, in order.

@@ -37,6 +37,7 @@ public final class SQLiteLedger: CheckpointStore {
   let options: LedgerOptions
   let pool: DatabasePool
   private let lock: WriterLock
+  let newest = NewestEntries()
 
   /// Opens a ledger, or begins one with its genesis entry.
   ///
@@ -128,6 +129,7 @@ public final class SQLiteLedger: CheckpointStore {
     rejects: [RejectTally] = [],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
+    var committed: [LedgerEntry] = []
     func write(_ db: Database) throws -> ClosedRange<Int64>? {
       var range: ClosedRange<Int64>?
       try db.inTransaction(.immediate) {
@@ -136,15 +138,25 @@ public final class SQLiteLedger: CheckpointStore {
         for draft in drafts { try batch.add(draft) }
         try RejectWriter(db, options: options).add(rejects)
         range = try batch.finish(position: position)
+        committed = batch.entries
         return .commit
       }
       return range
     }
-    return try translating {
-      guard drafts.contains(where: { $0.kind == .redaction }) else {
-        return try pool.writeWithoutTransaction(write)
+    do {
+      return try translating {
+        guard drafts.contains(where: { $0.kind == .redaction }) else {
+          let range = try pool.writeWithoutTransaction(write)
+          newest.add(committed)
+          return range
+        }
+        defer { newest.removeAll() }
+        return try erasing(write)
       }
-      return try erasing(write)
+    } catch {
+      // Whether a commit that failed has reached the disk nobody can say.
+      newest.removeAll()
+      throw error
     }
   }
 
