@@ -78,6 +78,8 @@ import Glibc
       MOSQ_OPT_RECEIVE_MAXIMUM,
       Int32(options.receiveMaximum)
     )
+    // How much may be under way is the broker's and the sender's to say; the library's own limit is 20.
+    unsafe mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, 65_535)
     unsafe installCallbacks(handle)
     if let tls {
       unsafe mosquitto_int_option(handle, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0)
