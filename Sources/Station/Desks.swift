@@ -35,7 +35,13 @@ final class Desks {
   }
 
   /// When the first of them has something to do without further input.
-  var nextDeadline: Timestamp? { all.compactMap(\.nextDeadline).min() }
+  var nextDeadline: Timestamp? {
+    var next: Timestamp?
+    for desk in all {
+      if let due = desk.nextDeadline { next = min(next ?? due, due) }
+    }
+    return next
+  }
 
   /// What they have to take up again after a restart.
   var resumptions: [DeskInput] { all.compactMap(\.resumption) }

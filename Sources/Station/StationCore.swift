@@ -48,6 +48,8 @@ public final class StationCore {
   private var rejects = RejectBook()
   private var batch = ReadingBatch()
   private var notes: [DecodingNote] = []
+  /// Room for the readings of the next output.
+  private var emptied: [CoreOutput.ChannelReading] = []
   /// Alarm steps of the record at hand, until they are drafts.
   var transitions: [Transition] = []
 
@@ -75,6 +77,7 @@ public final class StationCore {
   public func process(_ inputs: JournalBatch, firstSequence: UInt64) -> CoreOutput {
     precondition(firstSequence == position + 1, "journal records must be dense and in order")
     var output = CoreOutput(position: position)
+    swap(&output.latest, &emptied)
     for index in 0..<inputs.count {
       position += 1
       switch inputs.records[index].kind {
@@ -91,6 +94,20 @@ public final class StationCore {
       output.rejects.isEmpty ? rejects.take() : RejectTally.merged(output.rejects + rejects.take())
     return output
   }
+
+  /// Takes back the readings of an output that nobody will ask for again: the next one uses their memory.
+  func reuse(_ output: inout CoreOutput) {
+    emptied = []
+    swap(&output.latest, &emptied)
+    if emptied.capacity > Self.reusedReadings {
+      emptied = []
+    } else {
+      emptied.removeAll(keepingCapacity: true)
+    }
+  }
+
+  /// Readings whose memory is kept at most; more come from a burst that is an exception.
+  private static let reusedReadings = 100_000
 
   /// Passes over inputs that the journal has lost, up to `sequence`, and says so in the ledger.
   ///
