@@ -31,8 +31,17 @@ public final class FakeBroker {
   }
 
   /// What a connection has not been sent yet, from `index` of the session on.
-  func deliver(from index: Int, limit: Int) -> ArraySlice<(message: Message, isRepeat: Bool)> {
-    let end = min(session.count, index + limit)
+  func deliver(
+    from index: Int,
+    limit: Int,
+    bytes: Int
+  ) -> ArraySlice<(message: Message, isRepeat: Bool)> {
+    var end = index
+    var size = 0
+    while end < min(session.count, index + limit), size < bytes {
+      size += session[end].message.topic.count + session[end].message.payload.count
+      end += 1
+    }
     guard index < end else { return [] }
     let deliveries = session[index..<end].map { (message: $0.message, isRepeat: $0.wasSent) }
     for row in index..<end { session[row].wasSent = true }
@@ -62,14 +71,14 @@ public final class FakeLink: IntakeLink {
   }
 
   /// Holds what the broker has to send.
-  public func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport {
+  public func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
     guard broker.isReachable else {
       // A lost connection: what was not acknowledged comes again.
       sent = 0
       taken = 0
       return LinkReport(state: "disconnected", reason: "the simulated broker is away")
     }
-    held = broker.deliver(from: sent, limit: limit)
+    held = broker.deliver(from: sent, limit: limit, bytes: bytes)
     sent += held.count
     return LinkReport(state: "connected")
   }

@@ -3,13 +3,13 @@ import Synchronization
 
 /// Where a station's messages come from: the broker, or what stands in for it.
 ///
-/// The calls come from one thread, in this order: ``poll(timeoutMilliseconds:limit:)``,
+/// The calls come from one thread, in this order: ``poll(timeoutMilliseconds:limit:bytes:)``,
 /// ``take(received:into:)`` and, once the journal has committed what was taken, ``acknowledge()``.
 /// While a commit takes its time, ``keepAlive()``.
 public protocol IntakeLink: AnyObject {
-  /// Waits at most `timeoutMilliseconds` for messages, holds up to `limit` of them and returns how the
-  /// link stands.
-  func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport
+  /// Waits at most `timeoutMilliseconds` for messages, holds up to `limit` of them, none more once they have `bytes`,
+  /// and returns how the link stands.
+  func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport
   /// Moves the held messages into `batch`, stamped with the receive time.
   func take(received: Int64, into batch: inout JournalBatch)
   /// Lets the acknowledgements of everything taken so far go out.

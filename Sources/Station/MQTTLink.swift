@@ -13,12 +13,13 @@ public final class MQTTLink: IntakeLink {
   }
 
   /// Polls the client.
-  public func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport {
+  public func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
     batch.removeAll()
     let state = client.poll(
       into: &batch,
       timeout: .milliseconds(timeoutMilliseconds),
-      maximumMessages: limit
+      maximumMessages: limit,
+      maximumBytes: bytes
     )
     return switch state {
     case .connected: LinkReport(state: "connected")

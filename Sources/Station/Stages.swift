@@ -177,7 +177,8 @@ public final class Stages: @unchecked Sendable {
   ) -> InputBatch? {
     let report = link.poll(
       timeoutMilliseconds: timeoutMilliseconds,
-      limit: limits.batchMessages
+      limit: limits.batchMessages,
+      bytes: limits.batchBytes
     )
     counters.set(report)
     let now = clock()
@@ -193,7 +194,7 @@ public final class Stages: @unchecked Sendable {
     }
     link.take(received: received, into: &inputs)
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
-    let isFull = messages >= limits.batchMessages
+    let isFull = messages >= limits.batchMessages || inputs.byteCount >= limits.batchBytes
     let isTickDue = pace.allowsTick(
       isDrained: !isFull,
       deadline: deadline,
@@ -298,12 +299,13 @@ public final class Stages: @unchecked Sendable {
   /// the ledger waits for the journal, the 200 ms rule does not.
   public func evaluate(_ batch: InputBatch, at now: Int64) {
     let readings = core.readingCount
-    let output = core.process(batch.inputs, firstSequence: batch.firstSequence)
+    var output = core.process(batch.inputs, firstSequence: batch.firstSequence)
     counters.readings.add(core.readingCount &- readings, ordering: .relaxed)
     counters.count(output)
     counters.setDeadline(core.nextDeadline)
     shown.take(output, catalog: core.catalog)
     trends?.add(output, catalog: core.catalog)
+    core.reuse(&output)
     showEngines()
     exchange.enqueue(output, at: now)
     if snapshots != nil, core.position - lastSnapshot >= limits.snapshotEvery {
@@ -345,6 +347,8 @@ public final class Stages: @unchecked Sendable {
   /// - Returns: false when there was nothing to do.
   /// - Throws: what the ledger throws; the same outputs are then tried again.
   public func record(isUrgent: Bool) throws -> Bool {
+    // Who has sent an input waits until its position is committed, also where nothing came of it.
+    guard isUrgent || attempted != nil || exchange.hasReadyDrafts else { return false }
     // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
     // lost would be written twice.
     var ready = exchange.readyOutputs(limit: limits.draftsPerCommit)
@@ -352,8 +356,6 @@ public final class Stages: @unchecked Sendable {
     guard let last = ready.last else { return false }
     let drafts = ready.flatMap(\.drafts)
     let rejects = ready.flatMap(\.rejects)
-    // Who has sent an input waits until its position is committed, also where nothing came of it.
-    guard isUrgent || attempted != nil || ready.contains(where: \.isForLedger) else { return false }
     do {
       let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
       attempted = nil

@@ -4,6 +4,9 @@ public struct StationLimits: Sendable {
   public var unrecordedAfter: Int64 = 200
   /// Messages polled before they are committed together.
   public var batchMessages = 4_096
+  /// Bytes after which no more messages are polled: a batch goes through four threads, and one that the processor's
+  /// caches hold costs each of them a third less.
+  public var batchBytes = 1 << 20
   /// Inputs that may wait for the engine or the journal before intake stops reading.
   public var waitingInputs = 100_000
   /// Bytes that these inputs may have.

@@ -124,7 +124,7 @@ func entries(_ ledger: any LedgerStore, _ kinds: Set<EntryKind>) throws -> [Ledg
 
 /// A link to a broker from which nothing comes.
 private final class SilentLink: IntakeLink {
-  func poll(timeoutMilliseconds: Int, limit: Int) -> LinkReport {
+  func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
     Thread.sleep(forTimeInterval: Double(min(timeoutMilliseconds, 2)) / 1_000)
     return LinkReport(state: "connected")
   }
