@@ -115,6 +115,7 @@ public struct SimulationRun {
   ) throws -> Stages {
     var limits = StationLimits()
     limits.batchMessages = 16
+    limits.batchBytes = 1_500
     limits.draftsPerCommit = 8
     limits.snapshotEvery = 100
     limits.settleMilliseconds = 500
