@@ -103,6 +103,7 @@ public final class SQLiteLedger: CheckpointStore {
       }
       try pool.close()
     }
+    newest.removeAll()
     lock.release()
   }
 
@@ -146,11 +147,14 @@ public final class SQLiteLedger: CheckpointStore {
     do {
       return try translating {
         guard drafts.contains(where: { $0.kind == .redaction }) else {
-          let range = try pool.writeWithoutTransaction(write)
-          newest.add(committed)
-          return range
+          return try pool.writeWithoutTransaction { db in
+            let range = try write(db)
+            // Within the writer's turn, so that commits come here in their order.
+            newest.add(committed)
+            return range
+          }
         }
-        defer { newest.removeAll() }
+        newest.removeAll()
         return try erasing(write)
       }
     } catch {

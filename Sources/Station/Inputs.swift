@@ -26,11 +26,14 @@ public struct LinkReport: Hashable, Sendable {
   public var state: String
   /// Why; empty when connected.
   public var reason: String
+  /// Whether more has come than was polled.
+  public var hasMore: Bool
 
   /// Makes a report.
-  public init(state: String, reason: String = "") {
+  public init(state: String, reason: String = "", hasMore: Bool = false) {
     self.state = state
     self.reason = reason
+    self.hasMore = hasMore
   }
 }
 

@@ -115,6 +115,7 @@ public final class LiveStation: StationAccess {
       let collected = stages.collect(
         from: link,
         timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),
+        isBehind: taken > acknowledged,
         clock: clocks.wall
       )
       guard let batch = collected else { continue }

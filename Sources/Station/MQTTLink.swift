@@ -22,9 +22,10 @@ public final class MQTTLink: IntakeLink {
       maximumBytes: bytes
     )
     return switch state {
-    case .connected: LinkReport(state: "connected")
+    case .connected: LinkReport(state: "connected", hasMore: client.hasMore)
     // Some topics do come in, but nobody may think that all is well.
-    case .subscriptionRefused: LinkReport(state: "degraded", reason: "\(state)")
+    case .subscriptionRefused:
+      LinkReport(state: "degraded", reason: "\(state)", hasMore: client.hasMore)
     case .connecting, .waiting, .stopped: LinkReport(state: "disconnected", reason: "\(state)")
     }
   }

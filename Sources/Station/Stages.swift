@@ -168,17 +168,19 @@ public final class Stages: @unchecked Sendable {
   /// - Parameters:
   ///   - link: the broker's link.
   ///   - timeoutMilliseconds: how long to wait for a first message.
+  ///   - isBehind: the journal has not taken the batches before this one yet.
   ///   - clock: reads the wall clock, milliseconds since the Unix epoch; called once, after the wait.
   /// - Returns: the batch; nil when there was nothing.
   public func collect(
     from link: any IntakeLink,
     timeoutMilliseconds: Int,
+    isBehind: Bool = false,
     clock: () -> Int64
   ) -> InputBatch? {
     let report = link.poll(
       timeoutMilliseconds: timeoutMilliseconds,
       limit: limits.batchMessages,
-      bytes: limits.batchBytes
+      bytes: isBehind ? limits.batchBytesBehind : limits.batchBytes
     )
     counters.set(report)
     let now = clock()
@@ -194,9 +196,8 @@ public final class Stages: @unchecked Sendable {
     }
     link.take(received: received, into: &inputs)
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
-    let isFull = messages >= limits.batchMessages || inputs.byteCount >= limits.batchBytes
     let isTickDue = pace.allowsTick(
-      isDrained: !isFull,
+      isDrained: !report.hasMore,
       deadline: deadline,
       isLater: isLater,
       at: now

@@ -8,8 +8,9 @@ struct TickPace: Sendable {
   private enum State {
     /// No link; since when.
     case down(since: Int64)
-    /// A link, but what waited may not have come yet; since when the link stood with nothing waiting.
-    case catchingUp(quietSince: Int64)
+    /// A link, but what waited may not have come yet; since when the link stood with nothing waiting, and since when
+    /// every look has left something.
+    case catchingUp(quietSince: Int64, busySince: Int64?)
     /// Readings come as they are measured.
     case steady
   }
@@ -28,7 +29,7 @@ struct TickPace: Sendable {
     let isUp = report.state != "disconnected"
     switch (state, isUp) {
     case (nil, true), (.down, true):
-      state = .catchingUp(quietSince: now)
+      state = .catchingUp(quietSince: now, busySince: nil)
       return true
     case (nil, false), (.catchingUp, false), (.steady, false):
       state = .down(since: now)
@@ -51,11 +52,18 @@ struct TickPace: Sendable {
       return false
     case .down(let since):
       return isDue && now - since >= linkLoss
-    case .catchingUp(let quietSince):
+    case .catchingUp(let quietSince, let busySince):
       guard isDrained else {
-        state = .catchingUp(quietSince: now)
+        // A burst that comes at once is taken in a few looks: were every one of them a backlog, a plant whose gateways
+        // all report on the second would never have come through it, and nothing would ever go stale.
+        let since = busySince ?? now
+        state = .catchingUp(
+          quietSince: now - since >= settle / 4 ? now : quietSince,
+          busySince: since
+        )
         return false
       }
+      state = .catchingUp(quietSince: quietSince, busySince: nil)
       guard now - quietSince >= settle else { return false }
       state = .steady
       return true

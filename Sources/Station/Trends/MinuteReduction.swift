@@ -92,9 +92,13 @@ struct OpenMinutes {
     parts.append((channel, part))
   }
 
-  /// Begins anew; memory stays.
+  /// Begins anew; memory stays, but for what an exception has taken.
   mutating func removeAll() {
     for part in parts { newest[part.channel] = -1 }
-    parts.removeAll(keepingCapacity: true)
+    if parts.capacity > max(65_536, 4 * newest.count) {
+      parts = []
+    } else {
+      parts.removeAll(keepingCapacity: true)
+    }
   }
 }
