@@ -194,7 +194,11 @@ public actor Dispatcher {
         settle(dead(dispatch, whyNobody(dispatch)), on: "")
         continue
       }
-      open[dispatch.id] = Set(names)
+      let missing = dispatch.channels.filter { lines[$0] == nil }
+      open[dispatch.id] = Set(names + missing)
+      for name in missing {
+        settle(dead(dispatch, "there is no channel \(name), which the chain names"), on: name)
+      }
       for name in names {
         guard let recipient = recipient(of: dispatch, on: name) else { continue }
         let refused = lines[name]?.queue.add(dispatch, to: recipient, at: now)

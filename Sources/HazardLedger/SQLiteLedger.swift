@@ -93,6 +93,7 @@ public final class SQLiteLedger: CheckpointStore {
   /// Further calls throw. Without it the file closes with the last reference, and the log is moved
   /// at the next opening.
   public func close() throws(LedgerError) {
+    defer { newest.removeAll() }
     try translating {
       try pool.writeWithoutTransaction { db in
         do {
@@ -103,7 +104,6 @@ public final class SQLiteLedger: CheckpointStore {
       }
       try pool.close()
     }
-    newest.removeAll()
     lock.release()
   }
 
@@ -154,8 +154,10 @@ public final class SQLiteLedger: CheckpointStore {
             return range
           }
         }
-        newest.removeAll()
-        return try erasing(write)
+        return try erasing { db in
+          newest.removeAll()
+          return try write(db)
+        }
       }
     } catch {
       // Whether a commit that failed has reached the disk nobody can say.

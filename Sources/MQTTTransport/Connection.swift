@@ -267,19 +267,6 @@ import Glibc
     }
   }
 
-  /// Whether something lies in the socket, or decrypted behind it.
-  var hasInput: Bool {
-    if let tls = unsafe mosquitto_ssl_get(handle), unsafe SSL_has_pending(OpaquePointer(tls)) == 1 {
-      return true
-    }
-    var descriptor = unsafe pollfd(
-      fd: mosquitto_socket(handle),
-      events: Int16(POLLIN),
-      revents: 0
-    )
-    return unsafe poll(&descriptor, 1, 0) > 0
-  }
-
   /// Writes the library's queue: every acknowledgement included.
   func flush(now: Int64) throws(LinkFailure) {
     guard try finishPing(now: now) else { return }

@@ -42,7 +42,6 @@ public final class IntakeClient: @unchecked Sendable {
   private var hasSubscribed = false
   private var nextSubscribe: Int64 = 0
   private var stoppedFull = false
-  private var leftMore = false
 
   /// Creates a client that connects at the first `poll`.
   public init(
@@ -59,9 +58,6 @@ public final class IntakeClient: @unchecked Sendable {
 
   /// The counters, from any thread; never waits for a running `poll`.
   public var counters: IntakeCounters { published.withLock { $0.counters } }
-
-  /// Whether the newest `poll` ended at a limit and left something that has already come.
-  public var hasMore: Bool { gate.withLock { _ in leftMore } }
 
   private func publish() {
     counted.reconnects = UInt64(link.reconnects)
@@ -84,7 +80,6 @@ public final class IntakeClient: @unchecked Sendable {
     gate.withLock { _ in
       defer { publish() }
       let deadline = monotonicMilliseconds() + timeout.milliseconds
-      leftMore = false
       while true {
         guard let connection = link.established(deadline: deadline) else { break }
         do throws(LinkFailure) {
@@ -211,7 +206,6 @@ public final class IntakeClient: @unchecked Sendable {
       if !inbox.grants.isEmpty { settle(connection, now: now) }
       guard inbox.batch.count < messages, inbox.batch.bytes.count < bytes else {
         stoppedFull = true
-        leftMore = connection.hasInput
         return
       }
     } while !connection.isDrained

@@ -80,7 +80,7 @@ public final class FakeLink: IntakeLink {
     }
     held = broker.deliver(from: sent, limit: limit, bytes: bytes)
     sent += held.count
-    return LinkReport(state: "connected", hasMore: broker.unacknowledged > sent)
+    return LinkReport(state: "connected")
   }
 
   /// Moves the held messages into the batch.

@@ -26,14 +26,11 @@ public struct LinkReport: Hashable, Sendable {
   public var state: String
   /// Why; empty when connected.
   public var reason: String
-  /// Whether more has come than was polled.
-  public var hasMore: Bool
 
   /// Makes a report.
-  public init(state: String, reason: String = "", hasMore: Bool = false) {
+  public init(state: String, reason: String = "") {
     self.state = state
     self.reason = reason
-    self.hasMore = hasMore
   }
 }
 

@@ -22,10 +22,9 @@ public final class MQTTLink: IntakeLink {
       maximumBytes: bytes
     )
     return switch state {
-    case .connected: LinkReport(state: "connected", hasMore: client.hasMore)
+    case .connected: LinkReport(state: "connected")
     // Some topics do come in, but nobody may think that all is well.
-    case .subscriptionRefused:
-      LinkReport(state: "degraded", reason: "\(state)", hasMore: client.hasMore)
+    case .subscriptionRefused: LinkReport(state: "degraded", reason: "\(state)")
     case .connecting, .waiting, .stopped: LinkReport(state: "disconnected", reason: "\(state)")
     }
   }

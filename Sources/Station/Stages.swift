@@ -13,7 +13,7 @@ import Telemetry
 /// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
 /// snapshots. They meet in the ``Exchange``.
 ///
-/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `lastSnapshot`, `reported`, `reportWalk`, `shownInhibitions` and
+/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `lastSnapshot`, `reported`, `reportWalk`, `shownInhibitions` and
 /// `attempted` are touched by one stage each, as said above; the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow.
@@ -54,6 +54,8 @@ public final class Stages: @unchecked Sendable {
   private let core: StationCore
   private var sequencer: Sequencer
   private var pace: TickPace
+  /// What looks that were cut at a limit have brought since one that was not.
+  private var waited = (messages: 0, bytes: 0)
   private var lastSnapshot: UInt64
   /// How many outputs the commit had that failed and has to be tried again.
   private var attempted: Int?
@@ -196,8 +198,9 @@ public final class Stages: @unchecked Sendable {
     }
     link.take(received: received, into: &inputs)
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
+    let look = look(messages, inputs.byteCount, isBehind: isBehind)
     let isTickDue = pace.allowsTick(
-      isDrained: !report.hasMore,
+      after: look,
       deadline: deadline,
       isLater: isLater,
       at: now
@@ -225,6 +228,17 @@ public final class Stages: @unchecked Sendable {
     if messages > 0 { counters.received(messages, at: received) }
     exchange.setReceived(received)
     return InputBatch(inputs, firstSequence: first, shelf: shelf)
+  }
+
+  /// Counts looks that end at a limit, and the one after them, as one: a look is full by what waited together.
+  private func look(_ messages: Int, _ bytes: Int, isBehind: Bool) -> TickPace.Look {
+    waited.messages += messages
+    waited.bytes += bytes
+    let isFull =
+      waited.messages >= limits.batchMessages || waited.bytes >= limits.batchBytesBehind
+    let isCut = messages >= limits.batchMessages || bytes >= limits.batchBytes
+    if isFull || !isCut { waited = (0, 0) }
+    return isFull ? .full : messages == 0 && !isBehind ? .empty : .some
   }
 
   /// Puts an act into the inbox; the ticket is settled when its outcome is in the ledger.

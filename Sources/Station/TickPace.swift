@@ -8,11 +8,19 @@ struct TickPace: Sendable {
   private enum State {
     /// No link; since when.
     case down(since: Int64)
-    /// A link, but what waited may not have come yet; since when the link stood with nothing waiting, and since when
-    /// every look has left something.
-    case catchingUp(quietSince: Int64, busySince: Int64?)
+    /// A link, but what waited may not have come yet.
+    case catchingUp(CatchUp)
     /// Readings come as they are measured.
     case steady
+  }
+
+  private struct CatchUp {
+    /// Since when the link stands.
+    var since: Int64
+    /// Since when it has stood without more waiting than is taken at once.
+    var quietSince: Int64
+    /// Since when nothing has come, although the broker could have sent all that it has.
+    var emptySince: Int64?
   }
 
   private let settle: Int64
@@ -29,7 +37,7 @@ struct TickPace: Sendable {
     let isUp = report.state != "disconnected"
     switch (state, isUp) {
     case (nil, true), (.down, true):
-      state = .catchingUp(quietSince: now, busySince: nil)
+      state = .catchingUp(CatchUp(since: now, quietSince: now))
       return true
     case (nil, false), (.catchingUp, false), (.steady, false):
       state = .down(since: now)
@@ -40,8 +48,14 @@ struct TickPace: Sendable {
   }
 
   /// Whether a tick goes behind the messages of this turn.
+  ///
+  /// - Parameters:
+  ///   - look: what the turn has brought.
+  ///   - deadline: when something falls due, where anything does.
+  ///   - isLater: engine time has passed since the turn before.
+  ///   - now: the clock.
   mutating func allowsTick(
-    isDrained: Bool,
+    after look: Look,
     deadline: Int64?,
     isLater: Bool,
     at now: Int64
@@ -52,23 +66,32 @@ struct TickPace: Sendable {
       return false
     case .down(let since):
       return isDue && now - since >= linkLoss
-    case .catchingUp(let quietSince, let busySince):
-      guard isDrained else {
-        // A burst that comes at once is taken in a few looks: were every one of them a backlog, a plant whose gateways
-        // all report on the second would never have come through it, and nothing would ever go stale.
-        let since = busySince ?? now
-        state = .catchingUp(
-          quietSince: now - since >= settle / 4 ? now : quietSince,
-          busySince: since
-        )
+    case .catchingUp(var catchUp):
+      if look == .full { catchUp.quietSince = now }
+      catchUp.emptySince = look == .empty ? catchUp.emptySince ?? now : nil
+      // A plant whose gateways all report on the second may never be quiet for so long: there, that nothing comes for a
+      // while says that nothing is left. Else nothing would ever go stale.
+      let isProven = catchUp.emptySince.map { now - $0 >= settle / 4 } ?? false
+      guard look != .full, now - catchUp.since >= settle,
+        isProven || now - catchUp.quietSince >= settle
+      else {
+        state = .catchingUp(catchUp)
         return false
       }
-      state = .catchingUp(quietSince: quietSince, busySince: nil)
-      guard now - quietSince >= settle else { return false }
       state = .steady
       return true
     case .steady:
       return isDue
     }
+  }
+
+  /// What a turn has brought.
+  enum Look {
+    /// As much as is taken at once: more may wait.
+    case full
+    /// Less than that.
+    case some
+    /// Nothing, with everything acknowledged that came before: the broker has nothing to send.
+    case empty
   }
 }

@@ -220,6 +220,26 @@ struct DispatcherTests {
     #expect(await never.deadLetters().map(\.reason) == [why])
   }
 
+  @Test(
+    "a channel that there is none beside one that takes the call is a dead letter, and no failure"
+  )
+  func oneGone() async throws {
+    let dispatcher = try dispatcher([("sms", Scripted(), Self.quick)])
+    try await run(dispatcher, [dispatch(1, channels: ["voice", "sms"])], until: "it is taken") {
+      [station] in station.reports.withLock { !$0.isEmpty }
+    }
+    let reports = station.reports.withLock { $0 }
+    guard case .delivered(dispatch: "callout/1#1", channel: "sms", detail: _)? = reports.first,
+      reports.count == 1
+    else {
+      Issue.record("\(reports)")
+      return
+    }
+    let letters = await dispatcher.deadLetters()
+    #expect(letters.map(\.channel) == ["voice"])
+    #expect(letters.map(\.reason) == ["there is no channel voice, which the chain names"])
+  }
+
   @Test("a station whose service file has lost its channels remembers that there were any")
   func sectionGone() async throws {
     let file = FileManager.default.temporaryDirectory

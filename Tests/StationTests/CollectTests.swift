@@ -4,23 +4,25 @@ import Simulation
 import Station
 import Testing
 
-/// A link that has one message at every look, and sometimes more than it gives.
+/// A link that brings at every look what the script says.
 private final class ScriptedLink: IntakeLink {
-  var hasMore = false
-  var size = 100
+  var messages = 0
+  var size = 0
 
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
-    LinkReport(state: "connected", hasMore: hasMore)
+    LinkReport(state: "connected")
   }
 
   func take(received: Int64, into batch: inout JournalBatch) {
-    batch.append(
-      JournalInput(
-        received: received,
-        topic: Array("t".utf8),
-        payload: [UInt8](repeating: 0x20, count: size)
+    for _ in 0..<messages {
+      batch.append(
+        JournalInput(
+          received: received,
+          topic: Array("t".utf8),
+          payload: [UInt8](repeating: 0x20, count: size)
+        )
       )
-    )
+    }
   }
 
   func acknowledge() {}
@@ -30,68 +32,80 @@ private final class ScriptedLink: IntakeLink {
 
 @Suite("Intake")
 struct CollectTests {
-  /// Looks at a link that has just come up, and which of them, the first one counted 0, lets time pass at last.
-  struct Looks: CustomTestStringConvertible, Sendable {
+  /// A link that has just come up and is looked at ten times a second for 6 s, with 40 messages or 4,000 bytes at most.
+  struct Plant: CustomTestStringConvertible, Sendable {
     var testDescription: String
-    /// Milliseconds after the link came up.
-    var times: [Int64]
-    /// Whether the look at a time leaves something.
-    var hasMore: @Sendable (Int64) -> Bool = { _ in false }
-    var tick: Int?
-    var size = 100
+    /// What a look brings: messages and the size of each, by the number of the look.
+    var brings: @Sendable (Int) -> (messages: Int, size: Int)
+    var isBehind = false
+    /// Milliseconds after which time passes at last.
+    var tick: Int64?
   }
 
-  static let cases: [Looks] = [
-    Looks(testDescription: "nothing waited", times: [0, 1_999, 2_000], tick: 2),
-    Looks(
-      testDescription: "what waited comes without a pause",
-      times: (0...100).map { $0 * 100 },
-      hasMore: { _ in true },
-      tick: nil
+  static let plants: [Plant] = [
+    Plant(testDescription: "a message every 100 ms", brings: { _ in (1, 100) }, tick: 2_000),
+    Plant(testDescription: "nothing at all", brings: { _ in (0, 0) }, tick: 2_000),
+    Plant(testDescription: "what waited comes without a pause", brings: { _ in (40, 50) }),
+    Plant(testDescription: "the same, cut by its size", brings: { _ in (11, 400) }),
+    Plant(
+      testDescription: "what waited is through after 1.5 s, and then a message every 100 ms",
+      brings: { $0 <= 15 ? (40, 50) : (1, 100) },
+      tick: 3_500
     ),
-    Looks(
-      testDescription: "what waited is through after 4 s",
-      times: (0...80).map { $0 * 100 },
-      hasMore: { $0 < 4_000 },
-      tick: 59
+    Plant(
+      testDescription: "what waited comes with pauses of 400 ms",
+      brings: { $0 % 5 == 0 ? (40, 50) : (0, 0) }
     ),
-    Looks(
-      testDescription: "every second a burst, which takes three looks",
-      times: (0...24).map { $0 / 3 * 1_000 + $0 % 3 * 30 },
-      hasMore: { $0 % 1_000 < 60 },
-      tick: 8
+    Plant(
+      testDescription: "every second a burst of three looks, less than is taken at once",
+      brings: { $0 % 10 < 3 ? (11, 400) : (1, 100) },
+      tick: 2_000
     ),
-    Looks(
+    Plant(
       testDescription: "every second a message greater than a batch",
-      times: [0, 1_000, 2_000],
-      tick: 2,
-      size: 2 << 20
+      brings: { $0 % 10 == 0 ? (1, 10_000) : (1, 100) },
+      tick: 2_000
+    ),
+    Plant(
+      testDescription: "every second more than is taken at once, and nothing between",
+      brings: { $0 % 10 == 0 ? (40, 50) : $0 % 10 == 1 ? (10, 50) : (0, 0) },
+      tick: 2_700
+    ),
+    Plant(
+      testDescription: "the same, while the disk is behind and the broker waits for it",
+      brings: { $0 % 10 == 0 ? (40, 50) : $0 % 10 == 1 ? (10, 50) : (0, 0) },
+      isBehind: true
     ),
   ]
 
-  @Test("time passes once what waited at the broker is through, and not before", arguments: cases)
-  func catchUp(script: Looks) throws {
+  @Test("time passes once what waited at the broker is through, and not before", arguments: plants)
+  func catchUp(plant: Plant) throws {
     let scratch = try Scratch()
     let start: Int64 = 1_700_000_000_000
+    var limits = StationLimits()
+    limits.batchMessages = 40
+    limits.batchBytes = 4_000
+    limits.batchBytesBehind = 32_000
     let stages = try Stages(
       catalog: try Fixture.catalog(),
       journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
       ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
       snapshots: nil,
-      limits: StationLimits(),
+      limits: limits,
       logger: Fixture.quiet,
       now: start
     )
     let link = ScriptedLink()
-    link.size = script.size
-    var ticks: [Int] = []
-    for (number, time) in script.times.enumerated() {
-      link.hasMore = script.hasMore(time)
-      let batch = try #require(
-        stages.collect(from: link, timeoutMilliseconds: 0) { start + time }
-      )
-      if batch.inputs.records.last?.kind == .tick { ticks.append(number) }
+    var tick: Int64?
+    for number in 0...60 where tick == nil {
+      (link.messages, link.size) = plant.brings(number)
+      let time = Int64(number) * 100
+      let batch = stages.collect(from: link, timeoutMilliseconds: 0, isBehind: plant.isBehind) {
+        start + time
+      }
+      // The first of all is the mark of the catch-up.
+      if batch?.inputs.records.dropFirst(number == 0 ? 1 : 0).last?.kind == .tick { tick = time }
     }
-    #expect(ticks.first == script.tick)
+    #expect(tick == plant.tick)
   }
 }
