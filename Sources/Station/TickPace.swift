@@ -54,6 +54,7 @@ struct TickPace: Sendable {
   ///   - deadline: when something falls due, where anything does.
   ///   - isLater: engine time has passed since the turn before.
   ///   - now: the clock.
+  /// - Returns: true when time may pass.
   mutating func allowsTick(
     after look: Look,
     deadline: Int64?,
