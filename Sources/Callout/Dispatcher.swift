@@ -194,18 +194,24 @@ public actor Dispatcher {
         settle(dead(dispatch, whyNobody(dispatch)), on: "")
         continue
       }
-      let missing = dispatch.channels.filter { lines[$0] == nil }
-      open[dispatch.id] = Set(names + missing)
-      for name in missing {
-        settle(dead(dispatch, "there is no channel \(name), which the chain names"), on: name)
-      }
+      let missing = Set(dispatch.channels.filter { lines[$0] == nil })
+      open[dispatch.id] = Set(names).union(missing)
       for name in names {
         guard let recipient = recipient(of: dispatch, on: name) else { continue }
         let refused = lines[name]?.queue.add(dispatch, to: recipient, at: now)
         if let refused { settle(refused, on: name) }
         lines[name]?.wake.yield()
       }
+      for name in missing.sorted() { tellMissing(name, of: dispatch) }
     }
+  }
+
+  /// A channel that a chain names and that there is none, beside others that reach the person.
+  private func tellMissing(_ name: String, of dispatch: CalloutDispatch) {
+    let why = "there is no channel \(name), which the chain names"
+    // One letter says it: one a call would push out those of calls that reached nobody.
+    let isKnown = book.deadLetters.contains { $0.channel == name && $0.reason == why }
+    settle(dead(dispatch, why), on: name, keepsLetter: !isKnown)
   }
 
   /// Why no channel reaches the person.
@@ -220,7 +226,9 @@ public actor Dispatcher {
 
   /// Channels that exist and can reach the person; those asked for, or else all.
   private func channels(for dispatch: CalloutDispatch) -> [String] {
-    let asked = dispatch.channels.isEmpty ? order : dispatch.channels
+    var seen: Set<String> = []
+    let asked =
+      dispatch.channels.isEmpty ? order : dispatch.channels.filter { seen.insert($0).inserted }
     for name in dispatch.channels where lines[name] == nil {
       logger.error(
         "a chain names a channel that there is none",
@@ -337,7 +345,11 @@ public actor Dispatcher {
 
   // MARK: - What became of it
 
-  private func settle(_ settled: ChannelQueue.Settled, on name: String) {
+  private func settle(
+    _ settled: ChannelQueue.Settled,
+    on name: String,
+    keepsLetter: Bool = true
+  ) {
     let id = settled.dispatch.id
     let isLast = forget(id, name)
     if settled.isDelivered {
@@ -346,30 +358,34 @@ public actor Dispatcher {
         report(.delivered(dispatch: id, channel: name, detail: settled.detail))
       }
     } else {
-      lines[name]?.figures.dead += 1
-      book.add(
-        DeadLetter(
-          dispatch: settled.dispatch,
-          channel: name,
-          reason: settled.detail,
-          tries: settled.tries,
-          time: now
-        )
-      )
-      saveBook()
-      logger.error(
-        "a message to a person is a dead letter",
-        metadata: [
-          "dispatch": "\(id)", "channel": "\(name)", "reason": "\(settled.detail)",
-          "tries": "\(settled.tries)",
-        ]
-      )
+      if keepsLetter { bury(settled, on: name) }
       // One channel's failure is no failure while another may yet reach the person.
       if isLast, !taken.contains(id) {
         report(.failed(dispatch: id, channel: name, detail: settled.detail))
       }
     }
     if isLast { taken.remove(id) }
+  }
+
+  private func bury(_ settled: ChannelQueue.Settled, on name: String) {
+    lines[name]?.figures.dead += 1
+    book.add(
+      DeadLetter(
+        dispatch: settled.dispatch,
+        channel: name,
+        reason: settled.detail,
+        tries: settled.tries,
+        time: now
+      )
+    )
+    saveBook()
+    logger.error(
+      "a message to a person is a dead letter",
+      metadata: [
+        "dispatch": "\(settled.dispatch.id)", "channel": "\(name)", "reason": "\(settled.detail)",
+        "tries": "\(settled.tries)",
+      ]
+    )
   }
 
   /// True when no other channel has the dispatch any more.

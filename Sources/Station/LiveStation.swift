@@ -89,13 +89,16 @@ public final class LiveStation: StationAccess {
     let exchange = stages.exchange
     var taken = exchange.durable
     var acknowledged = taken
+    var isSlow = false
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
         let newest = taken
+        let start = clocks.monotonic()
         exchange.wait(.intake, milliseconds: Self.commitPatience) {
           exchange.durable < newest && !exchange.isStopping
         }
+        isSlow = clocks.monotonic() - start >= Self.slowCommit
         if exchange.durable >= taken {
           link.acknowledge()
           acknowledged = taken
@@ -116,6 +119,7 @@ public final class LiveStation: StationAccess {
         from: link,
         timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),
         isBehind: taken > acknowledged,
+        isSlow: isSlow,
         clock: clocks.wall
       )
       guard let batch = collected else { continue }
@@ -130,6 +134,8 @@ public final class LiveStation: StationAccess {
 
   /// How long a commit may take, in milliseconds, before reading goes on without it.
   private static let commitPatience = 50
+  /// From how many milliseconds on a commit shall carry more than the processor's caches hold.
+  private static let slowCommit: Int64 = 5
 
   private func pollTimeout() -> Int {
     guard let deadline = stages.counters.deadline else { return 20 }

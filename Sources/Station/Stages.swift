@@ -171,18 +171,21 @@ public final class Stages: @unchecked Sendable {
   ///   - link: the broker's link.
   ///   - timeoutMilliseconds: how long to wait for a first message.
   ///   - isBehind: the journal has not taken the batches before this one yet.
+  ///   - isSlow: it took a while for the one before.
   ///   - clock: reads the wall clock, milliseconds since the Unix epoch; called once, after the wait.
   /// - Returns: the batch; nil when there was nothing.
   public func collect(
     from link: any IntakeLink,
     timeoutMilliseconds: Int,
     isBehind: Bool = false,
+    isSlow: Bool = false,
     clock: () -> Int64
   ) -> InputBatch? {
+    let bytes = isBehind || isSlow ? limits.batchBytesSlow : limits.batchBytes
     let report = link.poll(
       timeoutMilliseconds: timeoutMilliseconds,
       limit: limits.batchMessages,
-      bytes: isBehind ? limits.batchBytesBehind : limits.batchBytes
+      bytes: bytes
     )
     counters.set(report)
     let now = clock()
@@ -198,7 +201,7 @@ public final class Stages: @unchecked Sendable {
     }
     link.take(received: received, into: &inputs)
     let messages = inputs.count - (marksCatchUp ? 1 : 0)
-    let look = look(messages, inputs.byteCount, isBehind: isBehind)
+    let look = look(messages, inputs.byteCount, limit: bytes, isBehind: isBehind)
     let isTickDue = pace.allowsTick(
       after: look,
       deadline: deadline,
@@ -230,15 +233,18 @@ public final class Stages: @unchecked Sendable {
     return InputBatch(inputs, firstSequence: first, shelf: shelf)
   }
 
-  /// Counts looks that end at a limit, and the one after them, as one: a look is full by what waited together.
-  private func look(_ messages: Int, _ bytes: Int, isBehind: Bool) -> TickPace.Look {
+  /// What a turn's messages say of the broker: those of turns that end at the limit count with the next one's, as they
+  /// waited together.
+  private func look(_ messages: Int, _ bytes: Int, limit: Int, isBehind: Bool) -> TickPace.Look {
     waited.messages += messages
     waited.bytes += bytes
     let isFull =
-      waited.messages >= limits.batchMessages || waited.bytes >= limits.batchBytesBehind
-    let isCut = messages >= limits.batchMessages || bytes >= limits.batchBytes
+      waited.messages >= limits.batchMessages || waited.bytes >= limits.batchBytesSlow
+    let isCut = bytes >= limit
     if isFull || !isCut { waited = (0, 0) }
-    return isFull ? .full : messages == 0 && !isBehind ? .empty : .some
+    if isFull { return .full }
+    if isCut { return .cut }
+    return !isBehind && messages * 256 <= limits.batchMessages ? .little : .some
   }
 
   /// Puts an act into the inbox; the ticket is settled when its outcome is in the ledger.

@@ -8,7 +8,7 @@ public struct StationLimits: Sendable {
   /// caches hold costs each of them a third less.
   public var batchBytes = 1 << 20
   /// The same where a commit takes long: the slower the disk syncs, the more each sync has to carry.
-  public var batchBytesBehind = 8 << 20
+  public var batchBytesSlow = 8 << 20
   /// Inputs that may wait for the engine or the journal before intake stops reading.
   public var waitingInputs = 100_000
   /// Bytes that these inputs may have.

@@ -19,8 +19,11 @@ struct TickPace: Sendable {
     var since: Int64
     /// Since when it has stood without more waiting than is taken at once.
     var quietSince: Int64
-    /// Since when nothing has come, although the broker could have sent all that it has.
-    var emptySince: Int64?
+    /// Since when hardly anything has come, although the broker could have sent all that it has.
+    var idleSince: Int64?
+    /// This time has lasted for a while already, and how many times there were that did.
+    var isCounted = false
+    var idleTimes = 0
   }
 
   private let settle: Int64
@@ -68,31 +71,43 @@ struct TickPace: Sendable {
     case .down(let since):
       return isDue && now - since >= linkLoss
     case .catchingUp(var catchUp):
-      if look == .full { catchUp.quietSince = now }
-      catchUp.emptySince = look == .empty ? catchUp.emptySince ?? now : nil
-      // A plant whose gateways all report on the second may never be quiet for so long: there, that nothing comes for a
-      // while says that nothing is left. Else nothing would ever go stale.
-      let isProven = catchUp.emptySince.map { now - $0 >= settle / 4 } ?? false
-      guard look != .full, now - catchUp.since >= settle,
-        isProven || now - catchUp.quietSince >= settle
-      else {
-        state = .catchingUp(catchUp)
-        return false
-      }
-      state = .steady
-      return true
+      let allows = isThrough(&catchUp, after: look, at: now)
+      state = allows ? .steady : .catchingUp(catchUp)
+      return allows
     case .steady:
       return isDue
     }
+  }
+
+  /// Whether what waited at the broker is through.
+  private func isThrough(_ catchUp: inout CatchUp, after look: Look, at now: Int64) -> Bool {
+    if look == .full { catchUp.quietSince = now }
+    if look != .little {
+      catchUp.idleSince = nil
+      catchUp.isCounted = false
+    } else if let since = catchUp.idleSince {
+      if !catchUp.isCounted, now - since >= settle / 4 {
+        catchUp.idleTimes += 1
+        catchUp.isCounted = true
+      }
+    } else {
+      catchUp.idleSince = now
+    }
+    guard look != .full, look != .cut, now - catchUp.since >= settle else { return false }
+    // A plant whose gateways all report on the second may never be quiet for so long, and nothing would ever go stale.
+    // There the pauses tell: one may be the network's, three are the plant's.
+    return now - catchUp.quietSince >= settle || catchUp.idleTimes >= 3
   }
 
   /// What a turn has brought.
   enum Look {
     /// As much as is taken at once: more may wait.
     case full
-    /// Less than that.
+    /// Less than that, but more has come already.
+    case cut
+    /// All that had come.
     case some
-    /// Nothing, with everything acknowledged that came before: the broker has nothing to send.
-    case empty
+    /// Nothing or hardly anything, with everything acknowledged that came before: the broker has nothing that waits.
+    case little
   }
 }

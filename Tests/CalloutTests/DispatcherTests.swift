@@ -235,8 +235,9 @@ struct DispatcherTests {
       Issue.record("\(reports)")
       return
     }
+    await dispatcher.accept([dispatch(2, channels: ["voice", "voice", "sms"])])
     let letters = await dispatcher.deadLetters()
-    #expect(letters.map(\.channel) == ["voice"])
+    #expect(letters.map(\.channel) == ["voice"], "said once, not at every call")
     #expect(letters.map(\.reason) == ["there is no channel voice, which the chain names"])
   }
 

@@ -32,12 +32,14 @@ private final class ScriptedLink: IntakeLink {
 
 @Suite("Intake")
 struct CollectTests {
-  /// A link that has just come up and is looked at ten times a second for 6 s, with 40 messages or 4,000 bytes at most.
+  /// A link that has just come up and is looked at ten times a second for 6 s, with 256 messages, 4,000 bytes at most.
   struct Plant: CustomTestStringConvertible, Sendable {
     var testDescription: String
     /// What a look brings: messages and the size of each, by the number of the look.
     var brings: @Sendable (Int) -> (messages: Int, size: Int)
     var isBehind = false
+    /// Looks that are not taken.
+    var pause: ClosedRange<Int>?
     /// Milliseconds after which time passes at last.
     var tick: Int64?
   }
@@ -45,35 +47,49 @@ struct CollectTests {
   static let plants: [Plant] = [
     Plant(testDescription: "a message every 100 ms", brings: { _ in (1, 100) }, tick: 2_000),
     Plant(testDescription: "nothing at all", brings: { _ in (0, 0) }, tick: 2_000),
-    Plant(testDescription: "what waited comes without a pause", brings: { _ in (40, 50) }),
+    Plant(testDescription: "what waited comes without a pause", brings: { _ in (256, 5) }),
     Plant(testDescription: "the same, cut by its size", brings: { _ in (11, 400) }),
     Plant(
       testDescription: "what waited is through after 1.5 s, and then a message every 100 ms",
-      brings: { $0 <= 15 ? (40, 50) : (1, 100) },
+      brings: { $0 <= 15 ? (256, 5) : (1, 100) },
       tick: 3_500
     ),
     Plant(
       testDescription: "what waited comes with pauses of 400 ms",
-      brings: { $0 % 5 == 0 ? (40, 50) : (0, 0) }
+      brings: { $0 % 5 == 0 ? (256, 5) : (0, 0) }
+    ),
+    Plant(
+      testDescription: "what waited comes with two pauses of 600 ms",
+      brings: { 10...15 ~= $0 || 30...35 ~= $0 ? (0, 0) : (256, 5) }
+    ),
+    Plant(
+      testDescription: "nothing is taken for 3 s, and then all that waits",
+      brings: { $0 == 0 ? (256, 5) : (11, 400) },
+      pause: 1...30
     ),
     Plant(
       testDescription: "every second a burst of three looks, less than is taken at once",
-      brings: { $0 % 10 < 3 ? (11, 400) : (1, 100) },
-      tick: 2_000
+      brings: { $0 % 10 < 3 ? (11, 400) : (2, 100) },
+      tick: 2_300
     ),
     Plant(
       testDescription: "every second a message greater than a batch",
       brings: { $0 % 10 == 0 ? (1, 10_000) : (1, 100) },
-      tick: 2_000
+      tick: 2_100
     ),
     Plant(
-      testDescription: "every second more than is taken at once, and nothing between",
-      brings: { $0 % 10 == 0 ? (40, 50) : $0 % 10 == 1 ? (10, 50) : (0, 0) },
+      testDescription: "every second more than is taken at once, and a message every 100 ms",
+      brings: { $0 % 10 == 0 ? (256, 5) : $0 % 10 == 1 ? (50, 5) : (1, 100) },
       tick: 2_700
     ),
     Plant(
+      testDescription: "every second more bytes than are taken at once, and a message every 100 ms",
+      brings: { $0 % 10 < 4 ? (24, 400) : (1, 100) },
+      tick: 2_900
+    ),
+    Plant(
       testDescription: "the same, while the disk is behind and the broker waits for it",
-      brings: { $0 % 10 == 0 ? (40, 50) : $0 % 10 == 1 ? (10, 50) : (0, 0) },
+      brings: { $0 % 10 == 0 ? (256, 50) : (0, 0) },
       isBehind: true
     ),
   ]
@@ -83,9 +99,9 @@ struct CollectTests {
     let scratch = try Scratch()
     let start: Int64 = 1_700_000_000_000
     var limits = StationLimits()
-    limits.batchMessages = 40
+    limits.batchMessages = 256
     limits.batchBytes = 4_000
-    limits.batchBytesBehind = 32_000
+    limits.batchBytesSlow = 32_000
     let stages = try Stages(
       catalog: try Fixture.catalog(),
       journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
@@ -97,7 +113,7 @@ struct CollectTests {
     )
     let link = ScriptedLink()
     var tick: Int64?
-    for number in 0...60 where tick == nil {
+    for number in 0...60 where tick == nil && plant.pause?.contains(number) != true {
       (link.messages, link.size) = plant.brings(number)
       let time = Int64(number) * 100
       let batch = stages.collect(from: link, timeoutMilliseconds: 0, isBehind: plant.isBehind) {
