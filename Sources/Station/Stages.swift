@@ -244,6 +244,7 @@ public final class Stages: @unchecked Sendable {
     if isFull || !isCut { waited = (0, 0) }
     if isFull { return .full }
     if isCut { return .cut }
+    // Some device always reports: a trickle, of less than a hundredth of what a look can bring, is no sign of more.
     return !isBehind && messages * 256 <= limits.batchMessages ? .little : .some
   }
 

@@ -4,8 +4,8 @@ public struct StationLimits: Sendable {
   public var unrecordedAfter: Int64 = 200
   /// Messages polled before they are committed together.
   public var batchMessages = 4_096
-  /// Bytes after which no more messages are polled: a batch goes through four threads, and one that the processor's
-  /// caches hold costs each of them a third less.
+  /// Bytes after which no more messages are polled: a batch goes through three threads, and shall still be in the
+  /// processor's caches for the last of them.
   public var batchBytes = 1 << 20
   /// The same where a commit takes long: the slower the disk syncs, the more each sync has to carry.
   public var batchBytesSlow = 8 << 20

@@ -21,9 +21,10 @@ struct TickPace: Sendable {
     var quietSince: Int64
     /// Since when hardly anything has come, although the broker could have sent all that it has.
     var idleSince: Int64?
-    /// This time has lasted for a while already, and how many times there were that did.
-    var isCounted = false
+    /// How many such times have lasted for a while.
     var idleTimes = 0
+    /// The present one is among them.
+    var isCounted = false
   }
 
   private let settle: Int64
