@@ -91,7 +91,7 @@ struct SignInMiddleware: RouterMiddleware {
   /// Name of the session's cookie.
   let cookie: String
   let publicPaths: Set<String>
-  /// What a caller, or an address before sign-in, may ask for in a second; nil for no limit.
+  /// What a caller, or an address before sign-in, may ask of the API in a second; nil for no limit.
   let limiter: RateLimiter?
 
   /// What a machine that only watches the service may ask for.
@@ -106,14 +106,15 @@ struct SignInMiddleware: RouterMiddleware {
     let credential = Gatekeeper.credential(of: request, cookie: cookie)
     context.caller = await gatekeeper.caller(showing: credential)
     if case .open = gatekeeper.access { context.isOpen = true }
-    if !context.isOpen, let limiter {
-      // Pages and their parts before sign-in count for the address, everything else for the account.
+    let path = request.uri.path
+    // What is public is answered from memory and counts for nobody: a duty room's screens share an account or an
+    // address, a page has some thirty parts, and a page that lacks one of them shows no alarm.
+    if !context.isOpen, !publicPaths.contains(path), let limiter {
       let caller = context.caller?.principal.subject ?? "address " + (context.address ?? "")
       if let wait = limiter.take(caller, now: WallClock.now().milliseconds) {
         throw Problem.tooMany(wait)
       }
     }
-    let path = request.uri.path
     if path == "/api/v1/session", request.method == .post {
       // The door itself; a page of another site must not sign anybody in either.
       return try await next(request, context)

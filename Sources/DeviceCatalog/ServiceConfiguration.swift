@@ -61,7 +61,7 @@ public struct ServiceConfiguration: Sendable {
     public var isUnsafePlainHTTP = false
     /// False: everybody on this machine is in; for trials.
     public var needsSignIn = true
-    /// Requests of one account a second.
+    /// Requests of one account to the API a second.
     public var requestsPerSecond = 50
   }
 

@@ -45,6 +45,35 @@ import Testing
     #expect(station.acts.isEmpty)
   }
 
+  @Test("who asks the API too fast waits; pages and probes are there all the same")
+  func limit() async throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    let key = try accounts.machine("prometheus", [.monitor], .everywhere)
+    try await test(
+      try FakeStation(),
+      access: .accounts(accounts.service),
+      options: ConsoleOptions(requestsPerSecond: 0.01)
+    ) { client in
+      // Ten times the rate at once is less than one request: the API is shut, for everybody.
+      for bearer in [nil, key] {
+        let answer = try await client.send(.get, "/api/v1/status", bearer: bearer)
+        #expect(answer.status == 429 && answer.problem == "too-many-requests")
+        #expect((answer.headers[.retryAfter].flatMap { Int($0) } ?? 0) > 0)
+      }
+      for path in [
+        "/", "/wall", "/js/api.js", "/app.css", "/api/v1/openapi.yaml", "/healthz", "/readyz",
+      ] {
+        for bearer in [nil, key] {
+          for _ in 0..<20 {
+            let answer = try await client.send(.get, path, bearer: bearer)
+            #expect(answer.status == 200, "\(path)")
+          }
+        }
+      }
+    }
+  }
+
   @Test("a session acts under its account's name, under no other, and ends")
   func session() async throws {
     let accounts = try TestAccounts()

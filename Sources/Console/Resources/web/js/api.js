@@ -27,9 +27,18 @@ async function answer(response) {
   throw new Problem(response.status, body);
 }
 
-/** GET with query parameters; null and undefined are left out. */
+/**
+ * GET with query parameters; null and undefined are left out. An account that asks too fast is told when to come again
+ * (429 with Retry-After), and reading again changes nothing: the page waits instead of staying empty.
+ */
 export async function get(path, query = {}, signal) {
-  return answer(await fetch(address(path, query), { headers: { accept: 'application/json' }, signal }));
+  for (let waits = 0; ; waits += 1) {
+    const response = await fetch(address(path, query), { headers: { accept: 'application/json' }, signal });
+    const seconds = Number(response.headers.get('retry-after'));
+    if (response.status !== 429 || !(seconds > 0 && seconds <= 10) || waits === 3) return answer(response);
+    await new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+    signal?.throwIfAborted();
+  }
 }
 
 /** Sends a body with a method; answers what comes back, null when that is nothing. */
