@@ -203,9 +203,7 @@ final class LedgerTail: Service {
         cursor = reached
         while reached.ledger < news.ledgerHead {
           let after = reached.ledger
-          let page = try await BlockingWork.run { [station] in
-            try station.ledger.entries(after: after, limit: 512)
-          }
+          let page = try await entries(after: after)
           guard let last = page.last else { break }
           publish(page)
           reached.ledger = last.sequence
@@ -220,6 +218,15 @@ final class LedgerTail: Service {
         )
         try? await Task.sleep(for: .milliseconds(500))
       }
+    }
+  }
+
+  /// The next entries; a thread that may block is only asked where they are not at hand, because a busy ledger commits
+  /// hundreds of times a second.
+  private func entries(after sequence: Int64) async throws -> [LedgerEntry] {
+    if let entries = station.ledger.entriesAtHand(after: sequence, limit: 512) { return entries }
+    return try await BlockingWork.run { [station] in
+      try station.ledger.entries(after: sequence, limit: 512)
     }
   }
 

@@ -1,5 +1,8 @@
 /// What a store answers that keeps no views: folds of all its entries. Right, and slow.
 extension LedgerStore {
+  /// Nothing is at hand: the store has to be asked.
+  public func entriesAtHand(after sequence: Int64, limit: Int) -> [LedgerEntry]? { nil }
+
   /// One hazard, folded from its entries.
   public func hazard(id: String) throws(LedgerError) -> Hazard? {
     var row: FoldedHazard?

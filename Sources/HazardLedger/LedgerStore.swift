@@ -36,6 +36,10 @@ public protocol LedgerStore: AnyObject, Sendable {
   /// Entries behind a cursor, in order.
   func entries(after sequence: Int64, limit: Int) throws(LedgerError) -> [LedgerEntry]
 
+  /// What ``entries(after:limit:)`` gives, where it is at hand without waiting for a disk or a server; nil where the store
+  /// has to be asked.
+  func entriesAtHand(after sequence: Int64, limit: Int) -> [LedgerEntry]?
+
   /// Entries behind a cursor that belong to one of the enterprises, in order.
   func entries(
     ofEnterprises ids: Set<String>,

@@ -27,8 +27,13 @@ extension SQLiteLedger {
     after sequence: Int64,
     limit: Int
   ) throws(LedgerError) -> [LedgerEntry] {
-    if let found = newest.entries(after: sequence, limit: limit) { return found }
+    if let found = entriesAtHand(after: sequence, limit: limit) { return found }
     return try fetchEntries("seq > ?", [sequence, limit])
+  }
+
+  /// What ``entries(after:limit:)`` gives, where the newest commits hold it.
+  public func entriesAtHand(after sequence: Int64, limit: Int) -> [LedgerEntry]? {
+    newest.entries(after: sequence, limit: limit)
   }
 
   /// Entries of one alarm, hazard or other thing behind a cursor, in order.

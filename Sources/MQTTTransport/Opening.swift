@@ -46,7 +46,9 @@ import Synchronization
       finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: EMFILE)
       return
     }
-    do throws(ThreadError) { try WorkerThread(detached: true) { self.run() } } catch {
+    do throws(ThreadError) {
+      try WorkerThread("davy-mqtt-open", detached: true) { self.run() }
+    } catch {
       finish(code: Int32(MOSQ_ERR_ERRNO.rawValue), error: error.number)
     }
   }

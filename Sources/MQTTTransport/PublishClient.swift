@@ -79,7 +79,7 @@ public final class PublishClient: Sendable {
     let queue = PublishQueue(limit: queueLimit)
     self.queue = queue
     do throws(ThreadError) {
-      let thread = try WorkerThread(detached: false) { [options] in
+      let thread = try WorkerThread("davy-mqtt-out", detached: false) { [options] in
         let link = Link(
           options: options,
           cleanStart: true,

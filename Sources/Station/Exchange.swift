@@ -20,6 +20,8 @@ public final class Exchange: Sendable {
 
   private struct Reader {
     var cursor: NewsCursor
+    /// When it has waited long enough.
+    var end: ContinuousClock.Instant
     var wake: CheckedContinuation<Void, Never>
   }
 
@@ -50,6 +52,8 @@ public final class Exchange: Sendable {
     var outgoingDropped: UInt64 = 0
     var readers: [UInt64: Reader] = [:]
     var nextReader: UInt64 = 1
+    /// When the next look at the readers' ends is due; nil while nobody waits for one.
+    var alarm: ContinuousClock.Instant?
     var acts: [UInt64: ActTicket] = [:]
     var answers: [PendingAnswer] = []
     var journalFault: String?
@@ -65,8 +69,10 @@ public final class Exchange: Sendable {
   /// Each has a condition of its own: were all woken by every change, a busy intake would spend more on waking than on
   /// readings.
   enum Sleeper: Int, CaseIterable {
-    /// Waits for the journal, or for room.
+    /// Waits for the journal.
     case intake
+    /// Waits for room behind the intake; the same thread as ``intake``, which a busy ledger must not wake for nothing.
+    case room
     /// Waits for outputs that the journal covers.
     case ledger
     /// Waits for new entries and for replies.
@@ -110,6 +116,7 @@ public final class Exchange: Sendable {
       return (state.isLedgerReady, state.hasOutgoing)
     }
     wake(.intake)
+    wake(.room)
     if isLedgerReady { wake(.ledger) }
     if hasOutgoing { wake(.announcer) }
   }
@@ -208,7 +215,7 @@ public final class Exchange: Sendable {
     var wakeUps: [CheckedContinuation<Void, Never>] = []
     var dispatches: [CalloutDispatch] = []
     var answers: [(ticket: ActTicket, result: Result<ActReceipt, ActError>)] = []
-    state.withLock { state in
+    let hasAnswers = state.withLock { state in
       var sequence = entries?.lowerBound ?? 0
       for waiting in state.waiting.prefix(count) {
         for act in waiting.output.acts {
@@ -243,15 +250,14 @@ public final class Exchange: Sendable {
         state.head = entries.upperBound
         wakeUps = Self.takeWoken(&state)
       }
+      return state.answers.contains { $0.sequence != nil }
     }
+    if entries != nil { wake(.announcer) }
     for wake in wakeUps { wake.resume() }
     for answer in answers { answer.ticket.resolve(answer.result) }
+    if hasAnswers { wake(.answers) }
     // Back-pressure may have ended, too.
-    wake(.intake)
-    if entries != nil {
-      wake(.announcer)
-      wake(.answers)
-    }
+    wake(.room)
     return dispatches
   }
 
@@ -354,29 +360,54 @@ public final class Exchange: Sendable {
       return state.nextReader
     }
     let end = ContinuousClock.now + timeout
-    let alarm = Task { [weak self] in
-      try await Task.sleep(until: end, clock: .continuous)
-      self?.wakeReader(reader)
-    }
     await withTaskCancellationHandler {
       await withCheckedContinuation { (wake: CheckedContinuation<Void, Never>) in
-        let isLate = state.withLock { state in
-          // A machine that has no time may come here when the alarm has rung already, and it rings once.
+        let (isLate, isFirst) = state.withLock { state in
+          // A machine that has no time may come here when the end has passed already.
           guard Self.news(in: state, after: cursor) == nil, !state.isStopping,
             !Task.isCancelled, ContinuousClock.now < end
-          else { return true }
-          state.readers[reader] = Reader(cursor: cursor, wake: wake)
-          return false
+          else { return (true, false) }
+          state.readers[reader] = Reader(cursor: cursor, end: end, wake: wake)
+          guard state.alarm.map({ end < $0 }) ?? true else { return (false, false) }
+          state.alarm = end
+          return (false, true)
         }
         if isLate { wake.resume() }
+        if isFirst { setAlarm(at: end) }
       }
     } onCancel: {
       wakeReader(reader)
     }
-    alarm.cancel()
     return state.withLock {
       Self.news(in: $0, after: cursor) ?? News(ledgerHead: $0.head, unrecorded: [])
     }
+  }
+
+  /// Rings once for all readers: one that waits for news hundreds of times a second, a second at most each, must not leave
+  /// a timer each behind.
+  private func setAlarm(at instant: ContinuousClock.Instant) {
+    Task { [weak self] in
+      // Nobody cancels this task, so the sleep does not fail.
+      try? await Task.sleep(until: instant, clock: .continuous)
+      self?.ring(instant)
+    }
+  }
+
+  private func ring(_ instant: ContinuousClock.Instant) {
+    let now = ContinuousClock.now
+    var late: [CheckedContinuation<Void, Never>] = []
+    let next: ContinuousClock.Instant? = state.withLock { state in
+      for (id, reader) in state.readers where reader.end <= now {
+        late.append(reader.wake)
+        state.readers.removeValue(forKey: id)
+      }
+      // One that was set for an earlier time than this is still to come, and looks after those that wait.
+      guard state.alarm == instant else { return nil }
+      state.alarm = state.readers.values.map(\.end).min()
+      return state.alarm
+    }
+    for wake in late { wake.resume() }
+    if let next { setAlarm(at: next) }
   }
 
   private func wakeReader(_ reader: UInt64) {
@@ -409,14 +440,15 @@ public final class Exchange: Sendable {
 
   // MARK: - Threads
 
-  /// Sleeps until what `sleeper` waits for may have come, at most `milliseconds`; a change between looking and waiting is
-  /// not missed when `isIdle` looks at the state.
+  /// Sleeps until `isIdle` says no, at most `milliseconds`; it is asked again at each change that `sleeper` is woken for,
+  /// and a change between looking and waiting is not missed when it looks at the state.
   func wait(_ sleeper: Sleeper, milliseconds: Int, while isIdle: () -> Bool) {
     let condition = conditions[sleeper.rawValue]
     condition.lock()
     defer { condition.unlock() }
     guard isIdle() else { return }
-    _ = condition.wait(until: Date(timeIntervalSinceNow: Double(milliseconds) / 1000))
+    let end = Date(timeIntervalSinceNow: Double(milliseconds) / 1000)
+    while condition.wait(until: end), isIdle() {}
   }
 
   private func wake(_ sleeper: Sleeper) {

@@ -107,12 +107,10 @@ public final class LiveStation: StationAccess {
           link.keepAlive()
         }
       }
-      guard toEngine.hasRoom, toJournal.hasRoom,
-        exchange.waitingDrafts < stages.limits.waitingDrafts
-      else {
+      guard hasRoom else {
         // Back-pressure ends here: nothing is read, so nothing more is acknowledged.
         link.keepAlive()
-        exchange.wait(.intake, milliseconds: 20) { !exchange.isStopping }
+        exchange.wait(.room, milliseconds: 20) { !hasRoom && !exchange.isStopping }
         continue
       }
       let collected = stages.collect(
@@ -124,12 +122,19 @@ public final class LiveStation: StationAccess {
       )
       guard let batch = collected else { continue }
       if toEngine.isEmpty { enginePulse.store(clocks.monotonic(), ordering: .relaxed) }
-      toEngine.push(batch)
+      // Its disk is what the acknowledgement waits for, so the journal begins first.
       toJournal.push(batch)
+      toEngine.push(batch)
       taken = batch.lastSequence
     }
     // What has become durable meanwhile need not come again.
     if taken > acknowledged, exchange.durable >= taken { link.acknowledge() }
+  }
+
+  /// Whether what is read now can wait behind the intake.
+  private var hasRoom: Bool {
+    toEngine.hasRoom && toJournal.hasRoom
+      && stages.exchange.waitingDrafts < stages.limits.waitingDrafts
   }
 
   /// How long a commit may take, in milliseconds, before reading goes on without it.

@@ -1,5 +1,6 @@
 import Foundation
 import Journal
+import MQTTTransport
 import Synchronization
 
 /// The clocks of a station: the only place where time enters.
@@ -90,6 +91,8 @@ final class ThreadGroup: Sendable {
     group.enter()
     let group = group
     let thread = Thread {
+      // What Foundation calls a thread stays in the process.
+      nameThread(name)
       body()
       group.leave()
     }

@@ -22,4 +22,38 @@ struct ExchangeTests {
       for await news in waits { #expect(news.ledgerHead == 7 && news.unrecorded.isEmpty) }
     }
   }
+
+  @Test(
+    "readers with ends of their own wait no longer than that, and not less, whoever came first",
+    .timeLimit(.minutes(5))
+  )
+  func ends() async {
+    let exchange = Exchange(durable: 0, position: 0, head: 7)
+    await withTaskGroup(of: Void.self) { waits in
+      for milliseconds in [300, 40, 150, 40, 299, 1, 80] {
+        waits.addTask {
+          let start = ContinuousClock.now
+          // Twice in a row: the second wait finds an alarm of the others, or none.
+          for round in 1...2 {
+            let news = await exchange.waitForNews(
+              after: NewsCursor(ledger: 7),
+              timeout: .milliseconds(milliseconds)
+            )
+            #expect(news.ledgerHead == 7)
+            #expect(ContinuousClock.now - start >= .milliseconds(round * milliseconds))
+          }
+        }
+      }
+    }
+    let waiting = Task {
+      await exchange.waitForNews(after: NewsCursor(ledger: 7), timeout: .seconds(3_600))
+    }
+    let short = await exchange.waitForNews(
+      after: NewsCursor(ledger: 7),
+      timeout: .milliseconds(20)
+    )
+    #expect(short.ledgerHead == 7)
+    waiting.cancel()
+    #expect(await waiting.value.ledgerHead == 7)
+  }
 }
