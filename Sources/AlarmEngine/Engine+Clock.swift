@@ -68,6 +68,11 @@ extension Engine {
     keep(trouble, ofDevice: row)
   }
 
+  /// Has a channel's next reading come here, where a timely one ends its device's streak.
+  private func watchForTimely(_ channel: Int) {
+    channels.row(channel).it.key |= ChannelRecord.slow
+  }
+
   /// Devices in quarantine, counted.
   public var quarantinedDevices: Int { quarantined }
 
@@ -102,10 +107,18 @@ extension Engine {
       endStreak(ofDevice: row)
       return time
     }
-    guard !isBacklog, !isDuplicate(reading, channels.row(channel)) else { return time }
     var trouble = trouble(ofDevice: row)
+    guard !isBacklog, !isDuplicate(reading, channels.row(channel)) else {
+      if trouble.streakCount > 0 { watchForTimely(channel) }
+      return time
+    }
     trouble.lengthenStreak(lag: lag, at: now, sequence)
     keep(trouble, ofDevice: row)
+    if trouble.streakCount == 1 {
+      channelRows(ofDevice: row).forEach { watchForTimely(Int($0)) }
+    } else {
+      watchForTimely(channel)
+    }
     guard trouble.streakCount >= ClockGuard.streakReadings,
       now - trouble.streakStart >= ClockGuard.streakMilliseconds,
       trouble.keepsPace(at: now) || trouble.standsStill(at: now)

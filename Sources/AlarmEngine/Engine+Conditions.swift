@@ -73,6 +73,7 @@ extension Engine {
   ) {
     let record = rules.row(Int(slot))
     record.it.phase = phase
+    if phase.isPending { closeCalm(of: Int(parameters.row(Int(slot)).it.channel)) }
     let kept = stepsKept(of: slot)
     guard kept > 0 else { return }
     let row = historyRow(slot)
@@ -88,6 +89,12 @@ extension Engine {
       to: row,
       keeping: kept
     )
+  }
+
+  /// The channel's next reading is looked at in full.
+  func closeCalm(of channel: Int) {
+    let record = channels.row(channel)
+    (record.it.calmLow, record.it.calmHigh) = Self.noCalm
   }
 
   /// The condition has become an alarm; its occurrence began at `since`.

@@ -76,8 +76,7 @@ extension Engine {
       rejudge(slot, samples, from: oldest, moment, &out)
     }
     // The condition may stand elsewhere now: the next reading is looked at in full.
-    record.it.calmLow = .infinity
-    record.it.calmHigh = -.infinity
+    closeCalm(of: channel)
   }
 
   /// Judges a rule anew where its channel's newest reading is older than what was decided by a deadline already;
@@ -108,10 +107,7 @@ extension Engine {
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
     where parameters.row(Int(slot)).it.isRevisable {
       guard newestStepTime(of: slot) > time else { continue }
-      if judgeAgain(slot, channel, moment, &out) {
-        channels.row(channel).it.calmLow = .infinity
-        channels.row(channel).it.calmHigh = -.infinity
-      }
+      if judgeAgain(slot, channel, moment, &out) { closeCalm(of: channel) }
     }
   }
 

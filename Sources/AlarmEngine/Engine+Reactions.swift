@@ -101,7 +101,14 @@ extension Engine {
   /// Lets the cascades that count a rule know that its condition has changed.
   mutating func informCascades(of slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     guard !followers.isEmpty, let cascades = followers[slot] else { return }
-    for cascade in cascades { judgeCascade(cascade, moment, &out) }
+    let channel = Int(parameters.row(Int(slot)).it.channel)
+    for cascade in cascades {
+      // Readings that come many in a message may hold the beginning and the end of what has lasted longer than the delay.
+      if isSameClock(channel, as: cascade) {
+        completeDelay(of: cascade, before: moment.time, received: moment.received, &out)
+      }
+      judgeCascade(cascade, moment, &out)
+    }
   }
 
   /// Counts the points of a cascade as they stand.

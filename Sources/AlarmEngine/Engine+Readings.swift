@@ -145,6 +145,12 @@ extension Engine {
     order.note(.reading(index), out.count)
   }
 
+  /// A span that no value lies in: the next reading is looked at in full.
+  ///
+  /// While a delay runs on any rule of a channel, each of its readings shows how far the device's clock has come, so each may
+  /// end the delay: none may pass by.
+  static var noCalm: (low: Double, high: Double) { (.infinity, -.infinity) }
+
   /// How many readings are looked over at once for anything special.
   private static var stretch: Int { 256 }
 
@@ -230,6 +236,7 @@ extension Engine {
     record.it.newest = time
     record.it.sequence = sequence
     record.it.status = reading.status.rawValue
+    if gap > Int64(Profile.longestGap) { record.it.tail = record.it.head }
     var use = reading.status.use
     if !reading.value.isFinite {
       tally.notFinite += 1
@@ -242,6 +249,7 @@ extension Engine {
       // The next value has nothing to be compared with, and must come this way.
       record.it.value = .nan
       record.it.key |= ChannelRecord.gap
+      forgetOldWindow(record)
       dropPendingDelays(of: channel, at: time)
       remember(channel, time, .nan)
       judgeGapAgain(channel, at: time, sequence, &out)
@@ -250,7 +258,6 @@ extension Engine {
       return false
     }
     let profile = profiles.row(Int(record.it.profile))
-    if gap > Int64(Profile.longestGap) { record.it.tail = record.it.head }
     // Readings of one message that were given the receive time have no distance to compare over.
     let isTie = time > now && record.it.key & ChannelRecord.quarantined != 0
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
@@ -312,6 +319,7 @@ extension Engine {
     let link = links[channel]
     let greatest = Double.greatestFiniteMagnitude
     var calm = (low: -greatest, high: greatest)
+    (record.it.calmLow, record.it.calmHigh) = calm
     var moment = Moment(time: time, received: received, sequence: sequence, value: value)
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
       let rule = parameters.row(Int(slot))
@@ -319,9 +327,10 @@ extension Engine {
       moment.limit = .nan
       switch rule.it.kind {
       case .limit, .physicalRange:
-        if newestStepTime(of: slot) > time, judgeAgain(slot, channel, moment, &out) {
-          calm = (.infinity, -.infinity)
-          continue
+        if newestStepTime(of: slot) > time {
+          // As long as readings are older than what a deadline decided, each of them asks this.
+          calm = Self.noCalm
+          if judgeAgain(slot, channel, moment, &out) { continue }
         }
         verdict = rule.it.verdict(value)
       case .rate:
@@ -333,7 +342,8 @@ extension Engine {
       case .stale:
         verdict = Verdict(on: false, off: true)
         armStale(slot, channel)
-      case .clock:
+      case .clock, .group, .cascade:
+        if rules.row(Int(slot)).it.phase.isPending { calm = Self.noCalm }
         continue
       case .single:
         let place = places[Int(rule.it.number)]
@@ -346,22 +356,20 @@ extension Engine {
         )
         verdict = Verdict(finding?.condition ?? .unknown)
         moment.limit = finding?.limit ?? .nan
-      case .group, .cascade:
-        continue
       }
       follow(slot, verdict, moment, &out)
       let phase = rules.row(Int(slot)).it.phase
-      if phase == .pendingOn || phase == .pendingOff {
-        // Each reading shows how far the device's clock has come, so each may end the delay: none may pass by.
-        calm = (.infinity, -.infinity)
+      if phase.isPending {
+        calm = Self.noCalm
         continue
       }
       let span = rule.it.calm(value, phase: phase)
       calm.low = max(calm.low, span.low)
       calm.high = min(calm.high, span.high)
     }
-    record.it.calmLow = calm.low
-    record.it.calmHigh = calm.high
+    // A rule that was passed may have come to a delay by another: then the span is closed, and stays so.
+    record.it.calmLow = max(record.it.calmLow, calm.low)
+    record.it.calmHigh = min(record.it.calmHigh, calm.high)
   }
 
   /// A reading without a usable value has arrived: only staleness ends.

@@ -63,9 +63,20 @@ extension Engine {
         if keepsCounters { tally[keyPath: field] &+= count }
       }
       try restoreDevices(&reader)
-      try restoreChannels(&reader)
-      try restoreRules(&reader)
+      let channels = try restoreChannels(&reader)
+      let rules = try restoreRules(&reader)
+      forgetLearnt(of: channels, except: rules)
     } catch { throw .damaged }
+  }
+
+  /// What an EWMA has learnt lies in its channel's record: a rule that the snapshot did not have begins afresh all the same.
+  private func forgetLearnt(of known: [Bool], except rules: [Bool]) {
+    for slot in 0..<parameters.count where parameters.row(slot).it.kind == .ewma {
+      let channel = Int(parameters.row(slot).it.channel)
+      guard known[channel], !rules[slot] else { continue }
+      channels.row(channel).it.forgetLearnt()
+      channels.row(channel).it.conditions &= ~ChannelRecord.ewmaBit
+    }
   }
 
   private mutating func restoreDevices(_ reader: inout StateReader) throws(StateReadError) {
@@ -94,7 +105,11 @@ extension Engine {
     }
   }
 
-  private mutating func restoreChannels(_ reader: inout StateReader) throws(StateReadError) {
+  /// Returns which rows the snapshot had.
+  private mutating func restoreChannels(
+    _ reader: inout StateReader
+  ) throws(StateReadError) -> [Bool] {
+    var found = [Bool](repeating: false, count: channels.count)
     let rows = RowsByIdentity(identities.channels)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let row = rows[try reader.word()]
@@ -112,7 +127,9 @@ extension Engine {
       } else {
         for _ in 0..<2 * live { _ = try reader.word() }
       }
+      if let row { found[row] = true }
     }
+    return found
   }
 
   /// Puts window samples back in the slots they had; what does not fit a smaller ring is left out.
@@ -147,7 +164,11 @@ extension Engine {
     }
   }
 
-  private mutating func restoreRules(_ reader: inout StateReader) throws(StateReadError) {
+  /// Returns which rows the snapshot had.
+  private mutating func restoreRules(
+    _ reader: inout StateReader
+  ) throws(StateReadError) -> [Bool] {
+    var found = [Bool](repeating: false, count: rules.count)
     let rows = RowsByIdentity(identities.rules)
     let counts = 0...Int(UInt32.max)
     for _ in 0..<(try reader.count(in: counts)) {
@@ -155,7 +176,9 @@ extension Engine {
       var scratch = RuleRecord()
       if let row { scratch = rules[row] }
       try scratch.restore(from: &reader)
-      if let row { rules[row] = scratch }
+      guard let row else { continue }
+      rules[row] = scratch
+      found[row] = true
     }
     try restoreHistories(&reader, rows)
     for _ in 0..<(try reader.count(in: counts)) {
@@ -193,6 +216,7 @@ extension Engine {
       else { continue }
       arm(kind, UInt32(row), atEngineTime: due, mayBeEarlier: true)
     }
+    return found
   }
 
   private mutating func restoreHistories(
@@ -442,6 +466,8 @@ extension ChannelRecord {
     seen = UInt32(truncatingIfNeeded: try reader.word())
     mean = try reader.double()
     variance = try reader.double()
+    // One that had learnt from a value beyond every measure would be blind for good.
+    if !mean.isFinite || !(variance <= Self.greatestSquare) { forgetLearnt() }
     sum = try reader.double()
     squares = try reader.double()
     reference = try reader.double()

@@ -106,14 +106,24 @@ extension Engine {
     if profile.it.features & Profile.ewma != 0 {
       let isWarm = record.it.seen >= profile.it.warmUp
       if _slowPath(!isWarm) {
-        if record.it.seen == 0 { (record.it.mean, record.it.variance) = (value, 0) }
+        // A distance too great tells that what was learnt is of no use, or that this is of none: it begins once more.
+        if record.it.seen == 0 || !Self.canLearn(value, record) {
+          (record.it.mean, record.it.variance, record.it.seen) = (value, 0, 0)
+        }
         record.it.seen &+= 1
+        // Until it can judge again, a condition stays what it was.
+        measured.bits |= record.it.conditions & ChannelRecord.ewmaBit
       }
-      let difference = value - record.it.mean
-      let square = difference * difference
+      var difference = value - record.it.mean
+      var square = difference * difference
       let alpha = profile.it.alpha
       if isWarm && square > profile.it.thresholdSquared * record.it.variance {
         measured.bits |= ChannelRecord.ewmaBit
+        // Learnt, it would make every later square look small, for good: mean and variance stay what they are.
+        if _slowPath(square > ChannelRecord.greatestSquare) {
+          let decay = max(profile.it.decay, .leastNormalMagnitude)
+          (difference, square) = (0, record.it.variance / decay)
+        }
       }
       record.it.mean += alpha * difference
       record.it.variance = profile.it.decay * (record.it.variance + alpha * square)
@@ -122,6 +132,25 @@ extension Engine {
       unsafe slide(record, profile, in: ring, time, value, &measured)
     }
     return measured
+  }
+
+  /// Whether an EWMA can take a value's distance to its mean.
+  private static func canLearn(_ value: Double, _ record: Row<ChannelRecord>) -> Bool {
+    let difference = value - record.it.mean
+    return difference * difference <= ChannelRecord.greatestSquare
+  }
+
+  /// Empties the window of a channel whose samples have become older than their 32-bit times can tell.
+  func forgetOldWindow(_ record: Row<ChannelRecord>) {
+    let profile = profiles.row(Int(record.it.profile))
+    guard profile.it.features & Profile.window != 0, record.it.head != record.it.tail else {
+      return
+    }
+    let mask = profile.it.ringMask
+    let times = unsafe ring.words(at: Int(record.it.ring), after: Int(mask) + 1)
+    let newest = unsafe times[Int((record.it.head &- 1) & mask)]
+    let age = UInt32(truncatingIfNeeded: record.it.newest) &- newest
+    if age > Profile.longestGap { record.it.tail = record.it.head }
   }
 
   /// Moves the sliding window to a reading.

@@ -26,8 +26,9 @@ public struct ConsoleOptions: Sendable {
   public var heartbeat: Duration
   /// Longest time that an alarm may be shelved for.
   public var maximumShelving: Duration
-  /// Requests of one account, or of one address before sign-in, to the API a second, and ten times as many at once; nil
-  /// for no limit. Pages and their parts do not count.
+  /// Requests of one account to the API a second, and ten times as many at once; nil for no limit.
+  ///
+  /// Before sign-in they count for the address. Pages and their parts do not count.
   public var requestsPerSecond: Double?
   /// Where the one-time link of the first administrator is left for the operator; only its owner can read it.
   public var linkFile: String?

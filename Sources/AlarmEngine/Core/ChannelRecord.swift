@@ -60,6 +60,14 @@ struct ChannelRecord: BitwiseCopyable {
   static let rateBit: UInt8 = 1
   /// Bit of the EWMA in `conditions`.
   static let ewmaBit: UInt8 = 2
+
+  /// Greatest square of a distance that an EWMA learns from: none that a sensor measures, and sums of it have a number.
+  static let greatestSquare = 1e300
+
+  /// What the EWMA has learnt is forgotten.
+  mutating func forgetLearnt() {
+    (seen, mean, variance) = (0, 0, 0)
+  }
 }
 
 extension ChannelRecord {

@@ -34,6 +34,9 @@ package struct RuleRecord: BitwiseCopyable {
     case active
     /// Condition false, held back by the off-delay.
     case pendingOff
+
+    /// A delay runs.
+    var isPending: Bool { self == .pendingOn || self == .pendingOff }
   }
 
   /// The alarm condition is true.
