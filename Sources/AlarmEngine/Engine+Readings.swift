@@ -32,6 +32,7 @@ extension Engine {
     tally.readings += UInt64(batch.count)
     guard let columns = unsafe BatchColumns(batch) else { return }
     let areKnown = columns.greatestChannel < channels.count
+    if areKnown { prefetchFirst(columns) }
     var first = 0
     while first < columns.count {
       let end = min(first + Self.stretch, columns.count)
@@ -39,6 +40,7 @@ extension Engine {
       while first < end {
         if isPlain { first = applyPlain(columns, first..<end, &tap, &out) }
         guard first < end else { break }
+        if areKnown { prefetchSlow(columns, first, isPlain: isPlain) }
         // Where the plain way stops, or is closed, one reading takes the other.
         let reading = columns.reading(first)
         if take(reading, columns.sequence(first), &out) {
@@ -66,18 +68,10 @@ extension Engine {
     let fastKey = fastKey
     let (records, profiles) = unsafe (channels.rows, self.profiles.rows)
     let ring = unsafe ring.rows
-    let limit = columns.count &- Self.lookahead
+    let limit = Self.lookaheadLimit(columns)
     var index = range.lowerBound
     while index < range.upperBound {
-      if index < limit {
-        let far = unsafe UnsafeRawPointer(
-          records[columns.channel(index &+ Self.lookahead)].address
-        )
-        unsafe prefetchLine(far)
-        unsafe prefetchLine(far + 64)
-        let record = unsafe records[columns.channel(index &+ Self.lookahead / 2)]
-        unsafe prefetch(record, profiles[Int(record.it.profile)].it.ringMask, in: ring)
-      }
+      unsafe Self.lookAhead(columns, index, limit, records, profiles, ring)
       let time = columns.time(index)
       let value = columns.value(index)
       let record = unsafe records[columns.channel(index)]
@@ -153,40 +147,6 @@ extension Engine {
 
   /// How many readings are looked over at once for anything special.
   private static var stretch: Int { 256 }
-
-  /// How many readings ahead a channel's record is asked for, and half as many its window's slots.
-  private static var lookahead: Int { 16 }
-
-  /// Asks the caches for what a reading to come will touch of its channel's window.
-  ///
-  /// Where a sample leaves and where one comes; all samples when its least or its greatest leaves, because they are looked
-  /// over then. A channel without a window has the first ring's line asked for, which does no harm and needs no question.
-  @inline(__always)
-  @unsafe
-  private func prefetch(_ record: Row<ChannelRecord>, _ mask: UInt32, in ring: Rows<RingLine>) {
-    let line = Int(record.it.ring)
-    let values = unsafe ring.doubles(at: line)
-    let times = unsafe ring.words(at: line, after: Int(mask) + 1)
-    let oldest = Int(record.it.tail & mask)
-    let free = Int(record.it.head & mask)
-    // The one behind the oldest as well, which is in another line now and then: it is looked at when the oldest leaves.
-    unsafe prefetchLine(values + oldest)
-    unsafe prefetchLine(values + oldest + 1)
-    unsafe prefetchLine(values + free)
-    unsafe prefetchLine(times + oldest)
-    unsafe prefetchLine(times + oldest + 1)
-    unsafe prefetchLine(times + free)
-    guard _slowPath(record.it.oldest != 0) else { return }
-    var sample = 0
-    let end = min(Int(mask) + 1, Self.samplesAskedFor)
-    while sample < end {
-      unsafe prefetchLine(values + sample)
-      sample &+= 8
-    }
-  }
-
-  /// Of how many samples at most the lines are asked for; beyond, the processor sees the pattern by itself.
-  private static var samplesAskedFor: Int { 256 }
 
   /// The way of every reading that is not plainly in order; true when its value was judged.
   @inline(never)

@@ -221,8 +221,9 @@ static int run(const char *dir, int repeat) {
         for (size_t i = 0; i < sensors; i++) state[i].mu = mu[i];
         Result out;
         memset(&out, 0, sizeof out);
-        double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+        double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID), later = cpu;
         for (size_t i = 0; i < count; i++) {
+            if (i == count / 2) later = now(CLOCK_PROCESS_CPUTIME_ID);
             if (i + AHEAD < count) {
                 const char *next = (const char *)&state[id[i + AHEAD]];
                 __builtin_prefetch(next, 1);
@@ -236,10 +237,11 @@ static int run(const char *dir, int repeat) {
             step(&state[id[i]], &ring[id[i]], (uint32_t)(time[i] - first), value[i], &out);
         }
         wall = now(CLOCK_MONOTONIC) - wall;
+        later = now(CLOCK_PROCESS_CPUTIME_ID) - later;
         cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-        printf("{\"program\":\"c\",\"readings\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f,\"state_bytes\":%zu,"
+        printf("{\"program\":\"c\",\"readings\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f,\"later_cpu_s\":%.6f,\"state_bytes\":%zu,"
                "\"sum_count\":%.0f,\"sum_mean\":%.3f,\"sum_deviation\":%.3f,\"sum_minimum\":%.3f,\"sum_maximum\":%.3f,"
-               "\"events\":{", count, wall, cpu, sizeof(State), out.count, out.mean, out.deviation, out.low, out.high);
+               "\"events\":{", count, wall, cpu, later, sizeof(State), out.count, out.mean, out.deviation, out.low, out.high);
         const char *name[5] = {"hihi", "hi", "lo", "rate", "ewma"};
         for (int i = 0; i < 5; i++)
             printf("%s\"%s\":[%llu,%llu]", i ? "," : "", name[i], (unsigned long long)out.event[2 * i],
