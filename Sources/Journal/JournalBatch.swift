@@ -217,7 +217,13 @@ public struct JournalBatch: Sendable {
   private mutating func grow(by size: Int) {
     let missing = byteCount + size - bytes.count
     guard missing > 0 else { return }
-    bytes += [UInt8](repeating: 0, count: max(missing, bytes.count, 4096))
+    let more = max(missing, bytes.count, 4096)
+    guard byteCount > 0 else {
+      // Nothing to keep, so nothing is copied.
+      bytes = [UInt8](repeating: 0, count: bytes.count + more)
+      return
+    }
+    bytes.append(contentsOf: repeatElement(0, count: more))
   }
 }
 

@@ -121,6 +121,9 @@ public final class Exchange: Sendable {
     if hasOutgoing { wake(.announcer) }
   }
 
+  /// Says that there may be room behind the intake.
+  func noteRoom() { wake(.room) }
+
   /// Says why the journal does not take commits.
   public func setJournalFault(_ reason: String) {
     state.withLock { $0.journalFault = reason }

@@ -90,23 +90,34 @@ public final class InputBatch: Sendable {
 
 /// Batches that are done with, for their memory: a batch takes the room that one before it has grown to.
 final class BatchShelf: Sendable {
-  private let batches = Mutex<[JournalBatch]>([])
+  private struct Content {
+    var batches: [JournalBatch] = []
+    var bytes = 0
+  }
 
-  /// How many are kept, and up to which size; what is larger was an exception.
-  private static let capacity = 8
+  private let content = Mutex(Content())
+
+  /// Bytes that are kept together, and of one batch; what is larger was an exception.
+  private static let capacity = 16 << 20
   private static let greatestBytes = 4 << 20
 
   /// An empty batch.
   func take() -> JournalBatch {
-    var batch = batches.withLock { $0.popLast() } ?? JournalBatch()
+    var batch = content.withLock { content in
+      let batch = content.batches.popLast() ?? JournalBatch()
+      content.bytes -= batch.bytes.count
+      return batch
+    }
     batch.removeAll()
     return batch
   }
 
   func give(_ batch: JournalBatch) {
     guard batch.bytes.count <= Self.greatestBytes else { return }
-    batches.withLock { batches in
-      if batches.count < Self.capacity { batches.append(batch) }
+    content.withLock { content in
+      guard content.bytes + batch.bytes.count <= Self.capacity else { return }
+      content.batches.append(batch)
+      content.bytes += batch.bytes.count
     }
   }
 }

@@ -47,8 +47,9 @@ public final class LiveStation: StationAccess {
     self.logger = logger
     ledger = stages.ledger
     started = Timestamp(milliseconds: clocks.wall())
-    toEngine = BatchQueue(limits: stages.limits)
-    toJournal = BatchQueue(limits: stages.limits)
+    let exchange = stages.exchange
+    toEngine = BatchQueue(limits: stages.limits) { exchange.noteRoom() }
+    toJournal = BatchQueue(limits: stages.limits) { exchange.noteRoom() }
   }
 
   /// Starts the threads.
@@ -113,6 +114,8 @@ public final class LiveStation: StationAccess {
         exchange.wait(.room, milliseconds: 20) { !hasRoom && !exchange.isStopping }
         continue
       }
+      // An engine that stands still for a while must not stop the reading: messages at QoS 0 would be lost at the broker.
+      exchange.wait(.room, milliseconds: 20) { toEngine.isDeep && !exchange.isStopping }
       let collected = stages.collect(
         from: link,
         timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),

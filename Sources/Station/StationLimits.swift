@@ -13,6 +13,11 @@ public struct StationLimits: Sendable {
   public var waitingInputs = 100_000
   /// Bytes that these inputs may have.
   public var waitingBytes = 256 << 20
+  /// Inputs, or bytes, that wait for the engine from which on intake lets it go first, a little: with the processor busy,
+  /// what is read ahead is no longer in its caches when its turn comes.
+  public var deepInputs = 16_384
+  /// See ``deepInputs``.
+  public var deepBytes = 4 << 20
   /// Drafts that may wait for the ledger before intake stops reading.
   public var waitingDrafts = 200_000
   /// Drafts in one ledger transaction.

@@ -42,14 +42,22 @@ final class BatchQueue: Sendable {
   private let state = Mutex(State())
   private let filled = DispatchSemaphore(value: 0)
   private let limits: StationLimits
+  private let onTaken: @Sendable () -> Void
 
-  init(limits: StationLimits) {
+  /// Makes a queue that says when a batch has been taken out of it.
+  init(limits: StationLimits, onTaken: @escaping @Sendable () -> Void) {
     self.limits = limits
+    self.onTaken = onTaken
   }
 
   /// Whether another batch may be pushed; only the pushing thread can make it false.
   var hasRoom: Bool {
     state.withLock { $0.inputs < limits.waitingInputs && $0.bytes < limits.waitingBytes }
+  }
+
+  /// Whether so much waits that more would only make the memory cold that the popping thread is to read.
+  var isDeep: Bool {
+    state.withLock { $0.inputs >= limits.deepInputs || $0.bytes >= limits.deepBytes }
   }
 
   /// Whether nothing waits.
@@ -67,6 +75,7 @@ final class BatchQueue: Sendable {
   /// Waits for the next batch; nil once the queue is closed.
   func pop() -> InputBatch? {
     filled.wait()
+    defer { onTaken() }
     return state.withLock { state in
       guard !state.isClosed, !state.batches.isEmpty else { return nil }
       let batch = state.batches.removeFirst()
