@@ -91,6 +91,7 @@ public final class LiveStation: StationAccess {
     var taken = exchange.durable
     var acknowledged = taken
     var isSlow = false
+    var takenBytes = 0
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
@@ -99,7 +100,8 @@ public final class LiveStation: StationAccess {
         exchange.wait(.intake, milliseconds: Self.commitPatience) {
           exchange.durable < newest && !exchange.isStopping
         }
-        isSlow = clocks.monotonic() - start >= Self.slowCommit
+        let patience = Self.slowCommit + Self.slowMebibyte * Int64(takenBytes >> 20)
+        isSlow = clocks.monotonic() - start >= patience
         if exchange.durable >= taken {
           link.acknowledge()
           acknowledged = taken
@@ -129,6 +131,7 @@ public final class LiveStation: StationAccess {
       toJournal.push(batch)
       toEngine.push(batch)
       taken = batch.lastSequence
+      takenBytes = batch.inputs.byteCount
     }
     // What has become durable meanwhile need not come again.
     if taken > acknowledged, exchange.durable >= taken { link.acknowledge() }
@@ -144,6 +147,8 @@ public final class LiveStation: StationAccess {
   private static let commitPatience = 50
   /// From how many milliseconds on a commit shall carry more than the processor's caches hold.
   private static let slowCommit: Int64 = 5
+  /// And for each further mebibyte, which is compressed and written: else a great batch would be the reason for the next.
+  private static let slowMebibyte: Int64 = 2
 
   private func pollTimeout() -> Int {
     guard let deadline = stages.counters.deadline else { return 20 }
