@@ -185,6 +185,8 @@ extension Engine {
     let device = devices.row(row)
     device.it.previousLow = never
     device.it.currentLow = low
+    // A device whose very first reading comes from the future has no epoch yet that could end.
+    if device.it.epoch == .min { device.it.epoch = Int32(truncatingIfNeeded: epoch) }
     drifts[row] = DriftRecord()
   }
 
@@ -236,10 +238,12 @@ extension Engine {
       let record = channels.row(Int(channel))
       record.it.key = (record.it.key | ChannelRecord.slow) & ~ChannelRecord.quarantined
       if devices.row(row).it.isQuarantined { record.it.key |= ChannelRecord.quarantined }
-      guard record.it.newest != noTime else { continue }
-      record.it.newest += shift
-      record.it.tail = record.it.head
-      pasts[Int(channel)] = nil
+      if record.it.newest != noTime {
+        record.it.newest += shift
+        record.it.tail = record.it.head
+        pasts[Int(channel)] = nil
+      }
+      // Rules that read other channels have times where their own has none.
       let link = links[Int(channel)]
       for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
         let rule = rules.row(Int(slot))
@@ -249,7 +253,8 @@ extension Engine {
         case .idle, .active:
           break
         }
-        restartHistory(slot, at: record.it.newest)
+        let newest = record.it.newest
+        restartHistory(slot, at: newest != noTime ? newest : newestStepTime(of: slot) + shift)
       }
     }
   }

@@ -32,17 +32,10 @@ extension Engine {
         continue
       }
       // What was due before this reading comes before it.
-      let isSameClock = isSameClock(channel, as: dependent.slot)
       var passed = Int64.min
       while let due = detectorDeadline(dependent.slot), due < time, due > passed {
         passed = due
-        if isSameClock {
-          completeDelay(of: dependent.slot, before: due, received: received, &out)
-        }
         advanceDetector(dependent.slot, to: due, received: received, &out)
-      }
-      if isSameClock {
-        completeDelay(of: dependent.slot, before: time, received: received, &out)
       }
       let truth = bank.inform(
         place,
@@ -113,14 +106,6 @@ extension Engine {
     while let end = detectorDeadline(slot), end <= time {
       advanceDetector(slot, to: end, received: received, &out)
     }
-  }
-
-  /// Whether a channel's times are of the clock that a rule's own channel has.
-  ///
-  /// Then its readings, too, show how far that has come. Other devices' clocks may be ahead, and would end a delay before
-  /// its time.
-  func isSameClock(_ channel: Int, as slot: UInt32) -> Bool {
-    links[channel].device == links[Int(parameters.row(Int(slot)).it.channel)].device
   }
 
   /// Completes the delay that runs on a rule, without a deadline of its own, when it ends before `time`.

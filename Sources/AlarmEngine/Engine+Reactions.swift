@@ -101,14 +101,31 @@ extension Engine {
   /// Lets the cascades that count a rule know that its condition has changed.
   mutating func informCascades(of slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     guard !followers.isEmpty, let cascades = followers[slot] else { return }
-    let channel = Int(parameters.row(Int(slot)).it.channel)
     for cascade in cascades {
-      // Readings that come many in a message may hold the beginning and the end of what has lasted longer than the delay.
-      if isSameClock(channel, as: cascade) {
-        completeDelay(of: cascade, before: moment.time, received: moment.received, &out)
+      if let time = timeKnown(to: cascade, until: moment.time) {
+        completeDelay(of: cascade, before: time, received: moment.received, &out)
       }
       judgeCascade(cascade, moment, &out)
     }
+  }
+
+  /// Up to which time all that a cascade counts is known, where a delay runs on it; nil where that cannot be told.
+  ///
+  /// Readings that come many in a message may hold the beginning and the end of what has lasted longer than the delay. It is
+  /// over then if every channel that is counted has come as far, by the clock of one device: another's may be ahead.
+  private func timeKnown(to cascade: UInt32, until time: Int64) -> Int64? {
+    guard rules.row(Int(cascade)).it.phase.isPending else { return nil }
+    let parameters = parameters.row(Int(cascade))
+    let device = links[Int(parameters.it.channel)].device
+    var time = time
+    for point in cascades[Int(parameters.it.number)].points {
+      for member in point {
+        let channel = Int(self.parameters.row(Int(member.slot)).it.channel)
+        guard links[channel].device == device else { return nil }
+        time = min(time, channels.row(channel).it.newest)
+      }
+    }
+    return time
   }
 
   /// Counts the points of a cascade as they stand.

@@ -119,11 +119,11 @@ extension Engine {
       let alpha = profile.it.alpha
       if isWarm && square > profile.it.thresholdSquared * record.it.variance {
         measured.bits |= ChannelRecord.ewmaBit
-        // Learnt, it would make every later square look small, for good: mean and variance stay what they are.
-        if _slowPath(square > ChannelRecord.greatestSquare) {
-          let decay = max(profile.it.decay, .leastNormalMagnitude)
-          (difference, square) = (0, record.it.variance / decay)
-        }
+      }
+      // Learnt, it would make later squares look small for long, or for good: mean and variance stay what they are.
+      if _slowPath(square > ChannelRecord.greatestSquare) {
+        let decay = max(profile.it.decay, .leastNormalMagnitude)
+        (difference, square) = (0, record.it.variance / decay)
       }
       record.it.mean += alpha * difference
       record.it.variance = profile.it.decay * (record.it.variance + alpha * square)

@@ -117,6 +117,57 @@ struct ClockTests {
     #expect(bench.take() == ["raised r1 70000 unacknowledged"])
   }
 
+  @Test("and stays wrong for hours", arguments: [-7_200_000, 3_600_000] as [Int64])
+  func wrongForHours(ahead: Int64) throws {
+    var bench = try Bench(Self.builder())
+    for minute in Int64(0)..<240 {
+      bench.read(minute * 60_000 + ahead, minute == 239 ? 20 : 1, lag: -ahead)
+    }
+    #expect(bench.take().contains { $0.hasPrefix("raised r1") }, "its rules go on")
+    #expect(bench.engine.quarantinedDevices == 1)
+    // A snapshot goes on as well.
+    bench.engine = try Engine(plan: Self.builder().plan, restoring: bench.engine.snapshot())
+    for minute in Int64(240)..<300 { bench.read(minute * 60_000 + ahead, 1, lag: -ahead) }
+    #expect(bench.engine.quarantinedDevices == 1)
+  }
+
+  /// A cascade on a channel that never reports, over a rule of another channel of the device.
+  private static func cascade(delay: Int64) throws -> PlanBuilder {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.plan.devices[0].clockToleranceMilliseconds = tolerance
+    let member = CascadeParameters.Member(rule: builder.add("high", .high(10)), grade: .blue)
+    builder.add(
+      "cascade",
+      .cascade(
+        CascadeParameters(cascade: try CountCascade(), grade: .blue, points: [[member]])
+      ),
+      channel: 1,
+      onDelay: delay
+    )
+    return builder
+  }
+
+  @Test("delays on channels that never report move with the clock, too")
+  func silentChannels() throws {
+    // Behind by 200 s, then by 3,800 s: found at 42 s, when the alarm has stood for 11 s.
+    var bench = try Bench(Self.cascade(delay: 100_000))
+    for second in Int64(0)...90 {
+      let lag: Int64 = second < 32 ? 200_000 : 3_800_000
+      bench.read(second * 1000 - lag, (31..<76).contains(second) ? 20 : 1, lag: lag)
+    }
+    #expect(bench.engine.quarantinedDevices == 1)
+    #expect(!bench.take().contains { $0.hasPrefix("raised r1") }, "it has lasted for 45 s")
+
+    // Set back by 200 s, which is followed: 100 s have passed at 131 s, whatever the clock shows.
+    bench = try Bench(Self.cascade(delay: 100_000))
+    for second in Int64(0)...230 {
+      let lag: Int64 = second < 32 ? 0 : 200_000
+      bench.read(second * 1000 - lag, second < 31 ? 1 : 20, lag: lag)
+      if second == 130 { #expect(!bench.take().contains { $0.hasPrefix("raised r1") }) }
+      if second == 133 { #expect(bench.take().contains { $0.hasPrefix("raised r1") }) }
+    }
+  }
+
   @Test("a clock set back by less than the tolerance is followed without an alarm")
   func step() throws {
     var bench = try Bench(Self.builder())

@@ -272,7 +272,7 @@ struct FastWayTests {
   )
   func hugeValue(_ value: Double) throws {
     var builder = PlanBuilder()
-    builder.add("ewma", .ewma(alpha: 0.1, deviations: 4, warmUp: 10))
+    builder.add("ewma", .ewma(alpha: 0.05, deviations: 4, warmUp: 10))
     for first in [3, 100] {
       var bench = try Bench(builder)
       var time: Int64 = 0
@@ -283,7 +283,7 @@ struct FastWayTests {
       for count in 0..<120 {
         bench.read(next(), count == first ? value : count.isMultiple(of: 2) ? 9 : 10)
       }
-      for count in 0..<10_000 { bench.read(next(), count.isMultiple(of: 2) ? 9 : 10) }
+      for count in 0..<10 { bench.read(next(), count.isMultiple(of: 2) ? 9 : 10) }
       _ = bench.take()
       bench.read(next(), 1000)
       #expect(bench.take().first?.hasPrefix("raised") == true, "\(value) as reading \(first)")

@@ -61,8 +61,8 @@ struct ChannelRecord: BitwiseCopyable {
   /// Bit of the EWMA in `conditions`.
   static let ewmaBit: UInt8 = 2
 
-  /// Greatest square of a distance that an EWMA learns from: none that a sensor measures, and sums of it have a number.
-  static let greatestSquare = 1e300
+  /// Greatest square of a distance that an EWMA learns from: of 10¹², which no sensor's values have between them.
+  static let greatestSquare = 1e24
 
   /// What the EWMA has learnt is forgotten.
   mutating func forgetLearnt() {

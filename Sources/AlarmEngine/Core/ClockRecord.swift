@@ -27,7 +27,7 @@ struct DriftRecord: BitwiseCopyable, Hashable {
       anchorEpoch = epoch
       nextLow = low
       nextEpoch = epoch
-    } else if epoch - nextEpoch >= 2 * Self.halfDay {
+    } else if Int64(epoch) - Int64(nextEpoch) >= 2 * Int64(Self.halfDay) {
       anchorLow = nextLow
       anchorEpoch = nextEpoch
       nextLow = low
@@ -39,9 +39,11 @@ struct DriftRecord: BitwiseCopyable, Hashable {
 
   /// How fast the clock gains on the server's, parts per million; nil before an hour has been seen.
   var partsPerMillion: Double? {
-    guard anchorLow != .max, closedLow != .max, closedEpoch - anchorEpoch >= 6 else { return nil }
+    guard anchorLow != .max, closedLow != .max, Int64(closedEpoch) - Int64(anchorEpoch) >= 6 else {
+      return nil
+    }
     let gained = Double(anchorLow) - Double(closedLow)
-    let passed = Double(closedEpoch - anchorEpoch) * Double(Engine.epochMilliseconds)
+    let passed = (Double(closedEpoch) - Double(anchorEpoch)) * Double(Engine.epochMilliseconds)
     return gained / passed * 1e6
   }
 }

@@ -77,6 +77,8 @@ public struct Deviation: Sendable {
     }
     var distance = value - expected
     if parameters.isRelative, distance != 0 { distance /= expected.magnitude }
+    // An expectation beyond every number says nothing.
+    guard !distance.isNaN else { return .unknown(limit: parameters.limit) }
     return DetectorFinding(
       condition: hysteresis.step(
         parameters.side.excess(distance),
