@@ -57,6 +57,43 @@ struct BaselineTests {
     #expect(back < 60)
   }
 
+  @Test(
+    "no baseline is learned from a value that nothing measures",
+    arguments: [1e20, -1e60, 9e99]
+  )
+  func absurdValue(_ value: Double) throws {
+    for first in [0, 5, 49] {
+      var chart = try EWMAChart(.init(baseline: .learned(readings: 50)))
+      var sums = try TabularCUSUM(.init(baseline: .learned(readings: 50)))
+      var random = DetectorRandom(seed: 9)
+      for index in 0..<150 {
+        let reading = index == first ? value : 5 + random.normal()
+        _ = chart.step(time: Int64(index), value: reading)
+        _ = sums.step(time: Int64(index), value: reading)
+      }
+      var found = (false, false)
+      for index in 150..<160 {
+        if chart.step(time: Int64(index), value: 1000).condition == .yes { found.0 = true }
+        if sums.step(time: Int64(index), value: 1000).condition == .yes { found.1 = true }
+      }
+      #expect(found == (true, true), "as reading \(first)")
+    }
+    // Of the hours of the week only the one with the value is not learned from.
+    var season = try SeasonalBaseline(.init(minimumWeeks: 4))
+    let (week, minute): (Int64, Int64) = (7 * 24 * 3_600_000, 300_000)
+    for index in Int64(0)..<6 {
+      for step in Int64(0)..<12 {
+        _ = season.step(
+          time: index * week + step * minute,
+          value: index == 1 && step == 3 ? value : 5 + Double(step % 3)
+        )
+      }
+      // Another hour closes this one.
+      _ = season.step(time: index * week + 3_600_000, value: 5)
+    }
+    #expect(season.step(time: 6 * week, value: 1000).condition == .yes)
+  }
+
   @Test("any finite value and a time that goes back neither trap nor raise on NaN")
   func anyValue() throws {
     var random = DetectorRandom(seed: 21)
