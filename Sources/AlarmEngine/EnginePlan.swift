@@ -226,7 +226,8 @@ public enum Detector: Sendable {
   /// |value − m| > `deviations` · s, where m and s² are the exponentially weighted mean and variance of
   /// the readings before: m ← m + α·d, s² ← (1 − α)·(s² + α·d²) with d = value − m.
   ///
-  /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too. One at most per channel.
+  /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too, but not to a value that is 10¹² or more
+  /// away from it. While another plan has it warm up again, its condition stays what it was. One at most per channel.
   case ewma(alpha: Double, deviations: Double, warmUp: Int)
   /// The slope over a time span; see ``RateOfChange``.
   case rateOfChange(RateOfChange.Parameters)
@@ -275,7 +276,9 @@ public enum Detector: Sendable {
 ///
 /// True while the grade of the whole is ``grade`` or higher. A point stands at the highest grade whose rule is
 /// active (acknowledged, shelved or suppressed makes no difference); a gap leaves it where it is, as it leaves the
-/// rule. Time is that of the deciding rule's device, never before the step before.
+/// rule. Time is that of the deciding rule's device, never before the step before. A delay on the cascade runs out by
+/// engine time, and sooner where every channel that it counts is of its own device and has come as far: a message may
+/// hold both ends of what has lasted longer.
 public struct CascadeParameters: Hashable, Sendable {
   /// A rule and the grade that its alarm stands for.
   public struct Member: Hashable, Sendable {
