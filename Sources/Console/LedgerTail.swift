@@ -137,6 +137,8 @@ final class LedgerTail: Service {
   func next(after cursor: StreamCursor, in scope: LedgerScope, limit: Int = 512) -> Next {
     state.withLock { state in
       guard state.isReady else { return .nothing }
+      // A reader that comes from the ledger itself may be further than this: what it has read may have been announced.
+      if cursor.ledger > state.head { return .nothing }
       var frames: [ByteBuffer] = []
       var reached = cursor
       for announcement in state.announcements
@@ -167,7 +169,7 @@ final class LedgerTail: Service {
       await withCheckedContinuation { continuation in
         let waits = state.withLock { state in
           guard !state.ended.contains(stream), !Task.isCancelled, !Task.isShuttingDownGracefully,
-            state.head <= cursor.ledger, state.newestAnnouncement <= cursor.unrecorded
+            !Self.isNews((state.head, state.newestAnnouncement), for: cursor)
           else { return false }
           state.waiters[stream] = Waiter(
             cursor: cursor,
@@ -203,11 +205,13 @@ final class LedgerTail: Service {
         cursor = reached
         while reached.ledger < news.ledgerHead {
           let after = reached.ledger
-          let page = try await entries(after: after)
+          // What is newer than the news may have been announced meanwhile, which the next news will tell first.
+          let page = try await entries(after: after).prefix { $0.sequence <= news.ledgerHead }
           guard let last = page.last else { break }
           publish(page)
           reached.ledger = last.sequence
           cursor = reached
+          await Task.yield()
         }
       } catch {
         if Task.isCancelled { return }
@@ -248,7 +252,7 @@ final class LedgerTail: Service {
     }
   }
 
-  private func publish(_ entries: [LedgerEntry]) {
+  private func publish(_ entries: ArraySlice<LedgerEntry>) {
     var frames: [Frame?] = []
     frames.reserveCapacity(entries.count)
     var recorded: Set<[UInt8]> = []
@@ -305,9 +309,16 @@ final class LedgerTail: Service {
   }
 
   private func wakeReaders() {
-    wake { marks, waiter in
-      marks.head > waiter.cursor.ledger || marks.newest > waiter.cursor.unrecorded
-    }
+    wake { marks, waiter in Self.isNews(marks, for: waiter.cursor) }
+  }
+
+  /// Whether ``next(after:in:limit:)`` has something after a cursor.
+  private static func isNews(
+    _ marks: (head: Int64, newest: UInt64),
+    for cursor: StreamCursor
+  ) -> Bool {
+    marks.head > cursor.ledger
+      || marks.head == cursor.ledger && marks.newest > cursor.unrecorded
   }
 
   private func wake(where isDue: ((head: Int64, newest: UInt64), Waiter) -> Bool) {

@@ -1,4 +1,3 @@
-import Foundation
 public import HazardLedger
 package import PayloadDecoding
 import Synchronization
@@ -84,7 +83,7 @@ public final class Exchange: Sendable {
   }
 
   private let state: Mutex<State>
-  private let conditions = Sleeper.allCases.map { _ in NSCondition() }
+  private let conditions = Sleeper.allCases.map { _ in MonotonicCondition() }
   /// How many unrecorded announcements are kept for readers that come late.
   private static let unrecordedLimit = 10_000
   /// How many replies and refusals wait to be sent before the newest are dropped.
@@ -450,7 +449,7 @@ public final class Exchange: Sendable {
     condition.lock()
     defer { condition.unlock() }
     guard isIdle() else { return }
-    let end = Date(timeIntervalSinceNow: Double(milliseconds) / 1000)
+    let end = MonotonicCondition.deadline(milliseconds: milliseconds)
     while condition.wait(until: end), isIdle() {}
   }
 

@@ -92,6 +92,7 @@ public final class LiveStation: StationAccess {
     var acknowledged = taken
     var isSlow = false
     var takenBytes = 0
+    var progress = CommitProgress(durable: taken, at: clocks.monotonic())
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
@@ -102,12 +103,17 @@ public final class LiveStation: StationAccess {
         }
         let patience = Self.slowCommit + Self.slowMebibyte * Int64(takenBytes >> 20)
         isSlow = clocks.monotonic() - start >= patience
-        if exchange.durable >= taken {
+        let durable = exchange.durable
+        progress.note(durable, at: clocks.monotonic())
+        if durable >= taken {
           link.acknowledge()
           acknowledged = taken
+          progress.hasAcknowledged(at: clocks.monotonic())
         } else {
           // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
           link.keepAlive()
+          // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged.
+          if progress.wantsToCatchUp(at: clocks.monotonic()) { continue }
         }
       }
       guard hasRoom else {
@@ -117,7 +123,10 @@ public final class LiveStation: StationAccess {
         continue
       }
       // An engine that stands still for a while must not stop the reading: messages at QoS 0 would be lost at the broker.
-      exchange.wait(.room, milliseconds: 20) { toEngine.isDeep && !exchange.isStopping }
+      if taken == acknowledged {
+        exchange.wait(.room, milliseconds: 20) { toEngine.isDeep && !exchange.isStopping }
+        if exchange.isStopping { break }
+      }
       let collected = stages.collect(
         from: link,
         timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),
@@ -156,7 +165,8 @@ public final class LiveStation: StationAccess {
   }
 
   private func commitJournal() {
-    while let batch = toJournal.pop() {
+    while let first = toJournal.pop() {
+      let batch = gathered(behind: first)
       while !stages.exchange.isStopping {
         do {
           try stages.commit(batch)
@@ -170,6 +180,18 @@ public final class LiveStation: StationAccess {
         }
       }
     }
+  }
+
+  /// What has gathered behind a slow commit goes into one with its first: one sync for all of it.
+  private func gathered(behind first: InputBatch) -> InputBatch {
+    guard let second = toJournal.popWaiting() else { return first }
+    var inputs = first.inputs
+    var next: InputBatch? = second
+    while let batch = next {
+      for index in 0..<batch.inputs.count { inputs.append(from: batch.inputs, at: index) }
+      next = inputs.byteCount < stages.limits.batchBytesSlow ? toJournal.popWaiting() : nil
+    }
+    return InputBatch(inputs, firstSequence: first.firstSequence)
   }
 
   private func evaluate() {
@@ -214,6 +236,7 @@ public final class LiveStation: StationAccess {
     let exchange = stages.exchange
     var feedback = FeedbackWriter()
     while !exchange.isStopping {
+      let head = exchange.head
       let (overdue, calls) = exchange.announceOverdue(
         at: clocks.monotonic(),
         limit: stages.limits.unrecordedAfter
@@ -237,7 +260,6 @@ public final class LiveStation: StationAccess {
       if let faults = announcer?.faults { stages.counters.announcer.withLock { $0 = faults } }
       let answered = answer(announcer, &feedback)
       if sent == 0, !answered {
-        let head = exchange.head
         exchange.wait(.announcer, milliseconds: 20) {
           exchange.head == head && !exchange.hasOutgoing && !exchange.isStopping
         }
@@ -305,7 +327,11 @@ public final class LiveStation: StationAccess {
         ?? exchange.takeAnswers(at: now, limit: limit).count
       if let counts = sender?.counts { stages.counters.answers.withLock { $0 = counts } }
       if sent == 0 {
-        exchange.wait(.answers, milliseconds: 20) { !exchange.hasAnswers && !exchange.isStopping }
+        // Those that are left have no room at the publisher, and it says nothing when there is some.
+        let isFull = exchange.hasAnswers
+        exchange.wait(.answers, milliseconds: 20) {
+          (isFull || !exchange.hasAnswers) && !exchange.isStopping
+        }
       }
     }
   }
@@ -325,5 +351,36 @@ public final class LiveStation: StationAccess {
     let intake = now - intakePulse.load(ordering: .relaxed)
     let engine = toEngine.isEmpty ? 0 : now - enginePulse.load(ordering: .relaxed)
     return max(intake, engine)
+  }
+}
+
+/// How the journal's commits get on while nothing has been acknowledged; monotonic milliseconds.
+///
+/// A commit that steadily takes longer than intake waits for it would always find a newer batch taken, and what is
+/// acknowledged is everything or nothing.
+private struct CommitProgress {
+  private var durable: UInt64
+  private var advanced: Int64
+  private var acknowledged: Int64
+
+  /// From how long without an acknowledgement on reading waits for the disk, as long as that goes on.
+  private static let longest: Int64 = 500
+
+  init(durable: UInt64, at now: Int64) {
+    self.durable = durable
+    advanced = now
+    acknowledged = now
+  }
+
+  mutating func note(_ durable: UInt64, at now: Int64) {
+    guard durable != self.durable else { return }
+    self.durable = durable
+    advanced = now
+  }
+
+  mutating func hasAcknowledged(at now: Int64) { acknowledged = now }
+
+  func wantsToCatchUp(at now: Int64) -> Bool {
+    now - acknowledged >= Self.longest && now - advanced < Self.longest
   }
 }

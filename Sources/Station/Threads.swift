@@ -75,6 +75,15 @@ final class BatchQueue: Sendable {
   /// Waits for the next batch; nil once the queue is closed.
   func pop() -> InputBatch? {
     filled.wait()
+    return take()
+  }
+
+  /// The next batch, if one waits.
+  func popWaiting() -> InputBatch? {
+    filled.wait(timeout: .now()) == .success ? take() : nil
+  }
+
+  private func take() -> InputBatch? {
     defer { onTaken() }
     return state.withLock { state in
       guard !state.isClosed, !state.batches.isEmpty else { return nil }
