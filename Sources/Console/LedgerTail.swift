@@ -137,8 +137,6 @@ final class LedgerTail: Service {
   func next(after cursor: StreamCursor, in scope: LedgerScope, limit: Int = 512) -> Next {
     state.withLock { state in
       guard state.isReady else { return .nothing }
-      // A reader that comes from the ledger itself may be further than this: what it has read may have been announced.
-      if cursor.ledger > state.head { return .nothing }
       var frames: [ByteBuffer] = []
       var reached = cursor
       for announcement in state.announcements
@@ -317,8 +315,7 @@ final class LedgerTail: Service {
     _ marks: (head: Int64, newest: UInt64),
     for cursor: StreamCursor
   ) -> Bool {
-    marks.head > cursor.ledger
-      || marks.head == cursor.ledger && marks.newest > cursor.unrecorded
+    marks.head > cursor.ledger || marks.newest > cursor.unrecorded
   }
 
   private func wake(where isDue: ((head: Int64, newest: UInt64), Waiter) -> Bool) {

@@ -119,6 +119,11 @@ public final class IntakeClient: @unchecked Sendable {
     return state
   }
 
+  /// Whether something was read whose acknowledgement has not left yet.
+  public var owesAcknowledgements: Bool {
+    gate.withLock { _ in (link.connection?.inbox.unacknowledged ?? 0) > 0 }
+  }
+
   /// Lets the acknowledgements of everything read so far leave; call it when all of that is durable.
   ///
   /// Returns when they are with the operating system, or the connection is lost.

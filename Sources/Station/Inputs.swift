@@ -12,12 +12,19 @@ public protocol IntakeLink: AnyObject {
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport
   /// Moves the held messages into `batch`, stamped with the receive time.
   func take(received: Int64, into batch: inout JournalBatch)
+  /// Whether the sender of something taken waits for its acknowledgement.
+  var owesAcknowledgements: Bool { get }
   /// Lets the acknowledgements of everything taken so far go out.
   func acknowledge()
   /// Keeps the connection alive without letting any acknowledgement go out.
   func keepAlive()
   /// Leaves the broker; its session, and so the subscription, stays.
   func stop()
+}
+
+extension IntakeLink {
+  /// As far as is known, somebody waits.
+  public var owesAcknowledgements: Bool { true }
 }
 
 /// How a link stands.

@@ -97,23 +97,23 @@ public final class LiveStation: StationAccess {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       if taken > acknowledged {
         let newest = taken
+        let seen = progress.durable
         let start = clocks.monotonic()
         exchange.wait(.intake, milliseconds: Self.commitPatience) {
-          exchange.durable < newest && !exchange.isStopping
+          exchange.durable < newest && exchange.durable == seen && !exchange.isStopping
         }
+        let now = clocks.monotonic()
         let patience = Self.slowCommit + Self.slowMebibyte * Int64(takenBytes >> 20)
-        isSlow = clocks.monotonic() - start >= patience
-        let durable = exchange.durable
-        progress.note(durable, at: clocks.monotonic())
-        if durable >= taken {
+        isSlow = now - start >= patience
+        progress.note(exchange.durable, at: now)
+        if progress.durable >= taken {
           link.acknowledge()
           acknowledged = taken
-          progress.hasAcknowledged(at: clocks.monotonic())
         } else {
           // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
           link.keepAlive()
           // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged.
-          if progress.wantsToCatchUp(at: clocks.monotonic()) { continue }
+          if progress.isCatchingUp(at: now), link.owesAcknowledgements { continue }
         }
       }
       guard hasRoom else {
@@ -139,6 +139,7 @@ public final class LiveStation: StationAccess {
       // Its disk is what the acknowledgement waits for, so the journal begins first.
       toJournal.push(batch)
       toEngine.push(batch)
+      if taken == acknowledged { progress.begin(at: clocks.monotonic()) }
       taken = batch.lastSequence
       takenBytes = batch.inputs.byteCount
     }
@@ -184,7 +185,9 @@ public final class LiveStation: StationAccess {
 
   /// What has gathered behind a slow commit goes into one with its first: one sync for all of it.
   private func gathered(behind first: InputBatch) -> InputBatch {
-    guard let second = toJournal.popWaiting() else { return first }
+    guard first.inputs.byteCount < stages.limits.batchBytesSlow,
+      let second = toJournal.popWaiting()
+    else { return first }
     var inputs = first.inputs
     var next: InputBatch? = second
     while let batch = next {
@@ -354,33 +357,44 @@ public final class LiveStation: StationAccess {
   }
 }
 
-/// How the journal's commits get on while nothing has been acknowledged; monotonic milliseconds.
+/// How the journal's commits get on while something waits to be acknowledged; monotonic milliseconds.
 ///
 /// A commit that steadily takes longer than intake waits for it would always find a newer batch taken, and what is
-/// acknowledged is everything or nothing.
+/// acknowledged is everything or nothing. So after a while without, when a commit has ended, nothing more is taken until
+/// the next has, which has everything in it that was taken before.
 private struct CommitProgress {
-  private var durable: UInt64
+  private(set) var durable: UInt64
   private var advanced: Int64
-  private var acknowledged: Int64
+  private var began: Int64
+  private var catchesUpUntil: Int64 = .min
 
-  /// From how long without an acknowledgement on reading waits for the disk, as long as that goes on.
+  /// From how long without an acknowledgement on reading waits for the disk.
   private static let longest: Int64 = 500
+  /// How long it waits at most, however long commits take.
+  private static let longestPause: Int64 = 2_000
 
   init(durable: UInt64, at now: Int64) {
     self.durable = durable
     advanced = now
-    acknowledged = now
+    began = now
+  }
+
+  /// The first batch since everything was acknowledged has been taken.
+  mutating func begin(at now: Int64) {
+    began = now
+    advanced = now
+    catchesUpUntil = .min
   }
 
   mutating func note(_ durable: UInt64, at now: Int64) {
     guard durable != self.durable else { return }
     self.durable = durable
+    // As long as the last one took, twice over.
+    if now - began >= Self.longest {
+      catchesUpUntil = now + min(Self.longestPause, 2 * (now - advanced) + 100)
+    }
     advanced = now
   }
 
-  mutating func hasAcknowledged(at now: Int64) { acknowledged = now }
-
-  func wantsToCatchUp(at now: Int64) -> Bool {
-    now - acknowledged >= Self.longest && now - advanced < Self.longest
-  }
+  func isCatchingUp(at now: Int64) -> Bool { now < catchesUpUntil }
 }

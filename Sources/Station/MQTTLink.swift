@@ -73,6 +73,9 @@ public final class MQTTLink: IntakeLink {
     batch.removeAll()
   }
 
+  /// Whether messages at QoS 1 or 2 wait for their acknowledgement.
+  public var owesAcknowledgements: Bool { client.owesAcknowledgements }
+
   /// Lets the queued acknowledgements go out.
   public func acknowledge() {
     client.acknowledge()

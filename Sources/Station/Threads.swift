@@ -80,7 +80,13 @@ final class BatchQueue: Sendable {
 
   /// The next batch, if one waits.
   func popWaiting() -> InputBatch? {
-    filled.wait(timeout: .now()) == .success ? take() : nil
+    guard filled.wait(timeout: .now()) == .success else { return nil }
+    guard let batch = take() else {
+      // That was the word of the end, which whoever waits is still to have.
+      filled.signal()
+      return nil
+    }
+    return batch
   }
 
   private func take() -> InputBatch? {

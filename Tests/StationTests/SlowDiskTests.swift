@@ -10,11 +10,14 @@ import Testing
 private final class SlowJournal: JournalStore {
   private let store = MemoryJournal(disk: FaultyDisk(seed: 1))
   let commits = Atomic<Int>(0)
+  private let seconds: Double
+
+  init(seconds: Double) { self.seconds = seconds }
 
   var lastSequence: UInt64 { store.lastSequence }
 
   func append(_ batch: borrowing JournalBatch, firstSequence: UInt64) throws {
-    Thread.sleep(forTimeInterval: 0.08)
+    Thread.sleep(forTimeInterval: seconds)
     commits.add(1, ordering: .relaxed)
     try store.append(batch, firstSequence: firstSequence)
   }
@@ -64,10 +67,14 @@ private final class BusyLink: IntakeLink, Sendable {
 
 @Suite("A disk that is slow, but goes on")
 struct SlowDiskTests {
-  @Test("does not keep acknowledgements back for good", .timeLimit(.minutes(2)))
-  func acknowledges() async throws {
+  @Test(
+    "does not keep acknowledgements back for good",
+    .timeLimit(.minutes(2)),
+    arguments: [0.08, 0.4, 0.7]
+  )
+  func acknowledges(seconds: Double) async throws {
     let scratch = try Scratch()
-    let journal = SlowJournal()
+    let journal = SlowJournal(seconds: seconds)
     let stages = try Stages(
       catalog: try Fixture.catalog(),
       journal: journal,

@@ -56,7 +56,7 @@ struct ControlEstimate: Sendable {
         restarted = true
       }
       if !isReady {
-        moments.add(time: time, value: value)
+        moments.learn(time: time, value: value)
         guard moments.count >= readings else { return (nil, restarted) }
         guard moments.variance.isFinite else {
           moments = GrowingMoments()

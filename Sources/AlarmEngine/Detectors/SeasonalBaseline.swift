@@ -97,7 +97,7 @@ public struct SeasonalBaseline: Sendable {
       isFrozen: isFrozen || finding.condition == .yes,
       longest: parameters.longestFreeze
     )
-    if advice != .hold { gathered.add(time: time, value: value) }
+    if advice != .hold { gathered.learn(time: time, value: value) }
     return finding
   }
 

@@ -192,6 +192,18 @@ package struct GrowingMoments: Sendable {
     coMoment += dt * (x - meanX)
   }
 
+  /// Adds a reading to learn from; one beyond ``largestLearned`` leaves everything undefined.
+  mutating func learn(time: Int64, value: Double) {
+    add(
+      time: time,
+      value: value.magnitude <= Self.largestLearned ? value : .greatestFiniteMagnitude
+    )
+  }
+
+  /// Largest magnitude that a baseline is learned from: nothing measures more, and a single one of 10²⁰ among a hundred
+  /// readings would make it wide for good.
+  static let largestLearned = 1e18
+
   private var isDefined: Bool { count > 0 && oversized == 0 }
   package var mean: Double { isDefined ? reference + meanX : .nan }
   package var sum: Double {

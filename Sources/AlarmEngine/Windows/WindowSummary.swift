@@ -55,7 +55,7 @@ public enum WindowLimits {
   /// A window that holds a larger value has exact extrema, median and MAD, but sum, mean, variance
   /// and slope are NaN until that value has left: their squares could leave the range of `Double`
   /// and would poison the running sums for good.
-  public static let largestSummable = 1e18
+  public static let largestSummable = 1e100
 }
 
 /// What a window says of the readings it holds; NaN where a statistic is not kept or not defined.
