@@ -102,32 +102,32 @@ extension Engine {
   mutating func informCascades(of slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     guard !followers.isEmpty, let cascades = followers[slot] else { return }
     for cascade in cascades {
-      if let time = timeKnown(to: cascade, by: slot, until: moment.time) {
+      if let time = timeKnown(to: cascade, until: moment.time) {
         completeDelay(of: cascade, before: time, received: moment.received, &out)
       }
       judgeCascade(cascade, moment, &out)
     }
   }
 
-  /// Up to which time that is known which a running delay of a cascade hangs on, when rule `slot` has moved at `time`; nil
+  /// Up to which time that is known which a running delay of a cascade hangs on, when one of its rules has moved at `time`; nil
   /// where that cannot be told.
   ///
   /// Readings that come many in a message may hold the beginning and the end of what has lasted longer than the delay. It is
   /// over then if every channel that could have ended it, those whose alarms stand (or, for an off-delay, do not), has come
   /// as far, by the clock of one device: another's may be ahead.
-  private func timeKnown(to cascade: UInt32, by slot: UInt32, until time: Int64) -> Int64? {
+  private func timeKnown(to cascade: UInt32, until time: Int64) -> Int64? {
     let phase = rules.row(Int(cascade)).it.phase
     guard phase.isPending else { return nil }
     let parameters = parameters.row(Int(cascade))
     let device = links[Int(parameters.it.channel)].device
-    guard links[Int(self.parameters.row(Int(slot)).it.channel)].device == device else { return nil }
     var time = time
     for point in cascades[Int(parameters.it.number)].points {
-      for member in point
-      where rules.row(Int(member.slot)).it.isActive == (phase == .pendingOn) {
+      for member in point {
         let channel = Int(self.parameters.row(Int(member.slot)).it.channel)
         guard links[channel].device == device else { return nil }
-        time = min(time, channels.row(channel).it.newest)
+        if rules.row(Int(member.slot)).it.isActive == (phase == .pendingOn) {
+          time = min(time, channels.row(channel).it.newest)
+        }
       }
     }
     return time

@@ -99,8 +99,10 @@ public final class LiveStation: StationAccess {
         let newest = taken
         let seen = progress.durable
         let start = clocks.monotonic()
+        let isOverdue = progress.isOverdue(at: start)
         exchange.wait(.intake, milliseconds: Self.commitPatience) {
-          exchange.durable < newest && exchange.durable == seen && !exchange.isStopping
+          exchange.durable < newest && (!isOverdue || exchange.durable == seen)
+            && !exchange.isStopping
         }
         let now = clocks.monotonic()
         let patience = Self.slowCommit + Self.slowMebibyte * Int64(takenBytes >> 20)
@@ -113,7 +115,9 @@ public final class LiveStation: StationAccess {
           // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
           link.keepAlive()
           // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged.
-          if progress.isCatchingUp(at: now), link.owesAcknowledgements { continue }
+          if progress.isCatchingUp(at: now), toJournal.fitsOneCommit, link.owesAcknowledgements {
+            continue
+          }
         }
       }
       guard hasRoom else {
@@ -361,7 +365,8 @@ public final class LiveStation: StationAccess {
 ///
 /// A commit that steadily takes longer than intake waits for it would always find a newer batch taken, and what is
 /// acknowledged is everything or nothing. So after a while without, when a commit has ended, nothing more is taken until
-/// the next has, which has everything in it that was taken before.
+/// the next has, which has everything in it that was taken before. What comes meanwhile waits at the broker: alarms, too,
+/// are late by that commit.
 private struct CommitProgress {
   private(set) var durable: UInt64
   private var advanced: Int64
@@ -389,12 +394,16 @@ private struct CommitProgress {
   mutating func note(_ durable: UInt64, at now: Int64) {
     guard durable != self.durable else { return }
     self.durable = durable
-    // As long as the last one took, twice over.
-    if now - began >= Self.longest {
-      catchesUpUntil = now + min(Self.longestPause, 2 * (now - advanced) + 100)
+    if isOverdue(at: now) {
+      // As long as the last one took, twice over; the longer nothing could be acknowledged, the longer it may be.
+      let most = max(Self.longestPause, min(5 * Self.longestPause, (now - began) / 4))
+      catchesUpUntil = now + min(most, 2 * (now - advanced) + 100)
     }
     advanced = now
   }
+
+  /// Whether so much time has passed without an acknowledgement that the disk is to be caught up with.
+  func isOverdue(at now: Int64) -> Bool { now - began >= Self.longest }
 
   func isCatchingUp(at now: Int64) -> Bool { now < catchesUpUntil }
 }

@@ -60,6 +60,9 @@ final class BatchQueue: Sendable {
     state.withLock { $0.inputs >= limits.deepInputs || $0.bytes >= limits.deepBytes }
   }
 
+  /// Whether all that waits goes into one commit.
+  var fitsOneCommit: Bool { state.withLock { $0.bytes < limits.batchBytesSlow } }
+
   /// Whether nothing waits.
   var isEmpty: Bool { state.withLock { $0.batches.isEmpty } }
 

@@ -143,7 +143,15 @@ private struct SmallDisk {
     defer { try? FileManager.default.removeItem(atPath: path) }
     try run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", path)
     let result = Result { try body(SmallDisk(path: path)) }
-    try run("umount", path)
+    // A process that another test starts holds what was open at that moment, until it is itself.
+    for attempt in 1... {
+      do {
+        try run("umount", path)
+        break
+      } catch  where attempt < 100 {
+        Thread.sleep(forTimeInterval: 0.05)
+      }
+    }
     try result.get()
   }
 

@@ -269,7 +269,7 @@ public struct MultivariateModel: Hashable, Sendable {
     for (index, row) in rows.enumerated() {
       guard row.count == width else { throw .badRow(index) }
       for column in 0..<width {
-        guard row[column].magnitude <= WindowLimits.largestSummable else { throw .badRow(index) }
+        guard row[column].magnitude <= GrowingMoments.largestLearned else { throw .badRow(index) }
         columns[column].add(time: Int64(index), value: row[column])
       }
     }

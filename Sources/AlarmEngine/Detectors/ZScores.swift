@@ -83,6 +83,7 @@ public struct EWMAZScore: Sendable {
     case .learn:
       break
     }
+    guard value.magnitude <= GrowingMoments.largestLearned else { return finding }
     guard seen > 0 else {
       mean = max(-WindowLimits.largestSummable, min(WindowLimits.largestSummable, value))
       variance = 0

@@ -192,12 +192,10 @@ package struct GrowingMoments: Sendable {
     coMoment += dt * (x - meanX)
   }
 
-  /// Adds a reading to learn from; one beyond ``largestLearned`` leaves everything undefined.
+  /// Adds a reading to learn from; one beyond ``largestLearned`` teaches nothing.
   mutating func learn(time: Int64, value: Double) {
-    add(
-      time: time,
-      value: value.magnitude <= Self.largestLearned ? value : .greatestFiniteMagnitude
-    )
+    guard value.magnitude <= Self.largestLearned else { return }
+    add(time: time, value: value)
   }
 
   /// Largest magnitude that a baseline is learned from: nothing measures more, and a single one of 10²⁰ among a hundred
