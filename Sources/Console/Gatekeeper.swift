@@ -107,8 +107,8 @@ struct SignInMiddleware: RouterMiddleware {
     context.caller = await gatekeeper.caller(showing: credential)
     if case .open = gatekeeper.access { context.isOpen = true }
     let path = request.uri.path
-    // What is public is answered from memory and counts for nobody: a duty room's screens share an account or an
-    // address, a page has some thirty parts, and a page that lacks one of them shows no alarm.
+    // What is public costs little and counts for nobody: a duty room's screens share an account or an address, each
+    // page has many parts, and a page that lacks one of them shows no alarm.
     if !context.isOpen, !publicPaths.contains(path), let limiter {
       let caller = context.caller?.principal.subject ?? "address " + (context.address ?? "")
       if let wait = limiter.take(caller, now: WallClock.now().milliseconds) {
