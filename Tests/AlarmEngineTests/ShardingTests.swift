@@ -257,7 +257,7 @@ struct ShardingTests {
     engine.split(batch, into: &parts)
     #expect(parts.parts.map(\.count) == [12, 12])
     var out: [Transition] = []
-    engine.apply([parts, parts], into: &out)
+    engine.apply([parts, parts][...], into: &out)
     #expect(engine.counters.readings == 48)
     #expect(engine.counters.duplicates == 24)
   }
@@ -285,7 +285,7 @@ struct ShardingTests {
         waiting.append(parts)
         batch.reset(received: .distantPast, baseSequence: 0)
         if waiting.count == 20 {
-          sharded.apply(waiting, into: &found)
+          sharded.apply(waiting[...], into: &found)
           waiting = []
         }
       }
@@ -295,7 +295,7 @@ struct ShardingTests {
       batch.append(reading, sequence: sequence)
       received = time
     }
-    sharded.apply(waiting, into: &found)
+    sharded.apply(waiting[...], into: &found)
     #expect(found.count > 500)
     #expect(found.map(\.comparable) == Array(expected.map(\.comparable).prefix(found.count)))
   }

@@ -48,6 +48,11 @@ struct OutputOrder: Sendable {
     end = count
   }
 
+  /// Puts other keys in the place of those from a mark on.
+  mutating func replaceKeys(from first: Int, _ key: (Key) -> Key) {
+    for index in first..<marks.count { marks[index].key = key(marks[index].key) }
+  }
+
   /// Forgets everything; the output is emptied too.
   mutating func reset() {
     marks.removeAll(keepingCapacity: true)

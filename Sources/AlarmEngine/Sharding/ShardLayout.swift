@@ -12,24 +12,27 @@ struct ShardLayout {
     var row: UInt32
   }
 
+  /// The plan's row for each row of a shard.
+  struct Rows {
+    var channels: [UInt32] = []
+    var rules: [UInt32] = []
+    var devices: [UInt32] = []
+  }
+
   /// By the plan's rows.
   var channels: [Place] = []
   var rules: [Place] = []
   var devices: [Place] = []
   /// The part of the plan that each shard watches.
   var plans: [EnginePlan]
-  /// By shard: the plan's row for each of its own.
-  var channelRows: [[UInt32]]
-  var ruleRows: [[UInt32]]
-  var deviceRows: [[UInt32]]
+  /// By shard: the plan's rows for its own.
+  var rows: [Rows]
 
   /// Lays out a plan that has been checked.
   init(_ plan: EnginePlan, shards count: Int) {
     let group = Self.groups(plan)
     plans = [EnginePlan](repeating: EnginePlan(), count: count)
-    channelRows = [[UInt32]](repeating: [], count: count)
-    ruleRows = [[UInt32]](repeating: [], count: count)
-    deviceRows = [[UInt32]](repeating: [], count: count)
+    rows = [Rows](repeating: Rows(), count: count)
     var weight = [Int](repeating: 0, count: plan.devices.count)
     for channel in plan.channels { weight[group[Int(channel.device)]] += 1 }
     for rule in plan.rules { weight[group[Self.device(of: rule.channel, plan)]] += 1 }
@@ -45,7 +48,7 @@ struct ShardLayout {
       let shard = shardOfGroup[group[row]]
       rowOfDevice[row] = UInt32(plans[shard].devices.count)
       devices.append(Place(shard: UInt32(shard), row: rowOfDevice[row]))
-      deviceRows[shard].append(UInt32(row))
+      rows[shard].devices.append(UInt32(row))
       plans[shard].devices.append(device)
     }
     for (row, channel) in plan.channels.enumerated() {
@@ -53,7 +56,7 @@ struct ShardLayout {
       var copy = channel
       copy.device = rowOfDevice[Int(channel.device)]
       channels.append(Place(shard: UInt32(shard), row: UInt32(plans[shard].channels.count)))
-      channelRows[shard].append(UInt32(row))
+      rows[shard].channels.append(UInt32(row))
       plans[shard].channels.append(copy)
     }
     for (row, rule) in plan.rules.enumerated() {
@@ -68,7 +71,7 @@ struct ShardLayout {
       rules.append(
         Place(shard: place.shard, row: UInt32(plans[Int(place.shard)].rules.count))
       )
-      ruleRows[Int(place.shard)].append(UInt32(row))
+      rows[Int(place.shard)].rules.append(UInt32(row))
       plans[Int(place.shard)].rules.append(copy)
     }
   }

@@ -11,7 +11,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
   private var shards: [Shard]
   private let team: ShardTeam
   /// Reused from call to call.
-  private var scratch: SplitBatch
+  private var scratch: [SplitBatch]
 
   /// Makes shards that have seen nothing.
   ///
@@ -23,7 +23,9 @@ public struct ShardedEngine: ~Copyable, Sendable {
   public init(plan: EnginePlan, shards count: Int, team: ShardTeam = .inTurn) throws(PlanError) {
     let layout = try Self.layout(plan, count)
     var shards: [Shard] = []
-    for part in layout.plans { shards.append(Shard(try Engine(part: part))) }
+    for (number, part) in layout.plans.enumerated() {
+      shards.append(Shard(try Engine(part: part), layout.rows[number]))
+    }
     self.init(layout, shards, team)
   }
 
@@ -45,7 +47,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
     self.layout = layout
     self.shards = shards
     self.team = team
-    scratch = SplitBatch(shards: shards.count)
+    scratch = [SplitBatch(shards: shards.count)]
   }
 
   private static func layout(_ plan: EnginePlan, _ count: Int) throws(PlanError) -> ShardLayout {
@@ -63,7 +65,8 @@ public struct ShardedEngine: ~Copyable, Sendable {
     for (index, plan) in layout.plans.enumerated() {
       shards.append(
         Shard(
-          try Engine(part: plan, restoring: parts, keepsCounters: index == 0)
+          try Engine(part: plan, restoring: parts, keepsCounters: index == 0),
+          layout.rows[index]
         )
       )
     }
@@ -107,9 +110,9 @@ public struct ShardedEngine: ~Copyable, Sendable {
     for (number, shard) in shards.enumerated() {
       shard.engine.standing { alarm in
         var alarm = alarm
-        alarm.rule = RuleIndex(rawValue: layout.ruleRows[number][Int(alarm.rule.rawValue)])
+        alarm.rule = RuleIndex(rawValue: layout.rows[number].rules[Int(alarm.rule.rawValue)])
         alarm.channel = ChannelIndex(
-          rawValue: layout.channelRows[number][Int(alarm.channel.rawValue)]
+          rawValue: layout.rows[number].channels[Int(alarm.channel.rawValue)]
         )
         alarms.append(alarm)
       }
@@ -130,10 +133,10 @@ public struct ShardedEngine: ~Copyable, Sendable {
       shards[0].reset()
       return
     }
-    var parts = SplitBatch(shards: 0)
+    var parts: [SplitBatch] = []
     swap(&parts, &scratch)
-    split(batch, into: &parts)
-    apply(CollectionOfOne(parts), into: &out)
+    split(batch, into: &parts[0])
+    apply(parts[...], into: &out)
     swap(&parts, &scratch)
   }
 
@@ -158,18 +161,15 @@ public struct ShardedEngine: ~Copyable, Sendable {
   }
 
   /// Judges batches in order; the shards wait for each other only at the end.
-  public mutating func apply(
-    _ batches: some Collection<SplitBatch> & Sendable,
-    into out: inout [Transition]
-  ) {
+  public mutating func apply(_ batches: ArraySlice<SplitBatch>, into out: inout [Transition]) {
     run { number, shard in
-      for batch in batches {
+      for index in batches.indices {
         shard.engine.order.begin()
-        shard.engine.apply(batch.parts[number], into: &shard.out)
-        shard.closeCall()
+        shard.engine.apply(batches[index].parts[number], into: &shard.out)
+        shard.closeCall(positions: batches[index].positions[number])
       }
     }
-    for (call, batch) in batches.enumerated() { merge(call, batch.positions, &out) }
+    merge(calls: batches.count, into: &out)
   }
 
   /// Does what ``Engine/advance(to:into:)`` does.
@@ -183,7 +183,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
       shard.engine.advance(to: time, into: &shard.out)
       shard.closeCall()
     }
-    merge(0, [], &out)
+    merge(calls: 1, into: &out)
   }
 
   /// Does what ``Engine/perform(_:at:into:)`` does.
@@ -205,7 +205,8 @@ public struct ShardedEngine: ~Copyable, Sendable {
     command.rule = RuleIndex(rawValue: place.row)
     shard.reset()
     let refusal = shard.engine.perform(command, at: now, into: &shard.out)
-    take(0..<shard.out.count, of: Int(place.shard), into: &out)
+    shard.useRowsOfPlan(from: 0)
+    out += shard.out
     return refusal
   }
 
@@ -227,7 +228,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
       shard.engine.closeRules(without: kept, &shard.out)
       shard.closeCall()
     }
-    merge(0, [], &out)
+    merge(calls: 1, into: &out)
     let old = first..<out.count
     do {
       shards = try Self.restored(next, shards.map { $0.engine.snapshot() })
@@ -241,7 +242,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
       shard.engine.followPriorities(&shard.out)
       shard.closeCall()
     }
-    merge(0, [], &out)
+    merge(calls: 1, into: &out)
     return old
   }
 
@@ -258,60 +259,23 @@ public struct ShardedEngine: ~Copyable, Sendable {
     team.run(shards.count) { number in work(number, shards[number]) }
   }
 
-  /// Appends what one call has put out, in the order in which one engine would have.
-  private func merge(_ call: Int, _ positions: [[UInt32]], _ out: inout [Transition]) {
-    guard shards.contains(where: { $0.hasPutOut(in: call) }) else { return }
-    var cursors = shards.map { $0.cursor(of: call) }
-    while let number = next(cursors, positions) {
-      let mark = shards[number].engine.order.marks[cursors[number].mark]
-      take(cursors[number].transition..<mark.end, of: number, into: &out)
-      cursors[number].mark += 1
-      cursors[number].transition = mark.end
+  /// Appends what calls have put out, each in the order in which one engine would have put it out.
+  private func merge(calls: Int, into out: inout [Transition]) {
+    guard shards.contains(where: { !$0.out.isEmpty }) else { return }
+    for call in 0..<calls where shards.contains(where: { $0.hasPutOut(in: call) }) {
+      var cursors = shards.map { $0.cursor(of: call) }
+      while let number = Self.first(cursors) { shards[number].take(&cursors[number], into: &out) }
     }
   }
 
   /// The shard whose next step comes first; nil when none is left.
-  private func next(_ cursors: [Shard.Cursor], _ positions: [[UInt32]]) -> Int? {
-    var first: (key: OutputOrder.Key, number: Int)?
+  private static func first(_ cursors: [Shard.Cursor]) -> Int? {
+    var first: Int?
     for (number, cursor) in cursors.enumerated() where cursor.mark < cursor.end {
-      let key = whole(shards[number].engine.order.marks[cursor.mark].key, number, positions)
-      if let known = first, known.key < key { continue }
-      first = (key, number)
+      if let known = first, cursors[known].key < cursor.key { continue }
+      first = number
     }
-    return first?.number
-  }
-
-  /// A shard's key with the whole plan's rows and the undivided batch's places in it.
-  private func whole(
-    _ key: OutputOrder.Key,
-    _ number: Int,
-    _ positions: [[UInt32]]
-  ) -> OutputOrder.Key {
-    switch key.time {
-    case .min: .planChange(layout.ruleRows[number][Int(key.place)])
-    case .max: .reading(Int(positions[number][Int(key.place)]))
-    default:
-      OutputOrder.Key(
-        time: key.time,
-        place: Deadline.order(key.place) { row in
-          Deadline.isRelease(key.place)
-            ? layout.deviceRows[number][Int(row)] : layout.ruleRows[number][Int(row)]
-        }
-      )
-    }
-  }
-
-  private func take(_ range: Range<Int>, of number: Int, into out: inout [Transition]) {
-    for index in range {
-      var transition = shards[number].out[index]
-      transition.rule = RuleIndex(
-        rawValue: layout.ruleRows[number][Int(transition.rule.rawValue)]
-      )
-      transition.channel = ChannelIndex(
-        rawValue: layout.channelRows[number][Int(transition.channel.rawValue)]
-      )
-      out.append(transition)
-    }
+    return first
   }
 }
 
@@ -322,11 +286,14 @@ public struct ShardedEngine: ~Copyable, Sendable {
 final class Shard: @unchecked Sendable {
   var engine: Engine
   var out: [Transition] = []
+  /// The plan's rows for those of the engine.
+  private let rows: ShardLayout.Rows
   /// How many steps and transitions there were at the end of each call.
   private var calls: [(marks: Int, transitions: Int)] = []
 
-  init(_ engine: consuming Engine) {
+  init(_ engine: consuming Engine, _ rows: ShardLayout.Rows) {
     self.engine = engine
+    self.rows = rows
   }
 
   func reset() {
@@ -335,8 +302,37 @@ final class Shard: @unchecked Sendable {
     engine.order.reset()
   }
 
-  func closeCall() {
+  /// Ends a call: what it has put out says which rows of the whole plan, and which places in the undivided batch, it is about.
+  ///
+  /// - Parameter positions: where in the undivided batch the call's readings lay.
+  func closeCall(positions: [UInt32] = []) {
+    let before = calls.last ?? (marks: 0, transitions: 0)
+    if out.count > before.transitions {
+      useRowsOfPlan(from: before.transitions)
+      engine.order.replaceKeys(from: before.marks) { key in
+        switch key.time {
+        case .min: .planChange(rows.rules[Int(key.place)])
+        case .max: .reading(Int(positions[Int(key.place)]))
+        default:
+          OutputOrder.Key(
+            time: key.time,
+            place: Deadline.order(key.place) { row in
+              Deadline.isRelease(key.place) ? rows.devices[Int(row)] : rows.rules[Int(row)]
+            }
+          )
+        }
+      }
+    }
     calls.append((engine.order.marks.count, out.count))
+  }
+
+  /// Puts the plan's rows into the transitions from `first` on.
+  func useRowsOfPlan(from first: Int) {
+    for index in first..<out.count {
+      let (rule, channel) = (out[index].rule.rawValue, out[index].channel.rawValue)
+      out[index].rule = RuleIndex(rawValue: rows.rules[Int(rule)])
+      out[index].channel = ChannelIndex(rawValue: rows.channels[Int(channel)])
+    }
   }
 
   /// Whether a call has put anything out; most have not.
@@ -349,10 +345,28 @@ final class Shard: @unchecked Sendable {
     var mark: Int
     var end: Int
     var transition: Int
+    /// What the next step is sorted by.
+    var key: OutputOrder.Key
   }
 
   func cursor(of call: Int) -> Cursor {
     let before = call == 0 ? (marks: 0, transitions: 0) : calls[call - 1]
-    return Cursor(mark: before.marks, end: calls[call].marks, transition: before.transitions)
+    var cursor = Cursor(
+      mark: before.marks,
+      end: calls[call].marks,
+      transition: before.transitions,
+      key: .first
+    )
+    if cursor.mark < cursor.end { cursor.key = engine.order.marks[cursor.mark].key }
+    return cursor
+  }
+
+  /// Appends the step that a merge has come to, and moves on to the next.
+  func take(_ cursor: inout Cursor, into out: inout [Transition]) {
+    let end = engine.order.marks[cursor.mark].end
+    for index in cursor.transition..<end { out.append(self.out[index]) }
+    cursor.transition = end
+    cursor.mark += 1
+    if cursor.mark < cursor.end { cursor.key = engine.order.marks[cursor.mark].key }
   }
 }
