@@ -38,22 +38,6 @@ protocol Desk: AnyObject {
   /// Whether an input of this verb that leaves no draft is put on record all the same: that it came, and what became of it.
   func needsTrace(_ verb: Substring) -> Bool
 
-  /// Whether a message on this MQTT topic is for this desk and not for the decoder.
-  func claims(topic: Span<UInt8>) -> Bool
-
-  /// Takes a message that the desk has claimed.
-  func receive(_ record: JournalRecord, into output: inout CoreOutput)
-
-  /// Sees the readings of the message with this sequence and receive time, after the engine has judged them.
-  ///
-  /// On the way of every reading: a desk that does not care for their channels must be quick to say so.
-  func observe(
-    _ readings: borrowing ReadingBatch,
-    sequence: UInt64,
-    received: Timestamp,
-    into output: inout CoreOutput
-  )
-
   /// Sees a step of an alarm that has just been drafted.
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput)
 
@@ -96,17 +80,6 @@ extension Desk {
   var resumption: DeskInput? { nil }
 
   func needsTrace(_ verb: Substring) -> Bool { true }
-
-  func claims(topic: Span<UInt8>) -> Bool { false }
-
-  func receive(_ record: JournalRecord, into output: inout CoreOutput) {}
-
-  func observe(
-    _ readings: borrowing ReadingBatch,
-    sequence: UInt64,
-    received: Timestamp,
-    into output: inout CoreOutput
-  ) {}
 
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput) {}
 

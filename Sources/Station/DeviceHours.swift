@@ -51,8 +51,14 @@ public struct DeviceHours: Sendable {
   private struct Device: Sendable {
     var path: String
     var staleAfter: Int64?
+  }
+
+  /// What every reading touches of its device: the hour at hand, apart from what is kept, so that all devices' lie beside
+  /// each other.
+  private struct Current: Sendable {
     /// Receive time of the newest reading, milliseconds; `.min` when there was none.
     var newest = Int64.min
+    var slot = Slot()
   }
 
   /// The devices in the catalog's order.
@@ -61,74 +67,107 @@ public struct DeviceHours: Sendable {
       Row(
         path: device.path,
         staleAfter: device.staleAfter,
-        newest: device.newest == .min ? nil : Timestamp(milliseconds: device.newest),
-        slots: slots[index * Self.hours..<(index + 1) * Self.hours]
+        newest: current[index].newest == .min
+          ? nil : Timestamp(milliseconds: current[index].newest),
+        slots: slots(of: index)
       )
     }
   }
   private var devices: [Device]
-  /// ``hours`` slots for each device.
+  private var current: [Current]
+  /// ``hours`` slots for each device; those of hours at hand are in ``current``.
   private var slots: [Slot]
   /// Receive time of the first reading seen; nil before it.
   public private(set) var since: Timestamp?
   /// Receive time of the newest reading seen; nil before it.
   public private(set) var newest: Timestamp?
-  private let deviceOfChannel: [Int]
+  private let deviceOfChannel: [Int32]
 
   /// Makes an empty book for a catalog's devices.
   public init(_ catalog: Catalog) {
     devices = catalog.devices.map { Device(path: $0.path) }
+    current = Array(repeating: Current(), count: devices.count)
     slots = Array(repeating: Slot(), count: devices.count * Self.hours)
     let rows = Dictionary(
       catalog.devices.indices.map { (catalog.devices[$0].path, $0) },
       uniquingKeysWith: { first, _ in first }
     )
     deviceOfChannel = catalog.channels.map { channel in
-      channel.path.lastIndex(of: "/").flatMap { rows[String(channel.path[..<$0])] } ?? -1
+      channel.path.lastIndex(of: "/").flatMap { rows[String(channel.path[..<$0])] }
+        .map(Int32.init) ?? -1
     }
     for (channel, device) in zip(catalog.channels, deviceOfChannel) where device >= 0 {
       guard let stale = channel.staleMilliseconds else { continue }
+      let device = Int(device)
       devices[device].staleAfter = min(devices[device].staleAfter ?? .max, stale)
     }
   }
 
-  /// Takes in a reading of a channel.
-  mutating func add(_ reading: LatestReading, channel: Int) {
-    guard deviceOfChannel.indices.contains(channel), deviceOfChannel[channel] >= 0 else { return }
-    let device = deviceOfChannel[channel]
-    let received = reading.received.milliseconds
-    since = min(since ?? reading.received, reading.received)
-    newest = max(newest ?? reading.received, reading.received)
-    let hour = received / 3_600_000
-    let number = Int(hour % Int64(Self.hours))
-    guard number >= 0 else { return }
-    Self.take(
-      reading,
-      hour: hour,
-      received: received,
-      into: &slots[device * Self.hours + number],
-      of: &devices[device]
-    )
+  /// The slots of a device, that of the hour at hand among them.
+  private func slots(of device: Int) -> ArraySlice<Slot> {
+    var slots = slots[device * Self.hours..<(device + 1) * Self.hours]
+    let hour = current[device].slot.hour
+    if hour >= 0 { slots[slots.startIndex + Self.number(of: hour)] = current[device].slot }
+    return slots
+  }
+
+  private static func number(of hour: Int64) -> Int { Int(hour % Int64(hours)) }
+
+  /// Takes in readings in the order in which they came.
+  mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
+    var received = Timestamp(milliseconds: .min)
+    var hour = Int64.min
+    for entry in readings {
+      if entry.reading.received != received {
+        received = entry.reading.received
+        hour = received.milliseconds / 3_600_000
+        guard hour >= 0 else { continue }
+        since = min(since ?? received, received)
+        newest = max(newest ?? received, received)
+      }
+      guard hour >= 0, entry.channel < deviceOfChannel.count else { continue }
+      let device = Int(deviceOfChannel[entry.channel])
+      guard device >= 0 else { continue }
+      if current[device].slot.hour != hour {
+        guard current[device].slot.hour < hour else {
+          addEarlier(entry.reading, hour: hour, device: device)
+          continue
+        }
+        begin(hour, of: device)
+      }
+      Self.count(entry.reading, in: &current[device])
+    }
+  }
+
+  /// Another hour of a device begins: the one before is put among those kept.
+  private mutating func begin(_ hour: Int64, of device: Int) {
+    let ended = current[device].slot
+    if ended.hour >= 0 { slots[device * Self.hours + Self.number(of: ended.hour)] = ended }
+    current[device].slot = Slot(hour: hour)
+  }
+
+  /// Counts a reading of an hour before the one at hand: a recording that is sent once more.
+  private mutating func addEarlier(_ reading: LatestReading, hour: Int64, device: Int) {
+    let (number, row) = (Self.number(of: hour), device * Self.hours)
+    guard number != Self.number(of: current[device].slot.hour), slots[row + number].hour <= hour
+    else { return }
+    var earlier = current[device]
+    earlier.slot = slots[row + number].hour == hour ? slots[row + number] : Slot(hour: hour)
+    Self.count(reading, in: &earlier)
+    slots[row + number] = earlier.slot
   }
 
   /// Of no instance: one would be copied for the call, and all slots with it.
-  private static func take(
-    _ reading: LatestReading,
-    hour: Int64,
-    received: Int64,
-    into slot: inout Slot,
-    of device: inout Device
-  ) {
-    guard slot.hour <= hour else { return }
-    if slot.hour != hour { slot = Slot(hour: hour) }
+  private static func count(_ reading: LatestReading, in current: inout Current) {
+    let received = reading.received.milliseconds
     // Silence is held against the hour in which it ends, as far as it lies in that hour.
-    let before = max(device.newest, hour * 3_600_000)
-    slot.cell.gap = max(slot.cell.gap, received - before)
-    slot.cell.count &+= 1
-    if reading.status.use == .noValue || !reading.value.isFinite { slot.cell.bad &+= 1 }
+    let before = max(current.newest, current.slot.hour * 3_600_000)
+    current.slot.cell.gap = max(current.slot.cell.gap, received - before)
+    current.slot.cell.count &+= 1
+    if reading.status.use == .noValue || !reading.value.isFinite { current.slot.cell.bad &+= 1 }
     if reading.received.milliseconds(since: reading.time) > lateness {
-      slot.cell.late &+= 1
+      current.slot.cell.late &+= 1
     }
-    device.newest = max(device.newest, received)
+    current.newest = max(current.newest, received)
   }
 }

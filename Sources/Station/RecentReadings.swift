@@ -71,15 +71,25 @@ package struct RecentReadings: Sendable {
   }
 
   package mutating func add(_ reading: LatestReading, channel: Int) {
-    let place = Int(places[channel].next)
-    let block = block(of: place, channel: channel)
-    if blocks[block].isEmpty {
-      let channels = min(256, places.count - (channel & ~255))
-      blocks[block] = Array(repeating: Kept(), count: channels * width)
+    add(CollectionOfOne(CoreOutput.ChannelReading(channel: channel, reading: reading)))
+  }
+
+  /// Takes in readings in the order in which they came.
+  mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
+    for entry in readings {
+      let channel = entry.channel
+      let place = Int(places[channel].next)
+      let block = block(of: place, channel: channel)
+      if blocks[block].isEmpty { begin(block, channel: channel) }
+      blocks[block][slot(of: place, channel: channel)] = Kept(entry.reading)
+      places[channel].next = place + 1 == capacity ? 0 : Int32(place + 1)
+      places[channel].count = min(places[channel].count + 1, Int32(capacity))
     }
-    blocks[block][slot(of: place, channel: channel)] = Kept(reading)
-    places[channel].next = place + 1 == capacity ? 0 : Int32(place + 1)
-    places[channel].count = min(places[channel].count + 1, Int32(capacity))
+  }
+
+  private mutating func begin(_ block: Int, channel: Int) {
+    let channels = min(256, places.count - (channel & ~255))
+    blocks[block] = Array(repeating: Kept(), count: channels * width)
   }
 
   private func block(of place: Int, channel: Int) -> Int { (place >> 3) * groups + (channel >> 8) }

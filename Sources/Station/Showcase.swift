@@ -19,9 +19,9 @@ final class Showcase: Sendable {
       hours = DeviceHours(catalog)
     }
 
-    mutating func add(_ reading: LatestReading, channel: Int) {
-      recent.add(reading, channel: channel)
-      hours.add(reading, channel: channel)
+    mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
+      recent.add(readings)
+      hours.add(readings)
     }
   }
 
@@ -38,7 +38,8 @@ final class Showcase: Sendable {
 
   /// Adds a reading of a channel of the catalog shown.
   func add(_ channel: Int, _ reading: LatestReading) {
-    content.withLock { $0.add(reading, channel: channel) }
+    let entry = CoreOutput.ChannelReading(channel: channel, reading: reading)
+    content.withLock { $0.add(CollectionOfOne(entry)) }
   }
 
   /// Takes what the core put out; with another catalog in force everything begins anew, because rows have changed.
@@ -50,7 +51,7 @@ final class Showcase: Sendable {
         content.inhibited = former.inhibited
         content.report = former.report
       }
-      for entry in output.latest { content.add(entry.reading, channel: entry.channel) }
+      content.add(output.latest)
     }
   }
 

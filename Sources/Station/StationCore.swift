@@ -46,7 +46,8 @@ public final class StationCore {
   let desks = Desks()
   var inhibitions = Inhibitions()
   private var rejects = RejectBook()
-  private var batch = ReadingBatch()
+  /// Reused from call to call.
+  private var room = ReadingBatch()
   private var notes: [DecodingNote] = []
   /// Room for the readings of the next output.
   private var emptied: [CoreOutput.ChannelReading] = []
@@ -78,10 +79,14 @@ public final class StationCore {
     precondition(firstSequence == position + 1, "journal records must be dense and in order")
     var output = CoreOutput(position: position)
     swap(&output.latest, &emptied)
+    // Taken out for the call: handed on from where it lies, a batch would be copied for every message.
+    var batch = ReadingBatch()
+    swap(&batch, &room)
+    defer { swap(&batch, &room) }
     for index in 0..<inputs.count {
       position += 1
       switch inputs.records[index].kind {
-      case .message: processMessage(inputs, index, into: &output)
+      case .message: processMessage(inputs, index, &batch, into: &output)
       case .tick: processTick(record(inputs, index), into: &output)
       case .command, .register, .external: processAct(record(inputs, index), into: &output)
       case .catalog: processCatalog(record(inputs, index), into: &output)
@@ -133,8 +138,9 @@ public final class StationCore {
   // MARK: - Messages
 
   private func processMessage(
-    _ inputs: JournalBatch,
+    _ inputs: borrowing JournalBatch,
     _ index: Int,
+    _ batch: inout ReadingBatch,
     into output: inout CoreOutput
   ) {
     messageCount += 1

@@ -104,6 +104,7 @@ public struct ReadingBatch: Sendable {
   }
 
   /// The reading at `index`, assembled from the columns.
+  @inlinable
   public func reading(at index: Int) -> Reading {
     Reading(
       channel: ChannelIndex(rawValue: channel[index]),
@@ -115,6 +116,7 @@ public struct ReadingBatch: Sendable {
   }
 
   /// Journal sequence of the message that the reading at `index` came in.
+  @inlinable
   public func sequence(at index: Int) -> UInt64 {
     baseSequence + UInt64(originOffset[index])
   }

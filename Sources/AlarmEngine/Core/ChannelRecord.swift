@@ -37,8 +37,8 @@ struct ChannelRecord: BitwiseCopyable {
   var conditions: UInt8 = 0
   /// Status of the newest reading.
   var status: UInt8 = 0
-  /// ``Measured/keepBit`` while the window's oldest sample is its least or its greatest, else 0: when it leaves, the
-  /// samples are looked over.
+  /// ``Measured/keepBit`` while the window's oldest sample is its least or its greatest, but not both, else 0: when it leaves,
+  /// the samples are looked over.
   var oldest: UInt8 = 0
   var padding: UInt8 = 0
 
@@ -72,9 +72,12 @@ struct ChannelRecord: BitwiseCopyable {
 
 extension ChannelRecord {
   /// What ``oldest`` is for a sample of the window.
+  ///
+  /// Where all samples are equal, one that leaves takes no extreme with it: a signal that does not move is no more work than
+  /// another.
   @inline(__always)
   func keeping(_ sample: Double) -> UInt8 {
-    sample <= extremes.x || sample >= extremes.y ? Measured.keepBit : 0
+    (sample <= extremes.x) != (sample >= extremes.y) ? Measured.keepBit : 0
   }
 }
 

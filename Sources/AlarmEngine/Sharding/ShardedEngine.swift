@@ -129,8 +129,11 @@ public struct ShardedEngine: ~Copyable, Sendable {
   /// Does what ``Engine/apply(_:into:)`` does.
   public mutating func apply(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
     guard shards.count > 1 else {
-      shards[0].engine.apply(batch, into: &out)
-      shards[0].reset()
+      let count = out.count
+      let shard = shards[0]
+      shard.engine.apply(batch, into: &out)
+      // The order that it has kept is asked for by nobody.
+      if out.count > count { shard.reset() }
       return
     }
     var parts: [SplitBatch] = []

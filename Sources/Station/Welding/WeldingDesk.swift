@@ -36,6 +36,7 @@ final class WeldingDesk: Desk {
     board.state.withLock { $0.take(record, verb: verb, into: &output) }
   }
 
+  /// Whether a message on this MQTT topic is for this desk and not for the decoder.
   func claims(topic: Span<UInt8>) -> Bool {
     // Six levels, the fifth "welding": told from the end, because every reading passes here.
     guard topic.count > 20,
@@ -44,6 +45,7 @@ final class WeldingDesk: Desk {
     return WeldingTopic((0..<topic.count).map { topic[$0] }) != nil
   }
 
+  /// Takes a message that the desk has claimed.
   func receive(_ record: JournalRecord, into output: inout CoreOutput) {
     guard let topic = WeldingTopic(record.input.topic) else { return }
     board.state.withLock { state in
@@ -55,6 +57,9 @@ final class WeldingDesk: Desk {
     }
   }
 
+  /// Sees the readings of the message with this sequence and receive time, after the engine has judged them.
+  ///
+  /// On the way of every reading: where no welding place is watched it is quick to say so.
   func observe(
     _ readings: borrowing ReadingBatch,
     sequence: UInt64,
