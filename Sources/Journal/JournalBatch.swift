@@ -217,13 +217,15 @@ public struct JournalBatch: Sendable {
   private mutating func grow(by size: Int) {
     let missing = byteCount + size - bytes.count
     guard missing > 0 else { return }
-    let more = max(missing, bytes.count, 4096)
-    guard byteCount > 0 else {
-      // Nothing to keep, so nothing is copied.
-      bytes = [UInt8](repeating: 0, count: bytes.count + more)
-      return
+    let (size, kept) = (bytes.count + max(missing, bytes.count, 4096), byteCount)
+    bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { larger, count in
+      unsafe bytes.withUnsafeBytes { bytes in
+        unsafe UnsafeMutableRawBufferPointer(larger)
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<kept]))
+      }
+      unsafe larger[kept...].initialize(repeating: 0)
+      count = size
     }
-    bytes.append(contentsOf: repeatElement(0, count: more))
   }
 }
 

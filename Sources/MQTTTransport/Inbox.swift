@@ -88,27 +88,38 @@ private func onMessage(
   message: UnsafePointer<mosquitto_message>?,
   properties: OpaquePointer?
 ) {
-  guard let inbox = unsafe Inbox.of(context), let message = unsafe message?.pointee else { return }
-  inbox.activity &+= 1
-  if unsafe message.qos > 0 { inbox.unacknowledged += 1 }
-  let topic = unsafe UnsafeRawBufferPointer(
-    start: message.topic,
-    count: message.topic.map { unsafe strlen($0) } ?? 0
-  )
-  let payload = unsafe UnsafeRawBufferPointer(
-    start: message.payload,
-    count: message.payload == nil ? 0 : Int(message.payloadlen)
-  )
-  let flags = unsafe UInt8(message.qos & 3) | (message.retain ? 4 : 0)
-  unsafe inbox.batch.append(
-    topic: topic,
-    payload: payload,
-    flags: flags,
-    properties: properties == nil ? [] : userProperties(properties),
-    request: properties == nil ? nil : requestProperties(properties),
-    maximum: inbox.maximumPayload,
-    sample: inbox.oversizeSample
-  )
+  guard let context = unsafe context, let message = unsafe message?.pointee else { return }
+  // The connection holds it as long as it may be called back: nothing is counted for a message.
+  unsafe Unmanaged<Inbox>.fromOpaque(context)._withUnsafeGuaranteedRef { inbox in
+    unsafe inbox.take(message, properties)
+  }
+}
+
+extension Inbox {
+  /// Keeps a message that the library hands over for the length of the call.
+  @unsafe
+  fileprivate func take(_ message: mosquitto_message, _ properties: OpaquePointer?) {
+    activity &+= 1
+    if unsafe message.qos > 0 { unacknowledged += 1 }
+    let topic = unsafe UnsafeRawBufferPointer(
+      start: message.topic,
+      count: message.topic.map { unsafe strlen($0) } ?? 0
+    )
+    let payload = unsafe UnsafeRawBufferPointer(
+      start: message.payload,
+      count: message.payload == nil ? 0 : Int(message.payloadlen)
+    )
+    let flags = unsafe UInt8(message.qos & 3) | (message.retain ? 4 : 0)
+    unsafe batch.append(
+      topic: topic,
+      payload: payload,
+      flags: flags,
+      properties: properties == nil ? [] : userProperties(properties),
+      request: properties == nil ? nil : requestProperties(properties),
+      maximum: maximumPayload,
+      sample: oversizeSample
+    )
+  }
 }
 
 private func onSubscribe(

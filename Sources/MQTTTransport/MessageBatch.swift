@@ -94,6 +94,12 @@ public struct MessageBatch: Sendable {
   public func topic(at index: Int) -> [UInt8] { Array(bytes[topicRange(at: index)]) }
   /// A copy of a message's payload.
   public func payload(at index: Int) -> [UInt8] { Array(bytes[payloadRange(at: index)]) }
+  /// Whether a message has neither user properties nor asks for an answer, and its payload is whole: as nearly every one.
+  public func isPlain(at index: Int) -> Bool {
+    let entry = entries[index]
+    return entry.properties < 0 && entry.payloadLength == entry.originalPayloadLength
+      && (requests.isEmpty || requests[index] == nil)
+  }
   /// The quality of service that a message was delivered with.
   public func qos(at index: Int) -> UInt8 { entries[index].flags & 3 }
   /// Whether a message is a retained one, sent because of the subscription.

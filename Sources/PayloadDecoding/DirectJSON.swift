@@ -123,6 +123,7 @@ struct DirectJSON {
     case 0x3A22_7322: return (.status, start &+ 4)
     default:
       if word == 0x2265_6369_7665_6422, self[start &+ 8] == 0x3A { return (.device, start &+ 9) }
+      if word & 0x00FF_FFFF_FFFF_FFFF == 0x003A_2274_696E_7522 { return (.unit, start &+ 7) }
       return longMember(start, word)
     }
   }

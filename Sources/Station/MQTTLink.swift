@@ -32,45 +32,60 @@ public final class MQTTLink: IntakeLink {
   /// Moves the polled messages into the journal's batch; one that was cut because it exceeds the size limit
   /// says so in a property.
   public func take(received: Int64, into inputs: inout JournalBatch) {
-    for index in batch.indices {
-      let payload = batch.payloadRange(at: index)
-      var properties = batch.userProperties(at: index)
-      if batch.originalPayloadLength(at: index) > payload.count {
-        properties.removeAll { $0.0 == StationCore.cutProperty }
-        properties.append(
-          (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))")
-        )
-      }
-      // These names are ours: what a sender writes under them would be taken for its broker's word.
-      if !properties.isEmpty {
-        properties.removeAll {
-          $0.0 == StationCore.responseTopicProperty || $0.0 == StationCore.correlationProperty
-        }
-      }
-      if let request = batch.request(at: index) {
-        if !request.responseTopic.isEmpty {
-          properties.append((StationCore.responseTopicProperty, request.responseTopic))
-        }
-        if !request.correlation.isEmpty {
-          properties.append(
-            (
-              StationCore.correlationProperty,
-              Data(request.correlation).base64EncodedString()
-            )
-          )
-        }
-      }
-      let bytes = batch.bytes.span
+    // Taken out, so that the messages need not be asked for one by one.
+    var messages = MessageBatch()
+    swap(&messages, &batch)
+    defer {
+      messages.removeAll()
+      swap(&messages, &batch)
+    }
+    for index in messages.indices {
+      let properties = messages.isPlain(at: index) ? [] : Self.properties(of: messages, at: index)
+      let bytes = messages.bytes.span
       inputs.append(
         received: received,
-        topic: bytes.extracting(batch.topicRange(at: index)),
-        payload: bytes.extracting(payload),
-        qos: batch.qos(at: index),
-        retain: batch.retain(at: index),
+        topic: bytes.extracting(messages.topicRange(at: index)),
+        payload: bytes.extracting(messages.payloadRange(at: index)),
+        qos: messages.qos(at: index),
+        retain: messages.retain(at: index),
         properties: properties
       )
     }
-    batch.removeAll()
+  }
+
+  /// What the journal keeps of a message beside topic and payload.
+  private static func properties(
+    of batch: borrowing MessageBatch,
+    at index: Int
+  ) -> [(String, String)] {
+    let payload = batch.payloadRange(at: index)
+    var properties = batch.userProperties(at: index)
+    if batch.originalPayloadLength(at: index) > payload.count {
+      properties.removeAll { $0.0 == StationCore.cutProperty }
+      properties.append(
+        (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))")
+      )
+    }
+    // These names are ours: what a sender writes under them would be taken for its broker's word.
+    if !properties.isEmpty {
+      properties.removeAll {
+        $0.0 == StationCore.responseTopicProperty || $0.0 == StationCore.correlationProperty
+      }
+    }
+    if let request = batch.request(at: index) {
+      if !request.responseTopic.isEmpty {
+        properties.append((StationCore.responseTopicProperty, request.responseTopic))
+      }
+      if !request.correlation.isEmpty {
+        properties.append(
+          (
+            StationCore.correlationProperty,
+            Data(request.correlation).base64EncodedString()
+          )
+        )
+      }
+    }
+    return properties
   }
 
   /// Whether messages at QoS 1 or 2 wait for their acknowledgement.

@@ -9,6 +9,8 @@ package struct RecentReadings: Sendable {
   /// How many blocks lie beside each other, and how many readings of a channel a block has.
   private let groups: Int
   private let width: Int
+  /// How many channels the last of the blocks beside each other has; the others have 256.
+  private let lastCount: Int
 
   /// A reading as it is kept: status and receive time share a word, of which 56 bits are milliseconds.
   private struct Kept: BitwiseCopyable {
@@ -48,7 +50,8 @@ package struct RecentReadings: Sendable {
   ///
   /// Apart from what is kept: what is looked at for every reading then fits a processor's cache.
   private var places: [Place]
-  /// Layers of blocks; a block has ``width`` readings of up to 256 channels, and is there once it has one.
+  /// Layers of blocks; a block has ``width`` readings of up to 256 channels, first the first of each, then the second, and is
+  /// there once it has one.
   ///
   /// Channels that report at the same pace write beside each other: with a ring for each, every reading would touch
   /// memory that no other one does.
@@ -66,6 +69,7 @@ package struct RecentReadings: Sendable {
     width = min(8, room)
     capacity = min(Self.maximum, room - room % width)
     groups = (channels + 255) >> 8
+    lastCount = channels - 256 * (groups - 1)
     places = Array(repeating: Place(), count: channels)
     blocks = Array(repeating: [], count: groups * (capacity / width))
   }
@@ -88,13 +92,19 @@ package struct RecentReadings: Sendable {
   }
 
   private mutating func begin(_ block: Int, channel: Int) {
-    let channels = min(256, places.count - (channel & ~255))
-    blocks[block] = Array(repeating: Kept(), count: channels * width)
+    blocks[block] = Array(repeating: Kept(), count: channelsBeside(channel) * width)
   }
 
   private func block(of place: Int, channel: Int) -> Int { (place >> 3) * groups + (channel >> 8) }
 
-  private func slot(of place: Int, channel: Int) -> Int { (channel & 255) * width + (place & 7) }
+  private func slot(of place: Int, channel: Int) -> Int {
+    (place & 7) * channelsBeside(channel) + (channel & 255)
+  }
+
+  /// How many channels the blocks of a channel have.
+  private func channelsBeside(_ channel: Int) -> Int {
+    channel >> 8 == groups - 1 ? lastCount : 256
+  }
 
   /// The reading of a channel that came as many before its newest.
   private func back(_ number: Int, channel: Int) -> Kept {
