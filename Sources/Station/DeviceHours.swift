@@ -114,7 +114,7 @@ public struct DeviceHours: Sendable {
   private static func number(of hour: Int64) -> Int { Int(hour % Int64(hours)) }
 
   /// Takes in readings in the order in which they came.
-  mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
+  package mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
     var received = Timestamp(milliseconds: .min)
     var hour = Int64.min
     for entry in readings {

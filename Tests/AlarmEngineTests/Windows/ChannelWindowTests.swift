@@ -62,7 +62,7 @@ struct ChannelWindowTests {
 /// Readings of a few channels in batches of any size, and what their windows hold after each.
 ///
 /// Values are eighths, so that sums of extremes are exact whatever their order; they repeat, so that an extreme is
-/// often there twice.
+/// often there twice. Now and then a channel does not move for longer than its window.
 private struct WindowStream {
   var capacity: Int
   let length: Int64
@@ -70,6 +70,8 @@ private struct WindowStream {
   private var random: DetectorRandom
   private var time: Int64 = 0
   private var level = 0.0
+  /// For how many readings to come a channel says what it has said.
+  private var still: [Int]
   private var samples: [[(time: Int64, value: Double)]]
 
   init(seed: UInt64, capacity: Int? = nil) {
@@ -77,6 +79,7 @@ private struct WindowStream {
     length = [1000, 5000, 15_000, 60_000][Int(seed % 4)]
     self.capacity = capacity ?? (seed % 3 == 0 ? 16 : 64)
     samples = Array(repeating: [], count: 3)
+    still = Array(repeating: 0, count: 3)
   }
 
   var plan: EnginePlan {
@@ -106,7 +109,15 @@ private struct WindowStream {
       level += (random.normal() * 4).rounded() / 8
       var value = level + Double(random.below(5)) / 4
       if random.below(40) == 0 { value += Double(random.below(2000) - 1000) }
-      rows.append((random.below(samples.count), time, value))
+      let channel = random.below(samples.count)
+      if still[channel] > 0, let last = samples[channel].last {
+        still[channel] -= 1
+        // What ends such a time is an extreme, or is not.
+        if still[channel] > 0 { value = last.value }
+      } else if random.below(200) == 0 {
+        still[channel] = 20 + random.below(100)
+      }
+      rows.append((channel, time, value))
     }
     var batch = ReadingBatch(received: at(time), baseSequence: readings)
     var expected = WindowTotals()
