@@ -21,6 +21,8 @@ public struct DeviceHours: Sendable {
     public var late: UInt32 = 0
     /// The longest time without a reading within the hour, in milliseconds; as far as its readings tell.
     public var gap: Int64 = 0
+
+    package init() {}
   }
 
   /// One device.
