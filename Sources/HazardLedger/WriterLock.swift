@@ -28,7 +28,10 @@ final class WriterLock: Sendable {
 
   func release() {
     descriptor.withLock { descriptor in
-      if descriptor >= 0 { _ = Glibc.close(descriptor) }
+      guard descriptor >= 0 else { return }
+      // Said outright: a child that is being started has the descriptor too, until it becomes another program.
+      _ = flock(descriptor, LOCK_UN)
+      _ = Glibc.close(descriptor)
       descriptor = -1
     }
   }

@@ -130,7 +130,10 @@ final class DirectoryLock: Sendable {
   /// Lets another writer in; once is enough.
   func release() {
     let descriptor = descriptor.exchange(-1, ordering: .acquiringAndReleasing)
-    if descriptor >= 0 { close(descriptor) }
+    guard descriptor >= 0 else { return }
+    // Said outright: a child that is being started has the descriptor too, until it becomes another program.
+    _ = flock(descriptor, LOCK_UN)
+    close(descriptor)
   }
 
   private static func holder(_ descriptor: Int32) -> Int32? {
