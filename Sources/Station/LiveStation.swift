@@ -95,6 +95,8 @@ public final class LiveStation: StationAccess {
     var progress = CommitProgress(durable: taken, at: clocks.monotonic())
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
+      // Where no sender waits, nothing holds up reading: the commit goes on beside it.
+      if taken > acknowledged, !link.owesAcknowledgements { acknowledged = taken }
       if taken > acknowledged {
         let newest = taken
         let seen = progress.durable

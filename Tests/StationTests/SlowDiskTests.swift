@@ -31,7 +31,8 @@ private final class SlowJournal: JournalStore {
   }
 }
 
-/// A link that brings a message at every look, and tells how many had come at each acknowledgement.
+/// A link that brings a message at every look, and tells how many had come at each acknowledgement; at QoS 0, which knows none,
+/// it says when many have come.
 private final class BusyLink: IntakeLink, Sendable {
   struct Seen {
     var taken: UInt64 = 0
@@ -40,13 +41,17 @@ private final class BusyLink: IntakeLink, Sendable {
   }
 
   let seen = Mutex(Seen())
-  /// One word an acknowledgement.
+  let owesAcknowledgements: Bool
+  /// One word an acknowledgement; at QoS 0 one when ``many`` messages have been taken.
   let acknowledgements: AsyncStream<Void>
   private let tell: AsyncStream<Void>.Continuation
   private let journal: SlowJournal
 
-  init(journal: SlowJournal) {
+  static let many: UInt64 = 200
+
+  init(journal: SlowJournal, owesAcknowledgements: Bool = true) {
     self.journal = journal
+    self.owesAcknowledgements = owesAcknowledgements
     (acknowledgements, tell) = AsyncStream.makeStream()
   }
 
@@ -57,7 +62,11 @@ private final class BusyLink: IntakeLink, Sendable {
 
   func take(received: Int64, into batch: inout JournalBatch) {
     batch.append(JournalInput(received: received, topic: Array("t".utf8), payload: [0x20]))
-    seen.withLock { $0.taken += 1 }
+    let taken = seen.withLock { seen in
+      seen.taken += 1
+      return seen.taken
+    }
+    if !owesAcknowledgements, taken == Self.many { tell.yield() }
   }
 
   func acknowledge() {
@@ -82,18 +91,8 @@ struct SlowDiskTests {
   func acknowledges(seconds: Double) async throws {
     let scratch = try Scratch()
     let journal = SlowJournal(seconds: seconds)
-    let stages = try Stages(
-      catalog: try Fixture.catalog(),
-      journal: journal,
-      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
-      snapshots: nil,
-      limits: StationLimits(),
-      logger: Fixture.quiet,
-      now: SystemClocks().wall()
-    )
     let link = BusyLink(journal: journal)
-    let station = LiveStation(stages: stages, clocks: SystemClocks(), logger: Fixture.quiet)
-    station.start(makeLink: { link }, announcer: nil)
+    let station = try Self.started(link, journal, scratch)
     var count = 0
     for await _ in link.acknowledgements {
       count += 1
@@ -106,5 +105,36 @@ struct SlowDiskTests {
     }
     // What gathers behind a commit goes into the next one: intake reads ahead, the journal does not fall behind.
     #expect(commits < Int(seen.taken))
+  }
+
+  @Test("does not hold up the reading of what nobody waits for", .timeLimit(.minutes(2)))
+  func readsOn() async throws {
+    let scratch = try Scratch()
+    let journal = SlowJournal(seconds: 5)
+    let link = BusyLink(journal: journal, owesAcknowledgements: false)
+    let station = try Self.started(link, journal, scratch)
+    for await _ in link.acknowledgements { break }
+    let commits = journal.commits.load(ordering: .relaxed)
+    station.stop()
+    #expect(commits == 0, "\(BusyLink.many) messages were read while the first commit was under way")
+  }
+
+  private static func started(
+    _ link: BusyLink,
+    _ journal: SlowJournal,
+    _ scratch: Scratch
+  ) throws -> LiveStation {
+    let stages = try Stages(
+      catalog: try Fixture.catalog(),
+      journal: journal,
+      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
+      snapshots: nil,
+      limits: StationLimits(),
+      logger: Fixture.quiet,
+      now: SystemClocks().wall()
+    )
+    let station = LiveStation(stages: stages, clocks: SystemClocks(), logger: Fixture.quiet)
+    station.start(makeLink: { link }, announcer: nil)
+    return station
   }
 }
