@@ -184,7 +184,7 @@ let package = Package(
       name: "StationTests",
       dependencies: [
         "Station", "Simulation", "DeviceCatalog", "Journal", "HazardLedger", "Telemetry",
-        "PayloadDecoding",
+        "PayloadDecoding", "MQTTTransport",
         .product(name: "Logging", package: "swift-log"),
       ]
     ),

@@ -148,7 +148,7 @@ public struct MessageBatch: Sendable {
   }
 
   /// Appends a message; a payload above `maximum` is cut to `sample` bytes and keeps its true length.
-  mutating func append(
+  package mutating func append(
     topic: UnsafeRawBufferPointer,
     payload: UnsafeRawBufferPointer,
     flags: UInt8,

@@ -92,11 +92,13 @@ public final class LiveStation: StationAccess {
     var acknowledged = taken
     var isSlow = false
     var takenBytes = 0
+    var wasFull = false
     var progress = CommitProgress(durable: taken, at: clocks.monotonic())
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
-      // Where no sender waits, nothing holds up reading: the commit goes on beside it.
-      if taken > acknowledged, !link.owesAcknowledgements { acknowledged = taken }
+      // Where no sender waits and more is there to be read, the commit goes on beside it. With nothing to read it is waited for:
+      // what comes meanwhile goes into one batch.
+      if taken > acknowledged, wasFull, !link.owesAcknowledgements { acknowledged = taken }
       if taken > acknowledged {
         let newest = taken
         let seen = progress.durable
@@ -148,6 +150,8 @@ public final class LiveStation: StationAccess {
       if taken == acknowledged { progress.begin(at: clocks.monotonic()) }
       taken = batch.lastSequence
       takenBytes = batch.inputs.byteCount
+      wasFull =
+        takenBytes >= stages.limits.batchBytes || batch.inputs.count >= stages.limits.batchMessages
     }
     // What has become durable meanwhile need not come again.
     if taken > acknowledged, exchange.durable >= taken { link.acknowledge() }

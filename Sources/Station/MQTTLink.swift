@@ -53,24 +53,23 @@ public final class MQTTLink: IntakeLink {
     }
   }
 
+  private static let ownNames = [
+    StationCore.cutProperty, StationCore.responseTopicProperty, StationCore.correlationProperty,
+  ]
+
   /// What the journal keeps of a message beside topic and payload.
-  private static func properties(
+  package static func properties(
     of batch: borrowing MessageBatch,
     at index: Int
   ) -> [(String, String)] {
     let payload = batch.payloadRange(at: index)
     var properties = batch.userProperties(at: index)
+    // These names are ours: what a sender writes under them would be taken for our word, or its broker's.
+    properties.removeAll { Self.ownNames.contains($0.0) }
     if batch.originalPayloadLength(at: index) > payload.count {
-      properties.removeAll { $0.0 == StationCore.cutProperty }
       properties.append(
         (StationCore.cutProperty, "\(batch.originalPayloadLength(at: index))")
       )
-    }
-    // These names are ours: what a sender writes under them would be taken for its broker's word.
-    if !properties.isEmpty {
-      properties.removeAll {
-        $0.0 == StationCore.responseTopicProperty || $0.0 == StationCore.correlationProperty
-      }
     }
     if let request = batch.request(at: index) {
       if !request.responseTopic.isEmpty {

@@ -31,8 +31,8 @@ private final class SlowJournal: JournalStore {
   }
 }
 
-/// A link that brings a message at every look, and tells how many had come at each acknowledgement; at QoS 0, which knows none,
-/// it says when many have come.
+/// A link that brings a message at every look, and tells how many had come at each acknowledgement; at QoS 0, which
+/// knows none, it says when many have come.
 private final class BusyLink: IntakeLink, Sendable {
   struct Seen {
     var taken: UInt64 = 0
@@ -107,29 +107,38 @@ struct SlowDiskTests {
     #expect(commits < Int(seen.taken))
   }
 
-  @Test("does not hold up the reading of what nobody waits for", .timeLimit(.minutes(2)))
+  @Test(
+    "does not hold up the reading of what nobody waits for, when there is more",
+    .timeLimit(.minutes(2))
+  )
   func readsOn() async throws {
     let scratch = try Scratch()
     let journal = SlowJournal(seconds: 5)
     let link = BusyLink(journal: journal, owesAcknowledgements: false)
-    let station = try Self.started(link, journal, scratch)
+    var limits = StationLimits()
+    limits.batchMessages = 1
+    let station = try Self.started(link, journal, scratch, limits)
     for await _ in link.acknowledgements { break }
     let commits = journal.commits.load(ordering: .relaxed)
     station.stop()
-    #expect(commits == 0, "\(BusyLink.many) messages were read while the first commit was under way")
+    #expect(
+      commits == 0,
+      "\(BusyLink.many) messages were read while the first commit was under way"
+    )
   }
 
   private static func started(
     _ link: BusyLink,
     _ journal: SlowJournal,
-    _ scratch: Scratch
+    _ scratch: Scratch,
+    _ limits: StationLimits = StationLimits()
   ) throws -> LiveStation {
     let stages = try Stages(
       catalog: try Fixture.catalog(),
       journal: journal,
       ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
       snapshots: nil,
-      limits: StationLimits(),
+      limits: limits,
       logger: Fixture.quiet,
       now: SystemClocks().wall()
     )
