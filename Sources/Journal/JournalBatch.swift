@@ -213,6 +213,12 @@ public struct JournalBatch: Sendable {
     grow(by: size)
   }
 
+  /// Makes room at once for messages to come: so many of them, with so many bytes of topics and payloads.
+  public mutating func reserve(messages: Int, bytes: Int) {
+    records.reserveCapacity(records.count + messages)
+    grow(by: bytes + messages * (BlockFormat.maximumHeaderSize + Varint.maximumSize))
+  }
+
   /// Makes room for `size` more bytes; doubling, so that a message costs its own copy only.
   private mutating func grow(by size: Int) {
     let missing = byteCount + size - bytes.count

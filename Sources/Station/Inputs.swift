@@ -105,8 +105,8 @@ final class BatchShelf: Sendable {
   private let content = Mutex(Content())
 
   /// Bytes that are kept together, and of one batch; what is larger was an exception.
-  private static let capacity = 16 << 20
-  private static let greatestBytes = 4 << 20
+  private static let capacity = 40 << 20
+  private static let greatestBytes = 20 << 20
 
   /// An empty batch.
   func take() -> JournalBatch {

@@ -39,6 +39,7 @@ public final class MQTTLink: IntakeLink {
       messages.removeAll()
       swap(&messages, &batch)
     }
+    inputs.reserve(messages: messages.count, bytes: messages.bytes.count)
     for index in messages.indices {
       let properties = messages.isPlain(at: index) ? [] : Self.properties(of: messages, at: index)
       let bytes = messages.bytes.span
