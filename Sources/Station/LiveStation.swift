@@ -48,8 +48,8 @@ public final class LiveStation: StationAccess {
     ledger = stages.ledger
     started = Timestamp(milliseconds: clocks.wall())
     let exchange = stages.exchange
-    toEngine = BatchQueue(limits: stages.limits) { exchange.noteRoom() }
-    toJournal = BatchQueue(limits: stages.limits) { exchange.noteRoom() }
+    toEngine = BatchQueue(limits: stages.limits, keepsAtClose: false) { exchange.noteRoom() }
+    toJournal = BatchQueue(limits: stages.limits, keepsAtClose: true) { exchange.noteRoom() }
   }
 
   /// Starts the threads.
@@ -74,11 +74,10 @@ public final class LiveStation: StationAccess {
 
   /// Stops the threads and waits for them.
   ///
-  /// What was polled and not yet committed stays with the broker.
+  /// What was read still goes into the journal, unless that takes long: at QoS 1 and 2 it would come again, at QoS 0 it would not.
   public func stop() {
     stages.exchange.stop()
     toEngine.close()
-    toJournal.close()
     threads.join()
     stages.refuseInbox()
   }
@@ -86,7 +85,10 @@ public final class LiveStation: StationAccess {
   // MARK: - Threads
 
   private func intake(_ link: any IntakeLink) {
-    defer { link.stop() }
+    defer {
+      toJournal.close()
+      link.stop()
+    }
     let exchange = stages.exchange
     var taken = exchange.durable
     var acknowledged = taken
@@ -96,9 +98,12 @@ public final class LiveStation: StationAccess {
     var progress = CommitProgress(durable: taken, at: clocks.monotonic())
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
-      // Where no sender waits and more is there to be read, the commit goes on beside it. With nothing to read it is waited for:
-      // what comes meanwhile goes into one batch.
-      if taken > acknowledged, wasFull, !link.owesAcknowledgements { acknowledged = taken }
+      // Where no sender waits and more is there to be read, the commit goes on beside it, as long as the next one can take all
+      // that waits. With nothing to read it is waited for: what comes meanwhile goes into one batch.
+      if taken > acknowledged, wasFull, toJournal.fitsOneCommit, !link.owesAcknowledgements {
+        acknowledged = taken
+        isSlow = false
+      }
       if taken > acknowledged {
         let newest = taken
         let seen = progress.durable
@@ -135,10 +140,11 @@ public final class LiveStation: StationAccess {
         exchange.wait(.room, milliseconds: 20) { toEngine.isDeep && !exchange.isStopping }
         if exchange.isStopping { break }
       }
+      let isBehind = taken > acknowledged
       let collected = stages.collect(
         from: link,
-        timeoutMilliseconds: taken > acknowledged ? 0 : pollTimeout(),
-        isBehind: taken > acknowledged,
+        timeoutMilliseconds: isBehind ? 0 : pollTimeout(),
+        isBehind: isBehind,
         isSlow: isSlow,
         clock: clocks.wall
       )
@@ -151,7 +157,8 @@ public final class LiveStation: StationAccess {
       taken = batch.lastSequence
       takenBytes = batch.inputs.byteCount
       wasFull =
-        takenBytes >= stages.limits.batchBytes || batch.inputs.count >= stages.limits.batchMessages
+        takenBytes >= stages.batchBytes(isBehind: isBehind, isSlow: isSlow)
+        || batch.inputs.count >= stages.limits.batchMessages
     }
     // What has become durable meanwhile need not come again.
     if taken > acknowledged, exchange.durable >= taken { link.acknowledge() }
@@ -176,22 +183,35 @@ public final class LiveStation: StationAccess {
   }
 
   private func commitJournal() {
+    var end = Int64.max
     while let first = toJournal.pop() {
-      let batch = gathered(behind: first)
-      while !stages.exchange.isStopping {
-        do {
-          try stages.commit(batch)
-          break
-        } catch {
-          logger.error(
-            "journal does not take the commit; acknowledgements are withheld",
-            metadata: ["error": "\(error)"]
-          )
-          pause()
-        }
+      if stages.exchange.isStopping {
+        end = min(end, clocks.monotonic() + Self.lastCommits)
+        guard clocks.monotonic() < end else { return }
+      }
+      guard commit(gathered(behind: first)) else { return }
+    }
+  }
+
+  /// Commits a batch however often it takes; false when the journal did not take it and the station stops.
+  private func commit(_ batch: InputBatch) -> Bool {
+    while true {
+      do {
+        try stages.commit(batch)
+        return true
+      } catch {
+        logger.error(
+          "journal does not take the commit; acknowledgements are withheld",
+          metadata: ["error": "\(error)"]
+        )
+        guard !stages.exchange.isStopping else { return false }
+        pause()
       }
     }
   }
+
+  /// How long after the word to stop the journal goes on taking what was read, in milliseconds.
+  private static let lastCommits: Int64 = 2_000
 
   /// What has gathered behind a slow commit goes into one with its first: one sync for all of it.
   private func gathered(behind first: InputBatch) -> InputBatch {
@@ -199,6 +219,11 @@ public final class LiveStation: StationAccess {
       let second = toJournal.popWaiting()
     else { return first }
     var inputs = first.inputs
+    let waiting = toJournal.waiting
+    inputs.reserve(
+      messages: second.inputs.count + waiting.inputs,
+      bytes: second.inputs.byteCount + min(waiting.bytes, stages.limits.batchBytesSlow)
+    )
     var next: InputBatch? = second
     while let batch = next {
       for index in 0..<batch.inputs.count { inputs.append(from: batch.inputs, at: index) }

@@ -181,7 +181,7 @@ public final class Stages: @unchecked Sendable {
     isSlow: Bool = false,
     clock: () -> Int64
   ) -> InputBatch? {
-    let bytes = isBehind || isSlow ? limits.batchBytesSlow : limits.batchBytes
+    let bytes = batchBytes(isBehind: isBehind, isSlow: isSlow)
     let report = link.poll(
       timeoutMilliseconds: timeoutMilliseconds,
       limit: limits.batchMessages,
@@ -231,6 +231,11 @@ public final class Stages: @unchecked Sendable {
     if messages > 0 { counters.received(messages, at: received) }
     exchange.setReceived(received)
     return InputBatch(inputs, firstSequence: first, shelf: shelf)
+  }
+
+  /// Bytes after which ``collect(from:timeoutMilliseconds:isBehind:isSlow:clock:)`` polls no more.
+  func batchBytes(isBehind: Bool, isSlow: Bool) -> Int {
+    isBehind || isSlow ? limits.batchBytesSlow : limits.batchBytes
   }
 
   /// What a turn's messages say of the broker: those of turns that end at the limit count with the next one's, as they

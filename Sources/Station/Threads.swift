@@ -42,11 +42,19 @@ final class BatchQueue: Sendable {
   private let state = Mutex(State())
   private let filled = DispatchSemaphore(value: 0)
   private let limits: StationLimits
+  private let keepsAtClose: Bool
   private let onTaken: @Sendable () -> Void
 
   /// Makes a queue that says when a batch has been taken out of it.
-  init(limits: StationLimits, onTaken: @escaping @Sendable () -> Void) {
+  ///
+  /// - Parameter keepsAtClose: whether what waits when it is closed is still handed out.
+  init(
+    limits: StationLimits,
+    keepsAtClose: Bool,
+    onTaken: @escaping @Sendable () -> Void
+  ) {
     self.limits = limits
+    self.keepsAtClose = keepsAtClose
     self.onTaken = onTaken
   }
 
@@ -62,6 +70,9 @@ final class BatchQueue: Sendable {
 
   /// Whether all that waits goes into one commit.
   var fitsOneCommit: Bool { state.withLock { $0.bytes < limits.batchBytesSlow } }
+
+  /// How many inputs wait, and their bytes.
+  var waiting: (inputs: Int, bytes: Int) { state.withLock { ($0.inputs, $0.bytes) } }
 
   /// Whether nothing waits.
   var isEmpty: Bool { state.withLock { $0.batches.isEmpty } }
@@ -95,7 +106,7 @@ final class BatchQueue: Sendable {
   private func take() -> InputBatch? {
     defer { onTaken() }
     return state.withLock { state in
-      guard !state.isClosed, !state.batches.isEmpty else { return nil }
+      guard !state.batches.isEmpty, keepsAtClose || !state.isClosed else { return nil }
       let batch = state.batches.removeFirst()
       state.inputs -= batch.inputs.count
       state.bytes -= batch.inputs.byteCount
@@ -103,7 +114,7 @@ final class BatchQueue: Sendable {
     }
   }
 
-  /// Ends the wait of the popping thread; what is still queued stays with the broker or in the journal.
+  /// Ends the wait of the popping thread, after what is still queued where that is kept.
   func close() {
     state.withLock { $0.isClosed = true }
     filled.signal()

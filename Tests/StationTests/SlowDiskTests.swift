@@ -22,6 +22,11 @@ private final class SlowJournal: JournalStore {
     try store.append(batch, firstSequence: firstSequence)
   }
 
+  /// How many messages it has.
+  var messages: UInt64 {
+    UInt64((try? read(from: 1, limit: .max))?.count { $0.input.kind == .message } ?? 0)
+  }
+
   func append(_ inputs: [JournalInput], firstSequence: UInt64) throws {
     try append(JournalBatch(inputs), firstSequence: firstSequence)
   }
@@ -31,31 +36,30 @@ private final class SlowJournal: JournalStore {
   }
 }
 
-/// A link that brings a message at every look, and tells how many had come at each acknowledgement; at QoS 0, which
-/// knows none, it says when many have come.
+/// A link that brings a message at every look; from one of them on senders wait.
 private final class BusyLink: IntakeLink, Sendable {
   struct Seen {
     var taken: UInt64 = 0
     /// What had been taken, and what was durable, at each acknowledgement.
     var acknowledged: [(taken: UInt64, durable: UInt64)] = []
-    /// Commits that had ended when the first message, and when ``many``, had been taken.
-    var commits = (first: 0, many: 0)
+    /// How often intake was late with an acknowledgement, or waited in vain for a commit.
+    var keptAlive = 0
   }
 
   let seen = Mutex(Seen())
-  let owesAcknowledgements: Bool
-  /// One word an acknowledgement; at QoS 0 one when ``many`` messages have been taken.
-  let acknowledgements: AsyncStream<Void>
-  private let tell: AsyncStream<Void>.Continuation
+  /// One word an acknowledgement, and one for each message that nobody waits for.
+  let words: AsyncStream<Seen>
+  private let tell: AsyncStream<Seen>.Continuation
   private let journal: SlowJournal
+  private let firstOwed: UInt64
 
-  static let many: UInt64 = 200
-
-  init(journal: SlowJournal, owesAcknowledgements: Bool = true) {
+  init(journal: SlowJournal, firstOwed: UInt64) {
     self.journal = journal
-    self.owesAcknowledgements = owesAcknowledgements
-    (acknowledgements, tell) = AsyncStream.makeStream()
+    self.firstOwed = firstOwed
+    (words, tell) = AsyncStream.makeStream()
   }
+
+  var owesAcknowledgements: Bool { seen.withLock { $0.taken >= firstOwed } }
 
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
     Thread.sleep(forTimeInterval: 0.001)
@@ -64,25 +68,24 @@ private final class BusyLink: IntakeLink, Sendable {
 
   func take(received: Int64, into batch: inout JournalBatch) {
     batch.append(JournalInput(received: received, topic: Array("t".utf8), payload: [0x20]))
-    let taken = seen.withLock { seen in
+    let seen = seen.withLock { seen in
       seen.taken += 1
-      let commits = journal.commits.load(ordering: .relaxed)
-      if seen.taken == 1 { seen.commits.first = commits }
-      if seen.taken == Self.many { seen.commits.many = commits }
-      return seen.taken
+      return seen
     }
-    if !owesAcknowledgements, taken == Self.many { tell.yield() }
+    if seen.taken < firstOwed { tell.yield(seen) }
   }
 
   func acknowledge() {
-    let durable = UInt64(
-      (try? journal.read(from: 1, limit: .max))?.count { $0.input.kind == .message } ?? 0
+    let durable = journal.messages
+    tell.yield(
+      seen.withLock { seen in
+        seen.acknowledged.append((seen.taken, durable))
+        return seen
+      }
     )
-    seen.withLock { $0.acknowledged.append(($0.taken, durable)) }
-    tell.yield()
   }
 
-  func keepAlive() {}
+  func keepAlive() { seen.withLock { $0.keptAlive += 1 } }
   func stop() {}
 }
 
@@ -91,18 +94,27 @@ struct SlowDiskTests {
   @Test(
     "does not keep acknowledgements back for good",
     .timeLimit(.minutes(2)),
-    arguments: [0.08, 0.4, 0.7]
+    arguments: [0.08, 0.4, 0.7],
+    [1, 4_096]
   )
-  func acknowledges(seconds: Double) async throws {
+  func acknowledges(seconds: Double, batchMessages: Int) async throws {
+    try await expectAcknowledgements(SlowJournal(seconds: seconds), batchMessages, firstOwed: 0)
+  }
+
+  @Test("nor those of senders who come when nobody had to be waited for", .timeLimit(.minutes(2)))
+  func acknowledgesLater() async throws {
+    try await expectAcknowledgements(SlowJournal(seconds: 0.4), 1, firstOwed: 300)
+  }
+
+  private func expectAcknowledgements(
+    _ journal: SlowJournal,
+    _ batchMessages: Int,
+    firstOwed: UInt64
+  ) async throws {
     let scratch = try Scratch()
-    let journal = SlowJournal(seconds: seconds)
-    let link = BusyLink(journal: journal)
-    let station = try Self.started(link, journal, scratch)
-    var count = 0
-    for await _ in link.acknowledgements {
-      count += 1
-      if count == 3 { break }
-    }
+    let link = BusyLink(journal: journal, firstOwed: firstOwed)
+    let station = try Self.started(link, journal, scratch, batchMessages: batchMessages)
+    for await seen in link.words where seen.acknowledged.count == 3 { break }
     station.stop()
     let (seen, commits) = link.seen.withLock { ($0, journal.commits.load(ordering: .relaxed)) }
     for acknowledged in seen.acknowledged {
@@ -112,33 +124,47 @@ struct SlowDiskTests {
     #expect(commits < Int(seen.taken))
   }
 
-  @Test(
-    "does not hold up the reading of what nobody waits for, when there is more",
-    .timeLimit(.minutes(2))
-  )
+  @Test("does not hold up the reading of what nobody waits for", .timeLimit(.minutes(2)))
   func readsOn() async throws {
     let scratch = try Scratch()
-    // Longer than so many looks take on a busy machine, shorter than if each of them waited for its patience to end.
-    let journal = SlowJournal(seconds: 8)
-    let link = BusyLink(journal: journal, owesAcknowledgements: false)
-    var limits = StationLimits()
-    limits.batchMessages = 1
-    let station = try Self.started(link, journal, scratch, limits)
-    for await _ in link.acknowledgements { break }
+    let journal = SlowJournal(seconds: 3)
+    let link = BusyLink(journal: journal, firstOwed: .max)
+    let station = try Self.started(link, journal, scratch, batchMessages: 1)
+    var keptAlive = -1
+    for await seen in link.words where seen.taken == 200 {
+      keptAlive = seen.keptAlive
+      break
+    }
     station.stop()
-    let commits = link.seen.withLock(\.commits)
+    #expect(keptAlive == 0, "intake waited for a commit")
     #expect(
-      commits.many == commits.first,
-      "\(BusyLink.many) messages are read while the first commit is under way"
+      journal.messages == link.seen.withLock(\.taken),
+      "what was read before the end is kept: nobody sends it again"
     )
+  }
+
+  @Test(
+    "lets gather what nobody waits for when there is no more to be read",
+    .timeLimit(.minutes(2))
+  )
+  func gathers() async throws {
+    let scratch = try Scratch()
+    let journal = SlowJournal(seconds: 1)
+    let link = BusyLink(journal: journal, firstOwed: .max)
+    let station = try Self.started(link, journal, scratch, batchMessages: 4_096)
+    for await seen in link.words where seen.keptAlive > 0 { break }
+    station.stop()
+    #expect(journal.messages == link.seen.withLock(\.taken))
   }
 
   private static func started(
     _ link: BusyLink,
     _ journal: SlowJournal,
     _ scratch: Scratch,
-    _ limits: StationLimits = StationLimits()
+    batchMessages: Int
   ) throws -> LiveStation {
+    var limits = StationLimits()
+    limits.batchMessages = batchMessages
     let stages = try Stages(
       catalog: try Fixture.catalog(),
       journal: journal,
