@@ -45,9 +45,12 @@ final class BatchQueue: Sendable {
   private let keepsAtClose: Bool
   private let onTaken: @Sendable () -> Void
 
-  /// Makes a queue that says when a batch has been taken out of it.
+  /// Makes a queue.
   ///
-  /// - Parameter keepsAtClose: whether what waits when it is closed is still handed out.
+  /// - Parameters:
+  ///   - limits: how much may wait.
+  ///   - keepsAtClose: whether what waits when it is closed is still handed out.
+  ///   - onTaken: is called when a batch has been taken out.
   init(
     limits: StationLimits,
     keepsAtClose: Bool,
