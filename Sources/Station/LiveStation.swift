@@ -187,7 +187,14 @@ public final class LiveStation: StationAccess {
     while let first = toJournal.pop() {
       if stages.exchange.isStopping {
         end = min(end, clocks.monotonic() + Self.lastCommits)
-        guard clocks.monotonic() < end else { return }
+        guard clocks.monotonic() < end else {
+          let inputs = first.inputs.count + toJournal.waiting.inputs
+          logger.warning(
+            "stopped before the journal took all that was read; what came at QoS 0 is lost",
+            metadata: ["inputs": "\(inputs)"]
+          )
+          return
+        }
       }
       guard commit(gathered(behind: first)) else { return }
     }
