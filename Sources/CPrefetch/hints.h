@@ -1,4 +1,4 @@
-/* Two hints to the memory system that Swift has no words for. Neither changes what a program computes. */
+/* Hints to the memory system that Swift has no words for. None changes what a program computes. */
 #ifndef DAVY_PREFETCH_H
 #define DAVY_PREFETCH_H
 
@@ -8,6 +8,9 @@
 
 /* Asks for the cache line at an address, which need not be readable, to be written soon. */
 static inline void davy_prefetch(const void *address) { __builtin_prefetch(address, 1); }
+
+/* Asks for the cache line at an address, which need not be readable, into the caches behind the nearest one. */
+static inline void davy_prefetch_behind(const void *address) { __builtin_prefetch(address, 0, 2); }
 
 /* Asks for large pages behind a range of memory; where there are none, nothing happens. */
 static inline void davy_prefer_large_pages(void *address, size_t count) {

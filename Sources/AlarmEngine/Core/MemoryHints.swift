@@ -8,6 +8,13 @@ func prefetchLine(_ address: UnsafeRawPointer) {
   unsafe davy_prefetch(address)
 }
 
+/// Asks for the cache line at an address into the caches behind the nearest, of which more can be on their way at once.
+@inline(__always)
+@unsafe
+func prefetchLineBehind(_ address: UnsafeRawPointer) {
+  unsafe davy_prefetch_behind(address)
+}
+
 /// Asks for large pages behind a block of memory.
 @unsafe
 func preferLargePages(_ address: UnsafeMutableRawPointer, _ count: Int) {
@@ -18,6 +25,11 @@ func preferLargePages(_ address: UnsafeMutableRawPointer, _ count: Int) {
 @inline(__always)
 @unsafe
 func prefetchLine(_ address: UnsafeRawPointer) {}
+
+/// Without the C module there are no hints; nothing computed depends on them.
+@inline(__always)
+@unsafe
+func prefetchLineBehind(_ address: UnsafeRawPointer) {}
 
 /// Without the C module there are no hints; nothing computed depends on them.
 @unsafe
