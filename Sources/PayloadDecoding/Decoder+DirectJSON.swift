@@ -6,6 +6,8 @@ internal import Telemetry
 /// would cost more than reading. Whatever is unusual ends the attempt, leaves nothing behind, and is read by
 /// `decodeDavyJSON`, which alone refuses, explains and tells events. A message that is taken here gives exactly the
 /// readings that it would give there: `DirectJSONTests` and the fuzzer hold the two against each other.
+///
+/// Functions are `mutating`, also those that change nothing: to others the decoder is handed as a copy.
 extension Decoder {
   private typealias Member = DirectJSON.Member
 
@@ -215,7 +217,9 @@ extension Decoder {
       case .time: (record.time, at) = text.time(at: behind, &course.hint.time)
       case .value: (value, at) = text.value(at: behind)
       case .point:
-        pointName = directPointText(text, behind, course)
+        // Compared with the one that probably comes, like that of a device; and here, because a call would copy the decoder.
+        let expected = course.device >= 0 ? hot.pointName(course.point) : .unknown
+        pointName = text.text(at: behind, expected: expected)
         at = pointName.end
       case .device:
         record.device = directDeviceText(text, behind, message, &course)
@@ -237,7 +241,7 @@ extension Decoder {
       case .values:
         let list = text.after(0x7B, at: behind)
         guard list >= 0, record.hasOnly(.device, .time, .status, .values) else { return -1 }
-        inherit(envelope, &record)
+        Self.inherit(envelope, &record)
         at = directValues(text, list, record, message, &course, &batch)
         return at < 0 ? -1 : text.after(0x7D, at: at)
       }
@@ -247,7 +251,7 @@ extension Decoder {
       if isLast { break }
     }
     guard at >= 0, record.seen & Member.value.rawValue != 0 else { return -1 }
-    inherit(envelope, &record)
+    Self.inherit(envelope, &record)
     let device = directDevice(text, record.device, message, &course)
     let point = directPoint(text, pointName, device, message, &course)
     let isRead = directReading(
@@ -264,7 +268,7 @@ extension Decoder {
   }
 
   @inline(__always)
-  private func inherit(_ envelope: Record?, _ record: inout Record) {
+  private static func inherit(_ envelope: Record?, _ record: inout Record) {
     guard let envelope else { return }
     if record.device.isAbsent { record.device = envelope.device }
     if record.seen & Member.time.rawValue == 0 {
@@ -320,15 +324,24 @@ extension Decoder {
   ) -> Int {
     // Records below one envelope share its device: the same place in the text is the same row.
     if course.device >= 0, name.offset == course.deviceOffset { return course.device }
+    return directOtherDevice(text, name, message, &course)
+  }
+
+  @inline(never)
+  private mutating func directOtherDevice(
+    _ text: DirectJSON,
+    _ name: DirectJSON.Text,
+    _ message: DirectMessage,
+    _ course: inout Course
+  ) -> Int {
     let row = directNewDevice(text, name, message, course.hint)
-    guard row >= 0 else { return -1 }
-    enter(row, name.offset, &course)
+    if row >= 0 { enter(row, name.offset, &course) }
     return row
   }
 
   /// Goes on with the device at `row`, whose name stands at `offset` of the text.
   @inline(__always)
-  private func enter(_ row: Int, _ offset: UInt32, _ course: inout Course) {
+  private mutating func enter(_ row: Int, _ offset: UInt32, _ course: inout Course) {
     if course.device >= 0 {
       course.hint.place = course.point &- hot[device: course.device].lowerBound &- 1
     }
@@ -343,7 +356,7 @@ extension Decoder {
 
   /// The name of a device, compared with the one that probably comes before it is looked for where it ends.
   @inline(__always)
-  private func directDeviceText(
+  private mutating func directDeviceText(
     _ text: DirectJSON,
     _ start: Int,
     _ message: DirectMessage,
@@ -371,17 +384,6 @@ extension Decoder {
     if hot.isDevice(hint.device &+ 1, scope: scope, name: view) { return hint.device &+ 1 }
     if hot.isDevice(hint.device, scope: scope, name: view) { return hint.device }
     return directSearchedDevice(view, topic: message.topic)
-  }
-
-  /// The name of a point, compared with the one that probably comes, like that of a device.
-  @inline(__always)
-  private func directPointText(
-    _ text: DirectJSON,
-    _ start: Int,
-    _ course: Course
-  ) -> DirectJSON.Text {
-    guard course.device >= 0 else { return text.text(at: start) }
-    return text.text(at: start, expected: hot.pointName(course.point))
   }
 
   /// The row of the point named, of the topic's or of the only one; −1 for none.

@@ -220,14 +220,17 @@ struct HotTables: @unchecked Sendable {
     /// What the text has to be where `mask` has ones; of a longer name, what no text is.
     var quoted: UInt64
     var mask: UInt64
+
+    /// No name: what no text is.
+    static let unknown = ShortName(word: 0, length: 0, quoted: 1, mask: 0)
   }
 
   /// The name of the point at `index`.
   @inline(__always)
   func pointName(_ index: Int) -> ShortName {
-    guard index < pointCount else { return ShortName(word: 0, length: 0, quoted: 1, mask: 0) }
+    guard index < pointCount else { return .unknown }
     let point = self[point: index]
-    guard point.nameLength <= 6 else { return ShortName(word: 0, length: 0, quoted: 1, mask: 0) }
+    guard point.nameLength <= 6 else { return .unknown }
     let bits = UInt64(point.nameLength) &* 8
     return ShortName(
       word: point.nameWord,

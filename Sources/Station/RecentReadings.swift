@@ -75,27 +75,60 @@ package struct RecentReadings: Sendable {
   }
 
   package mutating func add(_ reading: LatestReading, channel: Int) {
-    add(CollectionOfOne(CoreOutput.ChannelReading(channel: channel, reading: reading)))
+    add([CoreOutput.ChannelReading(channel: channel, reading: reading)])
   }
 
   /// Takes in readings in the order in which they came.
-  mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
-    for entry in readings {
-      let channel = entry.channel
-      let place = Int(places[channel].next)
-      let block = block(of: place, channel: channel)
+  package mutating func add(_ readings: [CoreOutput.ChannelReading]) {
+    var first = 0
+    while first < readings.count {
+      let channel = readings[first].channel
+      let block = block(of: Int(places[channel].next), channel: channel)
       if blocks[block].isEmpty { begin(block, channel: channel) }
-      blocks[block][slot(of: place, channel: channel)] = Kept(entry.reading)
-      places[channel].next = place + 1 == capacity ? 0 : Int32(place + 1)
-      places[channel].count = min(places[channel].count + 1, Int32(capacity))
+      first = fill(block, from: first, of: readings, channelsBeside(channel))
     }
+  }
+
+  /// Takes in readings from `first` on as long as they go into one block, as most do that come together; returns the first that
+  /// does not.
+  private mutating func fill(
+    _ block: Int,
+    from first: Int,
+    of readings: [CoreOutput.ChannelReading],
+    _ channelsBeside: Int
+  ) -> Int {
+    let (groups, capacity) = (groups, capacity)
+    // As parameters, because both are written to at once.
+    func fill(_ slots: inout [Kept], _ places: inout [Place]) -> Int {
+      var slots = slots.mutableSpan
+      var places = places.mutableSpan
+      var index = first
+      while index < readings.count {
+        let channel = readings[index].channel
+        let place = Int(places[channel].next)
+        guard Self.block(of: place, channel: channel, groups: groups) == block else { break }
+        slots[(place & 7) &* channelsBeside &+ (channel & 255)] = Kept(readings[index].reading)
+        let next = place &+ 1 == capacity ? 0 : place &+ 1
+        let count = min(places[channel].count &+ 1, Int32(truncatingIfNeeded: capacity))
+        places[channel] = Place(next: Int32(truncatingIfNeeded: next), count: count)
+        index &+= 1
+      }
+      return index
+    }
+    return fill(&blocks[block], &places)
   }
 
   private mutating func begin(_ block: Int, channel: Int) {
     blocks[block] = Array(repeating: Kept(), count: channelsBeside(channel) * width)
   }
 
-  private func block(of place: Int, channel: Int) -> Int { (place >> 3) * groups + (channel >> 8) }
+  private func block(of place: Int, channel: Int) -> Int {
+    Self.block(of: place, channel: channel, groups: groups)
+  }
+
+  private static func block(of place: Int, channel: Int, groups: Int) -> Int {
+    (place >> 3) &* groups &+ (channel >> 8)
+  }
 
   private func slot(of place: Int, channel: Int) -> Int {
     (place & 7) * channelsBeside(channel) + (channel & 255)

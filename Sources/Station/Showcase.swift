@@ -19,7 +19,7 @@ final class Showcase: Sendable {
       hours = DeviceHours(catalog)
     }
 
-    mutating func add(_ readings: some Collection<CoreOutput.ChannelReading>) {
+    mutating func add(_ readings: [CoreOutput.ChannelReading]) {
       recent.add(readings)
       hours.add(readings)
     }
@@ -39,7 +39,7 @@ final class Showcase: Sendable {
   /// Adds a reading of a channel of the catalog shown.
   func add(_ channel: Int, _ reading: LatestReading) {
     let entry = CoreOutput.ChannelReading(channel: channel, reading: reading)
-    content.withLock { $0.add(CollectionOfOne(entry)) }
+    content.withLock { $0.add([entry]) }
   }
 
   /// Takes what the core put out; with another catalog in force everything begins anew, because rows have changed.

@@ -183,19 +183,21 @@ public final class StationCore {
     }
     guard !batch.isEmpty else { return }
     readingCount += UInt64(batch.count)
-    for row in 0..<batch.count {
-      let reading = batch.reading(at: row)
-      output.latest.append(
-        CoreOutput.ChannelReading(
-          channel: Int(reading.channel.rawValue),
-          reading: LatestReading(
-            time: reading.time,
-            received: evaluated,
-            value: reading.value,
-            status: reading.status
+    output.latest.append(addingCapacity: batch.count) { latest in
+      for row in 0..<batch.count {
+        let reading = batch.reading(at: row)
+        latest.append(
+          CoreOutput.ChannelReading(
+            channel: Int(reading.channel.rawValue),
+            reading: LatestReading(
+              time: reading.time,
+              received: evaluated,
+              value: reading.value,
+              status: reading.status
+            )
           )
         )
-      )
+      }
     }
     transitions.removeAll(keepingCapacity: true)
     lanes.apply(&batch, isBacklog: isCatchingUp, into: &transitions)

@@ -18,6 +18,9 @@ import Testing
     #"{"device":"GD-07","t":1795451234567,"s":"1","values":{"ch4":1.5,"temp":20.25,"level":3}}"#,
     #"[{"device":"GD-07","point":"ch4","v":1},{"device":"shared","point":"v","v":2},{"device":"7","values":{"temp":3}}]"#,
     #"{"device":"GD-07","values":{}}"#, #"{"readings":[]}"#, "[]      ",
+    #"[{"device":"GD-07","point":"ch4","t":1795451234567,"v":1.5,"unit":"%LEL"},{"device":"GD-07","point":"ch4","t":1795451234568,"v":2,"unit":"%LEL"}]"#,
+    #"[{"v":1,"s":"normal","point":"ch4","device":"GD-07"},{"v":-2.5,"s":"E","point":"temp","device":"GD-07"},{"v":3,"s":"alarm","point":"v","device":"shared"}]"#,
+    #"{"device":"GD-07","readings":[{ "point" : "ch4",  "v" : 1 },{ "point" : "temp",  "v" : 2.25 }, { "point" : "level",  "v" : 3e1 }]}"#,
   ]
   /// Sound or not: the parser's work.
   static let unusual = [
@@ -99,6 +102,42 @@ import Testing
     }
   }
 
+  @Test(
+    "lists whose records are written alike, nearly alike and otherwise",
+    arguments: 1...8 as ClosedRange<UInt64>
+  )
+  func lists(seed: UInt64) throws {
+    var random = SplitMix(state: seed)
+    var compared = try Comparison()
+    var direct = 0
+    let alphabet = Array(#"":,{}[]0189.-eE "#.utf8)
+    for number in 0..<400 {
+      // One way of writing for the list, another for a record now and then.
+      let usual = Writing(&random)
+      let records = (0..<(2 + random.below(6))).map { _ in
+        (random.below(6) == 0 ? Writing(&random) : usual).record(
+          &random,
+          isSound: number % 4 != 0 || random.below(6) != 0
+        )
+      }
+      let list = "[" + records.joined(separator: random.below(5) == 0 ? ", " : ",") + "]"
+      let isBelow = random.below(2) == 0
+      var payload = Array((isBelow ? #"{"device":"GD-07","readings":\#(list)}"# : list).utf8)
+      if number % 4 == 1 {
+        payload[random.below(payload.count)] = alphabet[random.below(alphabet.count)]
+      }
+      let isDirect = compared.quick.decoder.isReadDirectly(
+        topic: Array(Self.topics[0].utf8),
+        payload: payload,
+        received: Bench.received
+      )
+      direct += isDirect ? 1 : 0
+      compared.send(Self.topics[0], payload)
+    }
+    // Else two parsers would be compared that are one.
+    #expect(direct > 200)
+  }
+
   @Test("the limits of nesting, readings and length are those of the parser")
   func limits() throws {
     for depth in 1...5 {
@@ -164,6 +203,54 @@ import Testing
     }
   }
 
+  /// How a program writes its records: which members in which order, and its white space.
+  private struct Writing {
+    private var members: [String]
+    private let colon: String
+    private let comma: String
+    private let space: String
+
+    init(_ random: inout SplitMix) {
+      members = ["device", "point", "t", "s", "unit"].filter { member in
+        member == "device" || member == "point" || random.below(3) != 0
+      }
+      members.append("v")
+      for index in members.indices { members.swapAt(index, random.below(members.count)) }
+      (colon, comma) = (random.below(3) == 0 ? ": " : ":", random.below(3) == 0 ? ", " : ",")
+      space = random.below(5) == 0 ? "                   \n" : ""
+    }
+
+    func record(_ random: inout SplitMix, isSound: Bool) -> String {
+      var (device, point, unit) = random.oneOf([
+        ("GD-07", "ch4", "%LEL"), ("GD-07", "temp", "Cel"), ("GD-07", "温度", "Cel"),
+        ("7", "temp", "Cel"), ("7", "ch4", "%LEL"),
+      ])
+      var value = random.oneOf(["1", "0", "-2.5", "17.125", "123456.789", "1e3", "true"])
+      if !isSound {
+        switch random.below(4) {
+        case 0: device = random.oneOf(["shared", "GD-08", ""])
+        case 1: point = random.oneOf(["v", "no", ""])
+        case 2: unit = random.oneOf(["%LEM", "ppm", ""])
+        default: value = random.oneOf(["01", "1.", "-", "null", "1e999"])
+        }
+      }
+      let texts = members.map { member in
+        let text =
+          switch member {
+          case "device": "\"\(device)\""
+          case "point": "\"\(point)\""
+          case "unit": "\"\(unit)\""
+          case "t":
+            random.oneOf(["1795451234567", "1795451234999", #""2026-11-23T17:12:04+08:00""#])
+          case "s": random.oneOf([#""normal""#, #""normal""#, #""alarm""#])
+          default: value
+          }
+        return "\"\(member)\"\(colon)\(text)"
+      }
+      return "{\(space)" + texts.joined(separator: comma) + "\(space)}"
+    }
+  }
+
   /// Two decoders side by side, one of which reads nothing in one pass.
   private struct Comparison {
     var quick: Bench
@@ -195,5 +282,7 @@ import Testing
       value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
       return Int((value ^ (value >> 31)) % UInt64(bound))
     }
+
+    mutating func oneOf<Choice>(_ choices: [Choice]) -> Choice { choices[below(choices.count)] }
   }
 }

@@ -17,21 +17,39 @@ struct RecentReadingsTests {
     var generator = SeededGenerator(seed: seed)
     var recent = RecentReadings(channels: shape.channels, bytes: shape.channels * shape.room * 24)
     var came = [[LatestReading]](repeating: [], count: shape.channels)
+    var waiting: [CoreOutput.ChannelReading] = []
+    var last = 0
     for number in 0..<shape.channels * 60 {
-      // Some channels report often, some hardly ever.
-      let channel = Int.random(
-        in: 0...Int.random(in: 0..<shape.channels, using: &generator),
-        using: &generator
-      )
+      // Some channels report often, some hardly ever; many together go on where the last one was, as a gateway's do.
+      let isNext = number / 100 % 2 == 0 && Int.random(in: 0..<20, using: &generator) != 0
+      let channel =
+        isNext
+        ? (last + 1) % shape.channels
+        : Int.random(
+          in: 0...Int.random(in: 0..<shape.channels, using: &generator),
+          using: &generator
+        )
+      last = channel
       let reading = LatestReading(
         time: Timestamp(milliseconds: Int64.random(in: -1_000...1_000, using: &generator)),
         received: Timestamp(milliseconds: Int64(number / 3)),
         value: Double(number),
         status: number % 5 == 0 ? .sensorFault : .normal
       )
-      recent.add(reading, channel: channel)
+      if number % 97 == 0 {
+        recent.add(waiting)
+        waiting = []
+        recent.add(reading, channel: channel)
+      } else {
+        waiting.append(CoreOutput.ChannelReading(channel: channel, reading: reading))
+        if Int.random(in: 0..<50, using: &generator) == 0 {
+          recent.add(waiting)
+          waiting = []
+        }
+      }
       came[channel].append(reading)
     }
+    recent.add(waiting)
     let moment = Timestamp(milliseconds: Int64(shape.channels * 15))
     #expect(recent.latest() == came.map(\.last))
     for (channel, all) in came.enumerated() {
