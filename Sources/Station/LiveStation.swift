@@ -123,8 +123,12 @@ public final class LiveStation: StationAccess {
         } else {
           // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
           link.keepAlive()
-          // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged.
-          if progress.isCatchingUp(at: now), toJournal.fitsOneCommit, link.owesAcknowledgements {
+          // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged: not by more than it takes at
+          // once, and not at all after a while without an acknowledgement.
+          if link.owesAcknowledgements,
+            progress.isCatchingUp(at: now)
+              || progress.goesOn(at: now) && !toJournal.fitsOneCommit
+          {
             continue
           }
         }
@@ -403,8 +407,8 @@ public final class LiveStation: StationAccess {
 ///
 /// A commit that steadily takes longer than intake waits for it would always find a newer batch taken, and what is
 /// acknowledged is everything or nothing. So after a while without, when a commit has ended, nothing more is taken until
-/// the next has, which has everything in it that was taken before. What comes meanwhile waits at the broker: alarms, too,
-/// are late by that commit.
+/// everything is durable that was taken before, as long as one commit after the other ends. What comes meanwhile waits at the
+/// broker: alarms, too, are late by these commits, of which ``goesOn(at:)`` keeps the number small.
 private struct CommitProgress {
   private(set) var durable: UInt64
   private var advanced: Int64
@@ -444,4 +448,7 @@ private struct CommitProgress {
   func isOverdue(at now: Int64) -> Bool { now - began >= Self.longest }
 
   func isCatchingUp(at now: Int64) -> Bool { now < catchesUpUntil }
+
+  /// Whether the disk has shown lately that it is not dead.
+  func goesOn(at now: Int64) -> Bool { now - advanced < Self.longest }
 }

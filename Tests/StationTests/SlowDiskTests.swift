@@ -36,7 +36,7 @@ private final class SlowJournal: JournalStore {
   }
 }
 
-/// A link that brings a message at every look; from one of them on senders wait.
+/// A link that brings messages at every look; from one of them on senders wait.
 private final class BusyLink: IntakeLink, Sendable {
   struct Seen {
     var taken: UInt64 = 0
@@ -52,9 +52,11 @@ private final class BusyLink: IntakeLink, Sendable {
   private let tell: AsyncStream<Seen>.Continuation
   private let journal: SlowJournal
   private let firstOwed: UInt64
+  private let atOnce: Int
 
-  init(journal: SlowJournal, firstOwed: UInt64) {
+  init(journal: SlowJournal, firstOwed: UInt64, atOnce: Int) {
     self.journal = journal
+    self.atOnce = atOnce
     self.firstOwed = firstOwed
     (words, tell) = AsyncStream.makeStream()
   }
@@ -67,9 +69,11 @@ private final class BusyLink: IntakeLink, Sendable {
   }
 
   func take(received: Int64, into batch: inout JournalBatch) {
-    batch.append(JournalInput(received: received, topic: Array("t".utf8), payload: [0x20]))
+    for _ in 0..<atOnce {
+      batch.append(JournalInput(received: received, topic: Array("t".utf8), payload: [0x20]))
+    }
     let seen = seen.withLock { seen in
-      seen.taken += 1
+      seen.taken += UInt64(atOnce)
       return seen
     }
     if seen.taken < firstOwed { tell.yield(seen) }
@@ -106,14 +110,38 @@ struct SlowDiskTests {
     try await expectAcknowledgements(SlowJournal(seconds: 0.4), 1, firstOwed: 300)
   }
 
+  @Test(
+    "nor where more comes than it can take",
+    .timeLimit(.minutes(2)),
+    arguments: [0.08, 0.4, 0.7]
+  )
+  func acknowledgesInAFlood(seconds: Double) async throws {
+    // Each look brings more than a commit takes.
+    try await expectAcknowledgements(
+      SlowJournal(seconds: seconds),
+      1,
+      firstOwed: 0,
+      atOnce: 100,
+      commitBytes: 512
+    )
+  }
+
   private func expectAcknowledgements(
     _ journal: SlowJournal,
     _ batchMessages: Int,
-    firstOwed: UInt64
+    firstOwed: UInt64,
+    atOnce: Int = 1,
+    commitBytes: Int = 8 << 20
   ) async throws {
     let scratch = try Scratch()
-    let link = BusyLink(journal: journal, firstOwed: firstOwed)
-    let station = try Self.started(link, journal, scratch, batchMessages: batchMessages)
+    let link = BusyLink(journal: journal, firstOwed: firstOwed, atOnce: atOnce)
+    let station = try Self.started(
+      link,
+      journal,
+      scratch,
+      batchMessages: batchMessages,
+      commitBytes: commitBytes
+    )
     for await seen in link.words where seen.acknowledged.count == 3 { break }
     station.stop()
     let (seen, commits) = link.seen.withLock { ($0, journal.commits.load(ordering: .relaxed)) }
@@ -128,7 +156,7 @@ struct SlowDiskTests {
   func readsOn() async throws {
     let scratch = try Scratch()
     let journal = SlowJournal(seconds: 3)
-    let link = BusyLink(journal: journal, firstOwed: .max)
+    let link = BusyLink(journal: journal, firstOwed: .max, atOnce: 1)
     let station = try Self.started(link, journal, scratch, batchMessages: 1)
     var keptAlive = -1
     for await seen in link.words where seen.taken == 200 {
@@ -150,7 +178,7 @@ struct SlowDiskTests {
   func gathers() async throws {
     let scratch = try Scratch()
     let journal = SlowJournal(seconds: 1)
-    let link = BusyLink(journal: journal, firstOwed: .max)
+    let link = BusyLink(journal: journal, firstOwed: .max, atOnce: 1)
     let station = try Self.started(link, journal, scratch, batchMessages: 4_096)
     for await seen in link.words where seen.keptAlive > 0 { break }
     station.stop()
@@ -161,9 +189,12 @@ struct SlowDiskTests {
     _ link: BusyLink,
     _ journal: SlowJournal,
     _ scratch: Scratch,
-    batchMessages: Int
+    batchMessages: Int,
+    commitBytes: Int = 8 << 20
   ) throws -> LiveStation {
     var limits = StationLimits()
+    limits.batchBytesSlow = commitBytes
+    limits.waitingBytes = 32 * commitBytes
     limits.batchMessages = batchMessages
     let stages = try Stages(
       catalog: try Fixture.catalog(),
