@@ -123,8 +123,8 @@ public final class LiveStation: StationAccess {
         } else {
           // The disk is slow or dead. Reading goes on, so that alarms go out; acknowledgements do not.
           link.keepAlive()
-          // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged: not by more than it takes at
-          // once, and not at all after a while without an acknowledgement.
+          // But a disk that goes on would be read ahead of for good, and nothing ever be acknowledged: not by more than a look when
+          // the next commit is full, and not at all after a while without an acknowledgement.
           if link.owesAcknowledgements,
             progress.isCatchingUp(at: now)
               || progress.goesOn(at: now) && !toJournal.fitsOneCommit
@@ -408,17 +408,22 @@ public final class LiveStation: StationAccess {
 /// A commit that steadily takes longer than intake waits for it would always find a newer batch taken, and what is
 /// acknowledged is everything or nothing. So after a while without, when a commit has ended, nothing more is taken until
 /// everything is durable that was taken before, as long as one commit after the other ends. What comes meanwhile waits at the
-/// broker: alarms, too, are late by these commits, of which ``goesOn(at:)`` keeps the number small.
+/// broker, and engine time stands still: alarms are late by these commits, of which ``goesOn(at:)`` keeps the number small.
 private struct CommitProgress {
   private(set) var durable: UInt64
   private var advanced: Int64
   private var began: Int64
   private var catchesUpUntil: Int64 = .min
+  /// How long a commit takes at most, as far as the last ones tell.
+  private var longestCommit: Int64 = 0
 
   /// From how long without an acknowledgement on reading waits for the disk.
   private static let longest: Int64 = 500
-  /// How long it waits at most, however long commits take.
+  /// How long it waits at least, and how long at most, for a commit that is as slow as others were.
   private static let longestPause: Int64 = 2_000
+  private static let longestPauses: Int64 = 10_000
+  /// How long a disk that was slow before counts as living at most without a sign of it.
+  private static let longestSilence: Int64 = 5_000
 
   init(durable: UInt64, at now: Int64) {
     self.durable = durable
@@ -431,15 +436,17 @@ private struct CommitProgress {
     began = now
     advanced = now
     catchesUpUntil = .min
+    longestCommit /= 2
   }
 
   mutating func note(_ durable: UInt64, at now: Int64) {
     guard durable != self.durable else { return }
     self.durable = durable
+    longestCommit = max(longestCommit, now - advanced)
     if isOverdue(at: now) {
-      // As long as the last one took, twice over; the longer nothing could be acknowledged, the longer it may be.
-      let most = max(Self.longestPause, min(5 * Self.longestPause, (now - began) / 4))
-      catchesUpUntil = now + min(most, 2 * (now - advanced) + 100)
+      // As long as the longest took, twice over; the longer nothing could be acknowledged, the longer it may be.
+      let most = max(Self.longestPause, min(Self.longestPauses, (now - began) / 4))
+      catchesUpUntil = now + min(most, 2 * longestCommit + 100)
     }
     advanced = now
   }
@@ -450,5 +457,7 @@ private struct CommitProgress {
   func isCatchingUp(at now: Int64) -> Bool { now < catchesUpUntil }
 
   /// Whether the disk has shown lately that it is not dead.
-  func goesOn(at now: Int64) -> Bool { now - advanced < Self.longest }
+  func goesOn(at now: Int64) -> Bool {
+    now - advanced < max(Self.longest, min(Self.longestSilence, 2 * longestCommit))
+  }
 }
