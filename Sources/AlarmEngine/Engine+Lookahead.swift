@@ -1,5 +1,56 @@
 import Telemetry
 
+/// How a window's lines are asked for; resolved at compile time, because the loop has no room for the question.
+protocol WindowHint {
+  /// Asks for the lines of the oldest sample and of the free slot, in `values` and in `times`.
+  @unsafe
+  static func ask(
+    _ values: UnsafeMutablePointer<Double>,
+    _ times: UnsafeMutablePointer<UInt32>,
+    oldest: Int,
+    free: Int
+  )
+}
+
+/// Windows that lie in the processor's caches, if not in the nearest.
+enum FewWindows: WindowHint {
+  @inline(__always)
+  @unsafe
+  static func ask(
+    _ values: UnsafeMutablePointer<Double>,
+    _ times: UnsafeMutablePointer<UInt32>,
+    oldest: Int,
+    free: Int
+  ) {
+    // The one behind the oldest as well, which is in another line now and then: it is looked at when the oldest leaves.
+    unsafe prefetchLine(values + oldest)
+    unsafe prefetchLine(values + oldest + 1)
+    unsafe prefetchLine(values + free)
+    unsafe prefetchLine(times + oldest)
+    unsafe prefetchLine(times + free)
+  }
+}
+
+/// Windows that lie in memory.
+///
+/// Their lines go into the second cache only, because the nearest takes few at once, and the records need them. At a million
+/// channels that saves a fifth of a reading's cost.
+enum ManyWindows: WindowHint {
+  @inline(__always)
+  @unsafe
+  static func ask(
+    _ values: UnsafeMutablePointer<Double>,
+    _ times: UnsafeMutablePointer<UInt32>,
+    oldest: Int,
+    free: Int
+  ) {
+    unsafe prefetchLineBehind(values + oldest)
+    unsafe prefetchLineBehind(values + free)
+    unsafe prefetchLineBehind(times + oldest)
+    unsafe prefetchLineBehind(times + free)
+  }
+}
+
 /// Asking the caches for what readings to come will touch.
 ///
 /// With many channels every line that a reading touches comes from memory, which takes as long as the whole reading
@@ -15,24 +66,28 @@ extension Engine {
   /// Of how many rules at most of a channel the lines are asked for.
   private static var rulesAskedFor: Int { 8 }
 
-  /// Up to which reading of a batch ``lookAhead(_:_:_:_:_:_:)`` asks for records.
+  /// Whether there are more windows than the caches of a core hold.
+  var hasManyWindows: Bool { channels.count > 65_536 }
+
+  /// Up to which reading of a batch ``lookAhead(_:_:_:_:_:_:_:)`` asks for records.
   @inline(__always)
   static func lookaheadLimit(_ columns: BatchColumns) -> Int { columns.count &- lookahead }
 
   /// Asks at each reading for what those to come will touch.
   @inline(__always)
   @unsafe
-  static func lookAhead(
+  static func lookAhead<Hint: WindowHint>(
     _ columns: BatchColumns,
     _ index: Int,
     _ limit: Int,
     _ records: Rows<ChannelRecord>,
     _ profiles: Rows<Profile>,
-    _ ring: Rows<RingLine>
+    _ ring: Rows<RingLine>,
+    _ hint: Hint.Type
   ) {
     if index < limit {
       unsafe prefetch(records[columns.channel(index &+ lookahead)])
-      unsafe prefetchSlots(records[columns.channel(index &+ lookahead / 2)], profiles, ring)
+      unsafe prefetchSlots(records[columns.channel(index &+ lookahead / 2)], profiles, ring, hint)
       let near = index &+ lookahead / 4
       let record = unsafe records[columns.channel(near)]
       if _slowPath(record.it.oldest != 0) {
@@ -41,7 +96,7 @@ extension Engine {
     } else if index == limit &+ lookahead / 2 {
       // The last readings' windows: their records have been asked for.
       for near in max(index, 0)..<columns.count {
-        unsafe prefetchSlots(records[columns.channel(near)], profiles, ring)
+        unsafe prefetchSlots(records[columns.channel(near)], profiles, ring, hint)
       }
     }
   }
@@ -56,16 +111,14 @@ extension Engine {
 
   /// Asks for what a reading will touch of its channel's window: where a sample leaves and where one comes.
   ///
-  /// Into the second cache only: the nearest takes few lines at once, and the records need them. At a million channels
-  /// that saves a fifth of a reading's cost. The line behind the oldest sample's, which is looked at now and then when that leaves,
-  /// is not worth asking for. A channel without a window has the first ring's lines asked for, which does no harm and needs no
-  /// question.
+  /// A channel without a window has the first ring's lines asked for, which does no harm and needs no question.
   @inline(__always)
   @unsafe
-  private static func prefetchSlots(
+  private static func prefetchSlots<Hint: WindowHint>(
     _ record: Row<ChannelRecord>,
     _ profiles: Rows<Profile>,
-    _ ring: Rows<RingLine>
+    _ ring: Rows<RingLine>,
+    _ hint: Hint.Type
   ) {
     let mask = unsafe profiles[Int(record.it.profile)].it.ringMask
     let line = Int(record.it.ring)
@@ -73,10 +126,7 @@ extension Engine {
     let times = unsafe ring.words(at: line, after: Int(mask) + 1)
     let oldest = Int(record.it.tail & mask)
     let free = Int(record.it.head & mask)
-    unsafe prefetchLineBehind(values + oldest)
-    unsafe prefetchLineBehind(values + free)
-    unsafe prefetchLineBehind(times + oldest)
-    unsafe prefetchLineBehind(times + free)
+    unsafe Hint.ask(values, times, oldest: oldest, free: free)
   }
 
   /// Asks for all samples of a window whose oldest is its least or its greatest, if a reading at `time` makes that leave: they
@@ -115,7 +165,7 @@ extension Engine {
     let (records, profiles) = unsafe (channels.rows, self.profiles.rows)
     let ring = unsafe ring.rows
     for index in 0..<min(Self.lookahead / 2, columns.count) {
-      unsafe Self.prefetchSlots(records[columns.channel(index)], profiles, ring)
+      unsafe Self.prefetchSlots(records[columns.channel(index)], profiles, ring, ManyWindows.self)
     }
   }
 
@@ -125,7 +175,15 @@ extension Engine {
   func prefetchSlow(_ columns: BatchColumns, _ index: Int, isPlain: Bool) {
     if !isPlain {
       let limit = Self.lookaheadLimit(columns)
-      unsafe Self.lookAhead(columns, index, limit, channels.rows, profiles.rows, ring.rows)
+      unsafe Self.lookAhead(
+        columns,
+        index,
+        limit,
+        channels.rows,
+        profiles.rows,
+        ring.rows,
+        ManyWindows.self
+      )
     }
     let far = index &+ Self.lookahead / 2
     guard far < columns.count else { return }

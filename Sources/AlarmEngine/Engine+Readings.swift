@@ -38,7 +38,12 @@ extension Engine {
       let end = min(first + Self.stretch, columns.count)
       let isPlain = areKnown && columns.arePlain(first..<end)
       while first < end {
-        if isPlain { first = applyPlain(columns, first..<end, &tap, &out) }
+        if isPlain {
+          first =
+            hasManyWindows
+            ? applyPlain(columns, first..<end, &tap, &out, ManyWindows.self)
+            : applyPlain(columns, first..<end, &tap, &out, FewWindows.self)
+        }
         guard first < end else { break }
         if areKnown { prefetchSlow(columns, first, isPlain: isPlain) }
         // Where the plain way stops, or is closed, one reading takes the other.
@@ -56,11 +61,12 @@ extension Engine {
   /// Judges readings of known channels and normal status as long as they are orderly, timely and calm;
   /// returns the first that is not.
   @inline(__always)
-  private mutating func applyPlain<Tap: WindowTap>(
+  private mutating func applyPlain<Tap: WindowTap, Hint: WindowHint>(
     _ columns: BatchColumns,
     _ range: Range<Int>,
     _ tap: inout Tap,
-    _ out: inout [Transition]
+    _ out: inout [Transition],
+    _ hint: Hint.Type
   ) -> Int {
     // Begun afresh, so that its sums can live in registers.
     var local = Tap()
@@ -71,7 +77,7 @@ extension Engine {
     let limit = Self.lookaheadLimit(columns)
     var index = range.lowerBound
     while index < range.upperBound {
-      unsafe Self.lookAhead(columns, index, limit, records, profiles, ring)
+      unsafe Self.lookAhead(columns, index, limit, records, profiles, ring, hint)
       let time = columns.time(index)
       let value = columns.value(index)
       let record = unsafe records[columns.channel(index)]
