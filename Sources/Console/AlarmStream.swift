@@ -14,17 +14,27 @@ enum StreamFrame {
     event("alarm", id: entry.sequence, data: entry.json)
   }
 
-  /// What the streams show of an entry, and whose it is: an alarm's step, unless a flood's summary stands for it, or
-  /// the summary (`flood`); nil for every other entry.
-  static func frame(of entry: LedgerEntry) -> (enterprise: String, frame: ByteBuffer)? {
+  /// What the streams show of an entry, and to whom: an alarm's step, unless the summary of the enterprise's flood
+  /// stands for it, or the summary (`flood`); nil for every other entry.
+  static func frame(of entry: LedgerEntry) -> (audience: StreamAudience, frame: ByteBuffer)? {
     if let scope = entry.floodScope {
-      // An area's flood is for those who see every enterprise.
-      let enterprise =
-        scope.hasPrefix("enterprise:") ? String(scope.dropFirst("enterprise:".count)) : ""
-      return (enterprise, event("flood", id: entry.sequence, data: entry.json))
+      let id = String(scope.drop { $0 != ":" }.dropFirst())
+      return (
+        scope.hasPrefix("area:") ? .area(id) : .enterprise(id),
+        event("flood", id: entry.sequence, data: entry.json)
+      )
     }
-    guard entry.isAlarmStep, !entry.isSummarised else { return nil }
-    return (LedgerScope.enterprise(ofPath: entry.subject), alarm(entry))
+    guard entry.isAlarmStep else { return nil }
+    let floods = entry.floods
+    if floods.contains(where: { $0.hasPrefix("enterprise:") }) { return nil }
+    let area = floods.first { $0.hasPrefix("area:") }?.dropFirst("area:".count)
+    return (
+      .enterprise(
+        LedgerScope.enterprise(ofPath: entry.subject),
+        floodedArea: area.map(String.init)
+      ),
+      alarm(entry)
+    )
   }
 
   /// An alarm's step that could not be recorded in time.
@@ -52,6 +62,34 @@ enum StreamFrame {
   }
 }
 
+/// Who is told an event of the streams.
+enum StreamAudience: Hashable, Sendable {
+  /// Those who see an enterprise, but for the supervisors of the area in flood whose summary stands for the event.
+  case enterprise(String, floodedArea: String? = nil)
+  /// The supervisors of an administrative area, and those who see everything.
+  case area(String)
+}
+
+/// What of the streams a caller is told.
+struct StreamScope: Hashable, Sendable {
+  /// Whose alarms.
+  var ledger: LedgerScope
+  /// Codes of the areas whose supervisor the caller is; none for those who see everything.
+  ///
+  /// In the flood of such an area its summary stands for the steps.
+  var areas: Set<String> = []
+
+  /// Whether the caller is among those who are told.
+  func includes(_ audience: StreamAudience) -> Bool {
+    switch audience {
+    case .enterprise(let id, floodedArea: nil): ledger.includes(enterprise: id)
+    case .enterprise(let id, floodedArea: let area?):
+      ledger.includes(enterprise: id) && !areas.contains(area)
+    case .area(let code): ledger == .everything || areas.contains(code)
+    }
+  }
+}
+
 /// `GET /api/v1/alarms/stream`: the standing alarms and everything after them, in one step.
 struct AlarmStream: Sendable {
   let station: any StationAccess
@@ -72,14 +110,15 @@ struct AlarmStream: Sendable {
   /// Who reads, and what of the alarms it is told.
   struct Reader: Sendable {
     var credential: Credential
-    var scope: LedgerScope
+    var scope: StreamScope
   }
 
   func respond(to request: Request, context: ConsoleContext) throws -> Response {
     let start = try Self.start(of: request)
     let heartbeat = try heartbeat(of: request)
-    let scope = try context.scope
-    let credential = context.caller?.credential ?? .none
+    let caller = try context.signedIn
+    let scope = caller.streamScope
+    let credential = caller.credential
     guard counters.openStream(limit: options.maximumStreams) else {
       throw Problem(
         .serviceUnavailable,
@@ -133,7 +172,7 @@ struct AlarmStream: Sendable {
     to writer: inout any ResponseBodyWriter
   ) async throws {
     let scope = reader.scope
-    let ledger = ScopedLedger(station.ledger, scope: scope)
+    let ledger = ScopedLedger(station.ledger, scope: scope.ledger)
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
     var cursor: StreamCursor
     switch start {
@@ -167,7 +206,9 @@ struct AlarmStream: Sendable {
       }
       if ContinuousClock.now >= beat {
         // A session may have ended and an account been closed or narrowed since; the reader then comes again, or not.
-        guard await gatekeeper.caller(showing: reader.credential)?.scope == scope else { return }
+        guard await gatekeeper.caller(showing: reader.credential)?.streamScope == scope else {
+          return
+        }
         try await writer.write(heartbeatFrame(at: cursor))
         beat = ContinuousClock.now + heartbeat
       }
@@ -177,16 +218,16 @@ struct AlarmStream: Sendable {
   /// Sends a page read from the ledger itself; returns the sequence reached.
   @concurrent private func sendPage(
     after sequence: Int64,
-    in scope: LedgerScope,
+    in scope: StreamScope,
     to writer: inout any ResponseBodyWriter
   ) async throws -> Int64 {
     let page = try await BlockingWork.run { [station] in
       try station.ledger.entries(after: sequence, limit: 512)
     }
     for entry in page {
-      guard let shown = StreamFrame.frame(of: entry),
-        scope.includes(enterprise: shown.enterprise)
-      else { continue }
+      guard let shown = StreamFrame.frame(of: entry), scope.includes(shown.audience) else {
+        continue
+      }
       try await writer.write(shown.frame)
     }
     return page.last?.sequence ?? sequence

@@ -9,10 +9,13 @@ import Synchronization
 /// Who a request comes from, and what of this station that comes to.
 struct Caller: Sendable {
   var principal: Principal
-  /// The principal's scope under the catalog in force: hand it to every query.
-  var scope: LedgerScope
+  /// What the principal is told by the streams, under the catalog in force.
+  var streamScope: StreamScope
   /// What it showed, to be shown again by what lasts longer than a request.
   var credential: Credential = .none
+
+  /// The principal's scope under the catalog in force: hand it to every query.
+  var scope: LedgerScope { streamScope.ledger }
 }
 
 /// A request's context: who calls, from where, and the size limit of a body.
@@ -120,7 +123,7 @@ extension Problem {
 final class ScopeResolver: Sendable {
   private struct Known {
     var catalog = ""
-    var scopes: [Scope: LedgerScope] = [:]
+    var scopes: [Scope: StreamScope] = [:]
   }
 
   /// Scopes remembered; there are as many as there are different accounts, so it is seldom reached.
@@ -128,17 +131,23 @@ final class ScopeResolver: Sendable {
   private let known = Mutex(Known())
 
   func resolve(_ scope: Scope, in catalog: @autoclosure () -> Catalog, version: String)
-    -> LedgerScope
+    -> StreamScope
   {
-    if scope.isEverywhere { return .everything }
+    if scope.isEverywhere { return StreamScope(ledger: .everything) }
     let remembered = known.withLock { known in
       known.catalog == version ? known.scopes[scope] : nil
     }
     if let remembered { return remembered }
     // Enterprises named by id count also when the catalog no longer holds them: the ledger still does.
-    let ids = catalog().enterprises
-      .filter { scope.includes(enterprise: $0.id, area: $0.administrativeCode) }.map(\.id)
-    let resolved = LedgerScope.enterprises(scope.enterprises.union(ids))
+    let enterprises = catalog().enterprises
+    let ids = scope.enterprises.union(
+      enterprises.filter { scope.includes(enterprise: $0.id, area: $0.administrativeCode) }
+        .map(\.id)
+    )
+    let resolved = StreamScope(
+      ledger: .enterprises(ids),
+      areas: Self.areas(of: scope, ids, among: enterprises)
+    )
     known.withLock { known in
       if known.catalog != version || known.scopes.count >= Self.capacity {
         known = Known(catalog: version)
@@ -146,5 +155,26 @@ final class ScopeResolver: Sendable {
       known.scopes[scope] = resolved
     }
     return resolved
+  }
+
+  /// The areas that lie in a scope as a whole.
+  ///
+  /// A single enterprise is no area: its own people are not the area's supervisors, also where it is the only one there.
+  private static func areas(
+    of scope: Scope,
+    _ ids: Set<String>,
+    among enterprises: [Enterprise]
+  ) -> Set<String> {
+    var members: [String: [String]] = [:]
+    for enterprise in enterprises {
+      guard let code = enterprise.administrativeCode else { continue }
+      members[code, default: []].append(enterprise.id)
+    }
+    return Set(
+      members.filter { code, members in
+        AreaCode(code).map(scope.includes(area:)) ?? false
+          || members.count > 1 && ids.isSuperset(of: members)
+      }.keys
+    )
   }
 }

@@ -63,7 +63,7 @@ final class Gatekeeper: Sendable {
     }
     let catalog = station.catalog
     let scope = resolver.resolve(principal.scope, in: catalog, version: catalog.version)
-    return Caller(principal: principal, scope: scope, credential: credential)
+    return Caller(principal: principal, streamScope: scope, credential: credential)
   }
 
   /// What a request shows: a program's header goes before a browser's cookie.

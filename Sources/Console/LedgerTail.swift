@@ -34,9 +34,9 @@ final class LedgerTail: Service {
     var frame: Frame
   }
 
-  /// A finished frame and whose it is.
+  /// A finished frame and who is told it.
   private struct Frame: Sendable {
-    var enterprise: String
+    var audience: StreamAudience
     var bytes: ByteBuffer
   }
 
@@ -134,14 +134,14 @@ final class LedgerTail: Service {
   /// What a scope includes of what comes after a cursor, at most `limit` entries.
   ///
   /// The cursor passes what the scope does not include, so that it stays a place in the whole ledger.
-  func next(after cursor: StreamCursor, in scope: LedgerScope, limit: Int = 512) -> Next {
+  func next(after cursor: StreamCursor, in scope: StreamScope, limit: Int = 512) -> Next {
     state.withLock { state in
       guard state.isReady else { return .nothing }
       var frames: [ByteBuffer] = []
       var reached = cursor
       for announcement in state.announcements
       where announcement.number > cursor.unrecorded
-        && scope.includes(enterprise: announcement.frame.enterprise)
+        && scope.includes(announcement.frame.audience)
       {
         frames.append(announcement.frame.bytes)
       }
@@ -152,7 +152,7 @@ final class LedgerTail: Service {
       let end = min(state.frames.count, start + limit)
       if start < end {
         for case let frame? in state.frames[start..<end]
-        where scope.includes(enterprise: frame.enterprise) { frames.append(frame.bytes) }
+        where scope.includes(frame.audience) { frames.append(frame.bytes) }
         reached.ledger = state.base + Int64(end)
       }
       return reached == cursor ? .nothing : .frames(frames, reached)
@@ -256,7 +256,7 @@ final class LedgerTail: Service {
     var recorded: Set<[UInt8]> = []
     for entry in entries {
       frames.append(
-        StreamFrame.frame(of: entry).map { Frame(enterprise: $0.enterprise, bytes: $0.frame) }
+        StreamFrame.frame(of: entry).map { Frame(audience: $0.audience, bytes: $0.frame) }
       )
       if entry.isAlarmStep, let body = entry.body { recorded.insert(body) }
     }
@@ -287,7 +287,7 @@ final class LedgerTail: Service {
             number: announcement.number,
             body: announcement.body,
             frame: Frame(
-              enterprise: Self.enterprise(of: announcement),
+              audience: .enterprise(Self.enterprise(of: announcement)),
               bytes: StreamFrame.unrecorded(announcement)
             )
           )

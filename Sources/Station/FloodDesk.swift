@@ -11,8 +11,8 @@ import Telemetry
 /// scope's limit begins a flood; the flood ends at the moment from which fewer than ``FloodPolicy/endBelow`` lie in
 /// the ten minutes before. Begin, a summary each minute that brought more, and end are ledger entries of kind
 /// `system` with the first-out, the alarm that came first in the ten minutes that began it; every step that the
-/// engine or a desk takes meanwhile is an entry like any other, with the scopes in flood in its body, and the streams leave
-/// it out. What people do is always streamed.
+/// engine or a desk takes meanwhile is an entry like any other, with the scopes in flood in its body. In an enterprise's
+/// flood the streams leave it out; in an area's, those of the area's supervisors. What people do is always streamed.
 ///
 /// Time is the receive time of the inputs, so a replay of the journal finds the same floods.
 final class FloodDesk: Desk {

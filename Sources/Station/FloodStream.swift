@@ -2,20 +2,22 @@ public import HazardLedger
 import Telemetry
 
 extension LedgerEntry {
-  /// The enterprise's scope was in flood when the step was taken: its streams show the summary instead.
-  ///
-  /// A flood of the area alone withholds nothing from the enterprise's own people; the step says that it is there,
-  /// and who watches the area leaves it out.
-  public var isSummarised: Bool {
-    guard kind == .alarm, let body, Self.contains(body, #""flood":"#) else { return false }
+  /// The supervisors' scopes that were in flood when the alarm's step was taken, `enterprise:id` before `area:code`.
+  public var floods: [String] {
+    guard kind == .alarm, let body, Self.contains(body, #""flood":"#) else { return [] }
     do throws(BodyError) {
-      let flood = try AlarmBody(decoding: body).flood
-      return flood?.split(separator: " ").contains { $0.hasPrefix("enterprise:") } ?? false
+      return try AlarmBody(decoding: body).flood?.split(separator: " ").map(String.init) ?? []
     } catch {
       // What cannot be read is shown: an alarm too many is better than one too few.
-      return false
+      return []
     }
   }
+
+  /// The enterprise's scope was in flood when the step was taken: every stream shows the summary instead.
+  ///
+  /// A flood of the area alone withholds nothing from the enterprise's own people; only its supervisors are shown the
+  /// summary in place of the step.
+  public var isSummarised: Bool { floods.contains { $0.hasPrefix("enterprise:") } }
 
   /// The supervisor's scope whose flood this entry tells of (begin, summary, end); nil for every other entry.
   public var floodScope: String? {
