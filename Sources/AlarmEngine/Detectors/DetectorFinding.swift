@@ -93,12 +93,16 @@ struct Hysteresis: Hashable, Sendable {
 /// Keeps a baseline from learning the anomaly: while the rule's alarm stands, nothing is learnt.
 ///
 /// A freeze that lasts longer than its limit is a new normal: the baseline is then learnt anew from
-/// warm-up. The engine says at each step whether the alarm stands.
+/// warm-up. The engine says at each step whether the alarm stands; it goes on to say so during that warm-up, for what is not
+/// known ends no alarm. So a baseline is frozen only once it is warm: else it would never be, and the alarm never return.
 struct FreezeClock: Hashable, Sendable {
   private var since: Int64 = 0
   private var isRunning = false
 
-  enum Advice { case learn, hold, restart }
+  enum Advice: Equatable { case learn, hold, restart }
+
+  /// When the freeze that runs began; nil while none does.
+  var start: Int64? { isRunning ? since : nil }
 
   mutating func advice(time: Int64, isFrozen: Bool, longest: Int64) -> Advice {
     guard isFrozen else {
@@ -112,6 +116,19 @@ struct FreezeClock: Hashable, Sendable {
     guard longest > 0, time - since >= longest else { return .hold }
     isRunning = false
     return .restart
+  }
+
+  /// Whether nothing is to be learnt now; a freeze that lasts longer than its limit holds no more, until it has ended.
+  mutating func holds(time: Int64, isFrozen: Bool, longest: Int64) -> Bool {
+    guard isFrozen else {
+      isRunning = false
+      return false
+    }
+    if !isRunning {
+      isRunning = true
+      since = time
+    }
+    return longest == 0 || time - since < longest
   }
 
   func write(into bytes: inout [UInt8]) {

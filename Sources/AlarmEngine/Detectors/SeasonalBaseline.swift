@@ -11,7 +11,7 @@
 ///   plan with its clocks, or its hours blur.
 /// - Warm-up: unknown for an hour that has fewer than `minimumWeeks` weeks behind it.
 /// - Freeze: readings beyond the limit, and all while the alarm stands, are not gathered, up to
-///   `longestFreeze`.
+///   `longestFreeze`, after which they are until it ends: the baseline goes over to what has become usual.
 /// - An hour with fewer than `minimumReadings` gathered is not folded in: a gap teaches nothing.
 /// - Bad status: not handed in. Late: refused.
 public struct SeasonalBaseline: Sendable {
@@ -92,12 +92,13 @@ public struct SeasonalBaseline: Sendable {
       openHour = hour
     }
     let finding = judge(value, Self.hourOfWeek(hour))
-    let advice = freeze.advice(
+    let isHeld = freeze.holds(
       time: time,
-      isFrozen: isFrozen || finding.condition == .yes,
+      isFrozen: isFrozen && (finding.condition != .unknown || hasWarmHour)
+        || finding.condition == .yes,
       longest: parameters.longestFreeze
     )
-    if advice != .hold { gathered.learn(time: time, value: value) }
+    if !isHeld { gathered.learn(time: time, value: value) }
     return finding
   }
 
@@ -112,6 +113,9 @@ public struct SeasonalBaseline: Sendable {
       limit: limit
     )
   }
+
+  /// Whether any hour can be judged.
+  private var hasWarmHour: Bool { weeks.contains { $0 >= UInt32(parameters.minimumWeeks) } }
 
   private mutating func fold() {
     defer { gathered = GrowingMoments() }

@@ -7,7 +7,8 @@
 /// - Defaults: α 0.05 (0.0001 … 1), limit 6 (0.1 … 1,000), 30 readings of warm-up (1 … 1,000,000).
 /// - Warm-up: unknown for the first `warmUp` readings.
 /// - Freeze: while the alarm stands, and from a reading beyond the limit, nothing is learned, up to
-///   `longestFreeze`, after which warm-up starts again; `learnsInAlarm` learns always.
+///   `longestFreeze`, after which warm-up starts again and the alarm returns when its end shows a normal reading;
+///   `learnsInAlarm` learns always.
 /// - A constant signal has spread 0, so that any change is beyond every limit: give
 ///   `smallestDeviation` the resolution of the instrument.
 /// - Bad status: not handed in. Gap: none is seen, the weights count readings. Late: refused.
@@ -69,7 +70,7 @@ public struct EWMAZScore: Sendable {
     guard time >= newest else { return .unknown(limit: limit) }
     newest = time
     let finding = judge(value)
-    let isAnomalous = isFrozen || finding.condition == .yes
+    let isAnomalous = isFrozen && seen >= parameters.warmUp || finding.condition == .yes
     switch freeze.advice(
       time: time,
       isFrozen: isAnomalous && !parameters.learnsInAlarm,
@@ -139,9 +140,9 @@ public struct EWMAZScore: Sendable {
 ///
 /// - Defaults: limit 6 (0.1 … 1,000), at least 30 readings (3 … capacity), capacity 256.
 /// - Warm-up: unknown below `minimumCount` readings in the window.
-/// - Freeze: while the alarm stands, readings are judged but do not enter the window, up to
-///   `longestFreeze`, after which the window is emptied. Old readings leave all the same, and unknown
-///   is said when too few are left.
+/// - Freeze: while the alarm stands, readings are judged but do not enter the window, and none leaves it: its time
+///   stands still, up to `longestFreeze`, after which it is emptied and filled anew. The alarm returns with the first normal
+///   reading, in the latter case when enough have come.
 /// - More than half of the window equal makes the MAD 0: give `smallestScale`.
 /// - Bad status: not handed in. Gap: readings leave by time. Late: refused.
 public struct RobustZScore: Sendable {
@@ -215,9 +216,11 @@ public struct RobustZScore: Sendable {
     let limit = parameters.limit
     guard time >= newest else { return .unknown(limit: limit) }
     newest = time
+    let isWarm = window.contents.count >= parameters.minimumCount
+    let start = freeze.start
     switch freeze.advice(
       time: time,
-      isFrozen: isFrozen && !parameters.learnsInAlarm,
+      isFrozen: isFrozen && isWarm && !parameters.learnsInAlarm,
       longest: parameters.longestFreeze
     )
     {
@@ -225,8 +228,9 @@ public struct RobustZScore: Sendable {
       window.removeAll()
       window.step(time: time, value: value)
     case .hold:
-      window.advance(to: time)
+      break
     case .learn:
+      if let start { window.shift(by: time - start) }
       window.step(time: time, value: value)
     }
     guard window.contents.count >= parameters.minimumCount else { return .unknown(limit: limit) }

@@ -157,6 +157,20 @@ public struct SampleWindow: Sendable {
     if isTruncated, lastDropped < time { isTruncated = false }
   }
 
+  /// Puts all its times off by so many milliseconds, at least 0; moments know times too, so they must not be kept.
+  mutating func shift(by milliseconds: Int64) {
+    precondition(!statistics.contains(.moments), "moments would keep the former times")
+    for sequence in head..<tail { times[slot(sequence)] += milliseconds }
+    if isTruncated { lastDropped += milliseconds }
+  }
+
+  /// Puts another reading in the place of the newest, which it is not older than; only where no statistics are kept.
+  mutating func replaceNewest(time: Int64, value: Double) {
+    precondition(statistics.isEmpty && !isEmpty && time >= newestTime)
+    times[slot(tail - 1)] = time
+    values[slot(tail - 1)] = value
+  }
+
   /// Empties it; memory is kept for reuse.
   public mutating func removeAll() {
     head = 0

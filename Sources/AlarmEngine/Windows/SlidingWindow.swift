@@ -36,6 +36,11 @@ public struct SlidingWindow: Sendable {
     samples.removeAll()
   }
 
+  /// Makes its readings younger by so many milliseconds, as if they had come later; for windows without moments.
+  mutating func shift(by milliseconds: Int64) {
+    samples.shift(by: milliseconds)
+  }
+
   /// The readings and their statistics.
   public var contents: SampleWindow {
     _read { yield samples }
