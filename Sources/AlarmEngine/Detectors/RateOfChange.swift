@@ -2,7 +2,8 @@
 ///
 /// Formula: (v(t) − v(r)) / (t − r), r being the oldest reading in [t − span, t], both edges closed,
 /// so that 1 Hz data and a 60 s span compare readings exactly 60 s apart. With span 0 the reading before
-/// is taken. True when the rate (its amount, for `.both`) is above `limit`; false again when it is
+/// is taken. Where more than half of `capacity` readings lie in the span, those that follow each other by less than
+/// span / (`capacity` / 2 − 2) are not all kept: r is then the oldest kept, by less than this younger. True when the rate (its amount, for `.both`) is above `limit`; false again when it is
 /// below `restore`.
 ///
 /// - Warm-up: unknown until the two readings are at least `coverage` of the span apart.
@@ -47,6 +48,8 @@ public struct RateOfChange: Sendable {
   /// The parameters.
   public let parameters: Parameters
   private var samples: SampleWindow
+  /// When there are many, readings are kept at least so far apart, ms.
+  private let spacing: Int64
   private var hysteresis = Hysteresis()
 
   /// Makes a detector without history.
@@ -56,6 +59,8 @@ public struct RateOfChange: Sendable {
     try DetectorError.check("restore", parameters.restore, 0...parameters.limit)
     try DetectorError.check("coverage", parameters.coverage, 0...1)
     self.parameters = parameters
+    let places = Int64(max(1, parameters.capacity / 2 - 2))
+    spacing = (parameters.span + places - 1) / places
     do {
       let capacity = parameters.span == 0 ? 2 : parameters.capacity
       samples = try SampleWindow(capacity: capacity, statistics: [])
@@ -67,7 +72,7 @@ public struct RateOfChange: Sendable {
   /// Takes a reading.
   public mutating func step(time: Int64, value: Double) -> DetectorFinding {
     if parameters.span > 0 { samples.removeAll(olderThan: parameters.span + 1, at: time) }
-    guard samples.add(time: time, value: value) else { return .unknown(limit: parameters.limit) }
+    guard keep(time: time, value: value) else { return .unknown(limit: parameters.limit) }
     let elapsed = time - samples.oldestTime
     guard elapsed > 0, Double(elapsed) >= parameters.coverage * Double(parameters.span) else {
       return .unknown(limit: parameters.limit)
@@ -79,6 +84,19 @@ public struct RateOfChange: Sendable {
       statistic: rate,
       limit: parameters.limit
     )
+  }
+
+  /// Keeps a reading; false for a late one.
+  ///
+  /// Where there are many, the newest takes the place of the one before it while that is close to its own predecessor: they
+  /// take no more room than there is, and leave the oldest where it was.
+  private mutating func keep(time: Int64, value: Double) -> Bool {
+    let count = samples.count
+    guard count >= max(2, parameters.capacity / 2), time >= samples.newestTime,
+      samples.newestTime - samples.reading(at: count - 2).time < spacing
+    else { return samples.add(time: time, value: value) }
+    samples.replaceNewest(time: time, value: value)
+    return true
   }
 
   /// Appends all state to `bytes`.

@@ -50,6 +50,31 @@ struct DetectorOracleTests {
     }
   }
 
+  @Test("more readings than there is room for make a rate less sharp, not blind", arguments: seeds)
+  func denseRate(seed: UInt64) throws {
+    var random = DetectorRandom(seed: seed)
+    let parameters = RateOfChange.Parameters(span: 3_600_000, limit: 0.01, capacity: 128)
+    var detector = try RateOfChange(parameters)
+    var values: [Double] = []
+    let slack = 2 * 3600 / 60
+    for second in 0..<20_000 {
+      values.append(0.02 * Double(max(0, second - 8000)) + 0.01 * random.normal())
+      let got = detector.step(time: Int64(second) * 1000, value: values[second])
+      guard second >= 1800 else {
+        #expect(got.condition == .unknown)
+        continue
+      }
+      #expect(got.condition != .unknown, "SEED=\(seed) \(second)")
+      // The reading that is compared with is at most a kept distance younger than the oldest of the span.
+      let exact = (values[second] - values[max(0, second - 3600)]) / Double(min(second, 3600))
+      let other = max(0, second - 3600 + slack)
+      let late = (values[second] - values[other]) / Double(second - other)
+      let range = min(exact, late) - 1e-4...max(exact, late) + 1e-4
+      #expect(range.contains(got.statistic), "SEED=\(seed) \(second)")
+      if second == 12_000 { #expect(got.condition == .yes) }
+    }
+  }
+
   @Test("stuck means an unbroken stretch that stays within the tolerance", arguments: seeds)
   func stuck(seed: UInt64) throws {
     let samples = Self.signal(seed: seed, count: 30_000)
