@@ -15,8 +15,8 @@ public import Telemetry
 /// The newest reading is never overruled: a rule without delays whose newest value is beyond its set-point stands,
 /// whatever late readings say. Delays that still run follow the readings in order.
 ///
-/// Not judged again: what is older than the window or than the newest 32 steps of a rule's condition; a reading at
-/// the very time of another; detectors that learn or keep a state of their own, and expressions; staleness, for the
+/// Not judged again: what is older than the window or than the newest 32 steps of a rule's condition; a late reading at
+/// the very time of another (of the newest moment all are judged, see ``Tie``); detectors that learn or keep a state of their own, and expressions; staleness, for the
 /// silence was real; historical readings; and anything from before a change of the device's time base or of the
 /// rule's figures.
 public struct Revision: Hashable, Sendable {
@@ -67,14 +67,15 @@ extension Engine {
     let isValue = reading.status.use == .evaluate && reading.value.isFinite
     let value = isValue ? reading.value : Double.nan
     samples.insert(Rejudge.Sample(time: time, value: value), at: place)
-    tally.lateJudged += 1
     remember(channel, time, value)
     let link = links[channel]
+    var isJudged = true
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
     where parameters.row(Int(slot)).it.isRevisable {
       let moment = Moment(time: time, received: now, sequence: sequence, value: reading.value)
-      rejudge(slot, samples, from: oldest, moment, &out)
+      if !rejudge(slot, samples, from: oldest, moment, &out) { isJudged = false }
     }
+    if isJudged { tally.lateJudged += 1 } else { tally.lateUnjudged += 1 }
     // The condition may stand elsewhere now: the next reading is looked at in full.
     closeCalm(of: channel)
   }
@@ -90,9 +91,8 @@ extension Engine {
     let record = channels.row(channel)
     guard let sample = oldestSample(record) else { return false }
     let oldest = max(sample, pasts[channel]?.floor ?? noTime)
-    guard oldest < moment.time, history(of: slot).knownFrom <= oldest else { return false }
-    rejudge(slot, history(of: channel, since: oldest), from: oldest, moment, &out)
-    return true
+    guard oldest < moment.time else { return false }
+    return rejudge(slot, history(of: channel, since: oldest), from: oldest, moment, &out)
   }
 
   /// Judges a channel's rules anew where a reading without a value is older than what was decided already.
@@ -166,18 +166,19 @@ extension Engine {
     return samples
   }
 
+  /// Judges a rule anew from a time on, or from where its steps are known; false when the moment is not after that.
   private mutating func rejudge(
     _ slot: UInt32,
     _ samples: [Rejudge.Sample],
-    from oldest: Int64,
+    from earliest: Int64,
     _ moment: Moment,
     _ out: inout [Transition]
-  ) {
+  ) -> Bool {
     var moment = moment
     let time = moment.time
     let rule = parameters[Int(slot)]
-    let told = history(of: slot)
-    guard told.knownFrom <= oldest else { return }
+    let oldest = max(earliest, history(of: slot).knownFrom)
+    guard oldest < time else { return false }
     let steps = steps(of: slot)
     let initial = steps.state(at: oldest)
     var judge = Rejudge(
@@ -186,11 +187,11 @@ extension Engine {
       from: initial,
       at: oldest
     )
-    for sample in samples { judge.take(sample) }
+    for sample in samples where sample.time > oldest { judge.take(sample) }
     // What was decided stays decided, although the device's usual lag may have grown since.
     let decided = (steps.last?.time ?? noTime) + 1
     judge.settle(before: max(now - offset(of: rule.channel), decided))
-    guard judge.changes != Array(steps.after(oldest)) else { return }
+    guard judge.changes != Array(steps.after(oldest)) else { return true }
     let before = JudgedOccurrence.all(from: initial, steps.after(oldest))
     var changes = judge.changes
     let after = JudgedOccurrence.all(from: initial, changes)
@@ -238,7 +239,7 @@ extension Engine {
       annunciate(slot, moment, isAnother: isAnother, wasTold: wasTold, &out)
       if !wasTold { tellRevision(slot, end.onset, Revision(.missed, new), moment, &out) }
     }
-    guard let end else { return }
+    guard let end else { return true }
     record.it.phase = end.phase
     record.it.since = end.since
     switch end.phase {
@@ -246,6 +247,7 @@ extension Engine {
     case .pendingOff: arm(.offDelay, slot, at: end.since + rule.offDelay, mayBeEarlier: true)
     case .idle, .active: break
     }
+    return true
   }
 
   private struct Pairs {

@@ -285,4 +285,23 @@ struct LateTests {
     #expect(bench.out.last?.kind == .raised)
     #expect(bench.out.last?.onset == at(1_030_000))
   }
+
+  @Test("a rule that has flapped is judged again from where its steps are known")
+  func flapped() throws {
+    var builder = PlanBuilder(window: ChannelWindow(lengthMilliseconds: 600_000, capacity: 1024))
+    builder.add("high", .high(10))
+    var bench = try Bench(builder)
+    for second in Int64(0)..<60 { bench.read(second * 1000, second.isMultiple(of: 2) ? 12 : 8) }
+    for second in Int64(60)..<120 { bench.read(second * 1000, 8) }
+    _ = bench.take()
+    bench.read(110_500, 15, lag: 9500)
+    #expect(bench.out.map(\.kind) == [.revised])
+    #expect(bench.out.first?.revision?.verdict == .missed)
+    #expect(bench.engine.counters.lateJudged == 1)
+    _ = bench.take()
+    // Before the newest 32 steps nothing is known of the condition.
+    bench.read(5500, 15, lag: 114_500)
+    #expect(bench.out.isEmpty)
+    #expect(bench.engine.counters.lateUnjudged == 1)
+  }
 }
