@@ -146,7 +146,9 @@ extension Engine {
     let earliest = streak.streakStart - timing(ofDevice: row).tolerance
     return channelRows(ofDevice: row).contains { channel in
       let record = channels.row(Int(channel))
+      // Readings of one moment follow each other, but not the clock.
       return record.it.sequence >= streak.streakSequence && record.it.newest >= earliest
+        && ties[Int(channel)]?.newest != record.it.newest
     }
   }
 

@@ -187,7 +187,7 @@ extension Engine {
   }
 
   /// Waits for a detector's next deadline; one that does not lie ahead would be waited for in vain.
-  private mutating func armDetector(_ slot: UInt32, after time: Int64) {
+  mutating func armDetector(_ slot: UInt32, after time: Int64) {
     if let due = detectorDeadline(slot), due > time {
       arm(.detector, slot, at: due + detectorGrace(slot))
     }

@@ -57,7 +57,7 @@ extension Engine {
     return bank.nextDeadline(places[Int(suppressor)]).map { $0 - bankShift(slot) }
   }
 
-  private mutating func armSuppressor(_ slot: UInt32, after time: Int64) {
+  mutating func armSuppressor(_ slot: UInt32, after time: Int64) {
     if let due = suppressorDeadline(slot), due > time { arm(.suppressor, slot, at: due) }
   }
 

@@ -192,9 +192,15 @@ extension Engine {
   ) -> Bool {
     let channel = Int(reading.channel.rawValue)
     let record = channels.row(channel)
-    guard time > record.it.newest else {
-      takeLate(reading, at: time, sequence, &out)
-      return false
+    var time = time
+    var isTie = false
+    if time <= record.it.newest {
+      guard takesTie(reading, at: time) else {
+        takeLate(reading, at: time, sequence, &out)
+        return false
+      }
+      isTie = true
+      time = record.it.newest + 1
     }
     fireDeadlines(of: channel, before: time, &out)
     if links[channel].dependentCount > 0 { endSilence(of: channel, before: time, &out) }
@@ -224,8 +230,8 @@ extension Engine {
       return false
     }
     let profile = profiles.row(Int(record.it.profile))
-    // Readings of one message that were given the receive time have no distance to compare over.
-    let isTie = time > now && record.it.key & ChannelRecord.quarantined != 0
+    // Readings of one moment, or of one message that were given the receive time, have no distance to compare over.
+    isTie = isTie || time > now && record.it.key & ChannelRecord.quarantined != 0
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
     let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
     let measured = unsafe measure(
@@ -257,6 +263,8 @@ extension Engine {
   ) {
     let record = channels.row(Int(reading.channel.rawValue))
     if time == record.it.newest, isDuplicate(reading, record) {
+      tally.duplicates += 1
+    } else if hasBeenSaid(reading, at: time) {
       tally.duplicates += 1
     } else {
       tally.late += 1

@@ -91,6 +91,7 @@ extension Engine {
       follow(slot, Verdict(on: isFault, off: !isFault), momentOfPlan(slot), &out)
     case .clock, .limit, .physicalRange, .stale, .rate, .ewma, .single, .group: break
     }
+    startReactions(slot)
     let before = record.it.priority
     let priority = plannedPriority(slot)
     guard before != priority else { return }
@@ -120,13 +121,33 @@ extension Engine {
     return devices.row(Int(links[Int(channel)].device)).it.isQuarantined
   }
 
-  /// The priority that a rule's alarm has by the plan, as far as it has escalated.
-  private func plannedPriority(_ slot: UInt32) -> UInt8 {
+  /// A standing alarm begins to wait for its re-alarm or escalation where the plan has come to ask for one.
+  private mutating func startReactions(_ slot: UInt32) {
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
-    let hasEscalated =
-      parameters.it.escalateAfter > 0 && record.it.priority == parameters.it.escalatedPriority
-      && escalations[slot] == nil
-    return hasEscalated ? parameters.it.escalatedPriority : parameters.it.priority
+    guard record.it.isActive else { return }
+    if parameters.it.reAlarm > 0, reAlarms[slot] == nil {
+      reAlarms[slot] = now + parameters.it.reAlarm
+      arm(.reAlarm, slot, atEngineTime: now + parameters.it.reAlarm)
+    }
+    if parameters.it.escalateAfter > 0, escalations[slot] == nil, !hasEscalated(slot) {
+      escalations[slot] = now + parameters.it.escalateAfter
+      arm(.escalation, slot, atEngineTime: now + parameters.it.escalateAfter)
+    }
+  }
+
+  /// Whether a standing alarm has become more urgent than the plan has it begin, with none to come: what has escalated under an
+  /// earlier plan does not fall back.
+  private func hasEscalated(_ slot: UInt32) -> Bool {
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    return parameters.it.escalateAfter > 0 && escalations[slot] == nil
+      && record.it.priority > parameters.it.priority
+  }
+
+  /// The priority that a rule's alarm has by the plan, as far as it has escalated.
+  private func plannedPriority(_ slot: UInt32) -> UInt8 {
+    let parameters = parameters.row(Int(slot))
+    return hasEscalated(slot) ? parameters.it.escalatedPriority : parameters.it.priority
   }
 }

@@ -181,25 +181,33 @@ extension Engine {
       found[row] = true
     }
     try restoreHistories(&reader, rows)
+    var afresh: Set<DetectorBank.Place> = []
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let kind = try reader.byte()
+      let form = try reader.word()
       let state = try reader.bytes(try reader.count(in: counts))
-      if let row { restoreDetector(row, kind, state) }
+      if let row, let place = restoreDetector(row, kind, form, state) { afresh.insert(place) }
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let form = try reader.word()
       let state = try reader.bytes(try reader.count(in: counts))
       guard let row else { continue }
       let suppressor = parameters.row(row).it.suppressor
+      // What another expression has suppressed is not suppressed until this one says so.
       guard suppressor != .max else {
         orphans.append(UInt32(row))
         continue
       }
-      var inner = StateReader(state)
-      // Another expression than the one that was saved begins afresh.
-      do { try bank.restore(places[Int(suppressor)], from: &inner) } catch { continue }
+      let place = places[Int(suppressor)]
+      guard restore(place, form, state) else {
+        orphans.append(UInt32(row))
+        afresh.insert(place)
+        continue
+      }
     }
+    tellPresent(afresh)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let onset = try reader.integer()
@@ -210,11 +218,14 @@ extension Engine {
       let row = rows[try reader.word()]
       let due = try reader.integer()
       guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
+      let wait = try reader.integer()
       guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
       guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
       guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
       else { continue }
-      arm(kind, UInt32(row), atEngineTime: due, mayBeEarlier: true)
+      // Where the plan waits less long than it did, a silence or a delay that runs is looked at sooner.
+      let sooner = max(0, wait - self.wait(of: kind, row))
+      arm(kind, UInt32(row), atEngineTime: due - sooner, mayBeEarlier: true)
     }
     return found
   }
@@ -248,6 +259,7 @@ extension Engine {
       }
       if let row { pasts[row] = past }
     }
+    try restoreTies(&reader) { channelRows[$0] }
     try restoreTimes(&reader, rows) { engine, slot, time in engine.shelves[slot] = time }
     try restoreTimes(&reader, rows) { engine, slot, time in
       guard engine.parameters.row(Int(slot)).it.reAlarm > 0 else { return }
@@ -310,14 +322,78 @@ extension Engine {
     }
   }
 
-  /// Gives a detector its state back; with other parameters than it was saved with it begins afresh.
-  private mutating func restoreDetector(_ slot: Int, _ kind: UInt8, _ state: [UInt8]) {
+  /// Gives a detector its state back; where that means nothing to it, it begins afresh, no delay runs on what it said, and its
+  /// place is returned.
+  private mutating func restoreDetector(
+    _ slot: Int,
+    _ kind: UInt8,
+    _ form: UInt64,
+    _ state: [UInt8]
+  ) -> DetectorBank.Place? {
     let parameters = parameters[slot]
-    guard parameters.kind == .single || parameters.kind == .group else { return }
+    guard parameters.kind == .single || parameters.kind == .group else { return nil }
     let place = places[Int(parameters.number)]
-    guard place.kind.rawValue == kind else { return }
+    if place.kind.rawValue == kind, restore(place, form, state) { return nil }
+    drop(UInt32(slot), at: now)
+    return place
+  }
+
+  /// Tells expressions and references that begin afresh what their signals' values are, so that a signal that seldom reports is
+  /// not unknown to them until it does.
+  private mutating func tellPresent(_ afresh: Set<DetectorBank.Place>) {
+    guard !afresh.isEmpty else { return }
+    let known = (0..<channels.count).filter { channel in
+      let (newest, staleAfter) = (channels.row(channel).it.newest, links[channel].staleAfter)
+      return newest != noTime && channels.row(channel).it.value.isFinite
+        && (staleAfter == 0
+          || newest + Int64(staleAfter) + offset(of: UInt32(channel)) >= now)
+    }
+    let inTurn = known.sorted {
+      (channels.row($0).it.newest, $0) < (channels.row($1).it.newest, $1)
+    }
+    for channel in inTurn {
+      let link = links[channel]
+      let (newest, value) = (channels.row(channel).it.newest, channels.row(channel).it.value)
+      for index in link.firstDependent..<link.firstDependent &+ link.dependentCount {
+        let dependent = dependents[Int(index)]
+        let rule = parameters.row(Int(dependent.slot))
+        let place = places[Int(dependent.isSuppressor ? rule.it.suppressor : rule.it.number)]
+        guard afresh.contains(place) else { continue }
+        switch place.kind {
+        case .expression, .interlock, .deviation:
+          _ = bank.inform(
+            place,
+            signal: Int(dependent.signal),
+            time: newest + bankShift(dependent.slot),
+            value: value
+          )
+          if dependent.isSuppressor {
+            armSuppressor(dependent.slot, after: newest)
+          } else {
+            armDetector(dependent.slot, after: newest)
+          }
+        case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
+          .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .multivariate, .window:
+          break
+        }
+      }
+    }
+  }
+
+  /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.
+  private mutating func restore(
+    _ place: DetectorBank.Place,
+    _ form: UInt64,
+    _ state: [UInt8]
+  ) -> Bool {
+    guard bank.form(place) == form else { return false }
     var reader = StateReader(state)
-    do { try bank.restore(place, from: &reader) } catch { return }
+    do {
+      try bank.restore(place, from: &reader)
+      return true
+    } catch {
+      return false
+    }
   }
 
   /// Takes over what another plan says of windows.

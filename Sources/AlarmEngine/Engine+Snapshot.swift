@@ -4,7 +4,7 @@ import Telemetry
 enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
-  static let version: UInt64 = 2
+  static let version: UInt64 = 3
 
   /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
   static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {
@@ -73,6 +73,7 @@ extension Engine {
       bank.write(place, into: &state)
       bytes.appendState(identities.rules[slot].rawValue)
       bytes.append(place.kind.rawValue)
+      bytes.appendState(bank.form(place))
       bytes.appendState(state.count)
       bytes += state
     }
@@ -89,9 +90,21 @@ extension Engine {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
       bytes.appendState(entry.due)
       bytes.append(entry.kind.rawValue)
+      bytes.appendState(wait(of: entry.kind, Int(entry.slot)))
     }
     bytes.appendState(SnapshotFormat.checksum(bytes, count: bytes.count))
     return bytes
+  }
+
+  /// How long a rule waits from what has armed such a deadline, as far as that is the plan's to say.
+  func wait(of kind: Deadline.Kind, _ slot: Int) -> Int64 {
+    let rule = parameters.row(slot)
+    return switch kind {
+    case .onDelay: rule.it.onDelay
+    case .offDelay: rule.it.offDelay
+    case .stale: rule.it.staleAfter
+    case .shelf, .release, .detector, .suppressor, .escalation, .reAlarm: 0
+    }
   }
 
   /// Steps of rules, with the figures that they were made by; late readings of channels; shelves, re-alarms and
@@ -115,6 +128,7 @@ extension Engine {
         bytes.appendState(extra.value)
       }
     }
+    appendTies(to: &bytes)
     for times in [shelves, reAlarms, escalations] {
       bytes.appendState(times.count)
       for (slot, time) in times.sorted(by: { $0.key < $1.key }) {
@@ -128,9 +142,11 @@ extension Engine {
     let suppressed = (0..<rules.count).filter { parameters.row($0).it.suppressor != .max }
     bytes.appendState(suppressed.count)
     for slot in suppressed {
+      let place = places[Int(parameters.row(slot).it.suppressor)]
       var state: [UInt8] = []
-      bank.write(places[Int(parameters.row(slot).it.suppressor)], into: &state)
+      bank.write(place, into: &state)
       bytes.appendState(identities.rules[slot].rawValue)
+      bytes.appendState(bank.form(place))
       bytes.appendState(state.count)
       bytes += state
     }

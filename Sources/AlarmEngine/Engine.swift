@@ -64,6 +64,8 @@ public struct Engine: ~Copyable, Sendable {
   var histories: RuleHistories
   /// What channels with a window remember beside it, by channel row.
   var pasts: [Int: ChannelPast]
+  /// What was said at the newest moment of channels that had more than one reading in it.
+  var ties: [Int: Tie]
   /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
   /// among ``rules``.
   var shelves: [UInt32: Int64]
@@ -123,6 +125,7 @@ public struct Engine: ~Copyable, Sendable {
     followers = compiled.followers
     histories = RuleHistories()
     pasts = [:]
+    ties = [:]
     shelves = [:]
     reAlarms = [:]
     escalations = [:]
@@ -178,6 +181,7 @@ public struct Engine: ~Copyable, Sendable {
     bytes += histories.byteCount
     for past in pasts.values { bytes += past.byteCount }
     for waiting in held.values { bytes += waiting.byteCount }
+    for tie in ties.values { bytes += MemoryLayout<Tie>.stride + tie.said.capacity * 16 }
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
     return Double(bytes) / Double(max(channels.count, 1))

@@ -111,4 +111,146 @@ struct PlanChangeTests {
     bench.tick(60_001)
     #expect(bench.take() == ["raised r2 60000 unacknowledged"])
   }
+
+  @Test("a silence and a delay that run are looked at sooner when the plan waits less long")
+  func shortened() throws {
+    func builder(stale: Int64, delay: Int64) -> PlanBuilder {
+      var builder = PlanBuilder()
+      builder.add("stale", .stale(afterMilliseconds: stale))
+      builder.add("high", .high(10), onDelay: delay)
+      return builder
+    }
+    var bench = try Bench(builder(stale: 86_400_000, delay: 3_600_000))
+    bench.read(0, 11)
+    _ = try replace(&bench, builder(stale: 60_000, delay: 20_000), at: 10_000)
+    bench.tick(61_000)
+    #expect(
+      bench.take() == ["raised r1 20000 unacknowledged", "raised r0 60000 unacknowledged"]
+    )
+  }
+
+  @Test(
+    "re-alarm and escalation that are added reach a standing alarm, and what has escalated does not fall back"
+  )
+  func reactionsAdded() throws {
+    func builder(reAlarm: Int64, escalateTo: AlarmPriority?) -> PlanBuilder {
+      var builder = PlanBuilder()
+      builder.add("high", .high(10), reAlarm: reAlarm)
+      if let escalateTo {
+        builder.plan.rules[0].escalation = .init(afterMilliseconds: 60_000, priority: escalateTo)
+      }
+      return builder
+    }
+    var bench = try Bench(builder(reAlarm: 0, escalateTo: nil))
+    bench.read(0, 11)
+    bench.act(.acknowledge, RuleIndex(rawValue: 0), at: 500)
+    _ = bench.take()
+    _ = try replace(&bench, builder(reAlarm: 30_000, escalateTo: .orange), at: 1000)
+    bench.tick(31_500)
+    #expect(bench.take() == ["reAlarmed r0 31000 unacknowledged"])
+    bench.tick(61_001)
+    #expect(bench.out.map(\.priority).contains(.orange))
+    _ = bench.take()
+    _ = try replace(&bench, builder(reAlarm: 30_000, escalateTo: .red), at: 70_000)
+    #expect(bench.standing().map(\.priority) == [.red])
+    // Under the same plan once more nothing begins anew.
+    _ = bench.take()
+    _ = try replace(&bench, builder(reAlarm: 30_000, escalateTo: .red), at: 71_000)
+    #expect(bench.take() == [])
+  }
+
+  @Test("a control chart goes by the baseline that the plan gives now")
+  func baseline() throws {
+    func builder(_ baseline: ControlBaseline) -> PlanBuilder {
+      var builder = PlanBuilder()
+      builder.add("chart", .ewmaChart(.init(baseline: baseline)))
+      builder.add("sums", .cusum(.init(baseline: baseline)))
+      return builder
+    }
+    for first in [ControlBaseline.given(mean: 10, standardDeviation: 1), .learned(readings: 100)] {
+      var bench = try Bench(builder(first))
+      for time in Int64(0)..<20 { bench.read(time * 1000, 10) }
+      let second = builder(.given(mean: 20, standardDeviation: 1))
+      _ = try replace(&bench, second, at: 20_000)
+      _ = bench.take()
+      for time in Int64(20)..<60 { bench.read(time * 1000, 20) }
+      #expect(bench.take() == [], "\(first)")
+      for time in Int64(60)..<90 { bench.read(time * 1000, 10) }
+      #expect(bench.take().count == 2, "\(first)")
+    }
+  }
+
+  private func bound(_ text: String) throws -> BoundExpression {
+    let expression = try CompiledExpression(text) { name in
+      switch name {
+      case "a": SignalType(index: 0, kind: .quantity(.number))
+      case "b": SignalType(index: 1, kind: .quantity(.number))
+      case "c": SignalType(index: 2, kind: .quantity(.number))
+      default: nil
+      }
+    }
+    return BoundExpression(
+      expression,
+      signals: expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+    )
+  }
+
+  private func builder(condition: String, suppression: String? = nil) throws -> PlanBuilder {
+    var builder = PlanBuilder(channelsPerDevice: 3)
+    let condition = try bound(condition)
+    builder.add("e", .expression(condition.expression, signals: condition.signals))
+    if let suppression { builder.plan.rules[0].suppression = try bound(suppression) }
+    return builder
+  }
+
+  @Test("another expression does not take one signal's value for another's")
+  func expression() throws {
+    var bench = try Bench(try builder(condition: "a > 10 and c > 5"))
+    bench.read(0, 20, channel: 0)
+    bench.read(0, 1, channel: 1)
+    bench.read(0, 1, channel: 2)
+    #expect(bench.take() == [])
+    _ = try replace(&bench, try builder(condition: "b > 10 and c > 5"), at: 1000)
+    bench.read(2000, 9, channel: 2)
+    #expect(bench.take() == [], "b is 1, whatever a is")
+    bench.read(3000, 11, channel: 1)
+    #expect(bench.take() == ["raised r0 3000 unacknowledged"])
+  }
+
+  @Test("signals that seldom report are known to an expression that is new in a rule's place")
+  func expressionKnows() throws {
+    var bench = try Bench(try builder(condition: "a > 10 and c > 5"))
+    bench.read(0, 20, channel: 0)
+    bench.read(0, 1, channel: 2)
+    _ = try replace(&bench, try builder(condition: "a > 15 and c > 5"), at: 1000)
+    bench.read(2000, 9, channel: 2)
+    #expect(bench.take() == ["raised r0 2000 unacknowledged"])
+  }
+
+  @Test("a `for` that ran on another condition does not count")
+  func expressionClock() throws {
+    var bench = try Bench(try builder(condition: "a > 10 for 60 s"))
+    bench.read(0, 20, channel: 0)
+    _ = try replace(&bench, try builder(condition: "a < 30 and a > 15 for 60 s"), at: 59_000)
+    bench.read(61_000, 20, channel: 0)
+    // (It has been so since its newest reading, which is what is known of it.)
+    #expect(bench.take() == ["raised r0 60000 unacknowledged"])
+    bench = try Bench(try builder(condition: "a > 10 for 60 s"))
+    bench.read(0, 20, channel: 0)
+    _ = try replace(&bench, try builder(condition: "a > 25 for 60 s"), at: 59_000)
+    bench.read(61_000, 26, channel: 0)
+    bench.tick(100_000)
+    #expect(bench.take() == [])
+  }
+
+  @Test("what another suppression has suppressed is told until this one says otherwise")
+  func suppression() throws {
+    var bench = try Bench(try builder(condition: "a > 10", suppression: "b > 0"))
+    bench.read(0, 1, channel: 1)
+    bench.read(0, 0, channel: 2)
+    bench.read(1000, 20, channel: 0)
+    #expect(bench.take().last?.hasSuffix("suppressedByDesign") == true)
+    _ = try replace(&bench, try builder(condition: "a > 10", suppression: "c > 0"), at: 2000)
+    #expect(bench.take() == ["unsuppressed r0 2000 unacknowledged"])
+  }
 }

@@ -119,9 +119,10 @@ struct CompiledPlan {
       }
       guard let suppression = rule.suppression else { continue }
       parameters[Int(slot)].suppressor = UInt32(places.count)
-      places.append(bank.add(suppression: suppression.expression))
+      let read = suppression.signals.map { plan.channels[Int($0.rawValue)].id }
+      places.append(bank.add(suppression: suppression.expression, identities: read))
       deadlineCount += 1
-      read(suppression.signals, by: slot, isSuppressor: true, &readers)
+      self.read(suppression.signals, by: slot, isSuppressor: true, &readers)
     }
     for (channel, list) in readers.enumerated() where !list.isEmpty {
       links[channel].firstDependent = UInt32(dependents.count)

@@ -29,12 +29,14 @@ struct DetectorBank: Sendable {
   private var backgrounds: [BackgroundExcess] = []
   private var deviations: [DeviationState] = []
   private var expressions: [ExpressionEvaluator] = []
+  private var expressionForms: [UInt64] = []
   private var interlocks: [InterlockState] = []
   private var models: [ModelState] = []
   private var windows: [WindowedStatistic] = []
 
   private struct DeviationState {
     var detector: Deviation
+    let form: UInt64
     var reference: (time: Int64, value: Double)?
   }
 
@@ -42,12 +44,14 @@ struct DetectorBank: Sendable {
     var detector: InterlockVerification
     var cause: ExpressionEvaluator
     var response: ExpressionEvaluator
+    let form: UInt64
   }
 
   private struct ModelState {
     var monitor: MultivariateMonitor
     var values: [Double]
     var isFresh: [Bool]
+    let form: UInt64
   }
 
   /// Adds a rule's detector; nil for the kinds that the engine's records hold themselves.
@@ -93,26 +97,38 @@ struct DetectorBank: Sendable {
       backgrounds.append(try BackgroundExcess(parameters))
       return Place(kind: .backgroundExcess, row: backgrounds.count - 1)
     case .deviation(let parameters, _):
-      deviations.append(DeviationState(detector: try Deviation(parameters)))
+      var form = StateForm()
+      form.add(identities)
+      deviations.append(DeviationState(detector: try Deviation(parameters), form: form.hash))
       return Place(kind: .deviation, row: deviations.count - 1)
     case .expression(let expression, _):
       expressions.append(ExpressionEvaluator(expression))
+      expressionForms.append(StateForm(expression, identities).hash)
       return Place(kind: .expression, row: expressions.count - 1)
     case .interlock(let parameters, let cause, let response):
+      var form = StateForm()
+      form.add(cause.expression)
+      form.add(response.expression)
+      form.add(identities)
       interlocks.append(
         InterlockState(
           detector: try InterlockVerification(parameters),
           cause: ExpressionEvaluator(cause.expression),
-          response: ExpressionEvaluator(response.expression)
+          response: ExpressionEvaluator(response.expression),
+          form: form.hash
         )
       )
       return Place(kind: .interlock, row: interlocks.count - 1)
     case .multivariate(let model, let signals):
+      var form = StateForm()
+      form.add(model)
+      form.add(identities)
       models.append(
         ModelState(
           monitor: MultivariateMonitor(model),
           values: [Double](repeating: .nan, count: signals.count),
-          isFresh: [Bool](repeating: false, count: signals.count)
+          isFresh: [Bool](repeating: false, count: signals.count),
+          form: form.hash
         )
       )
       return Place(kind: .multivariate, row: models.count - 1)
@@ -128,9 +144,10 @@ struct DetectorBank: Sendable {
     }
   }
 
-  /// Adds an expression that suppresses an alarm.
-  mutating func add(suppression: CompiledExpression) -> Place {
+  /// Adds an expression that suppresses an alarm; `identities` are those of its signals' channels.
+  mutating func add(suppression: CompiledExpression, identities: [StableID]) -> Place {
     expressions.append(ExpressionEvaluator(suppression))
+    expressionForms.append(StateForm(suppression, identities).hash)
     return Place(kind: .expression, row: expressions.count - 1)
   }
 
@@ -226,8 +243,11 @@ struct DetectorBank: Sendable {
       return verify(row, at: time)
     case .multivariate:
       guard let value else {
+        // A vector with a hole says nothing, and neither does what ran up to it.
         models[row].isFresh[signal] = false
-        return nil
+        models[row].values[signal] = .nan
+        let values = models[row].values
+        return models[row].monitor.step(values).condition
       }
       models[row].values[signal] = value
       models[row].isFresh[signal] = true
@@ -288,6 +308,25 @@ struct DetectorBank: Sendable {
   }
 
   // MARK: Snapshots
+
+  /// What a detector's state means, as one number: to a detector of another form it is of no use.
+  ///
+  /// Set-points and delays are no part of it, so that what was learnt outlives their change.
+  func form(_ place: Place) -> UInt64 {
+    switch place.kind {
+    case .ewmaChart: StateForm(charts[place.row].parameters.baseline).hash
+    case .cusum: StateForm(sums[place.row].parameters.baseline).hash
+    case .seasonal: UInt64(bitPattern: Int64(seasons[place.row].parameters.zoneOffset))
+    case .deviation: deviations[place.row].form
+    case .expression: expressionForms[place.row]
+    case .interlock: interlocks[place.row].form
+    case .multivariate: models[place.row].form
+    // (A window's state names its form itself.)
+    case .rateOfChange, .stuck, .ewmaZScore, .robustZScore, .limitHugging, .replayedRun, .gapAtRise,
+      .backgroundExcess, .window:
+      0
+    }
+  }
 
   func write(_ place: Place, into bytes: inout [UInt8]) {
     let row = place.row

@@ -50,7 +50,8 @@ struct ControlEstimate: Sendable {
   ) -> (score: Double?, didRestart: Bool) {
     var restarted = false
     if case .learned(let readings) = baseline {
-      if freeze.advice(time: time, isFrozen: isFrozen, longest: longestFreeze) == .restart {
+      let isHeld = isFrozen && isReady
+      if freeze.advice(time: time, isFrozen: isHeld, longest: longestFreeze) == .restart {
         isReady = false
         moments = GrowingMoments()
         restarted = true

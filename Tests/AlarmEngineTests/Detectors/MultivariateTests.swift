@@ -87,6 +87,7 @@ struct MultivariateTests {
         for j in 0..<size { covariance[i][j] += vector[i] * vector[j] / (n - 1) }
       }
     }
+    let principal = eigen(covariance)
     let trace = (0..<size).reduce(0) { $0 + covariance[$1][$1] }
     for i in 0..<size { covariance[i][i] += ridge * trace / Double(size) }
     let inverseDiagonal = (0..<size).map { element in
@@ -108,10 +109,43 @@ struct MultivariateTests {
         }
         #expect(abs(monitor.contributions[signal] - want) < 1e-7 * (1 + want))
       }
-      let length = vector.reduce(0) { $0 + $1 * $1 }
-      #expect(got.spe >= 0 && got.spe <= length * (1 + 1e-9))
-      #expect(got.t2 >= 0)
+      let scores = principal.map { pair in zip(pair.vector, vector).reduce(0) { $0 + $1.0 * $1.1 } }
+      let t2 = (0..<model.retained).reduce(0) { sum, index in
+        sum + scores[index] * scores[index] / principal[index].value
+      }
+      let spe = scores[model.retained...].reduce(0) { $0 + $1 * $1 }
+      #expect(abs(got.t2 - t2) < 1e-6 * (1 + t2))
+      #expect(abs(got.spe - spe) < 1e-6 * (1 + spe))
     }
+  }
+
+  /// Eigenvalues, greatest first, and eigenvectors of a symmetric matrix, by Jacobi's rotations.
+  private func eigen(_ matrix: [[Double]]) -> [(value: Double, vector: [Double])] {
+    var a = matrix
+    let size = a.count
+    var v = (0..<size).map { row in (0..<size).map { $0 == row ? 1.0 : 0 } }
+    for _ in 0..<50 {
+      for p in 0..<size {
+        for q in (p + 1)..<max(size, p + 1) where abs(a[p][q]) > 1e-15 {
+          let theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
+          let sign = theta < 0 ? -1.0 : 1
+          let t = sign / (abs(theta) + (theta * theta + 1).squareRoot())
+          let c = 1 / (t * t + 1).squareRoot()
+          let s = t * c
+          for k in 0..<size {
+            (a[k][p], a[k][q]) = (c * a[k][p] - s * a[k][q], s * a[k][p] + c * a[k][q])
+          }
+          for k in 0..<size {
+            (a[p][k], a[q][k]) = (c * a[p][k] - s * a[q][k], s * a[p][k] + c * a[q][k])
+          }
+          for k in 0..<size {
+            (v[k][p], v[k][q]) = (c * v[k][p] - s * v[k][q], s * v[k][p] + c * v[k][q])
+          }
+        }
+      }
+    }
+    let order = (0..<size).sorted { a[$0][$0] > a[$1][$1] }
+    return order.map { column in (a[column][column], v.map { $0[column] }) }
   }
 
   private func solve(_ matrix: [[Double]], _ right: [Double]) -> [Double] {
