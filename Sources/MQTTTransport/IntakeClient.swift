@@ -15,6 +15,8 @@ public struct IntakeCounters: Sendable, Equatable {
   public var unacknowledgedLost: UInt64 = 0
   /// Connections lost.
   public var reconnects: UInt64 = 0
+  /// Reconnects to a broker that no longer had the session, and with it what it held for us.
+  public var sessionsLost: UInt64 = 0
 }
 
 /// Receives messages and acknowledges them only when told that they are kept.
@@ -61,6 +63,7 @@ public final class IntakeClient: @unchecked Sendable {
 
   private func publish() {
     counted.reconnects = UInt64(link.reconnects)
+    counted.sessionsLost = UInt64(link.sessionsLost)
     published.withLock { published in
       published.counters = counted
       if published.state != link.state { published.state = link.state }

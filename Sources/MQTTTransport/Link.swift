@@ -21,6 +21,9 @@ final class Link {
   private var failures = 0
   private var silentRefusals = 0
   private(set) var reconnects = 0
+  /// Times that the broker no longer had the session of the connection before.
+  private(set) var sessionsLost = 0
+  private var hasHadSession = false
   private(set) var state = LinkState.connecting(attempt: 1)
 
   init(
@@ -61,7 +64,10 @@ final class Link {
       case .running(let connection):
         if connection.isActive { return connection }
         do throws(LinkFailure) {
-          if try connection.advance(now: now) { return connection }
+          if try connection.advance(now: now) {
+            noteSession(of: connection)
+            return connection
+          }
         } catch {
           lost(error, now: now)
           continue
@@ -79,6 +85,21 @@ final class Link {
       waitForEvents(&descriptors, milliseconds: until - now)
       if wake != nil, descriptors.last?.revents != 0 { return nil }
     }
+  }
+
+  /// The first connection cannot tell: a new station has no session yet.
+  private func noteSession(of connection: Connection) {
+    guard !cleanStart, let session = connection.session else { return }
+    if hasHadSession, !session.sessionPresent {
+      sessionsLost += 1
+      logger.warning(
+        """
+        MQTT \(options.clientID): the broker has lost the session: messages that it acknowledged to their senders \
+        meanwhile may be lost (turn its persistence on; raise sessionExpiry here and the broker's limit of it)
+        """
+      )
+    }
+    hasHadSession = true
   }
 
   private func begin(now: Int64) {

@@ -46,13 +46,31 @@ public struct Publication: Sendable {
 }
 
 /// Why a publication did not reach the broker.
-public enum PublishRefusal: Error, Sendable, Equatable {
+public enum PublishRefusal: Error, Sendable, Hashable, CustomStringConvertible {
   /// The connection is lost; it is tried again.
   case notConnected
   /// The broker refused it, with its reason code (MQTT 5).
   case refused(UInt8)
   /// It cannot be sent at all: topic or size.
   case invalid(String)
+
+  /// One line for a person: reason and remedy.
+  public var description: String {
+    switch self {
+    case .notConnected: "not connected (it is tried again)"
+    case .refused(let code): "\(ReasonCode.text(code)) (\(Self.remedy(code)))"
+    case .invalid(let reason): "it cannot be sent: \(reason) (check topic name and size)"
+    }
+  }
+
+  private static func remedy(_ code: UInt8) -> String {
+    switch code {
+    case 0x87: "allow this user to publish to the topic in the broker's access control"
+    case 0x90: "raise the broker's limits of topic levels and length, or shorten the names"
+    case 0x96, 0x97: "raise the broker's limits for this client (rate, quota)"
+    default: "see the broker's log"
+    }
+  }
 }
 
 /// What became of a publication.

@@ -5,7 +5,7 @@ import Synchronization
 public struct StatusTopic: Sendable, Equatable {
   /// The topic name.
   public var topic: String
-  /// Published when the connection is up.
+  /// Published when the connection is up, until ``PublishClient/setOnline(_:)`` says otherwise.
   public var online: [UInt8]
   /// The Last Will: published by the broker when the connection is lost.
   public var offline: [UInt8]
@@ -110,6 +110,11 @@ public final class PublishClient: Sendable {
     queue.add(publication)
   }
 
+  /// Replaces what the status topic says while the connection is up.
+  public func setOnline(_ payload: [UInt8]) {
+    queue.setOnline(payload)
+  }
+
   /// The state of the link.
   public var state: LinkState { queue.state }
 
@@ -139,6 +144,7 @@ final class PublishQueue: Sendable {
     var counters = PublishCounters()
     var state = LinkState.connecting(attempt: 1)
     var stopDeadline: Int64?
+    var online: [UInt8]?
   }
 
   let wake = WakeEvent()
@@ -208,6 +214,13 @@ final class PublishQueue: Sendable {
     wake.set()
   }
 
+  func setOnline(_ payload: [UInt8]) {
+    content.withLock { $0.online = payload }
+    wake.set()
+  }
+
+  /// What the status topic says while the connection is up; nil for what it said at first.
+  var online: [UInt8]? { content.withLock { $0.online } }
   var stopDeadline: Int64? { content.withLock { $0.stopDeadline } }
   var counters: PublishCounters { content.withLock { $0.counters } }
   var state: LinkState { content.withLock { $0.state } }

@@ -19,6 +19,8 @@ final class PublishWorker {
   private var inFlight: [Int32: (order: UInt64, sent: Sent)] = [:]
   private var again: [Publication] = []
   private var order: UInt64 = 0
+  /// What the status topic says.
+  private var told: [UInt8]?
 
   init(
     link: Link,
@@ -59,6 +61,7 @@ final class PublishWorker {
   /// Sends what can be sent, waits for an event, takes in confirmations.
   private func turn(_ connection: Connection, deadline: Int64) throws(LinkFailure) {
     var now = monotonicMilliseconds()
+    try tellStatus(on: connection)
     try submit(to: connection)
     try connection.flush(now: now)
     try connection.ping(now: now)
@@ -83,8 +86,17 @@ final class PublishWorker {
   /// A new connection: tells that we are there, then sends again what was not confirmed.
   private func begin(on connection: Connection) throws(LinkFailure) {
     self.connection = connection
-    if let status { try send(statusPublication(status.online), as: .status, on: connection) }
+    told = nil
+    try tellStatus(on: connection)
     if let session = connection.session { link.report(.connected(session)) }
+  }
+
+  private func tellStatus(on connection: Connection) throws(LinkFailure) {
+    guard let status else { return }
+    let online = queue.online ?? status.online
+    guard online != told else { return }
+    told = online
+    try send(statusPublication(online), as: .status, on: connection)
   }
 
   private func statusPublication(_ payload: [UInt8]) -> Publication {

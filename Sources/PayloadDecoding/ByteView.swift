@@ -63,7 +63,11 @@ struct ByteView {
 
   /// At most `limit` bytes as text, for messages to people.
   func excerpt(_ limit: Int = 64) -> String {
-    count <= limit ? text : self[0..<limit].text + "…"
+    guard count > limit else { return text }
+    // Not within a code point; where these bytes are no text, it does not matter.
+    var end = limit
+    while end > max(0, limit - 3), self[end] & 0xC0 == 0x80 { end -= 1 }
+    return self[0..<end].text + "…"
   }
 
   @inline(__always)

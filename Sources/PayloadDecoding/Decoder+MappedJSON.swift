@@ -340,10 +340,22 @@ extension Decoder {
         else { return }
         draft.status = status
       case .bytes(let code):
-        draft.status =
-          code.withView {
-            findStatus($0, device: device, message.match, ownNames: false)
-          } ?? .unknown
+        let known = code.withView {
+          findStatus($0, device: device, message.match, ownNames: false)
+        }
+        if known == nil {
+          event(
+            message,
+            DecodingEvent(
+              kind: .unmappedStatus,
+              device: plan.devices[device].id,
+              point: plan.points[point].name,
+              detail: code.withView { $0.excerpt() }
+            ),
+            &notes
+          )
+        }
+        draft.status = known ?? .unknown
       }
     }
     var text: String { place(document, value.text, binding) }

@@ -2,9 +2,24 @@ import Foundation
 import Glibc
 public import HazardLedger
 public import Logging
+public import MQTTTransport
 public import PayloadDecoding
 import Synchronization
 import Telemetry
+
+/// A message that the broker did not take.
+public struct AlarmRefusal: Sendable, Hashable {
+  /// What the message was queued with.
+  public var token: Int64
+  /// Why.
+  public var reason: PublishRefusal
+
+  /// Makes a refusal.
+  public init(token: Int64, reason: PublishRefusal) {
+    self.token = token
+    self.reason = reason
+  }
+}
 
 /// What the announcer needs of an MQTT publisher.
 public protocol AlarmPublishing: AnyObject, Sendable {
@@ -19,6 +34,8 @@ public protocol AlarmPublishing: AnyObject, Sendable {
   func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool
   /// Tokens of the messages that the broker has acknowledged since the last call.
   func takeConfirmed() -> [Int64]
+  /// The messages that were refused since the last call.
+  func takeRefused() -> [AlarmRefusal]
   /// Queues a reply or a word to a gateway, at its own quality of service and never retained; nobody asks after it.
   ///
   /// - Returns: false when the queue is full, and then nothing was queued.
@@ -30,7 +47,8 @@ public protocol AlarmPublishing: AnyObject, Sendable {
 /// The ledger is the queue: the announcer reads it after a cursor, which moves only when the broker has
 /// acknowledged, and which is kept in a file. A restart, a full queue or an absent broker loses
 /// nothing; what was sent but not confirmed is sent again with the same ledger sequence, by
-/// which receivers tell a repeat.
+/// which receivers tell a repeat. A step that the broker refuses is sent again until it is taken, and those after it
+/// wait, so that receivers have them in order; a retained message that it refuses holds up no step.
 public final class Announcer: Sendable {
   /// What has kept the announcer from its work since the start.
   public struct Faults: Hashable, Sendable {
@@ -41,6 +59,10 @@ public final class Announcer: Sendable {
     /// Unrecorded steps that were never sent, because more than ``Announcer/pendingLimit`` waited for the broker; each
     /// is sent when it is recorded.
     public var unrecordedDropped: UInt64 = 0
+    /// Messages that the broker refused; recorded steps and what stands are sent again.
+    public var refused: UInt64 = 0
+    /// Why the broker does not take them; nil while it does.
+    public var refusal: String?
   }
 
   /// How often the cursor is kept, in milliseconds: each time costs the disk a sync that journal and ledger then wait
@@ -48,12 +70,39 @@ public final class Announcer: Sendable {
   static let cursorPeriod: Int64 = 1_000
   /// How many unrecorded steps may wait for room in the publisher's queue.
   public static let pendingLimit = 10_000
+  /// How many refused retained messages wait to be sent again.
+  private static let refusedStandingLimit = 1_000
+  /// How long after the last attempt no retained message may be refused before that counts as over, in milliseconds.
+  private static let retainedPatience: Int64 = 10_000
 
   private let publisher: any AlarmPublishing
   private let cursorFile: String
   private let logger: Logger
   private let state: Guarded
   private let counted = Mutex(Faults())
+  private let takenCount = Atomic<UInt64>(0)
+
+  /// When what the broker refused is sent again: a second after the refusal, and after twice as long each time.
+  private struct Retry {
+    private static let longest: Int64 = 60_000
+    /// Why the newest was refused; nil while the broker takes them.
+    private(set) var reason: PublishRefusal?
+    private(set) var due: Int64 = .min
+    private var delay: Int64 = 0
+    private var told: Set<PublishRefusal> = []
+
+    /// Takes in refusals at `now`; gives the first of each reason that has not been told.
+    mutating func note(_ refusals: [AlarmRefusal], at now: Int64) -> [AlarmRefusal] {
+      guard let newest = refusals.last else { return [] }
+      reason = newest.reason
+      // Those that come before the next attempt belong to the last one.
+      if now >= due {
+        delay = min(max(1_000, delay * 2), Self.longest)
+        due = now + delay
+      }
+      return refusals.filter { told.insert($0.reason).inserted }
+    }
+  }
 
   /// The state, used by the announcing thread alone.
   private final class Guarded: @unchecked Sendable {
@@ -70,6 +119,20 @@ public final class Announcer: Sendable {
     var nextSave: Int64 = .min
     /// Unrecorded steps for which the publisher had no room yet, oldest first.
     var pending: [UnrecordedAnnouncement] = []
+    /// Whether `confirmed` has been held against the ledger's head.
+    var isCursorChecked = false
+    /// What the broker refuses: recorded steps, unrecorded ones, retained messages.
+    var steps = Retry()
+    var unrecorded = Retry()
+    var retained = Retry()
+    /// Messages that cannot be sent at all; only told.
+    var unsendable = Retry()
+    /// The first step refused, as long as that lasts.
+    var refusedStep = Int64.max
+    /// Sequences of the retained messages that were refused and are to be sent again, oldest first.
+    var refusedStanding: [Int64] = []
+    /// Whether the broker has taken a retained message since it refused one.
+    var isRetainedTaken = false
     /// The last read or write failed, and that has been told.
     var isReadFailing = false
     var isWriteFailing = false
@@ -99,6 +162,9 @@ public final class Announcer: Sendable {
   /// What has kept it from its work since the start.
   public var faults: Faults { counted.withLock { $0 } }
 
+  /// Alarm messages that the broker has taken, those retained not counted.
+  public var taken: UInt64 { takenCount.load(ordering: .relaxed) }
+
   private static func cursor(in file: String, logger: Logger) -> Int64? {
     guard FileManager.default.fileExists(atPath: file) else { return nil }
     do {
@@ -124,12 +190,17 @@ public final class Announcer: Sendable {
     ledger: any LedgerStore,
     at now: Int64
   ) -> Int {
+    checkCursor(head: exchange.head)
     var handed = sendUnrecorded(unrecorded)
-    settle()
+    settle(at: now)
     if now >= state.nextSave, state.confirmed != state.saved {
       state.nextSave = now + Self.cursorPeriod
       save()
     }
+    if !state.refusedStanding.isEmpty, now >= state.retained.due { sendRefusedStanding(ledger) }
+    // What is refused is tried with one step at a time.
+    let isRefused = state.steps.reason != nil
+    if isRefused, now < state.steps.due || !state.inFlight.isEmpty { return handed }
     guard exchange.head > state.sent else {
       renewStanding(ledger)
       return handed
@@ -146,8 +217,22 @@ public final class Announcer: Sendable {
         handed += 1
       }
       state.sent = entry.sequence
+      if isRefused, !state.inFlight.isEmpty { break }
     }
     return handed
+  }
+
+  /// A cursor beyond the ledger's head is another ledger's: kept to, it would silence every step until the head is there.
+  private func checkCursor(head: Int64) {
+    guard !state.isCursorChecked else { return }
+    state.isCursorChecked = true
+    guard state.sent > head else { return }
+    logger.warning(
+      "the announcement cursor is beyond the ledger's head, so it is another ledger's; every alarm step of this one is sent",
+      metadata: ["file": "\(cursorFile)", "cursor": "\(state.sent)", "head": "\(head)"]
+    )
+    state.confirmed = 0
+    state.sent = 0
   }
 
   /// Hands over a flood's summary.
@@ -211,13 +296,42 @@ public final class Announcer: Sendable {
               publisher.publish(
                 topic: message.standingTopic,
                 payload: message.payload,
-                token: 0,
+                token: -alarm.last.sequence,
                 retain: true
               )
             else { return }
           }
         }
         waiting.removeLast()
+      }
+    } catch {
+      tellUnreadable(error)
+    }
+  }
+
+  /// Hands the retained messages over again that were refused.
+  ///
+  /// What stands goes out by its newest step. An occurrence that has ended never stands again, so that the order of what is
+  /// taken back does not matter.
+  private func sendRefusedStanding(_ ledger: any LedgerStore) {
+    do {
+      while let sequence = state.refusedStanding.first {
+        let entry = try ledger.entries(after: sequence - 1, limit: 1).first
+        if let message = entry.flatMap(AlarmMessage.init(entry:)) {
+          if message.isStanding {
+            state.standing = nil
+          } else {
+            guard
+              publisher.publish(
+                topic: message.standingTopic,
+                payload: [],
+                token: -sequence,
+                retain: true
+              )
+            else { return }
+          }
+        }
+        state.refusedStanding.removeFirst()
       }
     } catch {
       tellUnreadable(error)
@@ -279,16 +393,117 @@ public final class Announcer: Sendable {
 
   /// Takes in confirmations once more and keeps the cursor.
   package func finish() {
-    settle()
+    settle(at: 0)
     save()
   }
 
-  private func settle() {
-    let confirmed = Set(publisher.takeConfirmed())
-    if !confirmed.isEmpty {
+  private func settle(at now: Int64) {
+    let tokens = publisher.takeConfirmed()
+    if !tokens.isEmpty {
+      let confirmed = Set(tokens)
+      takenCount.add(UInt64(tokens.count { $0 >= 0 }), ordering: .relaxed)
       state.inFlight.removeAll { confirmed.contains($0.token) }
+      noteTaken(confirmed)
+    }
+    let refused = publisher.takeRefused()
+    if !refused.isEmpty { takeIn(refused, at: now) }
+    // Some topics may be allowed and others not: only a while without a refusal shows that all are.
+    if state.isRetainedTaken, state.refusedStanding.isEmpty,
+      now >= state.retained.due + Self.retainedPatience
+    {
+      state.isRetainedTaken = false
+      state.retained = Retry()
+      logger.notice("the broker takes retained messages of what stands again")
+      tellRefusal()
     }
     state.confirmed = state.inFlight.first.map { $0.sequence - 1 } ?? state.sent
+  }
+
+  /// Ends the refusals that are over when the broker has taken these tokens.
+  private func noteTaken(_ confirmed: Set<Int64>) {
+    if state.steps.reason != nil,
+      confirmed.contains(where: { $0 >= state.refusedStep && $0 <= state.sent })
+    {
+      state.steps = Retry()
+      state.refusedStep = .max
+      logger.notice("the broker takes alarm messages again")
+    }
+    if state.unrecorded.reason != nil, confirmed.contains(0) {
+      state.unrecorded = Retry()
+      logger.notice("the broker takes unrecorded alarm messages again")
+    }
+    if state.retained.reason != nil, confirmed.contains(where: { $0 < 0 }) {
+      state.isRetainedTaken = true
+    }
+    tellRefusal()
+  }
+
+  private func takeIn(_ refused: [AlarmRefusal], at now: Int64) {
+    // What is refused for its own sake (topic name, size, content) will never be taken: the ledger has it, and the others go on.
+    func isUnsendable(_ refusal: AlarmRefusal) -> Bool {
+      switch refusal.reason {
+      case .invalid, .refused(0x90), .refused(0x95), .refused(0x99): true
+      case .notConnected, .refused: false
+      }
+    }
+    let unsendable = refused.filter(isUnsendable)
+    let others = refused.filter { !isUnsendable($0) }
+    let steps = others.filter { $0.token > 0 && $0.token <= state.sent }
+    let retained = others.filter { $0.token < 0 }
+    // A retained message holds up no step.
+    let settled = Set((unsendable + retained).map(\.token))
+    state.inFlight.removeAll { settled.contains($0.token) }
+    if let first = steps.map(\.token).min() {
+      // Those after it are handed over again, too: they stay in order.
+      state.refusedStep = first
+      state.sent = first - 1
+      state.inFlight.removeAll { $0.sequence >= first }
+    }
+    for refusal in retained where !state.refusedStanding.contains(-refusal.token) {
+      state.refusedStanding.append(-refusal.token)
+    }
+    let excess = state.refusedStanding.count - Self.refusedStandingLimit
+    if excess > 0 { state.refusedStanding.removeFirst(excess) }
+    if !retained.isEmpty { state.isRetainedTaken = false }
+    counted.withLock { $0.refused += UInt64(refused.count) }
+    tell(
+      state.steps.note(steps, at: now),
+      "the broker refuses alarm messages; they and all after them wait and are sent again",
+      topics: "davy/v1/alarms/#, davy/v1/floods/#"
+    )
+    tell(
+      state.unrecorded.note(others.filter { $0.token == 0 }, at: now),
+      "the broker refuses unrecorded alarm messages; they are sent when they are recorded",
+      topics: "davy/v1/alarms/#"
+    )
+    tell(
+      state.retained.note(retained, at: now),
+      "the broker refuses retained messages of what stands; they are sent again, alarms go on",
+      topics: "davy/v1/standing/#"
+    )
+    tell(
+      state.unsendable.note(unsendable, at: now),
+      "an alarm message cannot be sent; it stays in the ledger",
+      topics: "davy/v1/#"
+    )
+    tellRefusal()
+  }
+
+  private func tell(_ refusals: [AlarmRefusal], _ what: Logger.Message, topics: String) {
+    for refusal in refusals {
+      logger.error(
+        what,
+        metadata: [
+          "reason": "\(refusal.reason)", "topics": "\(topics)",
+          "sequence": "\(refusal.token.magnitude)",
+        ]
+      )
+    }
+  }
+
+  private func tellRefusal() {
+    let reason = state.steps.reason ?? state.unrecorded.reason ?? state.retained.reason
+    counted.withLock { $0.refusal = reason?.description }
   }
 
   /// Replaces the cursor file in one step; without it the next start sends more again, nothing worse.

@@ -13,9 +13,14 @@ extension LiveStation {
   public func status() -> StationStatus {
     let counters = stages.counters
     let faults = stages.exchange.faults
+    var link = counters.linkReport
+    // Readings that come in while no alarm goes out must not look well.
+    if link.state == "connected", let refusal = counters.announcer.withLock({ $0.refusal }) {
+      link = LinkReport(state: "degraded", reason: "alarm messages are refused: \(refusal)")
+    }
     return StationStatus(
-      link: counters.linkReport.state,
-      linkReason: counters.linkReport.reason,
+      link: link.state,
+      linkReason: link.reason,
       journalSequence: stages.exchange.durable,
       ledgerPosition: stages.exchange.position,
       ledgerHead: stages.exchange.head,

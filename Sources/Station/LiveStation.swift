@@ -188,6 +188,11 @@ public final class LiveStation: StationAccess {
 
   private func commitJournal() {
     var end = Int64.max
+    var failure = LastingFailure(
+      "journal does not take the commit; acknowledgements are withheld",
+      end: "journal takes commits again",
+      logger: logger
+    )
     while let first = toJournal.pop() {
       if stages.exchange.isStopping {
         end = min(end, clocks.monotonic() + Self.lastCommits)
@@ -200,21 +205,19 @@ public final class LiveStation: StationAccess {
           return
         }
       }
-      guard commit(gathered(behind: first)) else { return }
+      guard commit(gathered(behind: first), &failure) else { return }
     }
   }
 
   /// Commits a batch however often it takes; false when the journal did not take it and the station stops.
-  private func commit(_ batch: InputBatch) -> Bool {
+  private func commit(_ batch: InputBatch, _ failure: inout LastingFailure) -> Bool {
     while true {
       do {
         try stages.commit(batch)
+        failure.succeeded()
         return true
       } catch {
-        logger.error(
-          "journal does not take the commit; acknowledgements are withheld",
-          metadata: ["error": "\(error)"]
-        )
+        failure.note(error, at: clocks.monotonic())
         guard !stages.exchange.isStopping else { return false }
         pause()
       }
@@ -254,11 +257,17 @@ public final class LiveStation: StationAccess {
   private func commitLedger() {
     let exchange = stages.exchange
     var lastPosition = clocks.monotonic()
+    var failure = LastingFailure(
+      "ledger does not take the commit",
+      end: "ledger takes commits again",
+      logger: logger
+    )
     while !exchange.isStopping {
       do {
         let isDue = clocks.monotonic() - lastPosition >= 1_000
         if try stages.record(isUrgent: isDue) {
           lastPosition = clocks.monotonic()
+          failure.succeeded()
         } else {
           exchange.wait(.ledger, milliseconds: 20) {
             !exchange.hasReadyDrafts && !exchange.isStopping
@@ -272,10 +281,10 @@ public final class LiveStation: StationAccess {
           onFenced()
           return
         }
-        logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
+        failure.note(error, at: clocks.monotonic())
         pause()
       } catch {
-        logger.error("ledger does not take the commit", metadata: ["error": "\(error)"])
+        failure.note(error, at: clocks.monotonic())
         pause()
       }
     }
@@ -305,8 +314,10 @@ public final class LiveStation: StationAccess {
           ledger: ledger,
           at: clocks.monotonic()
         ) ?? 0
-      stages.counters.published.add(UInt64(sent), ordering: .relaxed)
-      if let faults = announcer?.faults { stages.counters.announcer.withLock { $0 = faults } }
+      if let announcer {
+        stages.counters.published.store(announcer.taken, ordering: .relaxed)
+        stages.counters.announcer.withLock { $0 = announcer.faults }
+      }
       let answered = answer(announcer, &feedback)
       if sent == 0, !answered {
         exchange.wait(.announcer, milliseconds: 20) {

@@ -1,3 +1,4 @@
+import HazardLedger
 public import Logging
 public import MQTTTransport
 public import PayloadDecoding
@@ -5,10 +6,16 @@ import Synchronization
 
 /// The broker as the place where alarms go.
 public final class MQTTPublisher: AlarmPublishing {
-  /// Tokens that the broker has settled since they were last asked for.
+  /// What has become of messages since it was last asked for.
   private final class Settled: Sendable {
-    let tokens: Mutex<[Int64]> = Mutex([])
+    let confirmed: Mutex<[Int64]> = Mutex([])
+    let refused: Mutex<[AlarmRefusal]> = Mutex([])
+    /// Reasons for which words to gateways were refused, and that have been told.
+    let told: Mutex<Set<PublishRefusal>> = Mutex([])
   }
+
+  /// What words to gateways are queued with; no ledger has such a sequence.
+  private static let word = UInt64(Int64.max)
 
   private let client: PublishClient
   private let settled: Settled
@@ -19,15 +26,18 @@ public final class MQTTPublisher: AlarmPublishing {
     self.settled = settled
     client = try PublishClient(options: options, status: status, logger: logger) { outcome in
       switch outcome {
-      case .confirmed(let token):
-        settled.tokens.withLock { $0.append(Int64(bitPattern: token)) }
-      case .refused(let token, let refusal):
-        // The broker will never take it; holding the cursor back would only stop all that follow.
+      case .confirmed(MQTTPublisher.word): break
+      case .refused(MQTTPublisher.word, let refusal):
+        guard settled.told.withLock({ $0.insert(refusal).inserted }) else { return }
         logger.error(
-          "the broker refuses an alarm message; it stays in the ledger",
-          metadata: ["sequence": "\(token)", "refusal": "\(refusal)"]
+          "the broker refuses a reply or a word to a gateway; told once for each reason",
+          metadata: ["reason": "\(refusal)"]
         )
-        settled.tokens.withLock { $0.append(Int64(bitPattern: token)) }
+      case .confirmed(let token):
+        settled.confirmed.withLock { $0.append(Int64(bitPattern: token)) }
+      case .refused(let token, let refusal):
+        let refused = AlarmRefusal(token: Int64(bitPattern: token), reason: refusal)
+        settled.refused.withLock { $0.append(refused) }
       }
     }
   }
@@ -47,6 +57,7 @@ public final class MQTTPublisher: AlarmPublishing {
   /// Queues a reply or a word to a gateway; false when the queue is full.
   public func send(_ message: OutgoingMessage) -> Bool {
     let publication = Publication(
+      token: Self.word,
       topic: String(decoding: message.topic, as: UTF8.self),
       payload: message.payload,
       qos: QoS(rawValue: message.qos) ?? .atLeastOnce
@@ -54,11 +65,43 @@ public final class MQTTPublisher: AlarmPublishing {
     return client.publish(publication) == .queued
   }
 
-  /// Tokens settled since the last call.
+  /// Says on the status topic how the intake stands: `online` only while readings come in.
+  public func tell(intake state: LinkState) {
+    guard let payload = Self.status(intake: state) else { return }
+    client.setOnline(payload)
+  }
+
+  /// What the status topic says before the intake has been connected.
+  public static let starting = degraded("the intake is not connected yet")
+
+  /// What the status topic says while the intake stands so; nil where that is still to be seen.
+  package static func status(intake state: LinkState) -> [UInt8]? {
+    switch state {
+    case .connected: Array(#"{"state":"online"}"#.utf8)
+    case .subscriptionRefused: degraded("\(state)")
+    case .waiting(let failure, _, _): degraded("the intake is not connected: \(failure)")
+    case .connecting, .stopped: nil
+    }
+  }
+
+  private static func degraded(_ reason: String) -> [UInt8] {
+    HazardLedger.JSONValue.object(["state": .string("degraded"), "reason": .string(reason)])
+      .canonicalBytes()
+  }
+
+  /// Tokens of the messages that the broker has taken since the last call.
   public func takeConfirmed() -> [Int64] {
-    settled.tokens.withLock { tokens in
+    settled.confirmed.withLock { tokens in
       defer { tokens.removeAll(keepingCapacity: true) }
       return tokens
+    }
+  }
+
+  /// The messages that the broker has refused since the last call.
+  public func takeRefused() -> [AlarmRefusal] {
+    settled.refused.withLock { refusals in
+      defer { refusals.removeAll() }
+      return refusals
     }
   }
 

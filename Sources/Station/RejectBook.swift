@@ -17,7 +17,8 @@ struct RejectBook {
 
   private var tallies: [Key: RejectTally] = [:]
   private var order: [Key] = []
-  private static let textLimit = 200
+  /// How many bytes of a text are kept.
+  private static let textLimit = 512
   private static let sampleLimit = 512
   private static let lineLimit = 4_096
 
@@ -84,8 +85,9 @@ struct RejectBook {
     return order.compactMap { tallies[$0] }
   }
 
+  /// Cut by bytes, because one character may be made of any number of code points.
   private static func cut(_ text: String) -> String {
-    String(text.prefix(textLimit)).filter { $0 != "\0" }
+    text.bytes(atMost: textLimit).filter { $0 != "\0" }
   }
 }
 

@@ -20,7 +20,7 @@ struct StationMetrics {
     gauge(
       "davy_link_connected",
       "1 while the broker link stands.",
-      status.link == "connected" ? 1 : 0
+      counters.linkReport.state == "connected" ? 1 : 0
     )
     gauge(
       "davy_journal_sequence",
@@ -65,7 +65,7 @@ struct StationMetrics {
     )
     counter(
       "davy_alarm_published_total",
-      "Alarm messages handed to the MQTT publisher.",
+      "Alarm messages that the broker has taken.",
       counters.published.load(ordering: .relaxed)
     )
     counter(
@@ -98,6 +98,16 @@ struct StationMetrics {
       "davy_alarm_unrecorded_dropped_total",
       "Unrecorded alarm steps for which the MQTT publisher had no room; they go out when recorded.",
       announcer.unrecordedDropped
+    )
+    counter(
+      "davy_alarm_refused_total",
+      "Alarm messages that the broker refused; recorded steps and what stands are sent again.",
+      announcer.refused
+    )
+    gauge(
+      "davy_alarm_refused",
+      "1 while the broker refuses alarm messages.",
+      announcer.refusal == nil ? 0 : 1
     )
     counter(
       "davy_alarm_announce_read_failures_total",

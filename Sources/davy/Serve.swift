@@ -62,8 +62,7 @@ struct Serve: AsyncParsableCommand {
     let files = CatalogFiles(dataFolder: service.dataFolder)
     do {
       let stages = try Self.openStages(loaded, takesOver: takeOver, logger: logger)
-      try files.keep(loaded.catalog)
-      try PidFile(dataFolder: service.dataFolder).write()
+      Self.keep(loaded.catalog, files, PidFile(dataFolder: service.dataFolder), logger: logger)
       station = LiveStation(stages: stages, clocks: SystemClocks(), logger: logger) {
         // Nothing is lost by ending here: the start after it is the start after a crash.
         Foundation.exit(3)
@@ -128,6 +127,27 @@ struct Serve: AsyncParsableCommand {
       station.stop()
     }
     try await group.run()
+  }
+
+  /// Writes down what only other commands read: a full disk must not keep the station from announcing alarms.
+  private static func keep(
+    _ catalog: Catalog,
+    _ files: CatalogFiles,
+    _ process: PidFile,
+    logger: Logger
+  ) {
+    do { try files.keep(catalog) } catch {
+      logger.warning(
+        "catalog in force not written down; `davy reload` and its roll-back compare with an older one",
+        metadata: ["error": "\(error)"]
+      )
+    }
+    do { try process.write() } catch {
+      logger.warning(
+        "pid file not written; `davy reload` does not find this process, `systemctl reload davy` does",
+        metadata: ["file": "\(process.path)", "error": "\(error)"]
+      )
+    }
   }
 
   private static func tell(_ manager: ServiceManager?, _ state: String, _ logger: Logger) {
@@ -259,22 +279,26 @@ struct Serve: AsyncParsableCommand {
     logger: Logger
   ) throws -> IntakeClient {
     let service = loaded.service
-    let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { state in
-      logger.info("intake link", metadata: ["state": "\(state)"])
-    }
-    var announcer: Announcer?
+    var publisher: MQTTPublisher?
     if service.publishes {
-      let publisher = try MQTTPublisher(
+      publisher = try MQTTPublisher(
         options: loaded.mqttOptions(role: "alarms"),
         status: StatusTopic(
           topic: "davy/v1/status/\(service.station)",
-          online: Array(#"{"state":"online"}"#.utf8),
+          online: MQTTPublisher.starting,
           offline: Array(#"{"state":"offline"}"#.utf8),
           stopped: Array(#"{"state":"stopped"}"#.utf8)
         ),
         logger: logger
       )
-      announcer = Announcer(
+    }
+    let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { [publisher] state in
+      logger.info("intake link", metadata: ["state": "\(state)"])
+      publisher?.tell(intake: state)
+    }
+    station.addMetrics { client.metrics }
+    let announcer = publisher.map { publisher in
+      Announcer(
         publisher: publisher,
         cursorFile: URL(fileURLWithPath: service.dataFolder)
           .appendingPathComponent("announced.cursor").path,

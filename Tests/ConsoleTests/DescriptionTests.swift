@@ -217,7 +217,7 @@ import Testing
       let json = try JSONSerialization.jsonObject(with: Data(payload))
       return schemas.faults(json, ["$ref": "#/components/schemas/\(name)"])
     }
-    for state in ["online", "offline", "stopped"] {
+    for state in ["online", "degraded", "offline", "stopped"] {
       #expect(try faults(Array(#"{"state":"\#(state)"}"#.utf8), "ServiceState", in: topics).isEmpty)
     }
     let time = Timestamp(milliseconds: 1_795_451_234_567)

@@ -263,6 +263,22 @@ import Testing
     )
   }
 
+  @Test("a session that was there before and is not there any more is counted")
+  func lostSession() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome(sessionPresent: peer.number == 2)
+      try peer.grant([1])
+      if peer.number == 3 { try peer.readToEnd() }
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    var batch = MessageBatch()
+    try wait(until: "the third connection") {
+      let isConnected = client.poll(into: &batch, timeout: .milliseconds(10)).isConnected
+      return isConnected && client.counters.reconnects == 2
+    }
+    #expect(client.counters.sessionsLost == 1)
+  }
+
   @Test("messages that came before the connection broke are handed out")
   func brokenAfterMessages() throws {
     let broker = try FakeBroker { peer in

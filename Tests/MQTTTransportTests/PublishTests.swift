@@ -135,6 +135,27 @@ struct PublishTests {
     #expect(retained?.retain == true)
   }
 
+  @Test("what the status topic says while online can change, and holds after a reconnect")
+  func statusChange() throws {
+    let broker = try TestBroker()
+    let status = StatusTopic(topic: "davy/status")
+    let watcher = try RawClient(port: broker.port, id: "watcher")
+    try watcher.subscribe("davy/status")
+    let client = try PublishClient(
+      options: testOptions(port: broker.port, id: "davy"),
+      status: status
+    )
+    #expect(try watcher.receive()?.payload == status.online)
+    client.setOnline([7])
+    #expect(try watcher.receive()?.payload == [7])
+    let intruder = try RawClient(port: broker.port, id: "davy")
+    #expect(try watcher.receive()?.payload == status.offline)
+    #expect(try watcher.receive()?.payload == [7])
+    withExtendedLifetime(intruder) {}
+    client.stop()
+    #expect(try watcher.receive()?.payload == status.stopped)
+  }
+
   @Test("what the broker or the library refuses is told, and does not hold up the rest")
   func refused() throws {
     let broker = try TestBroker(
@@ -153,6 +174,7 @@ struct PublishTests {
     try expectAll(4, outcomes)
     let all = outcomes.all
     #expect(all.contains(.refused(token: 0, .refused(0x87))))
+    #expect("\(PublishRefusal.refused(0x87))".contains("not authorized"))
     #expect(all.contains(.confirmed(token: 3)))
     for token in [1, 2] as [UInt64] {
       #expect(

@@ -70,6 +70,19 @@ import Testing
     values: [
       MappedValue(value: "/v/*", device: .topic("device"), point: .pointer("/names/*"))
     ])
+  static func status(_ source: FieldSource) -> JSONMapping {
+    JSONMapping(
+      values: [
+        MappedValue(
+          value: "/v/*",
+          device: .topic("device"),
+          point: .constant("ch4"),
+          status: source
+        )
+      ],
+      statusCodes: ["128": .lineBroken]
+    )
+  }
   static func time(_ format: TimeFormat) -> JSONMapping {
     JSONMapping(
       values: [
@@ -201,6 +214,24 @@ import Testing
       mapping: time(.iso8601),
       payload: #"{"v":1}"#,
       expected: "1=1.0"
+    ),
+    Case(
+      name: "status: from a member's name, one known and one in no table",
+      mapping: status(.key(0)),
+      payload: #"{"v":{"128":1,"64":2}}"#,
+      expected: "1=1.0/lineBroken 1=2.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      name: "status: from the topic, in no table",
+      mapping: status(.topic("gateway")),
+      payload: #"{"v":{"a":1}}"#,
+      expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      name: "status: a constant that is in no table",
+      mapping: status(.constant("64")),
+      payload: #"{"v":{"a":1}}"#,
+      expected: "1=1.0/unknown ?unmappedStatus"
     ),
     Case(
       name: "another enterprise's device",

@@ -1,5 +1,6 @@
 import Foundation
 import HazardLedger
+import MQTTTransport
 import PayloadDecoding
 import Simulation
 import Station
@@ -17,6 +18,9 @@ struct AnnouncerTests {
       var sent: [(token: Int64, payload: String)] = []
       var confirmed: [Int64] = []
       var kept: [String: String] = [:]
+      var refused: [AlarmRefusal] = []
+      var refusesSteps = false
+      var refusesRetained = false
     }
     private let state: Mutex<State>
 
@@ -24,6 +28,11 @@ struct AnnouncerTests {
 
     func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool {
       state.withLock { state in
+        guard !(retain ? state.refusesRetained : state.refusesSteps) else {
+          if !retain { state.sent.append((token, String(decoding: payload, as: UTF8.self))) }
+          state.refused.append(AlarmRefusal(token: token, reason: .refused(0x97)))
+          return true
+        }
         guard !retain else {
           state.kept[topic] = payload.isEmpty ? nil : String(decoding: payload, as: UTF8.self)
           if token != 0 { state.confirmed.append(token) }
@@ -42,6 +51,17 @@ struct AnnouncerTests {
         defer { state.confirmed = [] }
         return state.confirmed
       }
+    }
+
+    func takeRefused() -> [AlarmRefusal] {
+      state.withLock { state in
+        defer { state.refused = [] }
+        return state.refused
+      }
+    }
+
+    func refuse(steps: Bool = false, retained: Bool = false) {
+      state.withLock { ($0.refusesSteps, $0.refusesRetained) = (steps, retained) }
     }
 
     func send(_ message: OutgoingMessage) -> Bool { true }
@@ -134,6 +154,108 @@ struct AnnouncerTests {
     announcer.finish()
     let kept = try String(contentsOfFile: scratch.file("cursor"), encoding: .utf8)
     #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
+  }
+
+  @Test("a cursor beyond the ledger's head is another ledger's: everything of this one is sent")
+  func foreignCursor() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 2)
+    let head = try ledger.head.sequence
+    let file = scratch.file("cursor")
+    try "\(head + 18)\n".write(toFile: file, atomically: true, encoding: .utf8)
+    let recorder = Recorder()
+    let announcer = Announcer(
+      publisher: Publisher(room: 100),
+      cursorFile: file,
+      start: 0,
+      logger: recorder.logger
+    )
+    let exchange = try Self.exchange(over: ledger)
+    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: 0) == 2)
+    announcer.finish()
+    #expect(Int64(try String(contentsOfFile: file, encoding: .utf8).dropLast()) == head)
+    #expect(recorder.lines.all.count == 1)
+    #expect(recorder.lines.all.first?.hasPrefix("warning the announcement cursor") == true)
+  }
+
+  @Test("a refused step holds the cursor, waits with those after it and is sent until it is taken")
+  func refusedStep() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 3)
+    let exchange = try Self.exchange(over: ledger)
+    let publisher = Publisher(room: 100)
+    let announcer = Announcer(
+      publisher: publisher,
+      cursorFile: scratch.file("cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    func work(at now: Int64) -> Int {
+      announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: now)
+    }
+    publisher.refuse(steps: true)
+    #expect(work(at: 0) == 3)
+    let steps = publisher.tokens
+    #expect(work(at: 10) == 0)
+    #expect(announcer.faults.refused == 3)
+    #expect(announcer.faults.refusal?.contains("quota exceeded") == true)
+    let retried = [1_000, 1_010, 1_020].map { work(at: $0) }
+    #expect(retried == [0, 1, 0])
+    #expect(announcer.taken == 0)
+    publisher.refuse()
+    // Twice as long after the second refusal; then one alone, and the rest when it has been taken.
+    let taken = [3_019, 3_020, 3_030, 3_040].map { work(at: $0) }
+    #expect(taken == [0, 1, 2, 0])
+    #expect(publisher.tokens == steps + [steps[0], steps[0]] + steps.dropFirst())
+    #expect(announcer.taken == 3)
+    #expect(announcer.faults.refused == 4)
+    #expect(announcer.faults.refusal == nil)
+    announcer.finish()
+    let kept = try String(contentsOfFile: scratch.file("cursor"), encoding: .utf8)
+    #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
+  }
+
+  @Test("a refused retained message holds up no step and is sent again, also where it takes back")
+  func refusedRetained() throws {
+    let scratch = try Scratch()
+    let ledger = try Self.ledger(scratch, alarms: 2)
+    let publisher = Publisher(room: 100)
+    let announcer = Announcer(
+      publisher: publisher,
+      cursorFile: scratch.file("cursor"),
+      start: 0,
+      logger: Fixture.quiet
+    )
+    func work(at now: Int64) throws -> Int {
+      let exchange = try Self.exchange(over: ledger)
+      return announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: now)
+    }
+    publisher.refuse(retained: true)
+    let first = try [0, 10, 20].map { try work(at: $0) }
+    #expect(first == [2, 0, 0])
+    #expect(announcer.taken == 2)
+    #expect(publisher.kept.isEmpty)
+    #expect(announcer.faults.refusal != nil)
+    publisher.refuse()
+    #expect(try work(at: 1_010) == 0)
+    #expect(publisher.kept.count == 2)
+    let calm = try [1_020, 11_010].map { try work(at: $0) }
+    #expect(calm == [0, 0])
+    #expect(announcer.faults.refusal == nil)
+    publisher.refuse(retained: true)
+    var end = Self.body(1)
+    (end.event, end.state, end.previous) = (.acknowledged, .normal, .unacknowledged)
+    try ledger.append(
+      [LedgerDraft(alarm: end, time: Timestamp(milliseconds: 9), origin: 2)],
+      rejects: [],
+      position: 2
+    )
+    let later = try [20_000, 20_010].map { try work(at: $0) }
+    #expect(later == [1, 0])
+    #expect(publisher.kept.count == 2)
+    publisher.refuse()
+    #expect(try work(at: 21_010) == 0)
+    #expect(Array(publisher.kept.keys) == ["davy/v1/standing/e/s/a/d/p2/H/2"])
   }
 
   @Test("the cursor is kept once a second, however many steps are confirmed, and at the end")

@@ -61,6 +61,22 @@ struct MQTTLinkTests {
     #expect(batch.isPlain(at: 0) == message.isPlain)
   }
 
+  @Test("the status topic says online only while readings come in")
+  func status() {
+    func said(_ state: LinkState) -> String? {
+      MQTTPublisher.status(intake: state).map { String(decoding: $0, as: UTF8.self) }
+    }
+    let session = LinkSession(version: .v5, sessionPresent: true, keepAlive: .seconds(30))
+    let refusal = SubscriptionRefusal(filter: "t/#", code: 0x87)
+    #expect(said(.connected(session)) == #"{"state":"online"}"#)
+    #expect(said(.connecting(attempt: 3)) == nil)
+    #expect(
+      said(.waiting(.refused(0x87), attempt: 3, delay: .seconds(1)))
+        == #"{"reason":"the intake is not connected: broker refuses the connection: not authorized","state":"degraded"}"#
+    )
+    #expect(said(.subscriptionRefused(session, [refusal]))?.contains("'t/#' is refused") == true)
+  }
+
   @Test("each message of a batch has its own")
   func batches() {
     for first in Self.cases {

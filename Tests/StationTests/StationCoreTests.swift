@@ -269,4 +269,23 @@ struct StationCoreTests {
     #expect(output.rejects.count == 2)
     #expect(core.readingCount == 1)
   }
+
+  @Test("what a sender writes is kept by bytes, however few characters it makes")
+  func longNames() throws {
+    let core = StationCore()
+    let long = String(repeating: "\u{301}", count: 20_000)
+    let topic = Fixture.topic + "/A" + long
+    let inputs = [
+      try Self.catalogInput(Fixture.catalog()),
+      Self.reading(1, at: Self.start, device: "A" + long),
+      JournalInput(received: Self.start, topic: Array(topic.utf8), payload: [0xff]),
+    ]
+    let output = core.process(JournalBatch(inputs), firstSequence: 1)
+    #expect(output.rejects.count == 2)
+    for reject in output.rejects {
+      let texts = [reject.topic, reject.device, reject.detail]
+      #expect(texts.allSatisfy { $0.utf8.count <= 512 && !$0.contains("\u{FFFD}") })
+    }
+    #expect(output.rejects.contains { $0.device.utf8.count > 500 })
+  }
 }
