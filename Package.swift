@@ -32,7 +32,6 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
@@ -156,7 +155,7 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "SwiftCSV", package: "SwiftCSV"),
+        .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
@@ -189,7 +188,10 @@ let package = Package(
       ]
     ),
     .testTarget(name: "AlarmEngineTests", dependencies: ["AlarmEngine", "Telemetry"]),
-    .testTarget(name: "PayloadDecodingTests", dependencies: ["PayloadDecoding", "Telemetry"]),
+    .testTarget(
+      name: "PayloadDecodingTests",
+      dependencies: ["PayloadDecoding", "DeviceCatalog", "Telemetry"]
+    ),
     .testTarget(
       name: "DeviceCatalogTests",
       dependencies: ["DeviceCatalog", "Telemetry", "AlarmEngine", "PayloadDecoding"]
@@ -232,6 +234,14 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]
+    ),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "DavyCommands", "DeviceCatalog", "Journal", "MQTTTransport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOCore", package: "swift-nio"),
       ]
     ),
     .testTarget(name: "MQTTTransportTests", dependencies: ["MQTTTransport"]),

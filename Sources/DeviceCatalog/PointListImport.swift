@@ -48,6 +48,7 @@ public struct PointListImport: Sendable {
       log.report(.emptyFile, at: whole)
       return
     }
+    text.report(file: file, to: log)
     let columns = Self.columns(header, file: file, log: log)
     for row in text.rows.dropFirst() { read(row, columns: columns, file: file, log: log) }
     if rows.isEmpty, !log.hasErrors {

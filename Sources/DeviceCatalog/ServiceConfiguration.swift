@@ -31,6 +31,8 @@ public struct ServiceConfiguration: Sendable {
     public var keepAliveMilliseconds: Int64 = 30_000
     /// Whether stations below this one may pass on through this broker.
     public var takesRelay = false
+    /// Where the service file says it, by key (`keepAlive`, `tls.ca`, `filters.0`); the section, for what it leaves out.
+    public var places: [String: Place] = [:]
   }
 
   /// TLS files.
@@ -258,7 +260,10 @@ extension ServiceConfiguration.Broker {
       let filter = entry.required("filter")?.string()
       let qos = entry["qos"]?.integer(in: 0...2) ?? 1
       entry.finish()
-      if let filter { filters.append((filter, qos)) }
+      if let filter {
+        places["filters.\(filters.count)"] = value.place
+        filters.append((filter, qos))
+      }
     }
     if let value = map["sessionExpiry"]?.milliseconds() { sessionExpiryMilliseconds = value }
     if let value = map["receiveMaximum"]?.integer(in: 1...65_535) { receiveMaximum = value }
@@ -271,6 +276,10 @@ extension ServiceConfiguration.Broker {
     if let value = map["host"]?.string() { host = value }
     if let value = map["port"]?.integer(in: 1...65_535) { port = value }
     if let value = map["clientID"]?.string() { clientID = value }
+    for key in [
+      "host", "port", "clientID", "userName", "passwordFile", "passwordEnvironment", "tls",
+      "keepAlive", "sessionExpiry", "receiveMaximum", "filters",
+    ] { places[key] = map.place(of: key) }
     userName = map["userName"]?.string()
     passwordFile = file(map["passwordFile"])
     passwordEnvironment = map["passwordEnvironment"]?.string()
@@ -281,6 +290,9 @@ extension ServiceConfiguration.Broker {
         key: file(section["key"]),
         serverName: section["serverName"]?.string()
       )
+      for key in ["ca", "certificate", "key", "serverName"] {
+        places["tls.\(key)"] = section.place(of: key)
+      }
       section.finish()
     }
     if let value = map["keepAlive"]?.milliseconds() { keepAliveMilliseconds = value }

@@ -38,6 +38,7 @@ public struct WeldingListImport: Sendable {
       log.report(.emptyFile, at: whole)
       return
     }
+    table.report(file: file, to: log)
     let cells = header.cells.map { $0.lowercased() }
     let isMachines = cells.contains { cell in
       Self.machineColumns[1].names.contains { $0.lowercased() == cell }

@@ -84,7 +84,7 @@ struct Calibrate: ParsableCommand {
 
   /// The wanted columns of a CSV file, row by row.
   private static func rows(of path: String, _ names: [String]) throws -> [[Double]] {
-    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let text = try GivenFile.text(path)
     var lines = text.split(whereSeparator: \.isNewline).makeIterator()
     let header = lines.next()?.split(separator: ",", omittingEmptySubsequences: false)
       .map { $0.trimmingCharacters(in: .whitespaces) }

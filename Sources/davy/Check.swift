@@ -9,7 +9,8 @@ struct Check: ParsableCommand {
       "Say everything that is wrong or doubtful in a service file, its profiles and its sites.",
     discussion: """
       Every finding names file, line, key, what is wrong and what to do, and the standard's clause where one is \
-      concerned. Ends with 1 when there is an error (a station would not start), with 0 otherwise.
+      concerned. The broker's password file, certificates and key are opened as the service would open them: check as \
+      the service's user. Ends with 1 when there is an error (a station would not start), with 0 otherwise.
       """
   )
 
@@ -39,6 +40,7 @@ struct Check: ParsableCommand {
       catalog = result.catalog
       if let catalog { findings += catalog.lint(on: today) }
       findings += Catalog.runSamples(devices: service.devicesFolder).findings
+      findings += service.brokerFindings(file: serviceFile, catalog: catalog)
     }
     if json {
       let encoder = JSONEncoder()

@@ -29,6 +29,11 @@ struct LoadedConfiguration {
     )
     Self.print(result.findings.filter { !isQuiet || $0.severity == .error })
     guard let catalog = result.catalog else { throw ExitCode(1) }
+    self.init(service: service, catalog: catalog)
+  }
+
+  /// Puts together what was loaded before.
+  init(service: ServiceConfiguration, catalog: Catalog) {
     self.service = service
     self.catalog = catalog
   }
@@ -61,11 +66,7 @@ struct LoadedConfiguration {
 
   /// What the intake subscribes to: the service file's filters, or those of the catalog's routes.
   var subscriptions: [Subscription] {
-    guard service.broker.filters.isEmpty else {
-      return service.broker.filters.map {
-        Subscription(filter: $0.filter, qos: QoS(rawValue: UInt8($0.qos)) ?? .atLeastOnce)
-      }
-    }
+    guard service.broker.filters.isEmpty else { return service.broker.subscriptions }
     var filters: [String] = []
     for route in catalog.decodingPlan.routes where !filters.contains(route.template.filter) {
       filters.append(route.template.filter)
@@ -78,6 +79,13 @@ struct LoadedConfiguration {
 }
 
 extension ServiceConfiguration.Broker {
+  /// What the service file's own filters ask for.
+  var subscriptions: [Subscription] {
+    filters.map {
+      Subscription(filter: $0.filter, qos: QoS(rawValue: UInt8($0.qos)) ?? .atLeastOnce)
+    }
+  }
+
   /// How to reach it and sign in, under a client identifier.
   func options(clientID: String) -> MQTTOptions {
     var options = MQTTOptions(host: host, port: UInt16(port), clientID: clientID)
@@ -100,6 +108,67 @@ extension ServiceConfiguration.Broker {
   }
 }
 
+/// Files that a person names on the command line.
+enum GivenFile {
+  /// The file's bytes, or an error that names path and remedy.
+  static func bytes(_ path: String) throws(GivenFileError) -> [UInt8] {
+    do {
+      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    } catch {
+      throw GivenFileError(path)
+    }
+  }
+
+  /// The file's text, which has to be UTF-8 (a byte order mark is passed over), or an error that names path and remedy.
+  static func text(_ path: String) throws(GivenFileError) -> String {
+    let bytes = try Self.bytes(path)
+    let start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    guard let text = String(validating: bytes[start...], as: UTF8.self) else {
+      throw GivenFileError(
+        path: path,
+        reason: LocalizedText(zh: "不是 UTF-8 文本", en: "it is not UTF-8 text"),
+        remedy: LocalizedText(zh: "另存为 UTF-8", en: "save it as UTF-8")
+      )
+    }
+    return text
+  }
+}
+
+/// Why a file that was named cannot be read, and what to do.
+struct GivenFileError: Error, CustomStringConvertible {
+  let path: String
+  let reason: LocalizedText
+  let remedy: LocalizedText
+
+  var description: String {
+    """
+    \(path): cannot be read: \(reason.en) (\(remedy.en))
+        无法读取：\(reason.zh)（\(remedy.zh)）
+    """
+  }
+}
+
+extension GivenFileError {
+  /// Looks for the reason why reading has just failed.
+  init(_ path: String) {
+    self.path = path
+    let files = FileManager.default
+    if !files.fileExists(atPath: path) {
+      reason = LocalizedText(zh: "没有这个文件", en: "there is no such file")
+      remedy = LocalizedText(
+        zh: "检查路径；当前目录是 \(files.currentDirectoryPath)",
+        en: "check the path; the current folder is \(files.currentDirectoryPath)"
+      )
+    } else if !files.isReadableFile(atPath: path) {
+      reason = LocalizedText(zh: "没有读取权限", en: "permission denied")
+      remedy = LocalizedText(zh: "让当前用户可读", en: "let this user read it")
+    } else {
+      reason = LocalizedText(zh: "不是普通文件，或读取出错", en: "it is a folder, or reading it failed")
+      remedy = LocalizedText(zh: "指定一个文件；检查磁盘", en: "name a file; check the disk")
+    }
+  }
+}
+
 /// Writing to the terminal, whole lines at a time and at once.
 enum Terminal {
   /// Writes a line to standard output.
@@ -119,11 +188,36 @@ enum Terminal {
   }
 }
 
+/// How far a long piece of work is: on a terminal one line that is replaced, elsewhere a line from time to time.
+struct ProgressLine {
+  private let interval: Duration
+  private let isTerminal: Bool
+  private var next: ContinuousClock.Instant
+
+  init() {
+    isTerminal = isatty(FileHandle.standardError.fileDescriptor) == 1
+    interval = isTerminal ? .milliseconds(200) : .seconds(10)
+    next = ContinuousClock.now + interval
+  }
+
+  /// Tells it, unless something was told a moment ago.
+  mutating func show(_ text: @autoclosure () -> String) {
+    let now = ContinuousClock.now
+    guard now >= next else { return }
+    next = now + interval
+    if isTerminal { Terminal.progress(text()) } else { Terminal.error(text()) }
+  }
+
+  /// Takes the line away.
+  func end() { Terminal.progress("") }
+}
+
 /// Moments as people write them.
 enum TimeText {
   /// ISO 8601 in UTC with milliseconds.
   static func utc(_ milliseconds: Int64) -> String {
-    Date(timeIntervalSince1970: Double(milliseconds) / 1000)
+    // The formatter cuts, and a Date's nearest value may lie below the millisecond.
+    Date(timeIntervalSince1970: (Double(milliseconds) + 0.1) / 1000)
       .formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
       + "Z"
   }

@@ -12,8 +12,8 @@ struct Decode: ParsableCommand {
       "Show what a payload becomes: each field, each reading, each refusal with its remedy.",
     discussion: """
       Example:
-        davy decode config/service.yaml --topic davy/v1/acme/gw-1/readings \\
-          --payload '{"device":"GD-07","point":"ch4","v":1.03}'
+        davy decode config/service.yaml --topic davy/v1/xinghe/gw-tank/readings \\
+          --payload '{"device":"GD-07","point":"gas","v":1.03}'
       Nothing is sent and nothing is stored.
       """
   )
@@ -84,7 +84,7 @@ struct Decode: ParsableCommand {
     switch (payload, file) {
     case (let text?, nil): return Array(text.utf8)
     case (nil, "-"): return Array(FileHandle.standardInput.readDataToEndOfFile())
-    case (nil, let path?): return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+    case (nil, let path?): return try GivenFile.bytes(path)
     case (nil, nil), (_?, _?):
       throw ValidationError("give the payload by --payload or by --file, one of them")
     }

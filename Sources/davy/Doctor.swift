@@ -104,6 +104,11 @@ struct Doctor: AsyncParsableCommand {
     defer { client.stop(grace: .zero) }
     _ = settled.wait(timeout: .now() + 15)
     let found = state.withLock { $0 }
+    var remedy = LocalizedText(
+      zh: "按所述原因处理；broker 恢复前网关的消息留在 broker 或网关",
+      en: "see the reason; until then messages wait at broker or gateway"
+    )
+    if case .waiting(let failure, _, _) = found, let special = failure.remedy { remedy = special }
     if case .connected = found {
       report.well("broker", zh: "\(place) 已连接", en: "\(place): \(found)")
     } else {
@@ -111,10 +116,7 @@ struct Doctor: AsyncParsableCommand {
         .fault,
         "broker",
         LocalizedText(zh: "\(place) 未连接：\(found)", en: "\(place): \(found)"),
-        remedy: LocalizedText(
-          zh: "按所述原因处理；broker 恢复前网关的消息留在 broker 或网关",
-          en: "see the reason; until then messages wait at broker or gateway"
-        )
+        remedy: remedy
       )
     }
   }

@@ -23,7 +23,7 @@ struct ExportReadings: ParsableCommand {
       Reads the journal (or, with --minutes, the trends) beside a running station. Times are event times: ISO 8601 with \
       zone, a day in UTC (2026-01-31), or milliseconds since the Unix epoch.
 
-        davy export readings config/service.yaml --from 2026-01-01 --to 2026-02-01 --points 'acme/#' > january.lp
+        davy export readings config/service.yaml --from 2026-01-01 --to 2026-02-01 --points 'xinghe/#' > january.lp
         curl --data-binary @january.lp 'http://127.0.0.1:8086/api/v2/write?org=o&bucket=b&precision=ms'
       """
   )

@@ -1,8 +1,8 @@
 import ArgumentParser
+import DeviceCatalog
 import Foundation
 import HazardLedger
 import Journal
-import SwiftCSV
 
 /// `davy import`.
 struct Import: ParsableCommand {
@@ -19,14 +19,20 @@ struct ImportReadings: ParsableCommand {
     abstract: "Make a recording of a CSV file with one row a moment and one column a point.",
     discussion: """
       Each row becomes one message in Davy's own JSON, received at its own time; empty cells become no reading. \
-      The recording can be replayed (`davy replay`).
+      UTF-8 (with or without byte order mark) and GB18030 are recognised. The whole file is checked first: while \
+      anything is wrong with it, each mistake is named with its place and nothing is written.
 
         davy import readings ch4.csv --into recording --topic davy/v1/metec/gw-1/readings \\
           --column ch4_n=ch4_n/ch4 --column ch4_e=ch4_e/ch4
+
+      The recording has no catalog of its own, so replay it with a service file that knows its devices, and whose site \
+      file names the gateway of --topic:
+
+        davy replay recording --rules config/service.yaml
       """
   )
 
-  @Argument(help: "The CSV file, UTF-8, with a header row.", completion: .file(extensions: ["csv"]))
+  @Argument(help: "The CSV file, with a header row.", completion: .file(extensions: ["csv"]))
   var csv: String
 
   @Option(help: "Folder of the recording; must not hold one yet.", completion: .directory)
@@ -37,54 +43,79 @@ struct ImportReadings: ParsableCommand {
 
   @Option(
     name: .customLong("time"),
-    help: "Name of the time column; ISO 8601 with zone, or milliseconds since the Unix epoch."
+    help: "Name of the time column; ISO 8601 with zone, or a number as --time-unit says."
   )
   var timeColumn: String = "time"
+
+  @Option(
+    help:
+      "What numbers in the time column count since the Unix epoch: ms (milliseconds) or s (seconds)."
+  )
+  var timeUnit: String = "ms"
 
   @Option(name: .customLong("column"), help: "COLUMN=DEVICE/POINT, once for each column to take.")
   var columns: [String]
 
   func run() throws {
-    let wanted = try columns.map(Column.init)
-    let table = try CSV<Named>(url: URL(fileURLWithPath: csv), loadColumns: false)
-    let header = table.header.map { $0.trimmingCharacters(in: ["\u{FEFF}"]) }
-    for name in [timeColumn] + wanted.map(\.name) where !header.contains(name) {
-      throw ValidationError(
-        "\(csv) has no column '\(name)'; it has \(header.joined(separator: ", "))"
-      )
+    let wanted = try columns.map(ReadingListImport.Column.init(argument:))
+    for (index, column) in wanted.enumerated() {
+      let isTwice = wanted[..<index].contains {
+        $0.device == column.device && $0.point == column.point
+      }
+      if isTwice {
+        throw ValidationError("\(column.device)/\(column.point) is given two columns; give it one")
+      }
     }
+    guard let unit = ReadingListImport.TimeUnit(rawValue: timeUnit) else {
+      throw ValidationError("--time-unit '\(timeUnit)' is neither ms nor s")
+    }
+    let list = ReadingListImport(
+      bytes: try GivenFile.bytes(csv),
+      file: csv,
+      timeColumn: timeColumn,
+      columns: wanted,
+      unit: unit
+    )
+    LoadedConfiguration.print(list.findings)
+    guard !list.findings.contains(where: { $0.severity == .error }) else { throw ExitCode(1) }
     guard try FileManager.default.contentsOfDirectoryIfThere(into).isEmpty else {
       throw ValidationError("\(into) is not empty; give a new folder")
     }
+    let isNew = !FileManager.default.fileExists(atPath: into)
+    do {
+      try write(list.rows, of: wanted)
+    } catch {
+      // The next try has to find what this one found.
+      let names = isNew ? [] : (try? FileManager.default.contentsOfDirectory(atPath: into)) ?? []
+      for path in isNew ? [into] : names.map({ into + "/" + $0 }) {
+        try? FileManager.default.removeItem(atPath: path)
+      }
+      throw error
+    }
+  }
+
+  private func write(
+    _ rows: [ReadingListImport.Row],
+    of columns: [ReadingListImport.Column]
+  ) throws {
     let writer = try RecordingWriter(directory: into)
     var readings = 0
+    var empty = 0
     var newest = Int64.min
-    for (row, cells) in table.rows.enumerated() {
-      let line = row + 2
-      guard let text = cells[timeColumn] ?? cells["\u{FEFF}" + timeColumn],
-        let time = Self.time(text)
-      else {
-        throw ValidationError("\(csv):\(line): column '\(timeColumn)' holds no time")
+    for row in rows {
+      let message = zip(columns, row.values).compactMap { column, value -> JSONValue? in
+        guard let value else { return nil }
+        return .object([
+          "device": .string(column.device), "point": .string(column.point),
+          "t": .integer(row.time), "v": .number(value),
+        ])
       }
-      var message: [JSONValue] = []
-      for column in wanted {
-        guard let cell = cells[column.name]?.trimmingCharacters(in: .whitespaces), !cell.isEmpty
-        else { continue }
-        guard let value = Double(cell), value.isFinite else {
-          throw ValidationError(
-            "\(csv):\(line): column '\(column.name)' holds '\(cell)', not a number"
-          )
-        }
-        message.append(
-          .object([
-            "device": .string(column.device), "point": .string(column.point),
-            "t": .integer(time), "v": .number(value),
-          ])
-        )
+      guard !message.isEmpty else {
+        empty += 1
+        continue
       }
-      guard !message.isEmpty else { continue }
       readings += message.count
-      newest = max(newest, time)
+      newest = max(newest, row.time)
       try writer.append(
         JournalInput(
           kind: .message,
@@ -97,42 +128,28 @@ struct ImportReadings: ParsableCommand {
     }
     try writer.finish()
     Terminal.line("\(writer.lastSequence) messages, \(readings) readings in \(into)")
+    if empty > 0 { Terminal.line("\(empty) rows have no value in the columns taken") }
   }
+}
 
-  /// A moment in milliseconds since the Unix epoch; nil when `text` is none.
-  static func time(_ text: String) -> Int64? {
-    if let milliseconds = Int64(text) { return milliseconds }
-    let style = Date.ISO8601FormatStyle()
-    guard
-      let date = (try? style.parse(text))
-        ?? (try? style.year().month().day().time(includingFractionalSeconds: true).timeZone(
-          separator: .colon
-        ).parse(text))
-    else { return nil }
-    return Int64((date.timeIntervalSince1970 * 1000).rounded())
-  }
-
-  private struct Column {
-    var name: String
-    var device: String
-    var point: String
-
-    init(_ text: String) throws {
-      let sides = text.split(separator: "=", maxSplits: 1)
-      let target = sides.count == 2 ? sides[1].split(separator: "/") : []
-      guard target.count == 2 else {
-        throw ValidationError("'\(text)' is not COLUMN=DEVICE/POINT")
-      }
-      name = String(sides[0])
-      device = String(target[0])
-      point = String(target[1])
+extension ReadingListImport.Column {
+  /// COLUMN=DEVICE/POINT as people write it.
+  fileprivate init(argument text: String) throws {
+    let sides = text.split(separator: "=", maxSplits: 1)
+    let target = sides.count == 2 ? sides[1].split(separator: "/") : []
+    guard target.count == 2 else {
+      throw ValidationError("'\(text)' is not COLUMN=DEVICE/POINT")
     }
+    self.init(name: String(sides[0]), device: String(target[0]), point: String(target[1]))
   }
 }
 
 extension FileManager {
   /// Names in a folder; none where there is no folder.
   fileprivate func contentsOfDirectoryIfThere(_ path: String) throws -> [String] {
-    fileExists(atPath: path) ? try contentsOfDirectory(atPath: path) : []
+    guard fileExists(atPath: path) else { return [] }
+    do { return try contentsOfDirectory(atPath: path) } catch {
+      throw ValidationError("\(path) is no folder that can be read; give a new folder")
+    }
   }
 }

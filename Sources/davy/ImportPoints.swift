@@ -14,7 +14,8 @@ struct ImportPoints: ParsableCommand {
       listed devices are written as the `sites` part of a site file, to be reviewed and put under `sites` of the \
       enterprise's site file; `davy check` then says what the plant still has to set.
 
-        davy import points list.csv --service config/service.yaml --enterprise acme --out new-sites.yaml
+        davy import points config/points-example.csv --service config/service.yaml --enterprise xinghe \\
+          --out new-sites.yaml
       """
   )
 
@@ -40,7 +41,7 @@ struct ImportPoints: ParsableCommand {
       throw ValidationError("no enterprise '\(enterprise)' in the catalog; there are \(known)")
     }
     let list = PointListImport(
-      bytes: [UInt8](try Data(contentsOf: URL(fileURLWithPath: csv))),
+      bytes: try GivenFile.bytes(csv),
       file: csv
     )
     let site = list.siteText(profiles: catalog.profiles)

@@ -1,6 +1,5 @@
 import ArgumentParser
 import DeviceCatalog
-import Foundation
 
 /// `davy import welding`.
 struct ImportWelding: ParsableCommand {
@@ -21,7 +20,7 @@ struct ImportWelding: ParsableCommand {
 
   func run() throws {
     let list = WeldingListImport(
-      bytes: [UInt8](try Data(contentsOf: URL(fileURLWithPath: csv))),
+      bytes: try GivenFile.bytes(csv),
       file: csv
     )
     LoadedConfiguration.print(list.findings)

@@ -5,7 +5,6 @@ import HazardLedger
 import Journal
 import MQTTTransport
 import Station
-import Synchronization
 import Telemetry
 
 /// `davy replay`.
@@ -22,8 +21,12 @@ struct ReplayCommand: AsyncParsableCommand {
         davy replay DATA/journal --rules new.yaml        what would other rules have done?
         davy replay REC --publish 127.0.0.1:1883 --speed 60
 
-      Published messages carry their recorded receive time; a site file must name the gateway a replay source for \
-      Davy to believe it, so that old data trip neither clock guard nor staleness.
+      What was imported has no catalog of its own, nor has a journal whose beginning was pruned: they need --rules.
+
+      Messages are published with topic, payload, quality of service, retain flag and user properties as they came, and \
+      with their recorded receive time; a site file must name the gateway a replay source for Davy to believe it, so \
+      that old data trip neither clock guard nor staleness. A message of which the journal kept a part only is left out \
+      and counted; a request is published without asking for an answer.
       """
   )
 
@@ -51,8 +54,46 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(help: "Publish the messages to this broker, HOST:PORT, instead of evaluating them.")
   var publish: String?
 
-  @Option(help: "With --publish: times real time, or 'max' for as fast as acknowledged.")
-  var speed: String = "1"
+  @Option(
+    help: "With --publish: times real time, or 'max' for as fast as acknowledged; 1 when left out."
+  )
+  var speed: String?
+
+  @OptionGroup(title: "With --publish: how to sign in at the broker")
+  var access: BrokerAccess
+
+  func validate() throws {
+    let given = [
+      ("--rules", rules != nil), ("--ledger", ledger != nil), ("--kpis", kpis),
+      ("--path", !path.isEmpty),
+    ]
+    if publish != nil {
+      for (name, isGiven) in given where isGiven {
+        throw ValidationError("\(name) has no meaning with --publish, which evaluates nothing")
+      }
+      try access.check()
+      _ = try factor
+      return
+    }
+    if speed != nil {
+      throw ValidationError("--speed needs --publish: an evaluation runs as fast as it can")
+    }
+    if let name = access.given.first {
+      throw ValidationError("\(name) needs --publish: an evaluation speaks with no broker")
+    }
+  }
+
+  /// How many times real time; nil for as fast as acknowledged.
+  private var factor: Double? {
+    get throws {
+      guard let speed else { return 1 }
+      guard speed != "max" else { return nil }
+      guard let factor = Double(speed), factor > 0, factor.isFinite else {
+        throw ValidationError("--speed '\(speed)' is neither a number above 0 nor 'max'")
+      }
+      return factor
+    }
+  }
 
   func run() async throws {
     let source = try Recording(path: recording)
@@ -60,11 +101,46 @@ struct ReplayCommand: AsyncParsableCommand {
       throw ValidationError("\(recording) holds no records")
     }
     if let publish {
-      try await ReplayPublisher(recording: source, broker: publish, speed: speed).run()
+      try await send(source, to: publish)
     } else {
       try evaluate(source)
     }
     for damage in source.damage { Terminal.error("damaged: \(damage)") }
+  }
+
+  private func send(_ source: Recording, to broker: String) async throws {
+    let address = try BrokerAddress(broker)
+    let tally = try await ReplayPublisher(
+      recording: source,
+      options: MQTTOptions(
+        host: address.host,
+        port: address.port,
+        clientID: "davy-replay-\(ProcessInfo.processInfo.processIdentifier)",
+        credentials: access.credentials,
+        tls: access.tls
+      ),
+      speed: try factor
+    ).run()
+    Terminal.line("published \(tally.sent) messages, \(tally.refused) refused by the broker")
+    if tally.cut > 0 {
+      Terminal.error(
+        "\(tally.cut) messages were not published: they exceeded the size limit, and the journal holds their beginning only"
+          + " / \(tally.cut) 条消息未发布：超过大小上限，日志只存有开头部分"
+      )
+    }
+    if tally.unnamed > 0 {
+      Terminal.error(
+        "\(tally.unnamed) messages were not published: their topics are not UTF-8"
+          + " / \(tally.unnamed) 条消息未发布：主题不是 UTF-8"
+      )
+    }
+    if tally.refused > 0 {
+      Terminal.error(
+        "remedy: let this user publish to the recorded topics in the broker's access list"
+          + " / 在 broker 的访问控制中允许该用户发布这些主题"
+      )
+      throw ExitCode(1)
+    }
   }
 
   private func evaluate(_ source: Recording) throws {
@@ -112,81 +188,30 @@ struct ReplayCommand: AsyncParsableCommand {
       )
       Terminal.line(String(decoding: report.json.canonicalBytes(), as: UTF8.self))
     }
+    if rules == nil, summary.readings == 0, summary.rejects > 0, try !source.holdsCatalog {
+      Terminal.error(
+        """
+        no catalog is in force: \(recording) holds none (it was imported, or its beginning has been pruned), so every \
+        message was refused
+            没有生效的目录：\(recording) 不含目录（由导入生成，或开头已被清理），所有消息都被拒绝
+            remedy: name a service file that knows its devices: --rules SERVICE.yaml / 用 --rules 指定含有这些设备的服务文件
+        """
+      )
+      throw ExitCode(1)
+    }
   }
 }
 
-/// Publishes a recording in its own rhythm, faster, or as fast as the broker acknowledges.
-struct ReplayPublisher {
-  private let recording: Recording
-  private let client: PublishClient
-  private let settled = SettledCount()
-  private let speed: Double?
-  private static let window = 1_000
-
-  init(recording: Recording, broker: String, speed: String) throws {
-    self.recording = recording
-    let address = try BrokerAddress(broker)
-    if speed == "max" {
-      self.speed = nil
-    } else {
-      guard let factor = Double(speed), factor > 0, factor.isFinite else {
-        throw ValidationError("'\(speed)' is neither a number above 0 nor 'max'")
+extension Recording {
+  /// Whether a catalog is among the records; reads until the first one.
+  fileprivate var holdsCatalog: Bool {
+    get throws {
+      var cursor = cursor(from: max(1, firstSequence))
+      var batch = JournalBatch()
+      while try cursor.next(into: &batch) != nil {
+        if batch.records.contains(where: { $0.kind == .catalog }) { return true }
       }
-      self.speed = factor
-    }
-    let settled = settled
-    client = try PublishClient(
-      options: MQTTOptions(
-        host: address.host,
-        port: address.port,
-        clientID: "davy-replay-\(ProcessInfo.processInfo.processIdentifier)"
-      ),
-      queueLimit: 2 * Self.window
-    ) { outcome in settled.add(outcome) }
-  }
-
-  func run() async throws {
-    let start = ContinuousClock.now
-    var firstReceived: Int64?
-    var sent = 0
-    var cursor = recording.cursor(from: max(1, recording.firstSequence))
-    var batch = JournalBatch()
-    while try cursor.next(into: &batch) != nil {
-      for index in 0..<batch.count where batch.records[index].kind == .message {
-        let input = batch.input(at: index)
-        let offset = input.received - (firstReceived ?? input.received)
-        firstReceived = firstReceived ?? input.received
-        if let speed {
-          let due = start + .milliseconds(Int64(Double(offset) / speed))
-          if due > .now { try await Task.sleep(until: due, clock: .continuous) }
-        }
-        try await send(input)
-        sent += 1
-        if sent % 100 == 0 {
-          Terminal.progress("\(sent) messages  \(TimeText.utc(input.received))")
-        }
-      }
-    }
-    while settled.count < sent { try await Task.sleep(for: .milliseconds(5)) }
-    Terminal.progress("")
-    client.stop(grace: .seconds(5))
-    Terminal.line("published \(sent) messages, \(settled.refused) refused by the broker")
-    if settled.refused > 0 { throw ExitCode(1) }
-  }
-
-  private func send(_ input: JournalInput) async throws {
-    let publication = Publication(
-      topic: String(decoding: input.topic, as: UTF8.self),
-      payload: input.payload,
-      qos: .atLeastOnce,
-      userProperties: [(StationCore.receivedProperty, "\(input.received)")]
-    )
-    while true {
-      switch client.publish(publication) {
-      case .queued: return
-      case .full: try await Task.sleep(for: .milliseconds(1))
-      case .stopped: throw ValidationError("the connection to the broker was closed")
-      }
+      return false
     }
   }
 }

@@ -25,7 +25,7 @@ struct ScoreCommand: ParsableCommand {
   var zone: Double = 0
 
   func run() throws {
-    let text = try String(contentsOfFile: csv, encoding: .utf8)
+    let text = try GivenFile.text(csv)
     do {
       let table = try Score.table(csv: text, detector: detector, zoneOffset: Int(zone * 60))
       FileHandle.standardOutput.write(Data(table.utf8))

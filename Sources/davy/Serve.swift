@@ -7,6 +7,7 @@ import HazardLedger
 import Journal
 import Logging
 import MQTTTransport
+import NIOCore
 import ServiceLifecycle
 import Station
 import UnixSignals
@@ -126,7 +127,14 @@ struct Serve: AsyncParsableCommand {
       host?.stop()
       station.stop()
     }
-    try await group.run()
+    do {
+      try await group.run()
+    } catch let error as IOError {
+      let http = service.http
+      guard let fault = ListeningFault(error, host: http.host, port: http.port) else { throw error }
+      logger.critical("cannot listen", metadata: ["error": "\(fault)"])
+      throw ExitCode(1)
+    }
   }
 
   /// Writes down what only other commands read: a full disk must not keep the station from announcing alarms.

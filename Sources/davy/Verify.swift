@@ -92,7 +92,7 @@ struct Verify: ParsableCommand {
     if !isWhole { throw ExitCode(1) }
   }
   private static func publicKey(_ path: String) throws -> Curve25519.Signing.PublicKey {
-    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let text = try GivenFile.text(path)
       .trimmingCharacters(in: .whitespacesAndNewlines)
     guard let bytes = [UInt8](hex: text),
       let key = try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
@@ -101,7 +101,7 @@ struct Verify: ParsableCommand {
   }
 
   private func verifyExport(trusting trusted: [Curve25519.Signing.PublicKey]) throws {
-    let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: data)))
+    let bytes = try GivenFile.bytes(data)
     let report = LedgerVerifier.verifyExport(bytes, trusting: trusted)
     if json {
       let value = JSONValue.object([

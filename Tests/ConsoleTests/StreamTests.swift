@@ -378,7 +378,8 @@ import Testing
       try await readers.waitForAll()
       return took
     }
-    #expect(took < .seconds(3), "took \(took)")
+    // Heartbeats are further apart than that, and until one of them an open stream would hold the stop up.
+    #expect(took < .seconds(8), "took \(took)")
     #expect(ended.value == 50)
   }
 }

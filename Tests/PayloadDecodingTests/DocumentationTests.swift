@@ -1,13 +1,33 @@
+import DeviceCatalog
 import Foundation
 import PayloadDecoding
 import Telemetry
 import Testing
 
-/// The `mosquitto_pub` lines of docs/formats: each has to do what its page says.
+/// The lines of the documentation that publish or explain a payload: each has to do what its page says.
 @Suite struct DocumentationTests {
-  static let folder = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+  static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    .appendingPathComponent("docs/formats")
+  static let folder = root.appendingPathComponent("docs/formats")
+
+  static func text(_ path: String) throws -> String {
+    try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+  }
+
+  /// A bench with the catalog of the service file that is shipped.
+  static func exampleBench() throws -> (bench: Bench, catalog: Catalog) {
+    let path = root.appendingPathComponent("config/service.yaml").path
+    let service = try #require(ServiceConfiguration.load(path: path).configuration)
+    let result = Catalog.load(
+      devices: service.devicesFolder,
+      site: service.sites,
+      response: service.response
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    var bench = Bench([])
+    bench.decoder = PayloadDecoding.Decoder(plan: catalog.decodingPlan)
+    return (bench, catalog)
+  }
 
   static func point(_ name: String, _ row: UInt32, _ unit: String) -> PointEntry {
     PointEntry(name: name, channel: ChannelIndex(rawValue: row), unit: unit)
@@ -60,7 +80,6 @@ import Testing
   @Test(
     "each page's lines give the readings they promise",
     arguments: [
-      ("davy-json.md", "1=1.03@1795425124567"),
       ("mapped-json.md", "1=0.42@1795425124000"),
       ("senml.md", "1=1.03@1795451234567 2=20.1@1795451234567 | 1=1.0302734375@1795451234567"),
       ("influx-line.md", "1=1.03@1795451234567 2=20.1@1795451234567"),
@@ -83,6 +102,69 @@ import Testing
       outcomes.append(bench.send(String(topic), payload).description)
     }
     #expect(outcomes.joined(separator: " | ") == expected)
+  }
+
+  @Test(
+    "lines for the shipped example site are read with it, and nothing is refused",
+    arguments: [
+      ("README.md", 2), ("docs/formats/davy-json.md", 3), ("Sources/davy/Decode.swift", 1),
+    ]
+  )
+  func exampleSite(page: String, expected: Int) throws {
+    // A line goes on after a backslash, of which a Swift literal has two.
+    let text = try Self.text(page).replacingOccurrences(of: "\\\\\n", with: " ")
+      .replacingOccurrences(of: "\\\n", with: " ")
+    var bench = try Self.exampleBench().bench
+    var found = 0
+    for line in text.split(separator: "\n") {
+      let payload: Substring
+      var topic = "davy/v1/xinghe/gw-tank/readings"
+      if let named = line.firstMatch(of: /(?:-t|--topic) (davy\/\S+)/),
+        let word = line.firstMatch(of: /'(\{[^']*\})'/)
+      {
+        topic = String(named.1)
+        payload = word.1
+      } else if page.hasSuffix(".md"), line.hasPrefix("{\"device\"") {
+        payload = line
+      } else {
+        continue
+      }
+      found += 1
+      let outcome = bench.send(topic, Array(payload.utf8))
+      #expect(!bench.batch.isEmpty, "\(page): \(line): \(outcome.description)")
+      #expect(bench.notes.allSatisfy { $0.reject == nil }, "\(page): \(outcome.description)")
+    }
+    #expect(found == expected, "\(page)")
+  }
+
+  @Test("files that the README names are there")
+  func files() throws {
+    let text = try Self.text("README.md")
+    let named = text.matches(
+      of: /(?:config|docs|tools|Tests)\/[A-Za-z0-9_.\/-]*[A-Za-z0-9_\/]/
+    )
+    .map { String($0.0) }
+    #expect(named.count > 20)
+    for path in Set(named) {
+      let there = FileManager.default.fileExists(
+        atPath: Self.root.appendingPathComponent(path).path
+      )
+      #expect(there, "README.md names \(path)")
+    }
+  }
+
+  @Test("the point list that the README imports fits the shipped example site")
+  func pointList() throws {
+    let catalog = try Self.exampleBench().catalog
+    let path = Self.root.appendingPathComponent("config/points-example.csv")
+    let list = PointListImport(
+      bytes: [UInt8](try Data(contentsOf: path)),
+      file: "points-example.csv"
+    )
+    #expect(list.findings.isEmpty, "\(list.findings)")
+    let difference = list.difference(to: catalog, enterprise: "xinghe")
+    #expect(difference.added == ["north/tanks/GD-08/gas"])
+    #expect(difference.changed.map(\.point) == ["north/tanks/TK-101/temperature"])
   }
 
   @Test("every reason is on the page of reasons")

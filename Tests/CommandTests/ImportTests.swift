@@ -1,0 +1,86 @@
+import ArgumentParser
+import Foundation
+import Journal
+import Testing
+
+@Suite("Importing readings") struct ImportTests {
+  static func importing(_ csv: String, into folder: String) async throws {
+    try await davy(
+      "import",
+      "readings",
+      csv,
+      "--into",
+      folder,
+      "--topic",
+      "davy/v1/xinghe/gw-tank/readings",
+      "--column",
+      "甲烷=GD-07/gas"
+    )
+  }
+
+  @Test("a GB18030 table becomes a recording")
+  func gb18030() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let text = "time,甲烷\n1795451234567,1.5\n1795451235567,\n1795451236567,2\n"
+    let encoding = String.Encoding(rawValue: 0x8000_0632)
+    let csv = try folder.file("r.csv", [UInt8](try #require(text.data(using: encoding))))
+    try await Self.importing(csv, into: folder.path + "/recording")
+    let records = try Recording(path: folder.path + "/recording").read(from: 1, limit: 10)
+    #expect(records.map(\.input.received) == [1_795_451_234_567, 1_795_451_236_567])
+    #expect(
+      records.first.map { String(decoding: $0.input.payload, as: UTF8.self) }
+        == #"[{"device":"GD-07","point":"gas","t":1795451234567,"v":1.5}]"#
+    )
+  }
+
+  @Test("a mistake leaves nothing behind, so that the next try is like the first")
+  func nothingLeft() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let recording = folder.path + "/recording"
+    let csv = try folder.file("r.csv", "time,甲烷\n1795451234567,1.5\n1795451235567,0x10\n")
+    await #expect(throws: ExitCode(1)) { try await Self.importing(csv, into: recording) }
+    #expect(!FileManager.default.fileExists(atPath: recording))
+    _ = try folder.file("r.csv", "time,甲烷\n1795451234567,1.5\n1795451235567,16\n")
+    try await Self.importing(csv, into: recording)
+    #expect(try Recording(path: recording).lastSequence == 2)
+  }
+
+  @Test("an imported recording that is replayed without rules is a failure, not an empty result")
+  func replayWithoutCatalog() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let csv = try folder.file("r.csv", "time,甲烷\n1795451234567,1.5\n")
+    try await Self.importing(csv, into: folder.path + "/recording")
+    let recording = folder.path + "/recording"
+    await #expect(throws: ExitCode(1)) { try await davy("replay", recording) }
+  }
+
+  @Test("a file that is not there is named, with what to do")
+  func missingFile() {
+    let missing = "/nonexistent/list.csv"
+    let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    let complaints = [
+      complaint(
+        "import",
+        "readings",
+        missing,
+        "--into",
+        "/nonexistent/r",
+        "--topic",
+        "t",
+        "--column",
+        "a=b/c"
+      ), complaint("import", "welding", missing),
+      complaint("score", missing, "--detector", "range-in-context"),
+      complaint("decode", root + "/config/service.yaml", "--topic", "t", "--file", missing),
+    ]
+    for complaint in complaints {
+      let text = complaint ?? ""
+      #expect(text.contains(missing) && text.contains("there is no such file"), "\(text)")
+      #expect(text.contains("没有这个文件") && !text.contains("NSCocoaErrorDomain"), "\(text)")
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import DavyCommands
+import Glibc
+import Journal
+import MQTTTransport
+import NIOCore
+import Testing
+
+@Suite("Publishing a recording") struct ReplayTests {
+  @Test("a message goes out as it came, with its receive time, and asks for no answer")
+  func faithful() throws {
+    let input = JournalInput(
+      received: 1_795_451_234_567,
+      topic: Array("a/b".utf8),
+      payload: [1, 2, 3],
+      qos: 0,
+      retain: true,
+      properties: [
+        ("site", "north"), ("davy-response-topic", "a/answer"), ("davy-correlation", "AQ=="),
+        ("davy-received", "5"), ("site", "again"),
+      ]
+    )
+    guard case .publication(let publication) = ReplayedMessage(input) else {
+      Issue.record("not published")
+      return
+    }
+    #expect(publication.topic == "a/b" && publication.payload == [1, 2, 3])
+    #expect(publication.qos == .atMostOnce && publication.retain)
+    #expect(publication.responseTopic.isEmpty && publication.correlation.isEmpty)
+    #expect(
+      publication.userProperties.map { "\($0.0)=\($0.1)" }
+        == ["site=north", "site=again", "davy-received=1795451234567"]
+    )
+  }
+
+  @Test("the beginning of a message is not sent as if it were the message")
+  func cut() {
+    let cut = JournalInput(
+      received: 1,
+      topic: Array("a".utf8),
+      payload: [1],
+      properties: [("davy-cut-from", "99999999")]
+    )
+    guard case .cut = ReplayedMessage(cut) else {
+      Issue.record("published")
+      return
+    }
+    guard case .unnamed = ReplayedMessage(JournalInput(received: 1, topic: [0xFF])) else {
+      Issue.record("published")
+      return
+    }
+  }
+
+  @Test("a broker that is not there ends the command, with place, reason and remedy")
+  func noBroker() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let writer = try RecordingWriter(directory: folder.path + "/recording")
+    try writer.append(JournalInput(received: 1, topic: Array("a".utf8)))
+    try writer.finish()
+    let publisher = try ReplayPublisher(
+      recording: try Recording(path: folder.path + "/recording"),
+      options: MQTTOptions(host: "127.0.0.1", port: 1, clientID: "davy-replay-test"),
+      speed: nil,
+      patience: .milliseconds(500)
+    )
+    do {
+      _ = try await publisher.run()
+      Issue.record("published to nobody")
+    } catch let error as NoBrokerError {
+      #expect(error.description.contains("127.0.0.1:1: no connection"))
+      #expect(error.description.contains("remedy:"))
+    }
+  }
+
+  @Test(
+    "what would be passed over in silence is refused",
+    arguments: [
+      (["--speed", "60"], "--speed needs --publish"), (["--user", "u"], "--user needs --publish"),
+      (["--publish", "h:1", "--kpis"], "--kpis has no meaning"),
+      (["--publish", "h:1", "--rules", "s.yaml"], "--rules has no meaning"),
+      (["--publish", "h:1", "--speed", "0"], "neither a number above 0"),
+      (["--publish", "h:1", "--password-file", "p"], "--user"),
+      (
+        ["--publish", "h:1", "--user", "u", "--password-file", "p", "--password-environment", "P"],
+        "--password-file or by"
+      ),
+    ] as [([String], String)]
+  )
+  func usage(arguments: [String], expected: String) {
+    do {
+      _ = try Davy.parseAsRoot(["replay", "recording"] + arguments)
+      Issue.record("\(arguments) passes")
+    } catch {
+      let text = Davy.message(for: error)
+      #expect(text.contains(expected), "\(text)")
+    }
+  }
+}
+
+@Suite("Listening") struct ListeningTests {
+  @Test("an address that cannot be had is named with key and remedy")
+  func faults() throws {
+    func fault(_ number: Int32) -> String? {
+      ListeningFault(IOError(errnoCode: number, reason: "bind"), host: "127.0.0.1", port: 8_443)?
+        .description
+    }
+    let taken = try #require(fault(EADDRINUSE))
+    #expect(taken.contains("127.0.0.1:8443"))
+    #expect(taken.contains("http.port") && taken.contains("占用"))
+    #expect(fault(EADDRNOTAVAIL)?.contains("http.host") == true)
+    #expect(fault(EACCES)?.contains("http.port") == true)
+    #expect(fault(EPIPE) == nil)
+  }
+}
