@@ -108,7 +108,7 @@ extension Engine {
       return time
     }
     var trouble = trouble(ofDevice: row)
-    guard !isBacklog, !isDuplicate(reading, channels.row(channel)) else {
+    guard !isBacklog, !isDuplicate(reading, channel) else {
       if trouble.streakCount > 0 { watchForTimely(channel) }
       return time
     }
@@ -244,6 +244,7 @@ extension Engine {
         record.it.newest += shift
         record.it.tail = record.it.head
         pasts[Int(channel)] = nil
+        ties[Int(channel)] = nil
       }
       // Rules that read other channels have times where their own has none.
       let link = links[Int(channel)]

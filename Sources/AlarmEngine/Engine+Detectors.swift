@@ -31,6 +31,8 @@ extension Engine {
         informWindow(dependent, value, moment, isSilence: isSilence, &out)
         continue
       }
+      // A sample of a group has one value of each signal, that with which its moment began.
+      if place.kind == .multivariate, nudge > 0, value != nil { continue }
       // What was due before this reading comes before it.
       var passed = Int64.min
       while let due = detectorDeadline(dependent.slot), due < time, due > passed {
@@ -207,8 +209,8 @@ extension Engine {
 
   /// What is added to event time for a rule's detector in the bank.
   func bankShift(_ slot: UInt32) -> Int64 {
-    guard !troubles.isEmpty else { return 0 }
+    guard !troubles.isEmpty else { return -nudge }
     let channel = parameters.row(Int(slot)).it.channel
-    return troubles[Int(links[Int(channel)].device)]?.bankShift ?? 0
+    return (troubles[Int(links[Int(channel)].device)]?.bankShift ?? 0) - nudge
   }
 }

@@ -192,16 +192,28 @@ extension Engine {
   ) -> Bool {
     let channel = Int(reading.channel.rawValue)
     let record = channels.row(channel)
-    var time = time
-    var isTie = false
-    if time <= record.it.newest {
-      guard takesTie(reading, at: time) else {
-        takeLate(reading, at: time, sequence, &out)
-        return false
-      }
-      isTie = true
-      time = record.it.newest + 1
+    guard time <= record.it.newest else { return judgeNewest(reading, at: time, sequence, &out) }
+    guard takesTie(reading, at: time) else {
+      takeLate(reading, at: time, sequence, &out)
+      return false
     }
+    nudge = record.it.newest + 1 - time
+    defer { nudge = 0 }
+    return judgeNewest(reading, at: record.it.newest + 1, sequence, &out)
+  }
+
+  private mutating func judgeNewest(
+    _ reading: Reading,
+    at time: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) -> Bool {
+    let channel = Int(reading.channel.rawValue)
+    let record = channels.row(channel)
+    // Of a moment with several readings the next one's change is measured from the first.
+    let before =
+      ties.isEmpty ? nil : ties[channel].flatMap { $0.newest == record.it.newest ? $0 : nil }
+    var isTie = nudge > 0
     fireDeadlines(of: channel, before: time, &out)
     if links[channel].dependentCount > 0 { endSilence(of: channel, before: time, &out) }
     let gap = time &- record.it.newest
@@ -234,14 +246,15 @@ extension Engine {
     isTie = isTie || time > now && record.it.key & ChannelRecord.quarantined != 0
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
     let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
+    if let before, !isTie { record.it.value = before.first }
     let measured = unsafe measure(
       record,
       profile,
       in: ring.rows,
       time,
       reading.value,
-      hasPrevious: hasPrevious,
-      elapsed: gap
+      hasPrevious: hasPrevious && !record.it.value.isNaN,
+      elapsed: before.map { time - $0.stamp } ?? gap
     )
     if measured.needsKeeping {
       keepWindow(record, profile, squaresBefore: measured.squaresBefore)
@@ -261,10 +274,7 @@ extension Engine {
     _ sequence: UInt64,
     _ out: inout [Transition]
   ) {
-    let record = channels.row(Int(reading.channel.rawValue))
-    if time == record.it.newest, isDuplicate(reading, record) {
-      tally.duplicates += 1
-    } else if hasBeenSaid(reading, at: time) {
+    if isDuplicate(reading, Int(reading.channel.rawValue)) {
       tally.duplicates += 1
     } else {
       tally.late += 1
@@ -273,8 +283,9 @@ extension Engine {
   }
 
   /// Whether a reading says what the channel's newest has said.
-  func isDuplicate(_ reading: Reading, _ record: Row<ChannelRecord>) -> Bool {
-    reading.time.milliseconds == record.it.newest
+  func isDuplicate(_ reading: Reading, _ channel: Int) -> Bool {
+    let record = channels.row(channel)
+    return reading.time.milliseconds == moment(of: channel).stamp
       && reading.status.rawValue == record.it.status
       && (reading.value == record.it.value || record.it.value.isNaN)
   }

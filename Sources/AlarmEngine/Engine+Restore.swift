@@ -41,7 +41,9 @@ extension Engine {
     let compiled: CompiledPlan
     do { compiled = try CompiledPlan(plan) } catch { throw .plan(error) }
     var engine = Engine(compiled, isShard: isShard)
-    for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters) }
+    var afresh: Set<DetectorBank.Place> = []
+    for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters, &afresh) }
+    engine.tellPresent(afresh)
     engine.armNewStaleRules()
     engine.settleWindows()
     engine.needsPriorityCheck = true
@@ -50,7 +52,8 @@ extension Engine {
 
   private mutating func restore(
     _ bytes: [UInt8],
-    keepsCounters: Bool
+    keepsCounters: Bool,
+    _ afresh: inout Set<DetectorBank.Place>
   ) throws(SnapshotError) {
     try SnapshotFormat.check(bytes)
     var reader = StateReader(bytes, at: 16)
@@ -64,7 +67,7 @@ extension Engine {
       }
       try restoreDevices(&reader)
       let channels = try restoreChannels(&reader)
-      let rules = try restoreRules(&reader)
+      let rules = try restoreRules(&reader, &afresh)
       forgetLearnt(of: channels, except: rules)
     } catch { throw .damaged }
   }
@@ -166,7 +169,8 @@ extension Engine {
 
   /// Returns which rows the snapshot had.
   private mutating func restoreRules(
-    _ reader: inout StateReader
+    _ reader: inout StateReader,
+    _ afresh: inout Set<DetectorBank.Place>
   ) throws(StateReadError) -> [Bool] {
     var found = [Bool](repeating: false, count: rules.count)
     let rows = RowsByIdentity(identities.rules)
@@ -181,7 +185,6 @@ extension Engine {
       found[row] = true
     }
     try restoreHistories(&reader, rows)
-    var afresh: Set<DetectorBank.Place> = []
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let kind = try reader.byte()
@@ -207,7 +210,6 @@ extension Engine {
         continue
       }
     }
-    tellPresent(afresh)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let onset = try reader.integer()
@@ -339,7 +341,7 @@ extension Engine {
   }
 
   /// Tells expressions and references that begin afresh what their signals' values are, so that a signal that seldom reports is
-  /// not unknown to them until it does.
+  /// not unknown to them until it does; what they suppress by these stays suppressed.
   private mutating func tellPresent(_ afresh: Set<DetectorBank.Place>) {
     guard !afresh.isEmpty else { return }
     let known = (0..<channels.count).filter { channel in
@@ -351,6 +353,7 @@ extension Engine {
     let inTurn = known.sorted {
       (channels.row($0).it.newest, $0) < (channels.row($1).it.newest, $1)
     }
+    var suppresses: [UInt32: Bool] = [:]
     for channel in inTurn {
       let link = links[channel]
       let (newest, value) = (channels.row(channel).it.newest, channels.row(channel).it.value)
@@ -361,13 +364,14 @@ extension Engine {
         guard afresh.contains(place) else { continue }
         switch place.kind {
         case .expression, .interlock, .deviation:
-          _ = bank.inform(
+          let truth = bank.inform(
             place,
             signal: Int(dependent.signal),
             time: newest + bankShift(dependent.slot),
             value: value
           )
           if dependent.isSuppressor {
+            suppresses[dependent.slot] = truth == .yes
             armSuppressor(dependent.slot, after: newest)
           } else {
             armDetector(dependent.slot, after: newest)
@@ -378,6 +382,7 @@ extension Engine {
         }
       }
     }
+    orphans.removeAll { suppresses[$0] == true }
   }
 
   /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.

@@ -1,69 +1,48 @@
 import Telemetry
 
-/// Readings of one moment.
+/// The newest moment of a channel that has had more than one reading in it.
 ///
 /// Many sources stamp by the second, or not at all: what is received together then has one time. All of it is judged, in
 /// the order in which it came, each a millisecond after the one before: else the second value of a second would be
-/// swallowed, and with it an alarm. What a source has stamped and said before under the same stamp is a duplicate, as
-/// redelivery brings it, and changes nothing.
+/// swallowed, and with it an alarm. What repeats the newest reading is a duplicate. (A message that is delivered once more is
+/// judged once more as far as it is of the newest moment and says several things of it: nothing tells it from a source whose
+/// value has come back.) Detectors of the bank get the readings' own time, rates within a moment are none, and groups take the
+/// first reading of it.
 struct Tie: Sendable {
-  /// What a reading said.
-  struct Said: Hashable, Sendable {
-    var value: UInt64
-    var status: UInt8
-  }
-
-  /// Values that are remembered of one moment; of more, those that were not are judged each time they come.
-  static let capacity = 16
-
   /// The readings' own time.
   var stamp: Int64
   /// The time that the last of them was given.
   var newest: Int64
-  /// What they have said.
-  var said: [Said]
-}
-
-extension Tie.Said {
-  init(_ reading: Reading) {
-    let isValue = reading.status.use == .evaluate && reading.value.isFinite
-    value = isValue ? reading.value.bitPattern : Double.nan.bitPattern
-    status = reading.status.rawValue
-  }
+  /// The first value, against which the next moment's change is measured; NaN for none.
+  var first: Double
 }
 
 extension Engine {
-  /// Whether a reading that is no newer than its channel's newest is of the same moment and says what has not been said of it;
-  /// then that is noted.
+  /// Whether a reading that is no newer than its channel's newest is of the same moment and says something else; then it is
+  /// noted as the newest of it.
   mutating func takesTie(_ reading: Reading, at time: Int64) -> Bool {
     let channel = Int(reading.channel.rawValue)
-    let newest = channels.row(channel).it.newest
+    let record = channels.row(channel)
+    let isReceiveTimed = reading.flags.contains(.receiveTimed)
+    var tie = moment(of: channel)
     // Without a stamp of its own a reading is of when it came, which is after all that came before.
-    if reading.flags.contains(.receiveTimed) { return true }
-    var tie = tie(of: channel)
-    guard time >= tie.stamp else { return false }
+    guard isReceiveTimed || time >= tie.stamp && !isDuplicate(reading, channel) else {
+      return false
+    }
     // A stamp that readings of the one before have been given already.
-    if time > tie.stamp { tie = Tie(stamp: time, newest: newest, said: []) }
-    let said = Tie.Said(reading)
-    guard !tie.said.contains(said) else { return false }
-    if tie.said.count < Tie.capacity { tie.said.append(said) }
-    tie.newest = newest + 1
+    if time > tie.stamp { tie = Tie(stamp: time, newest: 0, first: record.it.value) }
+    tie.newest = record.it.newest + 1
     ties[channel] = tie
+    // The next reading's change is not measured from the last of these.
+    record.it.key |= ChannelRecord.slow
     return true
   }
 
-  /// Whether a reading repeats what was said of the newest moment.
-  func hasBeenSaid(_ reading: Reading, at time: Int64) -> Bool {
-    let tie = tie(of: Int(reading.channel.rawValue))
-    return time == tie.stamp && tie.said.contains(Tie.Said(reading))
-  }
-
-  /// What is known of a channel's newest moment: where there was one reading of it, what that has said.
-  private func tie(of channel: Int) -> Tie {
+  /// A channel's newest moment.
+  func moment(of channel: Int) -> Tie {
     let record = channels.row(channel)
     if let tie = ties[channel], tie.newest == record.it.newest { return tie }
-    let said = Tie.Said(value: record.it.value.bitPattern, status: record.it.status)
-    return Tie(stamp: record.it.newest, newest: record.it.newest, said: [said])
+    return Tie(stamp: record.it.newest, newest: record.it.newest, first: record.it.value)
   }
 
   /// Saves the moments of channels that had more than one reading in their newest.
@@ -71,15 +50,11 @@ extension Engine {
     let live = ties.keys.sorted().filter { ties[$0]?.newest == channels.row($0).it.newest }
     bytes.appendState(live.count)
     for channel in live {
-      let tie = tie(of: channel)
+      let tie = moment(of: channel)
       bytes.appendState(identities.channels[channel].rawValue)
       bytes.appendState(tie.stamp)
       bytes.appendState(tie.newest)
-      bytes.appendState(tie.said.count)
-      for said in tie.said {
-        bytes.appendState(said.value)
-        bytes.append(said.status)
-      }
+      bytes.appendState(tie.first)
     }
   }
 
@@ -90,10 +65,8 @@ extension Engine {
   ) throws(StateReadError) {
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let channel = row(try reader.word())
-      var tie = Tie(stamp: try reader.integer(), newest: try reader.integer(), said: [])
-      for _ in 0..<(try reader.count(in: 0...Tie.capacity)) {
-        tie.said.append(Tie.Said(value: try reader.word(), status: try reader.byte()))
-      }
+      var tie = Tie(stamp: try reader.integer(), newest: try reader.integer(), first: 0)
+      tie.first = try reader.double()
       if let channel { ties[channel] = tie }
     }
   }

@@ -64,8 +64,10 @@ public struct Engine: ~Copyable, Sendable {
   var histories: RuleHistories
   /// What channels with a window remember beside it, by channel row.
   var pasts: [Int: ChannelPast]
-  /// What was said at the newest moment of channels that had more than one reading in it.
+  /// The newest moments of channels that had more than one reading in theirs.
   var ties: [Int: Tie]
+  /// By how much the reading that is judged was put off, because others had its time.
+  var nudge: Int64
   /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
   /// among ``rules``.
   var shelves: [UInt32: Int64]
@@ -126,6 +128,7 @@ public struct Engine: ~Copyable, Sendable {
     histories = RuleHistories()
     pasts = [:]
     ties = [:]
+    nudge = 0
     shelves = [:]
     reAlarms = [:]
     escalations = [:]
@@ -181,7 +184,7 @@ public struct Engine: ~Copyable, Sendable {
     bytes += histories.byteCount
     for past in pasts.values { bytes += past.byteCount }
     for waiting in held.values { bytes += waiting.byteCount }
-    for tie in ties.values { bytes += MemoryLayout<Tie>.stride + tie.said.capacity * 16 }
+    bytes += ties.capacity * (MemoryLayout<Tie>.stride + 8)
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
     return Double(bytes) / Double(max(channels.count, 1))

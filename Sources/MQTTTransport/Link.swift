@@ -13,7 +13,7 @@ final class Link {
 
   var options: MQTTOptions
   private let cleanStart: Bool
-  private let logger: Logger
+  let logger: Logger
   private let observer: (@Sendable (LinkState) -> Void)?
   private var phase = Phase.idle(until: 0)
   private var version: MQTTVersion

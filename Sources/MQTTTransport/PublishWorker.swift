@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 
 /// The sending side of a `PublishClient`; lives on its thread.
 final class PublishWorker {
@@ -18,9 +19,12 @@ final class PublishWorker {
   private var connection: Connection?
   private var inFlight: [Int32: (order: UInt64, sent: Sent)] = [:]
   private var again: [Publication] = []
+  private static let statusPause: Int64 = 30_000
   private var order: UInt64 = 0
   /// What the status topic says.
   private var told: [UInt8]?
+  /// Monotonic milliseconds before which a refused status is not sent again.
+  private var statusDue = Int64.min
 
   init(
     link: Link,
@@ -87,6 +91,7 @@ final class PublishWorker {
   private func begin(on connection: Connection) throws(LinkFailure) {
     self.connection = connection
     told = nil
+    statusDue = .min
     try tellStatus(on: connection)
     if let session = connection.session { link.report(.connected(session)) }
   }
@@ -94,7 +99,7 @@ final class PublishWorker {
   private func tellStatus(on connection: Connection) throws(LinkFailure) {
     guard let status else { return }
     let online = queue.online ?? status.online
-    guard online != told else { return }
+    guard online != told, monotonicMilliseconds() >= statusDue else { return }
     told = online
     try send(statusPublication(online), as: .status, on: connection)
   }
@@ -130,17 +135,23 @@ final class PublishWorker {
       if case .publication(let publication) = sent { again.insert(publication, at: 0) }
       throw .closed(nil)
     case .failure(let refusal):
-      if case .publication(let publication) = sent {
+      switch sent {
+      case .publication(let publication):
         settle(.refused(token: publication.token, refusal))
+      case .status: statusRefused("\(refusal)")
       }
     }
   }
 
   private func confirm(_ connection: Connection) {
     for confirmation in connection.inbox.confirmations {
-      guard let (_, sent) = inFlight.removeValue(forKey: confirmation.packet),
-        case .publication(let publication) = sent
-      else { continue }
+      guard let (_, sent) = inFlight.removeValue(forKey: confirmation.packet) else { continue }
+      guard case .publication(let publication) = sent else {
+        if confirmation.code >= 0x80 {
+          statusRefused("\(PublishRefusal.refused(confirmation.code))")
+        }
+        continue
+      }
       settle(
         confirmation.code >= 0x80
           ? .refused(token: publication.token, .refused(confirmation.code))
@@ -148,6 +159,13 @@ final class PublishWorker {
       )
     }
     connection.inbox.confirmations.removeAll(keepingCapacity: true)
+  }
+
+  /// What the status topic keeps is not what is so: it is sent again a while later.
+  private func statusRefused(_ reason: String) {
+    told = nil
+    statusDue = monotonicMilliseconds() + Self.statusPause
+    link.logger.error("the broker refuses the status message; it is sent again: \(reason)")
   }
 
   private func settle(_ outcome: PublishOutcome) {

@@ -47,8 +47,8 @@ public protocol AlarmPublishing: AnyObject, Sendable {
 /// The ledger is the queue: the announcer reads it after a cursor, which moves only when the broker has
 /// acknowledged, and which is kept in a file. A restart, a full queue or an absent broker loses
 /// nothing; what was sent but not confirmed is sent again with the same ledger sequence, by
-/// which receivers tell a repeat. A step that the broker refuses is sent again until it is taken, and those after it
-/// wait, so that receivers have them in order; a retained message that it refuses holds up no step.
+/// which receivers tell a repeat. What the broker refuses is sent again until it is taken; it holds up nothing else, but the
+/// cursor, so that a restart does not forget it.
 public final class Announcer: Sendable {
   /// What has kept the announcer from its work since the start.
   public struct Faults: Hashable, Sendable {
@@ -59,10 +59,12 @@ public final class Announcer: Sendable {
     /// Unrecorded steps that were never sent, because more than ``Announcer/pendingLimit`` waited for the broker; each
     /// is sent when it is recorded.
     public var unrecordedDropped: UInt64 = 0
-    /// Messages that the broker refused; recorded steps and what stands are sent again.
+    /// Messages that the broker refused, each time counted; recorded steps and what stands are sent again.
     public var refused: UInt64 = 0
-    /// Why the broker does not take them; nil while it does.
+    /// Why the broker does not take what waits to be sent again; nil while nothing does.
     public var refusal: String?
+    /// Messages given up: refused for their own sake (topic, size), or when too many waited; the ledger has them.
+    public var givenUp: UInt64 = 0
   }
 
   /// How often the cursor is kept, in milliseconds: each time costs the disk a sync that journal and ledger then wait
@@ -70,10 +72,10 @@ public final class Announcer: Sendable {
   static let cursorPeriod: Int64 = 1_000
   /// How many unrecorded steps may wait for room in the publisher's queue.
   public static let pendingLimit = 10_000
-  /// How many refused retained messages wait to be sent again.
-  private static let refusedStandingLimit = 1_000
-  /// How long after the last attempt no retained message may be refused before that counts as over, in milliseconds.
-  private static let retainedPatience: Int64 = 10_000
+  /// How many refused messages wait to be sent again.
+  package static let refusedLimit = 1_000
+  /// How many of them are tried at once.
+  private static let refusedPage = 32
 
   private let publisher: any AlarmPublishing
   private let cursorFile: String
@@ -82,25 +84,43 @@ public final class Announcer: Sendable {
   private let counted = Mutex(Faults())
   private let takenCount = Atomic<UInt64>(0)
 
-  /// When what the broker refused is sent again: a second after the refusal, and after twice as long each time.
-  private struct Retry {
+  /// What the broker has refused, to be sent again: a second after a refusal, and after twice as long each time, up to a
+  /// minute.
+  private struct Refused {
     private static let longest: Int64 = 60_000
-    /// Why the newest was refused; nil while the broker takes them.
-    private(set) var reason: PublishRefusal?
+    /// By token, why; sequences of steps, and negative ones of retained messages.
+    private(set) var reasons: [Int64: PublishRefusal] = [:]
     private(set) var due: Int64 = .min
     private var delay: Int64 = 0
     private var told: Set<PublishRefusal> = []
 
-    /// Takes in refusals at `now`; gives the first of each reason that has not been told.
-    mutating func note(_ refusals: [AlarmRefusal], at now: Int64) -> [AlarmRefusal] {
-      guard let newest = refusals.last else { return [] }
-      reason = newest.reason
+    var isEmpty: Bool { reasons.isEmpty }
+    /// The earliest step that is not with the broker yet.
+    var first: Int64? { reasons.keys.map { Int64($0.magnitude) }.min() }
+    /// Why the earliest was refused.
+    var reason: PublishRefusal? {
+      reasons.min { $0.key.magnitude < $1.key.magnitude }?.value
+    }
+
+    /// Takes a refusal in; true when its reason is to be told.
+    mutating func note(_ refusal: AlarmRefusal, at now: Int64) -> Bool {
+      reasons[refusal.token] = refusal.reason
       // Those that come before the next attempt belong to the last one.
       if now >= due {
         delay = min(max(1_000, delay * 2), Self.longest)
         due = now + delay
       }
-      return refusals.filter { told.insert($0.reason).inserted }
+      return told.insert(refusal.reason).inserted
+    }
+
+    /// The next attempt is made now; what it brings is for the one after.
+    mutating func begin(at now: Int64) { due = now }
+
+    /// Forgets a message; true when it was the last.
+    mutating func remove(_ token: Int64) -> Bool {
+      guard reasons.removeValue(forKey: token) != nil, reasons.isEmpty else { return false }
+      self = Refused()
+      return true
     }
   }
 
@@ -121,18 +141,12 @@ public final class Announcer: Sendable {
     var pending: [UnrecordedAnnouncement] = []
     /// Whether `confirmed` has been held against the ledger's head.
     var isCursorChecked = false
-    /// What the broker refuses: recorded steps, unrecorded ones, retained messages.
-    var steps = Retry()
-    var unrecorded = Retry()
-    var retained = Retry()
-    /// Messages that cannot be sent at all; only told.
-    var unsendable = Retry()
-    /// The first step refused, as long as that lasts.
-    var refusedStep = Int64.max
-    /// Sequences of the retained messages that were refused and are to be sent again, oldest first.
-    var refusedStanding: [Int64] = []
-    /// Whether the broker has taken a retained message since it refused one.
-    var isRetainedTaken = false
+    /// What the broker has refused and is to be sent again.
+    var refused = Refused()
+    /// Tokens of those that have been handed over again and not been settled.
+    var retried: Set<Int64> = []
+    /// Reasons for which unrecorded steps were refused, told.
+    var toldUnrecorded: Set<PublishRefusal> = []
     /// The last read or write failed, and that has been told.
     var isReadFailing = false
     var isWriteFailing = false
@@ -197,10 +211,7 @@ public final class Announcer: Sendable {
       state.nextSave = now + Self.cursorPeriod
       save()
     }
-    if !state.refusedStanding.isEmpty, now >= state.retained.due { sendRefusedStanding(ledger) }
-    // What is refused is tried with one step at a time.
-    let isRefused = state.steps.reason != nil
-    if isRefused, now < state.steps.due || !state.inFlight.isEmpty { return handed }
+    if !state.refused.isEmpty, now >= state.refused.due { sendRefused(ledger, at: now) }
     guard exchange.head > state.sent else {
       renewStanding(ledger)
       return handed
@@ -217,22 +228,24 @@ public final class Announcer: Sendable {
         handed += 1
       }
       state.sent = entry.sequence
-      if isRefused, !state.inFlight.isEmpty { break }
     }
     return handed
   }
 
   /// A cursor beyond the ledger's head is another ledger's: kept to, it would silence every step until the head is there.
+  ///
+  /// What this one has already is no news (a replica lacks the newest of what was announced); what stands is told anew at every
+  /// start.
   private func checkCursor(head: Int64) {
     guard !state.isCursorChecked else { return }
     state.isCursorChecked = true
     guard state.sent > head else { return }
     logger.warning(
-      "the announcement cursor is beyond the ledger's head, so it is another ledger's; every alarm step of this one is sent",
+      "the announcement cursor is beyond the ledger's head, so it is another ledger's; announcing goes on from the head",
       metadata: ["file": "\(cursorFile)", "cursor": "\(state.sent)", "head": "\(head)"]
     )
-    state.confirmed = 0
-    state.sent = 0
+    state.confirmed = head
+    state.sent = head
   }
 
   /// Hands over a flood's summary.
@@ -309,33 +322,52 @@ public final class Announcer: Sendable {
     }
   }
 
-  /// Hands the retained messages over again that were refused.
+  /// Hands over again what was refused, some of it at a time, oldest first.
   ///
   /// What stands goes out by its newest step. An occurrence that has ended never stands again, so that the order of what is
   /// taken back does not matter.
-  private func sendRefusedStanding(_ ledger: any LedgerStore) {
+  private func sendRefused(_ ledger: any LedgerStore, at now: Int64) {
+    state.refused.begin(at: now)
+    let waiting = state.refused.reasons.keys.filter { !state.retried.contains($0) }
+    let tokens = waiting.sorted { ($0.magnitude, $0) < ($1.magnitude, $1) }
     do {
-      while let sequence = state.refusedStanding.first {
+      for token in tokens.prefix(Self.refusedPage) {
+        let sequence = Int64(token.magnitude)
         let entry = try ledger.entries(after: sequence - 1, limit: 1).first
-        if let message = entry.flatMap(AlarmMessage.init(entry:)) {
-          if message.isStanding {
-            state.standing = nil
-          } else {
-            guard
-              publisher.publish(
-                topic: message.standingTopic,
-                payload: [],
-                token: -sequence,
-                retain: true
-              )
-            else { return }
-          }
+        guard let entry, entry.sequence == sequence else {
+          forget(token)
+          continue
         }
-        state.refusedStanding.removeFirst()
+        let message = AlarmMessage(entry: entry)
+        // A retained message that a newer step has replaced is not put in its place again.
+        if token < 0, try !ledger.entries(of: entry.subject, after: sequence, limit: 1).isEmpty {
+          forget(token)
+          continue
+        }
+        let topic: String
+        let payload: [UInt8]
+        if let message {
+          topic = token < 0 ? message.standingTopic : message.topic
+          payload = token > 0 || message.isStanding ? message.payload : []
+        } else if let flood = FloodMessage(entry: entry) {
+          topic = flood.topic
+          payload = flood.payload
+        } else {
+          forget(token)
+          continue
+        }
+        guard publisher.publish(topic: topic, payload: payload, token: token, retain: token < 0)
+        else { return }
+        state.retried.insert(token)
       }
     } catch {
       tellUnreadable(error)
     }
+  }
+
+  private func forget(_ token: Int64) {
+    state.retried.remove(token)
+    if state.refused.remove(token) { logger.notice("the broker takes every alarm message again") }
   }
 
   private func sendUnrecorded(_ announcements: [UnrecordedAnnouncement]) -> Int {
@@ -403,107 +435,60 @@ public final class Announcer: Sendable {
       let confirmed = Set(tokens)
       takenCount.add(UInt64(tokens.count { $0 >= 0 }), ordering: .relaxed)
       state.inFlight.removeAll { confirmed.contains($0.token) }
-      noteTaken(confirmed)
+      for token in tokens { forget(token) }
     }
-    let refused = publisher.takeRefused()
-    if !refused.isEmpty { takeIn(refused, at: now) }
-    // Some topics may be allowed and others not: only a while without a refusal shows that all are.
-    if state.isRetainedTaken, state.refusedStanding.isEmpty,
-      now >= state.retained.due + Self.retainedPatience
-    {
-      state.isRetainedTaken = false
-      state.retained = Retry()
-      logger.notice("the broker takes retained messages of what stands again")
-      tellRefusal()
-    }
-    state.confirmed = state.inFlight.first.map { $0.sequence - 1 } ?? state.sent
+    for refusal in publisher.takeRefused() { takeIn(refusal, at: now) }
+    counted.withLock { $0.refusal = state.refused.reason?.description }
+    let waiting = [state.inFlight.first?.sequence, state.refused.first].compactMap { $0 }.min()
+    state.confirmed = waiting.map { $0 - 1 } ?? state.sent
   }
 
-  /// Ends the refusals that are over when the broker has taken these tokens.
-  private func noteTaken(_ confirmed: Set<Int64>) {
-    if state.steps.reason != nil,
-      confirmed.contains(where: { $0 >= state.refusedStep && $0 <= state.sent })
-    {
-      state.steps = Retry()
-      state.refusedStep = .max
-      logger.notice("the broker takes alarm messages again")
-    }
-    if state.unrecorded.reason != nil, confirmed.contains(0) {
-      state.unrecorded = Retry()
-      logger.notice("the broker takes unrecorded alarm messages again")
-    }
-    if state.retained.reason != nil, confirmed.contains(where: { $0 < 0 }) {
-      state.isRetainedTaken = true
-    }
-    tellRefusal()
-  }
-
-  private func takeIn(_ refused: [AlarmRefusal], at now: Int64) {
-    // What is refused for its own sake (topic name, size, content) will never be taken: the ledger has it, and the others go on.
-    func isUnsendable(_ refusal: AlarmRefusal) -> Bool {
-      switch refusal.reason {
-      case .invalid, .refused(0x90), .refused(0x95), .refused(0x99): true
-      case .notConnected, .refused: false
+  private func takeIn(_ refusal: AlarmRefusal, at now: Int64) {
+    counted.withLock { $0.refused += 1 }
+    state.inFlight.removeAll { $0.token == refusal.token }
+    state.retried.remove(refusal.token)
+    switch refusal.reason {
+    case .invalid, .refused(0x90), .refused(0x95), .refused(0x99):
+      // Refused for its own sake: topic name, size, content.
+      giveUp(refusal, "an alarm message cannot be sent; it stays in the ledger")
+      forget(refusal.token)
+    case .notConnected, .refused:
+      guard refusal.token != 0 else {
+        guard state.toldUnrecorded.insert(refusal.reason).inserted else { return }
+        tell(
+          refusal,
+          "the broker refuses unrecorded alarm messages; they are sent when they are recorded"
+        )
+        return
       }
-    }
-    let unsendable = refused.filter(isUnsendable)
-    let others = refused.filter { !isUnsendable($0) }
-    let steps = others.filter { $0.token > 0 && $0.token <= state.sent }
-    let retained = others.filter { $0.token < 0 }
-    // A retained message holds up no step.
-    let settled = Set((unsendable + retained).map(\.token))
-    state.inFlight.removeAll { settled.contains($0.token) }
-    if let first = steps.map(\.token).min() {
-      // Those after it are handed over again, too: they stay in order.
-      state.refusedStep = first
-      state.sent = first - 1
-      state.inFlight.removeAll { $0.sequence >= first }
-    }
-    for refusal in retained where !state.refusedStanding.contains(-refusal.token) {
-      state.refusedStanding.append(-refusal.token)
-    }
-    let excess = state.refusedStanding.count - Self.refusedStandingLimit
-    if excess > 0 { state.refusedStanding.removeFirst(excess) }
-    if !retained.isEmpty { state.isRetainedTaken = false }
-    counted.withLock { $0.refused += UInt64(refused.count) }
-    tell(
-      state.steps.note(steps, at: now),
-      "the broker refuses alarm messages; they and all after them wait and are sent again",
-      topics: "davy/v1/alarms/#, davy/v1/floods/#"
-    )
-    tell(
-      state.unrecorded.note(others.filter { $0.token == 0 }, at: now),
-      "the broker refuses unrecorded alarm messages; they are sent when they are recorded",
-      topics: "davy/v1/alarms/#"
-    )
-    tell(
-      state.retained.note(retained, at: now),
-      "the broker refuses retained messages of what stands; they are sent again, alarms go on",
-      topics: "davy/v1/standing/#"
-    )
-    tell(
-      state.unsendable.note(unsendable, at: now),
-      "an alarm message cannot be sent; it stays in the ledger",
-      topics: "davy/v1/#"
-    )
-    tellRefusal()
-  }
-
-  private func tell(_ refusals: [AlarmRefusal], _ what: Logger.Message, topics: String) {
-    for refusal in refusals {
-      logger.error(
-        what,
-        metadata: [
-          "reason": "\(refusal.reason)", "topics": "\(topics)",
-          "sequence": "\(refusal.token.magnitude)",
-        ]
+      if state.refused.note(refusal, at: now) {
+        tell(refusal, "the broker refuses alarm messages; they are sent again until it takes them")
+      }
+      guard state.refused.reasons.count > Self.refusedLimit,
+        let oldest = state.refused.reasons.min(by: { $0.key.magnitude < $1.key.magnitude })
+      else { return }
+      giveUp(
+        AlarmRefusal(token: oldest.key, reason: oldest.value),
+        "too many alarm messages are refused; the oldest is given up and stays in the ledger"
       )
+      forget(oldest.key)
     }
   }
 
-  private func tellRefusal() {
-    let reason = state.steps.reason ?? state.unrecorded.reason ?? state.retained.reason
-    counted.withLock { $0.refusal = reason?.description }
+  private func giveUp(_ refusal: AlarmRefusal, _ what: Logger.Message) {
+    counted.withLock { $0.givenUp += 1 }
+    tell(refusal, what)
+  }
+
+  private func tell(_ refusal: AlarmRefusal, _ what: Logger.Message) {
+    logger.error(
+      what,
+      metadata: [
+        "reason": "\(refusal.reason)", "sequence": "\(refusal.token.magnitude)",
+        "topics": refusal.token < 0
+          ? "davy/v1/standing/#" : "davy/v1/alarms/#, davy/v1/floods/#",
+      ]
+    )
   }
 
   /// Replaces the cursor file in one step; without it the next start sends more again, nothing worse.

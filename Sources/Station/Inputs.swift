@@ -42,26 +42,42 @@ public struct LinkReport: Hashable, Sendable {
 }
 
 /// Gives every input its place in the one total order and a receive time that never goes back.
-struct Sequencer: Sendable {
+package struct Sequencer: Sendable {
   /// Sequence that the next input will get.
-  private(set) var next: UInt64
+  package private(set) var next: UInt64
   /// Receive time of the newest input, milliseconds since the Unix epoch.
-  private(set) var lastReceived: Int64
+  package private(set) var lastReceived: Int64
+  /// What the clock said last; nil before the first time.
+  private var clock: Int64?
+  /// Tenths of milliseconds that have passed and are not in `lastReceived` yet.
+  private var tenths: Int64 = 0
 
-  init(after last: UInt64, received: Int64) {
+  package init(after last: UInt64, received: Int64) {
     next = last + 1
     lastReceived = received
   }
 
-  /// The receive time of what arrives when the clock says `now`: the newest one given, where the clock has gone
-  /// back.
-  mutating func stamp(_ now: Int64) -> Int64 {
-    lastReceived = max(lastReceived, now)
+  /// The receive time of what arrives when the clock says `now`.
+  ///
+  /// Where the clock has gone back, or had been ahead when the journal was written, time goes on from the newest one given, by
+  /// nine tenths of what the clock does until that is there: time that stood still would let no channel go stale meanwhile.
+  package mutating func stamp(_ now: Int64) -> Int64 {
+    defer { clock = now }
+    guard now < lastReceived else {
+      lastReceived = now
+      tenths = 0
+      return now
+    }
+    if let clock, now > clock {
+      tenths += 9 * (now - clock)
+      lastReceived += tenths / 10
+      tenths %= 10
+    }
     return lastReceived
   }
 
   /// Reserves `count` sequences and returns the first.
-  mutating func reserve(_ count: Int) -> UInt64 {
+  package mutating func reserve(_ count: Int) -> UInt64 {
     defer { next += UInt64(count) }
     return next
   }

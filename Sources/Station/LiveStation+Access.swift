@@ -18,6 +18,10 @@ extension LiveStation {
     if link.state == "connected", let refusal = counters.announcer.withLock({ $0.refusal }) {
       link = LinkReport(state: "degraded", reason: "alarm messages are refused: \(refusal)")
     }
+    let behind = counters.clockBehind.load(ordering: .relaxed)
+    if link.state == "connected", behind >= ClockWatch.limit {
+      link = LinkReport(state: "degraded", reason: ClockWatch.text(behind))
+    }
     return StationStatus(
       link: link.state,
       linkReason: link.reason,

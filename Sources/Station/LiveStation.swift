@@ -96,6 +96,7 @@ public final class LiveStation: StationAccess {
     var takenBytes = 0
     var wasFull = false
     var progress = CommitProgress(durable: taken, at: clocks.monotonic())
+    var clockWatch = ClockWatch()
     while !exchange.isStopping {
       intakePulse.store(clocks.monotonic(), ordering: .relaxed)
       // Where no sender waits and more is there to be read, the commit goes on beside it, as long as the next one can take all
@@ -152,6 +153,7 @@ public final class LiveStation: StationAccess {
         isSlow: isSlow,
         clock: clocks.wall
       )
+      clockWatch.note(stages.counters.clockBehind.load(ordering: .relaxed), logger)
       guard let batch = collected else { continue }
       if toEngine.isEmpty { enginePulse.store(clocks.monotonic(), ordering: .relaxed) }
       // Its disk is what the acknowledgement waits for, so the journal begins first.

@@ -190,10 +190,11 @@ public final class Stages: @unchecked Sendable {
     counters.set(report)
     let now = clock()
     let deadline = counters.deadline
-    let isLater = sequencer.lastReceived < now
+    let before = sequencer.lastReceived
     let received = sequencer.stamp(now)
+    counters.clockBehind.store(received - now, ordering: .relaxed)
     var inputs = shelf.take()
-    let marksCatchUp = pace.begin(report, at: now)
+    let marksCatchUp = pace.begin(report, at: received)
     if marksCatchUp {
       inputs.append(
         JournalInput(kind: .tick, received: received, topic: StationCore.catchUpTopic)
@@ -205,8 +206,8 @@ public final class Stages: @unchecked Sendable {
     let isTickDue = pace.allowsTick(
       after: look,
       deadline: deadline,
-      isLater: isLater,
-      at: now
+      isLater: before < received,
+      at: received
     )
     let waiting = inbox.withLock { inbox in
       defer { inbox.removeAll(keepingCapacity: true) }

@@ -18,6 +18,8 @@ public final class StationCounters: Sendable {
   let checkpoints = Atomic<UInt64>(0)
   let checkpointFailures = Atomic<UInt64>(0)
   let announcer = Mutex(Announcer.Faults())
+  /// By how much the clock is behind the newest receive time, in milliseconds.
+  let clockBehind = Atomic<Int64>(0)
   let replies = Atomic<UInt64>(0)
   let feedback = Atomic<UInt64>(0)
   let feedbackHeldBack = Atomic<UInt64>(0)

@@ -23,6 +23,11 @@ struct StationMetrics {
       counters.linkReport.state == "connected" ? 1 : 0
     )
     gauge(
+      "davy_clock_behind_seconds",
+      "By how much the server's clock is behind the newest receive time; time goes on a tenth slower until it is there.",
+      counters.clockBehind.load(ordering: .relaxed) / 1_000
+    )
+    gauge(
       "davy_journal_sequence",
       "Newest durable journal sequence.",
       Int64(status.journalSequence)
@@ -103,6 +108,11 @@ struct StationMetrics {
       "davy_alarm_refused_total",
       "Alarm messages that the broker refused; recorded steps and what stands are sent again.",
       announcer.refused
+    )
+    counter(
+      "davy_alarm_given_up_total",
+      "Alarm messages that the broker will never take (topic, size), or of which too many were refused; the ledger has them.",
+      announcer.givenUp
     )
     gauge(
       "davy_alarm_refused",

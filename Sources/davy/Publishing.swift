@@ -118,6 +118,11 @@ struct BrokerAddress {
     guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
     else { throw ValidationError("'\(text)' is not HOST:PORT") }
     host = String(text[..<colon])
+    guard !host.contains("@"), !host.contains("/") else {
+      throw ValidationError(
+        "the broker is HOST:PORT and no more: a user is given by --user, a password by --password-file or --password-environment"
+      )
+    }
     self.port = port
   }
 }

@@ -252,5 +252,11 @@ struct PlanChangeTests {
     #expect(bench.take().last?.hasSuffix("suppressedByDesign") == true)
     _ = try replace(&bench, try builder(condition: "a > 10", suppression: "c > 0"), at: 2000)
     #expect(bench.take() == ["unsuppressed r0 2000 unacknowledged"])
+    // Where it says so already, by what its signals say now, nothing is told.
+    _ = try replace(&bench, try builder(condition: "a > 10", suppression: "b > 0"), at: 3000)
+    bench.read(4000, 1, channel: 1)
+    _ = bench.take()
+    _ = try replace(&bench, try builder(condition: "a > 10", suppression: "b > 0.5"), at: 5000)
+    #expect(bench.take() == [])
   }
 }

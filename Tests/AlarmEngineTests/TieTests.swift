@@ -30,19 +30,62 @@ struct TieTests {
     #expect(bench.engine.counters.late == 0)
   }
 
-  @Test("what is delivered once more changes nothing, also across a snapshot")
-  func redelivered() throws {
+  @Test(
+    "a value that comes back within the moment is judged; what repeats the newest changes nothing"
+  )
+  func comesBack() throws {
     var builder = PlanBuilder()
-    builder.add("high", .high(50))
+    builder.add("contact", .high(0.5))
     var bench = try Bench(builder)
-    for value in [5.0, 95, 7] { bench.read(1000, value) }
-    _ = bench.take()
+    for value in [1.0, 0, 1] { bench.read(1000, value) }
+    #expect(
+      bench.take() == [
+        "raised r0 1000 unacknowledged", "returned r0 1001 returnedUnacknowledged",
+        "raised r0 1002 unacknowledged",
+      ]
+    )
     bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
-    for value in [5.0, 95, 7] { bench.read(1000, value) }
+    bench.read(1000, 1)
     #expect(bench.take() == [])
-    #expect(bench.engine.counters.duplicates == 3)
-    bench.read(1000, 96)
-    #expect(bench.take() == ["raised r0 1003 unacknowledged"])
+    #expect(bench.engine.counters.duplicates == 1)
+    bench.read(1000, 0)
+    #expect(bench.take() == ["returned r0 1003 returnedUnacknowledged"])
+    // Once a newer moment has begun, what is delivered once more is late.
+    bench.read(2000, 0)
+    for value in [1.0, 0, 1] { bench.read(1000, value, lag: 2000) }
+    #expect(bench.take() == [])
+  }
+
+  @Test("a snapshot within a moment goes on as without it")
+  func snapshot() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("high", .high(50))
+    builder.add("jump", .successiveChange(perSecond: 10), channel: 1)
+    var one = try Bench(builder)
+    var other = try Bench(builder)
+    var random = SeededRandom(seed: 5)
+    var time: Int64 = 0
+    for _ in 0..<2_000 {
+      if random.chance(3) { time += 1000 }
+      let (value, channel) = (Double(random.int(0...100)), UInt32(random.int(0...1)))
+      one.read(time, value, channel: channel)
+      other.read(time, value, channel: channel)
+      other.engine = try Engine(plan: builder.plan, restoring: other.engine.snapshot())
+    }
+    #expect(one.take() == other.take())
+    #expect(one.engine.snapshot() == other.engine.snapshot())
+  }
+
+  @Test("a repeat of the newest, whose clock seems to stand, is none of its values")
+  func repeated() throws {
+    var builder = PlanBuilder()
+    builder.add("clock", .clockFault)
+    var bench = try Bench(builder)
+    bench.read(0, 1)
+    bench.read(1000, 5)
+    bench.read(1000, 95)
+    for second in Int64(2)...40 { bench.read(1000, 95, lag: second * 1000) }
+    #expect(bench.take() == [])
   }
 
   @Test("a fault reported in the same second is not a value that lasts")
@@ -81,13 +124,48 @@ struct TieTests {
     #expect(bench.take() == [])
   }
 
-  @Test("a change within one moment is no rate of change")
+  @Test("a change within a moment is no rate, and is not lost to that of the next")
   func rate() throws {
     var builder = PlanBuilder()
-    builder.add("rate", .successiveChange(perSecond: 1000))
+    builder.add("change", .successiveChange(perSecond: 50))
+    builder.add("rate", .rateOfChange(.init(span: 0, limit: 50)))
     var bench = try Bench(builder)
+    bench.read(0, 5)
     bench.read(1000, 5)
-    bench.read(1000, 95)
+    bench.read(1000, 30)
+    #expect(bench.take() == [])
+    bench.read(2000, 95)
+    #expect(
+      bench.take() == ["raised r0 2000 unacknowledged", "raised r1 2000 unacknowledged"]
+    )
+    bench.read(3000, 95)
+    _ = bench.take()
+    bench.read(4000, 95)
+    bench.read(4000, 200)
+    bench.read(5000, 200)
+    #expect(bench.take().first == "raised r1 4001 unacknowledged")
+  }
+
+  @Test("a group takes the first reading of a moment")
+  func group() throws {
+    let rows = (0..<200).map { index in
+      let level = Double(index % 40)
+      return [level, level + Double(index % 3) * 0.1]
+    }
+    let model = try MultivariateModel.learn(rows: rows, parameters: .init(lags: 0, smoothing: 1))
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add(
+      "group",
+      .multivariate(model, signals: [ChannelIndex(rawValue: 0), ChannelIndex(rawValue: 1)])
+    )
+    var bench = try Bench(builder)
+    for second in Int64(0)..<40 {
+      let level = Double(5 + second % 30)
+      for channel in UInt32(0)..<2 {
+        bench.read(second * 1000, level, channel: channel)
+        bench.read(second * 1000, level + 20, channel: channel)
+      }
+    }
     #expect(bench.take() == [])
   }
 }

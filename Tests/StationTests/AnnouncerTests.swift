@@ -19,8 +19,7 @@ struct AnnouncerTests {
       var confirmed: [Int64] = []
       var kept: [String: String] = [:]
       var refused: [AlarmRefusal] = []
-      var refusesSteps = false
-      var refusesRetained = false
+      var refusal: (@Sendable (_ token: Int64) -> PublishRefusal?)?
     }
     private let state: Mutex<State>
 
@@ -28,9 +27,9 @@ struct AnnouncerTests {
 
     func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool {
       state.withLock { state in
-        guard !(retain ? state.refusesRetained : state.refusesSteps) else {
+        if let reason = state.refusal?(token) {
           if !retain { state.sent.append((token, String(decoding: payload, as: UTF8.self))) }
-          state.refused.append(AlarmRefusal(token: token, reason: .refused(0x97)))
+          state.refused.append(AlarmRefusal(token: token, reason: reason))
           return true
         }
         guard !retain else {
@@ -60,8 +59,9 @@ struct AnnouncerTests {
       }
     }
 
-    func refuse(steps: Bool = false, retained: Bool = false) {
-      state.withLock { ($0.refusesSteps, $0.refusesRetained) = (steps, retained) }
+    /// Refuses messages from now on, by their tokens; nil takes all.
+    func refuse(_ refusal: (@Sendable (_ token: Int64) -> PublishRefusal?)?) {
+      state.withLock { $0.refusal = refusal }
     }
 
     func send(_ message: OutgoingMessage) -> Bool { true }
@@ -156,7 +156,7 @@ struct AnnouncerTests {
     #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
   }
 
-  @Test("a cursor beyond the ledger's head is another ledger's: everything of this one is sent")
+  @Test("a cursor beyond the ledger's head is another ledger's: announcing goes on from the head")
   func foreignCursor() throws {
     let scratch = try Scratch()
     let ledger = try Self.ledger(scratch, alarms: 2)
@@ -164,98 +164,133 @@ struct AnnouncerTests {
     let file = scratch.file("cursor")
     try "\(head + 18)\n".write(toFile: file, atomically: true, encoding: .utf8)
     let recorder = Recorder()
+    let publisher = Publisher(room: 100)
     let announcer = Announcer(
-      publisher: Publisher(room: 100),
+      publisher: publisher,
       cursorFile: file,
       start: 0,
       logger: recorder.logger
-    )
-    let exchange = try Self.exchange(over: ledger)
-    #expect(announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: 0) == 2)
-    announcer.finish()
-    #expect(Int64(try String(contentsOfFile: file, encoding: .utf8).dropLast()) == head)
-    #expect(recorder.lines.all.count == 1)
-    #expect(recorder.lines.all.first?.hasPrefix("warning the announcement cursor") == true)
-  }
-
-  @Test("a refused step holds the cursor, waits with those after it and is sent until it is taken")
-  func refusedStep() throws {
-    let scratch = try Scratch()
-    let ledger = try Self.ledger(scratch, alarms: 3)
-    let exchange = try Self.exchange(over: ledger)
-    let publisher = Publisher(room: 100)
-    let announcer = Announcer(
-      publisher: publisher,
-      cursorFile: scratch.file("cursor"),
-      start: 0,
-      logger: Fixture.quiet
-    )
-    func work(at now: Int64) -> Int {
-      announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: now)
-    }
-    publisher.refuse(steps: true)
-    #expect(work(at: 0) == 3)
-    let steps = publisher.tokens
-    #expect(work(at: 10) == 0)
-    #expect(announcer.faults.refused == 3)
-    #expect(announcer.faults.refusal?.contains("quota exceeded") == true)
-    let retried = [1_000, 1_010, 1_020].map { work(at: $0) }
-    #expect(retried == [0, 1, 0])
-    #expect(announcer.taken == 0)
-    publisher.refuse()
-    // Twice as long after the second refusal; then one alone, and the rest when it has been taken.
-    let taken = [3_019, 3_020, 3_030, 3_040].map { work(at: $0) }
-    #expect(taken == [0, 1, 2, 0])
-    #expect(publisher.tokens == steps + [steps[0], steps[0]] + steps.dropFirst())
-    #expect(announcer.taken == 3)
-    #expect(announcer.faults.refused == 4)
-    #expect(announcer.faults.refusal == nil)
-    announcer.finish()
-    let kept = try String(contentsOfFile: scratch.file("cursor"), encoding: .utf8)
-    #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
-  }
-
-  @Test("a refused retained message holds up no step and is sent again, also where it takes back")
-  func refusedRetained() throws {
-    let scratch = try Scratch()
-    let ledger = try Self.ledger(scratch, alarms: 2)
-    let publisher = Publisher(room: 100)
-    let announcer = Announcer(
-      publisher: publisher,
-      cursorFile: scratch.file("cursor"),
-      start: 0,
-      logger: Fixture.quiet
     )
     func work(at now: Int64) throws -> Int {
       let exchange = try Self.exchange(over: ledger)
       return announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: now)
     }
-    publisher.refuse(retained: true)
-    let first = try [0, 10, 20].map { try work(at: $0) }
-    #expect(first == [2, 0, 0])
-    #expect(announcer.taken == 2)
-    #expect(publisher.kept.isEmpty)
-    #expect(announcer.faults.refusal != nil)
-    publisher.refuse()
-    #expect(try work(at: 1_010) == 0)
-    #expect(publisher.kept.count == 2)
-    let calm = try [1_020, 11_010].map { try work(at: $0) }
-    #expect(calm == [0, 0])
-    #expect(announcer.faults.refusal == nil)
-    publisher.refuse(retained: true)
+    #expect(try work(at: 0) == 0)
+    #expect(publisher.kept.count == 2, "what stands is told at every start")
+    try ledger.append(
+      [LedgerDraft(alarm: Self.body(3), time: Timestamp(milliseconds: 3), origin: 2)],
+      rejects: [],
+      position: 2
+    )
+    #expect(try work(at: 10) == 1)
+    announcer.finish()
+    let kept = try String(contentsOfFile: file, encoding: .utf8)
+    #expect(Int64(kept.dropLast()) == (try ledger.head.sequence))
+    #expect(recorder.lines.all.count == 1)
+    #expect(recorder.lines.all.first?.hasPrefix("warning the announcement cursor") == true)
+  }
+
+  /// An announcer over a ledger with so many alarms, whose broker refuses.
+  private struct Bench {
+    let scratch: Scratch
+    let ledger: SQLiteLedger
+    let publisher = Publisher(room: 10_000)
+    let recorder = Recorder()
+    let announcer: Announcer
+
+    init(alarms: Int) throws {
+      scratch = try Scratch()
+      ledger = try AnnouncerTests.ledger(scratch, alarms: alarms)
+      announcer = Announcer(
+        publisher: publisher,
+        cursorFile: scratch.file("cursor"),
+        start: 0,
+        logger: recorder.logger
+      )
+    }
+
+    func work(at now: Int64) throws -> Int {
+      let exchange = try AnnouncerTests.exchange(over: ledger)
+      return announcer.work(unrecorded: [], exchange: exchange, ledger: ledger, at: now)
+    }
+
+    func cursor() throws -> Int64? {
+      announcer.finish()
+      return try Int64(String(contentsOfFile: scratch.file("cursor"), encoding: .utf8).dropLast())
+    }
+  }
+
+  @Test("a refused step holds the cursor, but no other step, and is sent until it is taken")
+  func refusedStep() throws {
+    let bench = try Bench(alarms: 3)
+    let head = try bench.ledger.head.sequence
+    let first = head - 2
+    bench.publisher.refuse { $0 == first ? .refused(0x87) : nil }
+    #expect(try bench.work(at: 0) == 3)
+    #expect(try bench.work(at: 10) == 0)
+    #expect(bench.announcer.taken == 2)
+    #expect(bench.announcer.faults.refusal?.contains("not authorized") == true)
+    #expect(try bench.cursor() == first - 1)
+    // After a second, then after two more; told once.
+    for now in [1_009, 1_010, 1_020, 3_019] as [Int64] { _ = try bench.work(at: now) }
+    #expect(bench.publisher.tokens == [first, first + 1, head, first])
+    #expect(bench.announcer.faults.refused == 2)
+    #expect(bench.recorder.lines.all.count == 1)
+    bench.publisher.refuse(nil)
+    for now in [3_030, 3_040] as [Int64] { _ = try bench.work(at: now) }
+    #expect(bench.announcer.taken == 3)
+    #expect(bench.announcer.faults.refusal == nil)
+    #expect(try bench.cursor() == head)
+    #expect(bench.recorder.lines.all.count == 2)
+  }
+
+  @Test(
+    "refused retained messages are sent again, also those that take back, and no longer when replaced"
+  )
+  func refusedRetained() throws {
+    let bench = try Bench(alarms: 2)
+    bench.publisher.refuse { $0 < 0 ? .refused(0x97) : nil }
+    #expect(try bench.work(at: 0) == 2)
+    _ = try bench.work(at: 10)
+    #expect(bench.announcer.taken == 2)
+    #expect(bench.publisher.kept.isEmpty)
+    #expect(bench.announcer.faults.refusal?.contains("quota exceeded") == true)
     var end = Self.body(1)
     (end.event, end.state, end.previous) = (.acknowledged, .normal, .unacknowledged)
-    try ledger.append(
+    try bench.ledger.append(
       [LedgerDraft(alarm: end, time: Timestamp(milliseconds: 9), origin: 2)],
       rejects: [],
       position: 2
     )
-    let later = try [20_000, 20_010].map { try work(at: $0) }
-    #expect(later == [1, 0])
-    #expect(publisher.kept.count == 2)
-    publisher.refuse()
-    #expect(try work(at: 21_010) == 0)
-    #expect(Array(publisher.kept.keys) == ["davy/v1/standing/e/s/a/d/p2/H/2"])
+    #expect(try bench.work(at: 20) == 1)
+    _ = try bench.work(at: 30)
+    bench.publisher.refuse(nil)
+    for now in [1_040, 1_050, 1_060] as [Int64] { _ = try bench.work(at: now) }
+    #expect(Array(bench.publisher.kept.keys) == ["davy/v1/standing/e/s/a/d/p2/H/2"])
+    #expect(bench.announcer.faults.refusal == nil)
+    #expect(try bench.cursor() == (try bench.ledger.head.sequence))
+  }
+
+  @Test("a message refused for its own sake is given up, told each time, and holds up nothing")
+  func unsendable() throws {
+    let bench = try Bench(alarms: 3)
+    bench.publisher.refuse { $0 > 0 ? .refused(0x95) : nil }
+    #expect(try bench.work(at: 0) == 3)
+    _ = try bench.work(at: 10)
+    #expect(bench.announcer.faults.givenUp == 3)
+    #expect(bench.recorder.lines.all.count == 3)
+    #expect(bench.announcer.faults.refusal == nil)
+    #expect(try bench.cursor() == (try bench.ledger.head.sequence))
+  }
+
+  @Test("more refused messages than are kept give up the oldest, and say so")
+  func tooManyRefused() throws {
+    let bench = try Bench(alarms: Announcer.refusedLimit + 5)
+    bench.publisher.refuse { $0 > 0 ? .refused(0x97) : nil }
+    for now in Int64(0)..<10 { _ = try bench.work(at: now) }
+    #expect(bench.announcer.faults.givenUp == 5)
+    let first = try bench.ledger.head.sequence - Int64(Announcer.refusedLimit + 5) + 1
+    #expect(try bench.cursor() == first + 4)
   }
 
   @Test("the cursor is kept once a second, however many steps are confirmed, and at the end")

@@ -316,14 +316,13 @@ struct DetectorBank: Sendable {
     switch place.kind {
     case .ewmaChart: StateForm(charts[place.row].parameters.baseline).hash
     case .cusum: StateForm(sums[place.row].parameters.baseline).hash
-    case .seasonal: UInt64(bitPattern: Int64(seasons[place.row].parameters.zoneOffset))
     case .deviation: deviations[place.row].form
     case .expression: expressionForms[place.row]
     case .interlock: interlocks[place.row].form
     case .multivariate: models[place.row].form
     // (A window's state names its form itself.)
-    case .rateOfChange, .stuck, .ewmaZScore, .robustZScore, .limitHugging, .replayedRun, .gapAtRise,
-      .backgroundExcess, .window:
+    case .rateOfChange, .stuck, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
+      .gapAtRise, .backgroundExcess, .window:
       0
     }
   }

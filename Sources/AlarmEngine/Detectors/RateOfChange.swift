@@ -6,7 +6,7 @@
 /// span / (`capacity` / 2 − 2) are not all kept: r is then the oldest kept, by less than this younger. True when the rate (its amount, for `.both`) is above `limit`; false again when it is
 /// below `restore`.
 ///
-/// - Warm-up: unknown until the two readings are at least `coverage` of the span apart.
+/// - Warm-up: unknown until the two readings are at least `coverage` of the span apart (where not all are kept, less their distance).
 /// - Bad status: not handed in; the next good reading is compared across the hole.
 /// - Gap: when no reading is left within the span, unknown; a gap neither raises nor clears.
 /// - Late reading: refused (unknown, nothing changes).
@@ -74,7 +74,10 @@ public struct RateOfChange: Sendable {
     if parameters.span > 0 { samples.removeAll(olderThan: parameters.span + 1, at: time) }
     guard keep(time: time, value: value) else { return .unknown(limit: parameters.limit) }
     let elapsed = time - samples.oldestTime
-    guard elapsed > 0, Double(elapsed) >= parameters.coverage * Double(parameters.span) else {
+    // Where not all are kept, the oldest may be younger than the span by their distance.
+    let slack = samples.count >= max(2, parameters.capacity / 2) ? spacing : 0
+    guard elapsed > 0, Double(elapsed + slack) >= parameters.coverage * Double(parameters.span)
+    else {
       return .unknown(limit: parameters.limit)
     }
     let rate = (value - samples.first) / (Double(elapsed) * 0.001)
@@ -92,6 +95,11 @@ public struct RateOfChange: Sendable {
   /// take no more room than there is, and leave the oldest where it was.
   private mutating func keep(time: Int64, value: Double) -> Bool {
     let count = samples.count
+    // Of readings at one time the last is compared with what was before them.
+    if parameters.span == 0, count == 2, time == samples.newestTime {
+      samples.replaceNewest(time: time, value: value)
+      return true
+    }
     guard count >= max(2, parameters.capacity / 2), time >= samples.newestTime,
       samples.newestTime - samples.reading(at: count - 2).time < spacing
     else { return samples.add(time: time, value: value) }
