@@ -213,18 +213,49 @@ public struct RulePlan: Sendable {
 /// What makes a rule's condition true.
 public enum Detector: Sendable {
   /// Beyond a set-point.
+  ///
+  /// Formula: true at value ≥ (>, ≤, <) set-point, false again beyond the restore value; between the two it stays. Source: the
+  /// limit alarms LL, L, H, HH of IEC 62682 and OPC UA Part 9, with deadband; AQ 1029 states alarm and restore values.
+  ///
+  /// - Defaults: none; set-point and restore value finite, the latter not on the alarm's side.
+  /// - Warm-up, freeze: none.
+  /// - Bad status, gap: neither raises nor clears; delays that run are taken back.
+  /// - Late: judged again where the channel keeps a window, see ``Revision``.
   case limit(LimitParameters)
   /// Outside what the instrument can physically measure: the value is not to be trusted.
+  ///
+  /// Formula: true at value < `low` or > `high`, false within. Source: the instrument's measuring range (the range check of any
+  /// data validation). Defaults: none; `low` < `high`, finite. Everything else as ``limit(_:)``.
   case physicalRange(low: Double, high: Double)
   /// No reading for this long (milliseconds).
+  ///
+  /// Formula: true when event time reaches that of the newest reading, of whatever status, plus `afterMilliseconds`, by the
+  /// device's clock or, without another reading of it, by engine time plus its usual lag; false with the next reading. Source:
+  /// Davy's own; what the Chinese standards call 断线 or 通信中断 of a point.
+  ///
+  /// - Defaults: none; 1 … 2,147,483,647 ms (24.8 days).
+  /// - Warm-up: a channel that never reported counts from the engine's first input.
+  /// - Bad status: a reading without a value ends the silence all the same. Late: does not end it, the silence was real.
   case stale(afterMilliseconds: Int64)
   /// The clock of the channel's device is at fault; the deciding value is its distance from receive time in
   /// seconds, positive when it is ahead, the limit the tolerance.
+  ///
+  /// Formula, source and warm-up stand at `ClockGuard`; the tolerance is the device's. Readings of any status count; historical
+  /// ones, and those stamped on receipt, say nothing of a clock.
   case clockFault
   /// |value − previous value| / seconds between them > `perSecond`; one at most per channel.
+  ///
+  /// Source: the rate-of-change alarm of IEC 62682 and OPC UA Part 9, over one step.
+  ///
+  /// - Defaults: none; above 0.
+  /// - Warm-up: the first reading, and the first after bad status or a gap of over 24 days, has nothing to be compared with: false.
+  /// - Readings of one moment: the next one's change is measured from the first of them. Late: not judged.
   case successiveChange(perSecond: Double)
   /// |value − m| > `deviations` · s, where m and s² are the exponentially weighted mean and variance of
-  /// the readings before: m ← m + α·d, s² ← (1 − α)·(s² + α·d²) with d = value − m.
+  /// the readings before: m ← m + α·d, s² ← (1 − α)·(s² + α·d²) with d = value − m. Source: as ``EWMAZScore``, which can freeze.
+  ///
+  /// No defaults: `alpha` in (0, 1], `deviations` above 0, `warmUp` 1 … 1,000,000. Bad status: not learnt from, neither raises nor clears.
+  /// Gap: none is seen, the weights count readings. Late: not judged.
   ///
   /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too, but not to a value that is 10¹² or more
   /// away from it. While another plan has it warm up again, its condition stays what it was. One at most per channel.

@@ -5,6 +5,8 @@
 /// `gain` 0 and the set-point as `offset`. True when d, on the watched side, is above `limit`; false
 /// again when below `restore`.
 ///
+/// Source: the deviation alarm of IEC 62682 and OPC UA Part 9.
+///
 /// - Warm-up: none; unknown until the reference has a value.
 /// - Bad status of the reference, or older than `longestAge`: unknown. Own bad status: not handed in.
 /// - Gap, late reading: judged by the two values at hand; nothing is remembered but the hysteresis.

@@ -5,6 +5,8 @@
 /// again while the cause stands must be back within the same deadline. With `restoreDeadline`, the
 /// response must also end within that time after the cause has gone.
 ///
+/// Source: 馈电异常 of mine monitoring, one of the states that such systems upload, put for any cause and response.
+///
 /// - A response exactly at the deadline is in time (closed edge); ``advance(to:)`` is called with the
 ///   deadline's own time after the readings of that time.
 /// - Unknown cause: neither starts nor ends anything. Unknown response at the deadline: `unverified`,

@@ -6,6 +6,9 @@
 /// span / (`capacity` / 2 − 2) are not all kept: r is then the oldest kept, by less than this younger. True when the rate (its amount, for `.both`) is above `limit`; false again when it is
 /// below `restore`.
 ///
+/// Source: the rate-of-change alarm of IEC 62682 and OPC UA Part 9, whose span and coverage are the plant's to choose.
+///
+/// - Defaults: restore = limit, both directions, coverage 0.5, capacity 1,024 (2 … the largest window).
 /// - Warm-up: unknown until the two readings are at least `coverage` of the span apart (where not all are kept, less their distance).
 /// - Bad status: not handed in; the next good reading is compared across the hole.
 /// - Gap: when no reading is left within the span, unknown; a gap neither raises nor clears.

@@ -5,6 +5,8 @@
 /// exactly equal values (恒值). The longest such stretch is kept by removing the oldest reading until the
 /// range fits, with two monotonic queues, so a reading costs O(1) on average.
 ///
+/// Source: Davy's own, after the flat-line tests of data validation (恒值; recalled, unverified).
+///
 /// - Warm-up: false until `duration` has been seen; there is nothing to learn.
 /// - Exempt band: a clean-air gas detector rests at zero for weeks; values in `exempt` break the stretch.
 /// - Bad status: not handed in; the stretch goes on if the gap is short enough.

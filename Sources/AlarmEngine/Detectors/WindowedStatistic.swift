@@ -4,6 +4,9 @@
 /// beyond the restore value, and unknown between the two: which of them matters, the rule knows, as of any limit.
 /// The windows are those of `Windows`; which of their edges is open stands at ``Shape``.
 ///
+/// Source: the windows are those of stream processing (tumbling, hopping, sliding, session, count, state), the statistics textbook ones;
+/// formulas at ``WindowSummary`` and `RunningMoments`.
+///
 /// - A sliding window is judged at every reading, every other one once, when it has ended: a tumbling or hopping one with the
 ///   first reading at or after its end, a session with the first after its gap, a state's when the state changes, a count's
 ///   with its last reading. Without such a reading, tumbling and hopping windows and sessions are judged when their end and
