@@ -86,8 +86,8 @@ extension Engine {
       // and within the span that changes no limit: then nothing but arithmetic is left to do.
       let gap = time &- record.it.newest
       let isOrderly = UInt64(bitPattern: gap &- 1) < UInt64(profile.it.maxGap)
-      let lag = received &- time &- Int64(record.it.lagLow)
-      let isTimely = UInt64(bitPattern: lag) <= UInt64(profile.it.lagSpan)
+      let lag = received &- time
+      let isTimely = lag >= Int64(record.it.lagLow) && lag <= Int64(profile.it.greatestLag)
       guard
         record.it.key == fastKey && isOrderly && isTimely && record.it.calmLow <= value
           && value <= record.it.calmHigh

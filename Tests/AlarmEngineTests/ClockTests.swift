@@ -70,6 +70,36 @@ struct ClockTests {
     ]
   }
 
+  @Test("a usual lag hides no wrong clock, whatever else is in a batch")
+  func usualLag() throws {
+    // Rows of 256 are looked over at once: a reading of another status among them takes all of them the slow way.
+    func found(with marked: Bool) throws -> [String] {
+      var bench = try Bench(Self.builder())
+      for second in Int64(0)..<400 {
+        let lag: Int64 = second < 200 ? 200_000 : 350_000
+        var batch = ReadingBatch(received: at(second * 1000), baseSequence: bench.sequence)
+        for (channel, status) in [(0, SourceStatus.normal), (1, marked ? .calibration : .normal)] {
+          let time = second * 1000 - (channel == 0 ? lag : 0)
+          batch.append(
+            Reading(
+              channel: ChannelIndex(rawValue: UInt32(channel)),
+              time: at(time),
+              value: Double(second % 5) * 0.5,
+              status: status
+            ),
+            sequence: bench.sequence
+          )
+          bench.sequence += 1
+        }
+        bench.engine.apply(batch, into: &bench.out)
+      }
+      return bench.take().filter { $0.contains(" r0 ") }
+    }
+    let plain = try found(with: false)
+    #expect(try found(with: true) == plain)
+    #expect(plain.count == 1)
+  }
+
   @Test("found, quarantined on receive time, recovered", arguments: wrongClocks)
   func faults(fault: Fault) throws {
     var bench = try Bench(Self.builder())

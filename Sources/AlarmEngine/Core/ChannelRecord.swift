@@ -92,8 +92,8 @@ struct Profile: BitwiseCopyable, Hashable {
   var features: UInt32 = 0
   /// Longest distance to the newest reading that needs no second look.
   var maxGap: UInt32 = Profile.longestGap
-  /// Largest lag above `lagLow` that is no clock fault.
-  var lagSpan: UInt32 = 0
+  /// Greatest lag that says nothing of a clock at fault.
+  var greatestLag: UInt32 = 0
   var windowLength: UInt32 = 0
   /// Capacity of the ring less one; capacities are powers of two.
   var ringMask: UInt32 = 0

@@ -162,7 +162,7 @@ struct CompiledPlan {
     for (row, channel) in plan.channels.enumerated() {
       let link = links[row]
       var profile = Profile()
-      profile.lagSpan = UInt32(
+      profile.greatestLag = UInt32(
         clamping: plan.devices[Int(link.device)].clockToleranceMilliseconds
       )
       if link.staleAfter > 0 { profile.maxGap = link.staleAfter }
