@@ -211,9 +211,7 @@ extension Engine {
     let channel = Int(reading.channel.rawValue)
     let record = channels.row(channel)
     // Of a moment with several readings the next one's change is measured from the first.
-    let before =
-      ties.isEmpty ? nil : ties[channel].flatMap { $0.newest == record.it.newest ? $0 : nil }
-    var isTie = nudge > 0
+    let before = tie(of: channel)
     fireDeadlines(of: channel, before: time, &out)
     if links[channel].dependentCount > 0 { endSilence(of: channel, before: time, &out) }
     let gap = time &- record.it.newest
@@ -243,7 +241,7 @@ extension Engine {
     }
     let profile = profiles.row(Int(record.it.profile))
     // Readings of one moment, or of one message that were given the receive time, have no distance to compare over.
-    isTie = isTie || time > now && record.it.key & ChannelRecord.quarantined != 0
+    let isTie = nudge > 0 || time > now && record.it.key & ChannelRecord.quarantined != 0
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
     let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
     if let before, !isTie { record.it.value = before.first }

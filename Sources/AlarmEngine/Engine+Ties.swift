@@ -38,19 +38,25 @@ extension Engine {
     return true
   }
 
+  /// A channel's newest moment where it has had several readings; nil where one.
+  func tie(of channel: Int) -> Tie? {
+    guard !ties.isEmpty, let tie = ties[channel], tie.newest == channels.row(channel).it.newest
+    else { return nil }
+    return tie
+  }
+
   /// A channel's newest moment.
   func moment(of channel: Int) -> Tie {
     let record = channels.row(channel)
-    if let tie = ties[channel], tie.newest == record.it.newest { return tie }
-    return Tie(stamp: record.it.newest, newest: record.it.newest, first: record.it.value)
+    return tie(of: channel)
+      ?? Tie(stamp: record.it.newest, newest: record.it.newest, first: record.it.value)
   }
 
   /// Saves the moments of channels that had more than one reading in their newest.
   func appendTies(to bytes: inout [UInt8]) {
-    let live = ties.keys.sorted().filter { ties[$0]?.newest == channels.row($0).it.newest }
+    let live = ties.keys.sorted().compactMap { channel in tie(of: channel).map { (channel, $0) } }
     bytes.appendState(live.count)
-    for channel in live {
-      let tie = moment(of: channel)
+    for (channel, tie) in live {
       bytes.appendState(identities.channels[channel].rawValue)
       bytes.appendState(tie.stamp)
       bytes.appendState(tie.newest)

@@ -451,7 +451,6 @@ public final class Announcer: Sendable {
     case .invalid, .refused(0x90), .refused(0x95), .refused(0x99):
       // Refused for its own sake: topic name, size, content.
       giveUp(refusal, "an alarm message cannot be sent; it stays in the ledger")
-      forget(refusal.token)
     case .notConnected, .refused:
       guard refusal.token != 0 else {
         guard state.toldUnrecorded.insert(refusal.reason).inserted else { return }
@@ -471,11 +470,13 @@ public final class Announcer: Sendable {
         AlarmRefusal(token: oldest.key, reason: oldest.value),
         "too many alarm messages are refused; the oldest is given up and stays in the ledger"
       )
-      forget(oldest.key)
     }
   }
 
+  /// Without the word that all is well again, which it is not by giving up.
   private func giveUp(_ refusal: AlarmRefusal, _ what: Logger.Message) {
+    state.retried.remove(refusal.token)
+    _ = state.refused.remove(refusal.token)
     counted.withLock { $0.givenUp += 1 }
     tell(refusal, what)
   }
