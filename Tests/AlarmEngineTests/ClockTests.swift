@@ -75,7 +75,8 @@ struct ClockTests {
     // Rows of 256 are looked over at once: a reading of another status among them takes all of them the slow way.
     func found(with marked: Bool) throws -> [String] {
       var bench = try Bench(Self.builder())
-      for second in Int64(0)..<400 {
+      // Within one epoch, and always in order: a silence hides the step.
+      for second in Int64(0)..<590 where !(200..<360).contains(second) {
         let lag: Int64 = second < 200 ? 200_000 : 350_000
         var batch = ReadingBatch(received: at(second * 1000), baseSequence: bench.sequence)
         for (channel, status) in [(0, SourceStatus.normal), (1, marked ? .calibration : .normal)] {
