@@ -14,27 +14,36 @@ struct Workload {
   static let ruleNames = ["hihi", "hi", "lo", "rate", "ewma"]
 
   /// Loads columns and cuts them into batches of at most `batchSize` readings.
-  ///
-  /// Every second is cut at the same places, so that each sensor's way to the engine takes the same
-  /// time in every second: the C program knows no receive time, and a delay that ends while a reading
-  /// is on its way would be counted differently.
   init(directory: String, batchSize: Int) {
     let ids: [UInt32] = load("\(directory)/id.u32", zero: 0)
     let times: [Int64] = load("\(directory)/time.i64", zero: 0)
     let values: [Double] = load("\(directory)/value.f64", zero: 0)
-    let levels: [Double] = load("\(directory)/mu.f64", zero: 0)
-    count = ids.count
+    self.init(levels: load("\(directory)/mu.f64", zero: 0))
+    add(ids, times, values, batchSize: batchSize)
+  }
+
+  /// Makes the plan for sensors with these levels, without any reading.
+  init(levels: [Double]) {
     lastTime = [Int64](repeating: .min, count: levels.count)
     plan = makePlan(levels)
-    let parts = (levels.count + batchSize - 1) / batchSize
-    let batchSize = (levels.count + parts - 1) / parts
+  }
+
+  /// Adds whole seconds, cut into batches.
+  ///
+  /// Every second is cut at the same places, so that each sensor's way to the engine takes the same
+  /// time in every second: the C program knows no receive time, and a delay that ends while a reading
+  /// is on its way would be counted differently.
+  mutating func add(_ ids: [UInt32], _ times: [Int64], _ values: [Double], batchSize: Int) {
+    let sensors = lastTime.count
+    let parts = (sensors + batchSize - 1) / batchSize
+    let batchSize = (sensors + parts - 1) / parts
     var first = 0
-    while first < count {
-      let endOfSecond = (first / levels.count + 1) * levels.count
-      let last = min(first + batchSize, endOfSecond, count) - 1
+    while first < values.count {
+      let endOfSecond = (first / sensors + 1) * sensors
+      let last = min(first + batchSize, endOfSecond, values.count) - 1
       var batch = ReadingBatch(
         received: Timestamp(milliseconds: times[last]),
-        baseSequence: UInt64(first)
+        baseSequence: UInt64(count + first)
       )
       for row in first...last {
         batch.append(
@@ -43,13 +52,14 @@ struct Workload {
             time: Timestamp(milliseconds: times[row]),
             value: values[row]
           ),
-          sequence: UInt64(row)
+          sequence: UInt64(count + row)
         )
         lastTime[Int(ids[row])] = times[row]
       }
       batches.append(batch)
       first = last + 1
     }
+    count += values.count
   }
 }
 
@@ -100,5 +110,35 @@ private func load<Element: BitwiseCopyable>(_ path: String, zero: Element) -> [E
   unsafe rewind(file)
   return unsafe [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
     initialized = unsafe fread(buffer.baseAddress, MemoryLayout<Element>.stride, count, file)
+  }
+}
+
+/// What another program writes to this one's input.
+struct Input {
+  /// The other program has ended too early.
+  struct Ended: Error {}
+
+  func read<Element: BitwiseCopyable>(_ count: Int, of zero: Element) throws -> [Element] {
+    let elements = readUpTo(count, of: zero)
+    guard elements.count == count else { throw Ended() }
+    return elements
+  }
+
+  /// Fewer than `count` only at the end of the input.
+  func readUpTo<Element: BitwiseCopyable>(_ count: Int, of zero: Element) -> [Element] {
+    unsafe [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let bytes = UnsafeMutableRawBufferPointer(buffer)
+      var have = 0
+      while have < bytes.count {
+        let got = unsafe Glibc.read(
+          STDIN_FILENO,
+          bytes.baseAddress?.advanced(by: have),
+          bytes.count - have
+        )
+        guard got > 0 else { break }
+        have += got
+      }
+      initialized = have / MemoryLayout<Element>.stride
+    }
   }
 }

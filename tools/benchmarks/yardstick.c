@@ -3,6 +3,9 @@
  * build: cc -O3 -march=native -o yardstick yardstick.c -lm
  * usage: yardstick generate DIR SENSORS SECONDS stride|random   writes id.u32 time.i64 value.f64 mu.f64
  *        yardstick run DIR [REPEAT]                             prints one JSON line a repetition
+ *        yardstick stream SENSORS SECONDS stride|random         writes the same readings to its output: how many sensors
+ *                                                               (u32), in which order (u32), levels, then values by second
+ *        yardstick follow                                       runs what stream writes, from its input
  *
  * Work for each reading: 60 s sliding window (count, mean, sample deviation, minimum, maximum, last);
  * HIHI mu+8, HI mu+5, LO mu-5, raised when beyond for 3,000 ms, cleared when back by more than 1;
@@ -66,35 +69,71 @@ static FILE *column(const char *dir, const char *name, const char *mode) {
     return file;
 }
 
-static int generate(const char *dir, uint32_t sensors, uint32_t seconds, int shuffled) {
-    FILE *ids = column(dir, "id.u32", "wb"), *times = column(dir, "time.i64", "wb"),
-         *values = column(dir, "value.f64", "wb"), *levels = column(dir, "mu.f64", "wb");
+static Source *sources(uint32_t sensors) {
     Source *source = calloc(sensors, sizeof *source);
-    uint32_t *order = malloc(sensors * sizeof *order);
-    if (!source || !order) die("memory");
+    if (!source) die("memory");
     for (uint32_t i = 0; i < sensors; i++) {
         source[i].seed = 1000003u + i;
         draw(&source[i].seed);
         source[i].level = rounded(20 + 60 * fraction(&source[i].seed));
-        fwrite(&source[i].level, 8, 1, levels);
-        order[i] = (uint32_t)((uint64_t)i * 7919u % sensors);
     }
+    return source;
+}
+
+static uint32_t *places(uint32_t sensors, int shuffled) {
+    uint32_t *order = malloc(sensors * sizeof *order);
+    if (!order) die("memory");
+    for (uint32_t i = 0; i < sensors; i++) order[i] = (uint32_t)((uint64_t)i * 7919u % sensors);
     uint64_t seed = 42;
     for (uint32_t i = sensors; shuffled && i > 1; i--) {
         uint32_t j = (uint32_t)(draw(&seed) % i), swap = order[i - 1];
         order[i - 1] = order[j];
         order[j] = swap;
     }
+    return order;
+}
+
+static const int64_t EPOCH = 1700000000000;
+
+static int64_t moment(uint32_t second, uint32_t place, uint32_t sensors) {
+    return EPOCH + (int64_t)second * 1000 + (int64_t)place * 1000 / sensors;
+}
+
+static int generate(const char *dir, uint32_t sensors, uint32_t seconds, int shuffled) {
+    FILE *ids = column(dir, "id.u32", "wb"), *times = column(dir, "time.i64", "wb"),
+         *values = column(dir, "value.f64", "wb"), *levels = column(dir, "mu.f64", "wb");
+    Source *source = sources(sensors);
+    uint32_t *order = places(sensors, shuffled);
+    for (uint32_t i = 0; i < sensors; i++) fwrite(&source[i].level, 8, 1, levels);
     for (uint32_t second = 0; second < seconds; second++)
         for (uint32_t k = 0; k < sensors; k++) {
             uint32_t id = order[k];
-            int64_t ms = 1700000000000 + (int64_t)second * 1000 + (int64_t)k * 1000 / sensors;
+            int64_t ms = moment(second, k, sensors);
             double value = sample(&source[id]);
             fwrite(&id, 4, 1, ids);
             fwrite(&ms, 8, 1, times);
             fwrite(&value, 8, 1, values);
         }
     if (fclose(ids) | fclose(times) | fclose(values) | fclose(levels)) die("write");
+    return 0;
+}
+
+static void put(const void *bytes, size_t width, size_t count) {
+    if (fwrite(bytes, width, count, stdout) != count) die("write");
+}
+
+static int stream(uint32_t sensors, uint32_t seconds, int shuffled) {
+    Source *source = sources(sensors);
+    uint32_t *order = places(sensors, shuffled);
+    put(&sensors, 4, 1);
+    put(order, 4, sensors);
+    for (uint32_t i = 0; i < sensors; i++) put(&source[i].level, 8, 1);
+    for (uint32_t second = 0; second < seconds; second++)
+        for (uint32_t k = 0; k < sensors; k++) {
+            double value = sample(&source[order[k]]);
+            put(&value, 8, 1);
+        }
+    if (fflush(stdout)) die("write");
     return 0;
 }
 
@@ -209,55 +248,103 @@ static double now(clockid_t clock) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static inline __attribute__((always_inline)) void pass(State *state, Ring *ring, const uint32_t *id, const int64_t *time,
+                                                       const double *value, size_t count, int64_t first, Result *out) {
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) {
+            const char *next = (const char *)&state[id[i + AHEAD]];
+            __builtin_prefetch(next, 1);
+            __builtin_prefetch(next + 64, 1);
+            const State *s = &state[id[i + AHEAD / 2]];
+            Ring *r = &ring[id[i + AHEAD / 2]];
+            __builtin_prefetch(&r->value[s->tail % SLOTS], 1);
+            __builtin_prefetch(&r->ms[s->tail % SLOTS], 1);
+            __builtin_prefetch(&r->value[s->head % SLOTS], 1);
+        }
+        step(&state[id[i]], &ring[id[i]], (uint32_t)(time[i] - first), value[i], out);
+    }
+}
+
+static void report(const Result *out, size_t count, double wall, double cpu, double later) {
+    printf("{\"program\":\"c\",\"readings\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f,\"later_cpu_s\":%.6f,\"state_bytes\":%zu,"
+           "\"sum_count\":%.0f,\"sum_mean\":%.3f,\"sum_deviation\":%.3f,\"sum_minimum\":%.3f,\"sum_maximum\":%.3f,"
+           "\"events\":{", count, wall, cpu, later, sizeof(State), out->count, out->mean, out->deviation, out->low, out->high);
+    const char *name[5] = {"hihi", "hi", "lo", "rate", "ewma"};
+    for (int i = 0; i < 5; i++)
+        printf("%s\"%s\":[%llu,%llu]", i ? "," : "", name[i], (unsigned long long)out->event[2 * i],
+               (unsigned long long)out->event[2 * i + 1]);
+    printf("}}\n");
+    fflush(stdout);
+}
+
+static State *states(const double *mu, size_t sensors) {
+    State *state = pages(sensors * sizeof *state);
+    for (size_t i = 0; i < sensors; i++) state[i].mu = mu[i];
+    return state;
+}
+
 static int run(const char *dir, int repeat) {
     size_t count, sensors;
     uint32_t *id = load(dir, "id.u32", 4, &count);
     int64_t *time = load(dir, "time.i64", 8, &count);
     double *value = load(dir, "value.f64", 8, &count), *mu = load(dir, "mu.f64", 8, &sensors);
-    int64_t first = time[0];
     while (repeat-- > 0) {
-        State *state = pages(sensors * sizeof *state);
+        State *state = states(mu, sensors);
         Ring *ring = pages(sensors * sizeof *ring);
-        for (size_t i = 0; i < sensors; i++) state[i].mu = mu[i];
         Result out;
         memset(&out, 0, sizeof out);
-        double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID), later = cpu;
-        for (size_t i = 0; i < count; i++) {
-            if (i == count / 2) later = now(CLOCK_PROCESS_CPUTIME_ID);
-            if (i + AHEAD < count) {
-                const char *next = (const char *)&state[id[i + AHEAD]];
-                __builtin_prefetch(next, 1);
-                __builtin_prefetch(next + 64, 1);
-                const State *s = &state[id[i + AHEAD / 2]];
-                Ring *r = &ring[id[i + AHEAD / 2]];
-                __builtin_prefetch(&r->value[s->tail % SLOTS], 1);
-                __builtin_prefetch(&r->ms[s->tail % SLOTS], 1);
-                __builtin_prefetch(&r->value[s->head % SLOTS], 1);
-            }
-            step(&state[id[i]], &ring[id[i]], (uint32_t)(time[i] - first), value[i], &out);
-        }
-        wall = now(CLOCK_MONOTONIC) - wall;
-        later = now(CLOCK_PROCESS_CPUTIME_ID) - later;
-        cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-        printf("{\"program\":\"c\",\"readings\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f,\"later_cpu_s\":%.6f,\"state_bytes\":%zu,"
-               "\"sum_count\":%.0f,\"sum_mean\":%.3f,\"sum_deviation\":%.3f,\"sum_minimum\":%.3f,\"sum_maximum\":%.3f,"
-               "\"events\":{", count, wall, cpu, later, sizeof(State), out.count, out.mean, out.deviation, out.low, out.high);
-        const char *name[5] = {"hihi", "hi", "lo", "rate", "ewma"};
-        for (int i = 0; i < 5; i++)
-            printf("%s\"%s\":[%llu,%llu]", i ? "," : "", name[i], (unsigned long long)out.event[2 * i],
-                   (unsigned long long)out.event[2 * i + 1]);
-        printf("}}\n");
-        fflush(stdout);
+        size_t half = count / 2;
+        double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+        pass(state, ring, id, time, value, half, time[0], &out);
+        double later = now(CLOCK_PROCESS_CPUTIME_ID);
+        pass(state, ring, id + half, time + half, value + half, count - half, time[0], &out);
+        double end = now(CLOCK_PROCESS_CPUTIME_ID);
+        report(&out, count, now(CLOCK_MONOTONIC) - wall, end - cpu, end - later);
         free(state);
         free(ring);
     }
     return 0;
 }
 
+/* Seconds that are read at once: what reads and writes is not timed, and writes on only when all has been read. */
+enum { PORTION = 10 };
+
+static int follow(void) {
+    uint32_t sensors;
+    if (fread(&sensors, 4, 1, stdin) != 1 || !sensors) die("input");
+    size_t room = (size_t)PORTION * sensors;
+    uint32_t *id = malloc(room * 4);
+    double *mu = malloc(sensors * sizeof *mu), *value = malloc(room * 8);
+    int64_t *time = malloc(room * 8);
+    if (!id || !mu || !value || !time) die("memory");
+    if (fread(id, 4, sensors, stdin) != sensors || fread(mu, 8, sensors, stdin) != sensors) die("input");
+    for (int s = 1; s < PORTION; s++) memcpy(id + (size_t)s * sensors, id, (size_t)sensors * 4);
+    State *state = states(mu, sensors);
+    Ring *ring = pages(sensors * sizeof *ring);
+    Result out;
+    memset(&out, 0, sizeof out);
+    double wall = 0, cpu = 0;
+    size_t count = 0, got;
+    for (uint32_t second = 0; (got = fread(value, 8, room, stdin)) > 0; second += PORTION) {
+        for (size_t i = 0; i < got; i++) time[i] = moment(second + (uint32_t)(i / sensors), (uint32_t)(i % sensors), sensors);
+        double w = now(CLOCK_MONOTONIC), c = now(CLOCK_PROCESS_CPUTIME_ID);
+        pass(state, ring, id, time, value, got, EPOCH, &out);
+        cpu += now(CLOCK_PROCESS_CPUTIME_ID) - c;
+        wall += now(CLOCK_MONOTONIC) - w;
+        count += got;
+    }
+    report(&out, count, wall, cpu, 0);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc == 6 && !strcmp(argv[1], "generate"))
         return generate(argv[2], (uint32_t)atol(argv[3]), (uint32_t)atol(argv[4]), !strcmp(argv[5], "random"));
+    if (argc == 5 && !strcmp(argv[1], "stream"))
+        return stream((uint32_t)atol(argv[2]), (uint32_t)atol(argv[3]), !strcmp(argv[4], "random"));
+    if (argc == 2 && !strcmp(argv[1], "follow")) return follow();
     if (argc >= 3 && !strcmp(argv[1], "run")) return run(argv[2], argc > 3 ? atoi(argv[3]) : 1);
-    fprintf(stderr, "usage: yardstick generate DIR SENSORS SECONDS stride|random | yardstick run DIR [REPEAT]\n");
+    fprintf(stderr, "usage: yardstick generate DIR SENSORS SECONDS stride|random | yardstick run DIR [REPEAT]\n"
+                    "       yardstick stream SENSORS SECONDS stride|random | yardstick follow\n");
     return 2;
 }
