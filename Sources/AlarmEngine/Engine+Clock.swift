@@ -17,8 +17,14 @@ import Telemetry
 ///
 /// A device at fault is in *quarantine*: its readings are given the receive time, its rules go on, and its rule of
 /// kind ``Detector/clockFault`` is true. It leaves quarantine when readings over
-/// ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the tolerance. A clock that was set back by
+/// ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the tolerance, or, for a clock that is right
+/// and a way that is slow, over ``ClockGuard/longRecoveryMilliseconds`` within the whole of it. A clock that was set back by
 /// less than the tolerance is followed without an alarm, by the same streak, and counted.
+///
+/// A stamp that lies ahead of the receive time, and further than the device's stamps have lain, by more than
+/// ``ClockGuard/leapMilliseconds`` but within the tolerance is a *leap*: the reading is judged at the time that the device's
+/// clock would show by its former lags, so that one wrong stamp does not make all readings up to it late ones. A streak of
+/// leaps is a clock that was set ahead, and is followed as well.
 ///
 /// Where the time base changes, newest times and running delays move with it, so that a delay runs out at the
 /// same receive time as before; occurrences keep their onset. Historical and receive-timed readings, and the
@@ -30,6 +36,10 @@ enum ClockGuard {
   static let streakMilliseconds: Int64 = 10_000
   /// Receive time over which the clock must be right to leave quarantine.
   static let recoveryMilliseconds: Int64 = 60_000
+  /// The same for a clock whose lag is more than half of the tolerance.
+  static let longRecoveryMilliseconds: Int64 = 600_000
+  /// How far ahead a stamp may lie of all that is known of its clock and be believed at once.
+  static let leapMilliseconds: Int64 = 5000
 }
 
 extension Engine {
@@ -63,8 +73,8 @@ extension Engine {
   }
 
   private mutating func endStreak(ofDevice row: Int) {
-    guard !troubles.isEmpty, var trouble = troubles[row], trouble.streakCount > 0 else { return }
-    trouble.endStreak()
+    guard !troubles.isEmpty, var trouble = troubles[row], trouble.streak.count > 0 else { return }
+    trouble.streak = ClockStreak()
     keep(trouble, ofDevice: row)
   }
 
@@ -100,6 +110,9 @@ extension Engine {
       quarantine(row, lag, sequence, &out)
       return receiveTime(channel)
     }
+    if lag < min(0, device.it.offset) - ClockGuard.leapMilliseconds, !timing.isUnguarded {
+      return takeLeap(channel, lag, sequence, &out)
+    }
     let isInOrder = time > channels.row(channel).it.newest
     if isInOrder { observeLag(channel, lag) }
     guard !timing.isUnguarded else { return time }
@@ -107,32 +120,62 @@ extension Engine {
       endStreak(ofDevice: row)
       return time
     }
-    var trouble = trouble(ofDevice: row)
     guard !isBacklog, !isDuplicate(reading, channel) else {
-      if trouble.streakCount > 0 { watchForTimely(channel) }
+      if self.trouble(ofDevice: row).streak.count > 0 { watchForTimely(channel) }
       return time
     }
-    trouble.lengthenStreak(lag: lag, at: now, sequence)
-    keep(trouble, ofDevice: row)
-    if trouble.streakCount == 1 {
-      channelRows(ofDevice: row).forEach { watchForTimely(Int($0)) }
-    } else {
-      watchForTimely(channel)
-    }
-    guard trouble.streakCount >= ClockGuard.streakReadings,
-      now - trouble.streakStart >= ClockGuard.streakMilliseconds,
-      trouble.keepsPace(at: now) || trouble.standsStill(at: now)
+    let streak = lengthenStreak(of: channel, lag, sequence)
+    guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now),
+      streak.keepsPace(at: now) || streak.standsStill(at: now)
     else { return time }
-    if device.it.offset <= timing.tolerance, hasTimelyReading(row, since: trouble) {
+    if device.it.offset <= timing.tolerance, hasTimelyReading(row, since: streak) {
       endStreak(ofDevice: row)
       return time
     }
-    if lag > timing.tolerance || trouble.standsStill(at: now) {
+    if lag > timing.tolerance || streak.standsStill(at: now) {
       quarantine(row, lag, sequence, &out)
       return receiveTime(channel)
     }
     followStep(row, &out)
     return time
+  }
+
+  /// Adds a reading to its device's streak, which the next timely one of any of its channels ends; the streak.
+  private mutating func lengthenStreak(
+    of channel: Int,
+    _ lag: Int64,
+    _ sequence: UInt64
+  ) -> ClockStreak {
+    let row = Int(links[channel].device)
+    var trouble = trouble(ofDevice: row)
+    trouble.streak.lengthen(lag: lag, at: now, sequence)
+    keep(trouble, ofDevice: row)
+    if trouble.streak.count == 1 {
+      channelRows(ofDevice: row).forEach { watchForTimely(Int($0)) }
+    } else {
+      watchForTimely(channel)
+    }
+    return trouble.streak
+  }
+
+  /// Judges a leap at the time that its device's clock should show, unless it is one of many: then the clock is followed.
+  private mutating func takeLeap(
+    _ channel: Int,
+    _ lag: Int64,
+    _ sequence: UInt64,
+    _ out: inout [Transition]
+  ) -> Int64 {
+    let row = Int(links[channel].device)
+    let record = channels.row(channel)
+    record.it.key |= ChannelRecord.slow
+    let usual = max(now - min(0, devices.row(row).it.offset), record.it.newest + 1)
+    guard !isBacklog else { return usual }
+    let streak = lengthenStreak(of: channel, lag, sequence)
+    guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now), streak.keepsPace(at: now) else {
+      return usual
+    }
+    followStep(row, &out)
+    return max(now - lag, record.it.newest + 1)
   }
 
   /// The receive time as a time for a channel's next reading: after the one before, for the readings of one message
@@ -142,12 +185,12 @@ extension Engine {
   }
 
   /// Whether any channel of a device has taken a reading in order and in time since a streak began.
-  private func hasTimelyReading(_ row: Int, since streak: ClockTrouble) -> Bool {
-    let earliest = streak.streakStart - timing(ofDevice: row).tolerance
+  private func hasTimelyReading(_ row: Int, since streak: ClockStreak) -> Bool {
+    let earliest = streak.start - timing(ofDevice: row).tolerance
     return channelRows(ofDevice: row).contains { channel in
       let record = channels.row(Int(channel))
       // Readings of one moment follow each other, but not the clock.
-      return record.it.sequence >= streak.streakSequence && record.it.newest >= earliest
+      return record.it.sequence >= streak.sequence && record.it.newest >= earliest
         && ties[Int(channel)]?.newest != record.it.newest
     }
   }
@@ -161,20 +204,23 @@ extension Engine {
     let device = devices.row(row)
     device.it.turn(to: epoch, closing: drifts.row(row))
     device.it.currentLow = min(device.it.currentLow, lag)
-    guard lag.magnitude <= UInt64(timing(ofDevice: row).tolerance / 2) else {
-      endStreak(ofDevice: row)
-      return
-    }
+    let tolerance = timing(ofDevice: row).tolerance
     var trouble = trouble(ofDevice: row)
-    trouble.lengthenStreak(lag: lag, at: now, 0)
-    let low = trouble.streakLow
+    trouble.streak.lengthen(lag: lag, within: tolerance / 2, at: now)
+    trouble.tolerable.lengthen(lag: lag, within: tolerance, at: now)
     let isRight =
-      trouble.streakCount >= ClockGuard.streakReadings
-      && now - trouble.streakStart >= ClockGuard.recoveryMilliseconds
-      && trouble.keepsPace(at: now)
-    if isRight { trouble.endStreak() }
+      trouble.streak.hasLasted(ClockGuard.recoveryMilliseconds, at: now)
+      && trouble.streak.keepsPace(at: now)
+    let isTolerable =
+      trouble.tolerable.hasLasted(ClockGuard.longRecoveryMilliseconds, at: now)
+      && trouble.tolerable.keepsPace(at: now)
+    let low = isRight ? trouble.streak.low : trouble.tolerable.low
+    if isRight || isTolerable {
+      trouble.streak = ClockStreak()
+      trouble.tolerable = ClockStreak()
+    }
     keep(trouble, ofDevice: row)
-    guard isRight else { return }
+    guard isRight || isTolerable else { return }
     tellClock(row, isFault: false, lag, sequence: 0, &out)
     device.it.isQuarantined = false
     quarantined -= 1
@@ -205,7 +251,7 @@ extension Engine {
     quarantined += 1
     tally.clockFaults += 1
     var trouble = trouble(ofDevice: row)
-    trouble.endStreak()
+    trouble.streak = ClockStreak()
     trouble.faults &+= 1
     keep(trouble, ofDevice: row)
     takeBase(row, low: lag)
@@ -213,15 +259,18 @@ extension Engine {
     tellClock(row, isFault: true, lag, sequence: sequence, &out)
   }
 
-  /// Follows a clock that was set back: the times to come are smaller by the step.
+  /// Follows a clock that was set: the times to come are smaller by a step back, larger by one ahead. What is first learnt of a
+  /// clock is no step.
   private mutating func followStep(_ row: Int, _ out: inout [Transition]) {
     releaseAll(row, &out)
     let former = devices.row(row).it.offset
-    tally.clockSteps += 1
     var trouble = trouble(ofDevice: row)
-    let low = trouble.streakLow
-    trouble.endStreak()
-    trouble.steps &+= 1
+    let low = trouble.streak.low
+    trouble.streak = ClockStreak()
+    if devices.row(row).it.isKnown {
+      tally.clockSteps += 1
+      trouble.steps &+= 1
+    }
     keep(trouble, ofDevice: row)
     takeBase(row, low: low)
     rebase(row, by: former - low)

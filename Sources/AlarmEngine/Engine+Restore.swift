@@ -495,28 +495,39 @@ extension DriftRecord {
   }
 }
 
-extension ClockTrouble {
+extension ClockStreak {
   func append(to bytes: inout [UInt8]) {
-    for field in [
-      streakStart, streakLow, streakHigh, streakEarliest, streakLatest, bankShift,
-    ] {
-      bytes.appendState(field)
-    }
-    bytes.appendState(streakSequence)
-    for field in [streakCount, faults, steps] { bytes.appendState(UInt64(field)) }
+    for field in [start, low, high, earliest, latest] { bytes.appendState(field) }
+    bytes.appendState(sequence)
+    bytes.appendState(UInt64(count))
   }
 
   init(reading reader: inout StateReader) throws(StateReadError) {
-    streakStart = try reader.integer()
-    streakLow = try reader.integer()
-    streakHigh = try reader.integer()
-    streakEarliest = try reader.integer()
-    streakLatest = try reader.integer()
-    bankShift = try reader.integer()
-    streakSequence = try reader.word()
-    streakCount = UInt32(truncatingIfNeeded: try reader.word())
+    start = try reader.integer()
+    low = try reader.integer()
+    high = try reader.integer()
+    earliest = try reader.integer()
+    latest = try reader.integer()
+    sequence = try reader.word()
+    count = UInt32(truncatingIfNeeded: try reader.word())
+  }
+}
+
+extension ClockTrouble {
+  func append(to bytes: inout [UInt8]) {
+    streak.append(to: &bytes)
+    tolerable.append(to: &bytes)
+    bytes.appendState(UInt64(faults))
+    bytes.appendState(UInt64(steps))
+    bytes.appendState(bankShift)
+  }
+
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    streak = try ClockStreak(reading: &reader)
+    tolerable = try ClockStreak(reading: &reader)
     faults = UInt32(truncatingIfNeeded: try reader.word())
     steps = UInt32(truncatingIfNeeded: try reader.word())
+    bankShift = try reader.integer()
   }
 }
 

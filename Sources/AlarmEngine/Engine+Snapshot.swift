@@ -4,7 +4,7 @@ import Telemetry
 enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
-  static let version: UInt64 = 3
+  static let version: UInt64 = 4
 
   /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
   static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {

@@ -26,7 +26,7 @@ public struct EngineCounters: Hashable, Sendable {
   public var supersededOccurrences: UInt64 = 0
   /// Clock faults found: devices that went into quarantine.
   public var clockFaults: UInt64 = 0
-  /// Clocks that were set back by less than their tolerance, and were followed.
+  /// Clocks that were set, back or ahead, by less than their tolerance, and were followed.
   public var clockSteps: UInt64 = 0
   /// Readings that were held back to be put in order.
   public var reordered: UInt64 = 0

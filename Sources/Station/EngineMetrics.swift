@@ -35,7 +35,7 @@ struct EngineMetrics {
         \.windowOverflows
       ),
       ("clock_faults_total", "Clock faults found.", \.clockFaults),
-      ("clock_steps_total", "Clocks set back within tolerance and followed.", \.clockSteps),
+      ("clock_steps_total", "Clocks set within tolerance and followed.", \.clockSteps),
       ("revisions_total", "Decisions that late readings have changed.", \.revisions),
       ("alarm_raises_total", "Alarms raised.", \.raises),
       (

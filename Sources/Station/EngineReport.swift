@@ -26,7 +26,7 @@ public struct EngineReport: Sendable {
     public var isQuarantined: Bool
     /// Clock faults found so far.
     public var faults: Int64
-    /// Times that the clock was set back by less than the tolerance.
+    /// Times that the clock was set, back or ahead, by less than the tolerance.
     public var steps: Int64
 
     init(device: UInt32, _ clock: DeviceClock) {

@@ -211,6 +211,75 @@ struct ClockTests {
     #expect(skew == -120_000)
   }
 
+  @Test("a clock set ahead by less than the tolerance is followed without an alarm")
+  func stepAhead() throws {
+    var bench = try Bench(Self.builder(delay: 30_000))
+    Self.run(&bench, seconds: 0...150, high: 95) { $0 >= 100_000 ? $0 + 120_000 : $0 }
+    // The delay has run for thirty seconds of receive time, not for as long as the clock has leapt.
+    #expect(bench.take() == ["raised r1 245000 unacknowledged"])
+    #expect(bench.out.isEmpty && bench.engine.counters.clockFaults == 0)
+    #expect(bench.engine.counters.clockSteps == 1)
+    let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
+    #expect(skew == 120_000)
+  }
+
+  @Test("one stamp from the future blinds no channel", arguments: [6000, 120_000, 299_000])
+  func leap(ahead: Int64) throws {
+    // Two channels of one device: the other one's readings show that its clock is right.
+    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
+    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.add("clock", .clockFault)
+    builder.add("high", .high(10))
+    var bench = try Bench(builder)
+    for second in Int64(0)...60 {
+      let time = second * 1000 + (second == 30 ? ahead : 0)
+      bench.read(time, second >= 32 ? 20 : 1, lag: second * 1000 - time)
+      bench.read(second * 1000, 1, channel: 1)
+    }
+    #expect(bench.take() == ["raised r1 32000 unacknowledged"])
+    #expect(bench.engine.counters.late == 0)
+    #expect(bench.engine.counters.clockSteps == 0)
+  }
+
+  @Test("a stamp of one channel that always leaps is judged by receive time, none is late")
+  func leapingChannel() throws {
+    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
+    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.add("high", .high(10), onDelay: 3000)
+    var bench = try Bench(builder)
+    for second in Int64(0)...60 {
+      // Stamped by the end of the minute.
+      let time = (second / 60 + 1) * 60_000
+      bench.read(time, second >= 32 ? 20 : 1, lag: second * 1000 - time)
+      bench.read(second * 1000, 1, channel: 1)
+    }
+    #expect(bench.take() == ["raised r0 35000 unacknowledged"])
+    #expect(bench.engine.counters.late == 0)
+  }
+
+  @Test(
+    "quarantine ends whatever lag within the tolerance is usual",
+    arguments: [0, 140_000, 200_000, 290_000],
+    [0, 100_000]
+  )
+  func recovery(lag: Int64, spread: Int64) throws {
+    var bench = try Bench(Self.builder())
+    var random = SeededRandom(seed: 5)
+    func usual(_ received: Int64) -> Int64 { received - max(0, lag - random.int(0...spread)) }
+    Self.run(&bench, seconds: 0...99, shown: usual)
+    Self.run(&bench, seconds: 100...300) { $0 + 3_600_000 }
+    let found = Self.quarantine(bench)
+    #expect(found == [true, false])
+    Self.run(&bench, seconds: 301...1400, shown: usual)
+    let after = Self.quarantine(bench)
+    #expect(after == [false, false])
+    #expect(bench.engine.counters.clockFaults == 1)
+    let ended = bench.out.last { $0.rule.rawValue == 0 }
+    let longest: Int64 = lag == 0 || lag == 140_000 && spread == 0 ? 361 : 301 + 1000
+    #expect(ended?.kind == .returned)
+    #expect((ended?.received.milliseconds ?? 0) - epochOfTests <= longest * 1000)
+  }
+
   @Test("a delay that runs when the clock fails runs out when it would have")
   func runningDelay() throws {
     var bench = try Bench(Self.builder(delay: 20_000))

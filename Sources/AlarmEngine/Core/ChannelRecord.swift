@@ -162,11 +162,11 @@ struct DeviceRecord: BitwiseCopyable {
   /// Row of what the plan says of the device's times.
   var timing: UInt32 { bits >> 1 }
 
+  /// Whether a lag has been seen.
+  var isKnown: Bool { min(previousLow, currentLow) != never }
+
   /// Distance from event time to the engine's time; 0 until something is known.
-  var offset: Int64 {
-    let low = min(previousLow, currentLow)
-    return low == never ? 0 : low
-  }
+  var offset: Int64 { isKnown ? min(previousLow, currentLow) : 0 }
 }
 
 /// What the plan says of a source's times, shared by all devices of which it says the same.

@@ -48,59 +48,70 @@ struct DriftRecord: BitwiseCopyable, Hashable {
   }
 }
 
+/// Readings of a device one after the other, by which the clock guard tells what its clock does.
+struct ClockStreak: Hashable, Sendable {
+  /// Engine time of its first reading, and that reading's journal sequence.
+  var start: Int64 = noTime
+  var sequence: UInt64 = 0
+  /// Least and greatest lag in it.
+  var low: Int64 = never
+  var high: Int64 = -never
+  /// Least and greatest event time in it.
+  var earliest: Int64 = never
+  var latest: Int64 = -never
+  /// Readings in it.
+  var count: UInt32 = 0
+
+  /// Adds a reading with this lag.
+  mutating func lengthen(lag: Int64, at now: Int64, _ sequence: UInt64) {
+    if count == 0 {
+      start = now
+      self.sequence = sequence
+    }
+    count &+= count == .max ? 0 : 1
+    low = min(low, lag)
+    high = max(high, lag)
+    earliest = min(earliest, now - lag)
+    latest = max(latest, now - lag)
+  }
+
+  /// Adds a reading with this lag, or begins anew after it where it is further from the right time than `greatest`.
+  mutating func lengthen(lag: Int64, within greatest: Int64, at now: Int64) {
+    if lag.magnitude <= UInt64(greatest) {
+      lengthen(lag: lag, at: now, 0)
+    } else {
+      self = ClockStreak()
+    }
+  }
+
+  /// It has lasted so long, and readings enough.
+  func hasLasted(_ milliseconds: Int64, at now: Int64) -> Bool {
+    count >= ClockGuard.streakReadings && now - start >= milliseconds
+  }
+
+  /// Its event times go on as receive time does.
+  func keepsPace(at now: Int64) -> Bool {
+    high - low <= (now - start) / 8
+  }
+
+  /// Its event times do not go on.
+  func standsStill(at now: Int64) -> Bool {
+    latest - earliest <= (now - start) / 8
+  }
+}
+
 /// What the clock guard remembers of a device whose readings are out of line, or have been: few have any.
 struct ClockTrouble: Hashable, Sendable {
-  /// Engine time of the first reading of the present streak, and its journal sequence.
-  var streakStart: Int64 = noTime
-  var streakSequence: UInt64 = 0
-  /// Least and greatest lag in the streak.
-  var streakLow: Int64 = never
-  var streakHigh: Int64 = -never
-  /// Least and greatest event time in the streak.
-  var streakEarliest: Int64 = never
-  var streakLatest: Int64 = -never
-  /// Readings in the streak.
-  var streakCount: UInt32 = 0
+  /// Readings out of line; in quarantine those near the right time.
+  var streak = ClockStreak()
+  /// In quarantine, readings that are no further from the right time than the tolerance.
+  var tolerable = ClockStreak()
   /// Clock faults found.
   var faults: UInt32 = 0
-  /// Times that the clock was set back by less than the tolerance and followed.
+  /// Times that the clock was set by less than the tolerance and followed.
   var steps: UInt32 = 0
   /// Added to event time for the detectors of the bank, so that their time does not jump with the clock.
   var bankShift: Int64 = 0
-
-  /// Forgets the streak.
-  mutating func endStreak() {
-    streakCount = 0
-    streakStart = noTime
-    streakSequence = 0
-    streakLow = never
-    streakHigh = -never
-    streakEarliest = never
-    streakLatest = -never
-  }
-
-  /// Adds a reading with this lag to the streak.
-  mutating func lengthenStreak(lag: Int64, at now: Int64, _ sequence: UInt64) {
-    if streakCount == 0 {
-      streakStart = now
-      streakSequence = sequence
-    }
-    streakCount &+= streakCount == .max ? 0 : 1
-    streakLow = min(streakLow, lag)
-    streakHigh = max(streakHigh, lag)
-    streakEarliest = min(streakEarliest, now - lag)
-    streakLatest = max(streakLatest, now - lag)
-  }
-
-  /// The streak's event times go on as receive time does.
-  func keepsPace(at now: Int64) -> Bool {
-    streakHigh - streakLow <= (now - streakStart) / 8
-  }
-
-  /// The streak's event times do not go on.
-  func standsStill(at now: Int64) -> Bool {
-    streakLatest - streakEarliest <= (now - streakStart) / 8
-  }
 }
 
 /// What is known of a device's clock.
@@ -115,6 +126,6 @@ public struct DeviceClock: Hashable, Sendable {
   public var isQuarantined: Bool
   /// Clock faults found so far.
   public var faults: UInt32
-  /// Times that the clock was set back by less than the tolerance.
+  /// Times that the clock was set, back or ahead, by less than the tolerance.
   public var steps: UInt32
 }
