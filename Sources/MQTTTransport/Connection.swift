@@ -345,6 +345,8 @@ import Glibc
   // MARK: Requests
 
   /// Queues a SUBSCRIBE; the packet identifier under which the SUBACK comes.
+  ///
+  /// Retained messages are asked for only where the subscription is new (MQTT 5; 3.1.1 sends them always).
   func subscribe(_ filters: [String], qos: QoS) throws(LinkFailure) -> Int32 {
     var packet: Int32 = 0
     let copies = unsafe filters.map { unsafe strdup($0) }
@@ -355,7 +357,7 @@ import Glibc
       Int32(filters.count),
       copies,
       Int32(qos.rawValue),
-      0,
+      version == .v5 ? Int32(MQTT_SUB_OPT_SEND_RETAIN_NEW.rawValue) : 0,
       nil
     )
     guard code == MOSQ_ERR_SUCCESS.rawValue else { throw failure(code: code, error: errno) }

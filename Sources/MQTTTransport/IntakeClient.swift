@@ -15,7 +15,7 @@ public struct IntakeCounters: Sendable, Equatable {
   public var unacknowledgedLost: UInt64 = 0
   /// Connections lost.
   public var reconnects: UInt64 = 0
-  /// Reconnects to a broker that no longer had the session, and with it what it held for us.
+  /// Connections to a broker that no longer had the session, and with it what it held for us.
   public var sessionsLost: UInt64 = 0
 }
 
@@ -41,6 +41,8 @@ public final class IntakeClient: @unchecked Sendable {
   private var counting: Connection?
   private var subscribing: [Int32: [Subscription]] = [:]
   private var refusals: [SubscriptionRefusal] = []
+  /// What this process has asked for and got, as far as the broker's session still has it.
+  private var granted: [Subscription] = []
   private var hasSubscribed = false
   private var nextSubscribe: Int64 = 0
   private var stoppedFull = false
@@ -189,6 +191,7 @@ public final class IntakeClient: @unchecked Sendable {
       subscribing = [:]
       nextSubscribe = 0
       stoppedFull = true
+      if connection.session?.sessionPresent != true { granted = [] }
     }
     let inbox = connection.inbox
     if inbox.unacknowledged == 0 {
@@ -282,6 +285,10 @@ public final class IntakeClient: @unchecked Sendable {
   }
 
   /// Asks for all subscriptions, or, once they were answered, again for those refused.
+  ///
+  /// A broker sends what it retains to whoever subscribes, however often: values of unknown age, which must not come
+  /// again as if they were new. MQTT 5 can be told to send them for a new subscription only (``Connection``); with
+  /// 3.1.1 what the session has is not asked for again.
   private func subscribe(on connection: Connection) throws(LinkFailure) {
     var wanted = link.options.subscriptions
     if hasSubscribed {
@@ -290,6 +297,7 @@ public final class IntakeClient: @unchecked Sendable {
     } else {
       refusals = []
       hasSubscribed = true
+      if connection.version == .v311 { wanted.removeAll { granted.contains($0) } }
     }
     nextSubscribe = .max
     for qos in QoS.allCases {
@@ -312,6 +320,8 @@ public final class IntakeClient: @unchecked Sendable {
         let code = index < grant.codes.count ? grant.codes[index] : 0x80
         if code >= 0x80 || code < subscription.requestedQoS.rawValue {
           refusals.append(SubscriptionRefusal(filter: subscription.filter, code: code))
+        } else if !granted.contains(subscription) {
+          granted.append(subscription)
         }
       }
     }

@@ -21,9 +21,9 @@ final class Link {
   private var failures = 0
   private var silentRefusals = 0
   private(set) var reconnects = 0
-  /// Times that the broker no longer had the session of the connection before.
+  /// Times that the broker no longer had the session of the connection before, an earlier process's included.
   private(set) var sessionsLost = 0
-  private var hasHadSession = false
+  private var hasHadSession: Bool
   private(set) var state = LinkState.connecting(attempt: 1)
 
   init(
@@ -36,6 +36,7 @@ final class Link {
     self.cleanStart = cleanStart
     self.logger = logger
     self.observer = observer
+    hasHadSession = options.hasEarlierSession
     version = options.protocolPreference == .v311 ? .v311 : .v5
   }
 
@@ -87,7 +88,7 @@ final class Link {
     }
   }
 
-  /// The first connection cannot tell: a new station has no session yet.
+  /// Tells of a session that is gone; a new station has none yet (``MQTTOptions/hasEarlierSession``).
   private func noteSession(of connection: Connection) {
     guard !cleanStart, let session = connection.session else { return }
     if hasHadSession, !session.sessionPresent {

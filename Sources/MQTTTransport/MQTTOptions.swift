@@ -153,6 +153,9 @@ public struct MQTTOptions: Sendable, Equatable {
   public var protocolPreference: ProtocolPreference
   /// How long the broker keeps the session, and with it what was not acknowledged, without us (MQTT 5).
   public var sessionExpiry: Duration
+  /// Whether an earlier process has received under this client identifier: the broker should have its session at the
+  /// first connection, too.
+  public var hasEarlierSession: Bool
   /// How many messages the broker may have sent that are not acknowledged (MQTT 5).
   public var receiveMaximum: UInt16
   /// The longest silence before a sign of life; 5 s to 18 h.
@@ -178,6 +181,7 @@ public struct MQTTOptions: Sendable, Equatable {
     tls: TLSOptions? = nil,
     protocolPreference: ProtocolPreference = .v5ThenV311,
     sessionExpiry: Duration = .seconds(7 * 86_400),
+    hasEarlierSession: Bool = false,
     receiveMaximum: UInt16 = 65_535,
     keepAlive: Duration = .seconds(30),
     connectTimeout: Duration = .seconds(15),
@@ -194,6 +198,7 @@ public struct MQTTOptions: Sendable, Equatable {
     self.tls = tls
     self.protocolPreference = protocolPreference
     self.sessionExpiry = sessionExpiry
+    self.hasEarlierSession = hasEarlierSession
     self.receiveMaximum = receiveMaximum
     self.keepAlive = keepAlive
     self.connectTimeout = connectTimeout

@@ -9,6 +9,9 @@ extension LiveStation {
   /// The catalog in force.
   public var catalog: Catalog { stages.catalog }
 
+  /// Whether this station has had a message ever before it was started: see ``Stages/hasReceived``.
+  public var hasReceived: Bool { get throws { try stages.hasReceived } }
+
   /// How the station does, at this moment.
   public func status() -> StationStatus {
     let counters = stages.counters

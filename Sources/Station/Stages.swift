@@ -464,6 +464,24 @@ public final class Stages: @unchecked Sendable {
 
   // MARK: - What edges see
 
+  /// Whether the journal holds a message: then a session at the broker has been there.
+  ///
+  /// Looks back from the journal's end, where ticks of a time without a broker may lie.
+  public var hasReceived: Bool {
+    get throws {
+      var end = journal.lastSequence
+      while end > 0 {
+        let first = end > Self.lookBack ? end - Self.lookBack + 1 : 1
+        let records = try journal.read(from: first, limit: Int(end - first + 1))
+        if records.contains(where: { $0.input.kind == .message }) { return true }
+        end = first - 1
+      }
+      return false
+    }
+  }
+  /// Records looked at together.
+  private static let lookBack: UInt64 = 1_024
+
   /// The catalog in force.
   public var catalog: Catalog { shown.catalog }
 

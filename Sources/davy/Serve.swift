@@ -300,7 +300,9 @@ struct Serve: AsyncParsableCommand {
         logger: logger
       )
     }
-    let client = try IntakeClient(options: loaded.mqttOptions(role: "")) { [publisher] state in
+    var options = loaded.mqttOptions(role: "")
+    options.hasEarlierSession = try station.hasReceived
+    let client = try IntakeClient(options: options) { [publisher] state in
       logger.info("intake link", metadata: ["state": "\(state)"])
       publisher?.tell(intake: state)
     }

@@ -72,7 +72,7 @@ import Testing
       }
     }
     let second = broker.packets.filter { $0.type == 8 }.last
-    #expect(second?.body.suffix(11) == (Wire.string("secret/#") + [1])[...])
+    #expect(second?.body.suffix(11) == (Wire.string("secret/#") + [0x11])[...])
   }
 
   @Test("a lower QoS than asked for is an error too")
@@ -103,7 +103,8 @@ import Testing
     )
     let client = try IntakeClient(options: options)
     try client.connect()
-    #expect(broker.packets.first { $0.type == 8 }?.body.last == 1)
+    // With MQTT 5's word that retained messages are for new subscriptions only.
+    #expect(broker.packets.first { $0.type == 8 }?.body.last == 0x11)
   }
 
   @Test("reading on without acknowledging sends no PUBACK, not even with a PINGREQ")
@@ -277,6 +278,55 @@ import Testing
       return isConnected && client.counters.reconnects == 2
     }
     #expect(client.counters.sessionsLost == 1)
+  }
+
+  @Test("a session that an earlier process has left is missed at the first connection already")
+  func lostEarlierSession() throws {
+    for (isPresent, lost) in [(false, 1), (true, 0)] as [(Bool, UInt64)] {
+      let broker = try FakeBroker { peer in
+        try peer.welcome(sessionPresent: isPresent)
+        try peer.grant([1])
+        try peer.readToEnd()
+      }
+      var options = testOptions(port: broker.port)
+      options.hasEarlierSession = true
+      let client = try IntakeClient(options: options)
+      try client.connect()
+      #expect(client.counters.sessionsLost == lost)
+    }
+  }
+
+  @Test("MQTT 3.1.1: what the session has is not subscribed to again, what it lacks is")
+  func subscribedOnce() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome(sessionPresent: peer.number == 2)
+      switch peer.number {
+      // One of two filters is refused, and the broker hangs up.
+      case 1: try peer.grant([1, 0x80])
+      case 2: try peer.grant([1])
+      // The session is lost.
+      default:
+        try peer.grant([1, 1])
+        try peer.readToEnd()
+      }
+    }
+    var options = testOptions(
+      port: broker.port,
+      subscriptions: [Subscription(filter: "a/#"), Subscription(filter: "b/#")]
+    )
+    options.protocolPreference = .v311
+    let client = try IntakeClient(options: options)
+    var batch = MessageBatch()
+    try wait(until: "the third connection") {
+      if case .connected = client.poll(into: &batch, timeout: .milliseconds(10)) {
+        client.counters.reconnects == 2
+      } else {
+        false
+      }
+    }
+    let asked = broker.packets.filter { $0.type == 8 }.map { Array($0.body.dropFirst(2)) }
+    let both = Wire.string("a/#") + [1] + Wire.string("b/#") + [1]
+    #expect(asked == [both, Wire.string("b/#") + [1], both])
   }
 
   @Test("messages that came before the connection broke are handed out")

@@ -381,6 +381,40 @@ extension IntakeTests {
     #expect(client.counters.reconnects == 0)
   }
 
+  @Test(
+    "a retained message comes with a new subscription, and not again with the same",
+    arguments: [ProtocolPreference.v5, .v311]
+  )
+  func retained(version: ProtocolPreference) throws {
+    let broker = try TestBroker()
+    try RawClient(port: broker.port, id: "gateway").publish("t/1", [1], retain: true)
+    var options = testOptions(port: broker.port)
+    options.protocolPreference = version
+    let client = try IntakeClient(options: options)
+    let first = try client.receive(1)
+    #expect(first.retain(at: 0))
+    client.acknowledge()
+    broker.stop()
+    var batch = MessageBatch()
+    try wait(until: "noticed") {
+      !client.poll(into: &batch, timeout: .milliseconds(50)).isConnected
+    }
+    try broker.start()
+    try client.connect()
+    guard case .connected(let session) = client.state else { throw TestFailure("\(client.state)") }
+    #expect(session.sessionPresent)
+    #expect(client.isQuiet())
+    // Nor where other filters are added while it stands.
+    try client.subscribe(to: options.subscriptions + [Subscription(filter: "u/#")])
+    let publisher = try RawClient(port: broker.port, id: "gateway")
+    try wait(until: "u is subscribed to") {
+      try publisher.publish("u/1", [2])
+      _ = client.poll(into: &batch, timeout: .milliseconds(100))
+      return !batch.isEmpty
+    }
+    #expect(batch.indices.allSatisfy { batch.payload(at: $0) == [2] && !batch.retain(at: $0) })
+  }
+
   @Test("the session's life is what was asked for: nothing kept beyond it")
   func sessionExpiry() throws {
     let broker = try TestBroker()
