@@ -53,6 +53,8 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
   case notBorn
   /// The decoder already keeps as much state for this format as it may.
   case stateLimit
+  /// A retained message without a time of its own: how old the value is, nobody knows.
+  case retainedUntimed
 
   /// What the sender should do, in English.
   public var remedy: String { text.english }
@@ -177,6 +179,11 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
       (
         "Use fewer nodes or parallel multi-part messages, or raise the limit.",
         "请减少节点或并行分包数量,或提高限制。"
+      )
+    case .retainedUntimed:
+      (
+        "Send the time of measurement with each reading, or publish readings without the retain flag.",
+        "请随每个读数发送测量时间,或发布读数时不要设置保留(retain)标志。"
       )
     }
   }

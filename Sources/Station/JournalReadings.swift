@@ -123,6 +123,7 @@ struct JournalReadings {
   ) throws(TrendError) {
     let replays = Set(catalog.replaySources)
     var decoder = Decoder(plan: catalog.decodingPlan)
+    let retained = RetainedReadings(of: catalog)
     var topics: [[UInt8]: (isWanted: Bool, isReplay: Bool, text: String)] = [:]
     var readings = ReadingBatch()
     var notes: [DecodingNote] = []
@@ -141,11 +142,13 @@ struct JournalReadings {
       }
       guard topic.isWanted else { return }
       var received = Timestamp(milliseconds: input.received)
+      var isRetained = input.retain
       if topic.isReplay,
         let text = input.properties.first(where: { $0.0 == StationCore.receivedProperty })?.1,
         let recorded = Int64(text)
       {
         received = Timestamp(milliseconds: recorded)
+        isRetained = false
       }
       readings.reset(received: received, baseSequence: sequence)
       notes.removeAll(keepingCapacity: true)
@@ -159,6 +162,12 @@ struct JournalReadings {
       )
       for row in 0..<readings.count {
         let reading = readings.reading(at: row)
+        // What has counted for an alarm belongs to it; what has been refused is no reading.
+        if RetainedReadings.isOfUnknownAge(reading.flags, isRetained: isRetained),
+          !retained.isBadNews(reading)
+        {
+          continue
+        }
         body(
           Int(readings.channel[row]),
           RecordedReading(

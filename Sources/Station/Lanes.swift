@@ -37,6 +37,13 @@ final class Lanes {
     return row < 0 ? live : replays[Int(row)]
   }
 
+  /// The rules whose condition stands on the lane that evaluates a channel, by catalog row.
+  func active(on channel: ChannelIndex) -> Set<UInt32> {
+    var rules: Set<UInt32> = []
+    lane(of: channel)?.standing { if $0.isActive { rules.insert($0.rule.rawValue) } }
+    return rules
+  }
+
   /// Clock of a device as live readings show it; nil where the engine keeps none.
   func clock(ofDevice device: UInt32) -> DeviceClock? { live?.engine.clock(ofDevice: device) }
 

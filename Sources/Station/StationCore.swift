@@ -51,6 +51,8 @@ public final class StationCore {
   private var notes: [DecodingNote] = []
   /// Room for the readings of the next output.
   private var emptied: [CoreOutput.ChannelReading] = []
+  /// What counts of retained readings under the catalog in force; made when first asked for.
+  private var retained: RetainedReadings?
   /// Alarm steps of the record at hand, until they are drafts.
   var transitions: [Transition] = []
 
@@ -161,12 +163,12 @@ public final class StationCore {
       desk.receive(record(inputs, index), into: &output)
       return
     }
-    let evaluated =
-      lanes.recordedReceiveTime(
-        topic: bytes.extracting(header.topic),
-        properties,
-        owner: { catalog?.owner(ofTopic: $0) }
-      ) ?? Timestamp(milliseconds: header.received)
+    let recorded = lanes.recordedReceiveTime(
+      topic: bytes.extracting(header.topic),
+      properties,
+      owner: { catalog?.owner(ofTopic: $0) }
+    )
+    let evaluated = recorded ?? Timestamp(milliseconds: header.received)
     batch.reset(received: evaluated, baseSequence: position)
     notes.removeAll(keepingCapacity: true)
     decoder.decode(
@@ -180,6 +182,9 @@ public final class StationCore {
     if !notes.isEmpty {
       let record = record(inputs, index)
       for note in notes { take(note, of: record, into: &output) }
+    }
+    if header.retain, recorded == nil, level >= .notices {
+      refuseRetained(&batch, of: record(inputs, index))
     }
     guard !batch.isEmpty else { return }
     readingCount += UInt64(batch.count)
@@ -208,6 +213,37 @@ public final class StationCore {
       received: Timestamp(milliseconds: header.received),
       into: &output
     )
+  }
+
+  /// Leaves of a retained message's readings those that count (``RetainedReadings``).
+  private func refuseRetained(_ batch: inout ReadingBatch, of record: JournalRecord) {
+    guard let catalog, !batch.isEmpty else { return }
+    if retained?.version != catalog.version { retained = nil }
+    let rule = retained ?? RetainedReadings(of: catalog)
+    retained = rule
+    let readings = (0..<batch.count).map { batch.reading(at: $0) }
+    var kept = ReadingBatch(received: batch.received, baseSequence: batch.baseSequence)
+    var refused: [(channel: ChannelDescription, value: Double)] = []
+    for reading in readings {
+      if !RetainedReadings.isOfUnknownAge(reading.flags, isRetained: record.input.retain)
+        || rule.counts(reading, active: { lanes.active(on: reading.channel) })
+      {
+        kept.append(reading, sequence: record.sequence)
+      } else {
+        refused.append((catalog.channels[Int(reading.channel.rawValue)], reading.value))
+      }
+    }
+    guard !refused.isEmpty else { return }
+    for (channel, value) in refused {
+      rejects.add(
+        reason: RejectReason.retainedUntimed.rawValue,
+        device: channel.device,
+        detail: "\(channel.point) \(value): retained by the broker since when is not known",
+        count: 1,
+        record: record
+      )
+    }
+    batch = kept
   }
 
   private func take(

@@ -1,0 +1,86 @@
+import AlarmEngine
+import DeviceCatalog
+import PayloadDecoding
+import Telemetry
+
+/// What counts of readings that came retained and without a time of their own.
+///
+/// A broker hands what it retains to whoever subscribes anew: the newest value that was published so, from a minute or a
+/// year ago. Taken for a reading of this moment it could return an alarm that stands, and end a silence that goes on: a
+/// false "all well". So **bad news counts, good news waits**: such a reading is judged, as if measured on receipt, only
+/// where it is beyond a limit or the physical range of its point and no alarm stands that it would take back. Every other
+/// is refused (``RejectReason/retainedUntimed``): it is no point's newest value and says nothing to staleness,
+/// expressions or trends; the journal keeps it. A reading with a time is judged by that, retained or not.
+struct RetainedReadings {
+  /// Version of the catalog that this speaks of.
+  let version: String
+  /// Rules of a limit or range, by the channel that they are on; their rows are the catalog's.
+  private var limits: [UInt32: [UInt32]] = [:]
+  /// Rules that read a channel in any way.
+  private var readers: [UInt32: Set<UInt32>] = [:]
+  private let rules: [RulePlan]
+
+  init(of catalog: Catalog) {
+    version = catalog.version
+    rules = catalog.enginePlan.rules
+    for (row, rule) in rules.enumerated() {
+      let row = UInt32(row)
+      if rule.detector.isBeyond(.nan) != nil {
+        limits[rule.channel.rawValue, default: []].append(row)
+      }
+      let signals = rule.detector.signals + (rule.suppression?.signals ?? [])
+      for channel in [rule.channel] + signals { readers[channel.rawValue, default: []].insert(row) }
+    }
+  }
+
+  /// Whether a reading came so that nobody knows how old it is.
+  static func isOfUnknownAge(_ flags: ReadingFlags, isRetained: Bool) -> Bool {
+    isRetained && flags.contains(.receiveTimed)
+  }
+
+  /// Whether a value is beyond a limit or the physical range of its point.
+  func isBadNews(_ reading: Reading) -> Bool {
+    reading.status.use == .evaluate
+      && limits[reading.channel.rawValue, default: []]
+        .contains { rules[Int($0)].detector.isBeyond(reading.value) == true }
+  }
+
+  /// Whether a reading is judged although nobody knows how old it is; `active` are the rules whose condition stands.
+  func counts(_ reading: Reading, active: () -> Set<UInt32>) -> Bool {
+    guard isBadNews(reading), let readers = readers[reading.channel.rawValue] else { return false }
+    return active().intersection(readers).allSatisfy { row in
+      let rule = rules[Int(row)]
+      return rule.channel == reading.channel && rule.detector.isWithin(reading.value) == false
+    }
+  }
+}
+
+extension Detector {
+  /// Whether a value makes the condition of a limit or range true; nil for every other detector.
+  fileprivate func isBeyond(_ value: Double) -> Bool? {
+    switch self {
+    case .limit(let limit):
+      switch limit.comparison {
+      case .atOrAbove: value >= limit.setpoint
+      case .above: value > limit.setpoint
+      case .atOrBelow: value <= limit.setpoint
+      case .below: value < limit.setpoint
+      }
+    case .physicalRange(let low, let high): value < low || value > high
+    default: nil
+    }
+  }
+
+  /// Whether a value ends the condition of a limit or range; nil for every other detector.
+  fileprivate func isWithin(_ value: Double) -> Bool? {
+    switch self {
+    case .limit(let limit):
+      switch limit.comparison {
+      case .atOrAbove, .above: value < limit.restore
+      case .atOrBelow, .below: value > limit.restore
+      }
+    case .physicalRange(let low, let high): low <= value && value <= high
+    default: nil
+    }
+  }
+}
