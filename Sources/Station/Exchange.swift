@@ -13,8 +13,14 @@ public final class Exchange: Sendable {
     var output: CoreOutput
     /// Monotonic milliseconds at which the core put it out.
     var since: Int64
-    /// Its alarm steps have been announced as unrecorded.
-    var isAnnounced = false
+  }
+
+  /// How much waits for the ledger.
+  struct Load: Hashable, Sendable {
+    /// Drafts, refusals, acts and the outputs that hold them.
+    var entries = 0
+    /// About how many bytes they take.
+    var bytes = 0
   }
 
   private struct Reader {
@@ -39,8 +45,17 @@ public final class Exchange: Sendable {
     var position: UInt64
     var head: Int64
     var received: Int64 = .min
+    /// Oldest first.
     var waiting: [Waiting] = []
     var waitingDrafts = 0
+    /// Of what waits, without the outputs themselves.
+    var load = Load()
+    /// How many of them the ledger has been handed: a commit that failed is tried again exactly as it was.
+    var handedOut = 0
+    /// How many of them have waited too long: their alarm steps have been announced as unrecorded.
+    var overdue = 0
+    /// How many there are when the next look is due for those that need not wait.
+    var thinnedAt = Exchange.leastThinned
     /// Position of the oldest waiting output that has something for the ledger.
     var oldestFilled: UInt64?
     var unrecorded: [UnrecordedAnnouncement] = []
@@ -86,6 +101,8 @@ public final class Exchange: Sendable {
   private let conditions = Sleeper.allCases.map { _ in MonotonicCondition() }
   /// How many unrecorded announcements are kept for readers that come late.
   private static let unrecordedLimit = 10_000
+  /// From how many waiting outputs on it is looked for those that need not wait.
+  private static let leastThinned = 64
   /// How many replies and refusals wait to be sent before the newest are dropped.
   private static let outgoingLimit = 10_000
 
@@ -140,7 +157,17 @@ public final class Exchange: Sendable {
   /// How many drafts wait for the ledger.
   public var waitingDrafts: Int { state.withLock { $0.waitingDrafts } }
 
+  /// How much waits for the ledger.
+  var load: Load {
+    state.withLock {
+      Load(entries: $0.load.entries + $0.waiting.count, bytes: $0.load.bytes)
+    }
+  }
+
   /// Takes in what the core put out at monotonic time `now` (milliseconds).
+  ///
+  /// Readings are left behind: neither ledger nor readers of the streams ask for them, and a ledger that takes nothing
+  /// for a day must not keep a day's readings in memory.
   public func enqueue(_ output: CoreOutput, at now: Int64) {
     let (isLedgerReady, hasOutgoing) = state.withLock { state in
       for answer in output.answers {
@@ -148,8 +175,16 @@ public final class Exchange: Sendable {
           PendingAnswer(answer: answer, position: output.position, since: now)
         )
       }
-      state.waiting.append(Waiting(output: output, since: now))
+      var kept = output
+      kept.replies = []
+      kept.latest = []
+      kept.former = []
+      kept.relayed = []
+      state.waiting.append(Waiting(output: kept, since: now))
       state.waitingDrafts += output.drafts.count
+      state.load.entries += kept.entriesForLedger
+      state.load.bytes += kept.bytesForLedger
+      if state.waiting.count >= state.thinnedAt { Self.thin(&state) }
       if output.isForLedger, state.oldestFilled == nil { state.oldestFilled = output.position }
       let count = output.replies.count + output.rejects.count
       if count > 0, state.outgoingCount + count > Self.outgoingLimit {
@@ -162,6 +197,29 @@ public final class Exchange: Sendable {
     }
     if isLedgerReady { wake(.ledger) }
     if hasOutgoing { wake(.announcer) }
+  }
+
+  /// Lets go of outputs that say only how far the journal has been worked through, where the journal covers the next one
+  /// too, which says more.
+  ///
+  /// So what waits is bounded by what there is to record, however long the ledger takes nothing.
+  private static func thin(_ state: inout State) {
+    var kept: [Waiting] = []
+    var overdue = state.overdue
+    for index in state.waiting.indices {
+      let waiting = state.waiting[index]
+      let next = index + 1
+      if index >= state.handedOut, waiting.output.saysOnlyPosition, next < state.waiting.count,
+        state.waiting[next].output.position <= state.durable
+      {
+        if index < state.overdue { overdue -= 1 }
+      } else {
+        kept.append(waiting)
+      }
+    }
+    state.waiting = kept
+    state.overdue = overdue
+    state.thinnedAt = max(leastThinned, 2 * kept.count)
   }
 
   // MARK: - Replies and feedback
@@ -186,17 +244,20 @@ public final class Exchange: Sendable {
     }
   }
 
-  /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay
+  /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay as they are
   /// until ``didCommit(count:position:entries:)``.
-  public func readyOutputs(limit: Int) -> [CoreOutput] {
-    state.withLock {
+  ///
+  /// `attempted` is how many they were when a commit of them has failed.
+  public func readyOutputs(limit: Int, attempted: Int? = nil) -> [CoreOutput] {
+    state.withLock { state in
       var ready: [CoreOutput] = []
       var drafts = 0
-      for waiting in $0.waiting {
-        guard waiting.output.position <= $0.durable, drafts < limit else { break }
+      for waiting in state.waiting.prefix(attempted ?? .max) {
+        guard waiting.output.position <= state.durable, drafts < limit else { break }
         ready.append(waiting.output)
         drafts += waiting.output.drafts.count
       }
+      state.handedOut = max(state.handedOut, ready.count)
       return ready
     }
   }
@@ -219,7 +280,7 @@ public final class Exchange: Sendable {
     var answers: [(ticket: ActTicket, result: Result<ActReceipt, ActError>)] = []
     let hasAnswers = state.withLock { state in
       var sequence = entries?.lowerBound ?? 0
-      for waiting in state.waiting.prefix(count) {
+      for (index, waiting) in state.waiting.prefix(count).enumerated() {
         for act in waiting.output.acts {
           guard let ticket = state.acts.removeValue(forKey: act.sequence) else { continue }
           switch act.refusal {
@@ -233,7 +294,7 @@ public final class Exchange: Sendable {
             answers.append((ticket, .failure(refusal)))
           }
         }
-        if !waiting.isAnnounced { dispatches += waiting.output.dispatches }
+        if index >= state.overdue { dispatches += waiting.output.dispatches }
         if !waiting.output.answers.isEmpty {
           for index in state.answers.indices
           where state.answers[index].position == waiting.output.position {
@@ -243,8 +304,12 @@ public final class Exchange: Sendable {
         }
         sequence += Int64(waiting.output.drafts.count)
         state.waitingDrafts -= waiting.output.drafts.count
+        state.load.entries -= waiting.output.entriesForLedger
+        state.load.bytes -= waiting.output.bytesForLedger
       }
       state.waiting.removeFirst(count)
+      state.handedOut = max(0, state.handedOut - count)
+      state.overdue = max(0, state.overdue - count)
       state.oldestFilled = state.waiting.first { $0.output.isForLedger }?.output.position
       state.position = position
       state.ledgerFault = nil
@@ -287,10 +352,9 @@ public final class Exchange: Sendable {
     let overdue = state.withLock { state in
       var announced: [UnrecordedAnnouncement] = []
       var dispatches: [CalloutDispatch] = []
-      for index in state.waiting.indices {
+      for index in state.overdue..<state.waiting.count {
         guard now - state.waiting[index].since >= limit else { break }
-        guard !state.waiting[index].isAnnounced else { continue }
-        state.waiting[index].isAnnounced = true
+        state.overdue = index + 1
         for var dispatch in state.waiting[index].output.dispatches {
           dispatch.isRecorded = false
           dispatches.append(dispatch)
@@ -485,4 +549,23 @@ public final class Exchange: Sendable {
 extension CoreOutput {
   /// Whether the ledger has more to take from it than its position.
   var isForLedger: Bool { !drafts.isEmpty || !rejects.isEmpty || !acts.isEmpty }
+
+  /// Whether nobody would miss it once a later one is recorded.
+  fileprivate var saysOnlyPosition: Bool { !isForLedger && dispatches.isEmpty && answers.isEmpty }
+
+  fileprivate var entriesForLedger: Int { drafts.count + rejects.count + acts.count }
+
+  /// About what it takes in memory until it is recorded.
+  fileprivate var bytesForLedger: Int {
+    var bytes = 0
+    for draft in drafts { bytes += draft.body.count + Self.bytesOfARow }
+    for tally in rejects {
+      bytes += tally.sample.count + tally.detail.utf8.count + tally.topic.utf8.count
+      bytes += Self.bytesOfARow
+    }
+    for answer in answers { bytes += answer.payload.count + Self.bytesOfARow }
+    return bytes + (acts.count + 4 * dispatches.count) * Self.bytesOfARow
+  }
+
+  private static var bytesOfARow: Int { 256 }
 }

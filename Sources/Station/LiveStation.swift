@@ -172,8 +172,9 @@ public final class LiveStation: StationAccess {
 
   /// Whether what is read now can wait behind the intake.
   private var hasRoom: Bool {
-    toEngine.hasRoom && toJournal.hasRoom
-      && stages.exchange.waitingDrafts < stages.limits.waitingDrafts
+    let load = stages.exchange.load
+    return toEngine.hasRoom && toJournal.hasRoom && load.entries < stages.limits.waitingDrafts
+      && load.bytes < stages.limits.waitingDraftBytes
   }
 
   /// How long a commit may take, in milliseconds, before reading goes on without it.

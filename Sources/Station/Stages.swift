@@ -379,8 +379,7 @@ public final class Stages: @unchecked Sendable {
     guard isUrgent || attempted != nil || exchange.hasReadyDrafts else { return false }
     // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
     // lost would be written twice.
-    var ready = exchange.readyOutputs(limit: limits.draftsPerCommit)
-    if let attempted { ready = Array(ready.prefix(attempted)) }
+    let ready = exchange.readyOutputs(limit: limits.draftsPerCommit, attempted: attempted)
     guard let last = ready.last else { return false }
     let drafts = ready.flatMap(\.drafts)
     let rejects = ready.flatMap(\.rejects)

@@ -18,8 +18,10 @@ public struct StationLimits: Sendable {
   public var deepInputs = 16_384
   /// See ``deepInputs``.
   public var deepBytes = 4 << 20
-  /// Drafts that may wait for the ledger before intake stops reading.
+  /// Drafts, refusals and acts, with the outputs that hold them, that may wait for the ledger before intake stops reading.
   public var waitingDrafts = 200_000
+  /// Bytes that these may take.
+  public var waitingDraftBytes = 256 << 20
   /// Drafts in one ledger transaction.
   public var draftsPerCommit = 4_096
   /// Operator acts that may wait to be taken in.

@@ -1,0 +1,162 @@
+import Foundation
+import HazardLedger
+import Journal
+import Simulation
+import Station
+import Synchronization
+import Telemetry
+import Testing
+
+/// A link that brings one message a look: mostly refused ones, and now and then what raises an alarm or lets it return.
+private final class TricklingLink: IntakeLink, Sendable {
+  struct Seen {
+    var taken = 0
+    var acknowledged = 0
+    /// Looks at the connection since the last message.
+    var keptAlive = 0
+  }
+
+  let seen = Mutex(Seen())
+
+  func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
+    Thread.sleep(forTimeInterval: 0.0005)
+    return LinkReport(state: "connected")
+  }
+
+  func take(received: Int64, into batch: inout JournalBatch) {
+    let number = seen.withLock { seen in
+      seen.taken += 1
+      seen.keptAlive = 0
+      return seen.taken
+    }
+    if number % 10 == 0 {
+      let value = number % 20 == 0 ? 9 : 1
+      let payload = #"{"device":"ch4_n","point":"ch4","v":\#(value)}"#
+      batch.append(
+        JournalInput(
+          received: received,
+          topic: Array(Fixture.topic.utf8),
+          payload: Array(payload.utf8),
+          qos: 1
+        )
+      )
+    } else {
+      batch.append(
+        JournalInput(received: received, topic: Array("t".utf8), payload: [0x20], qos: 1)
+      )
+    }
+  }
+
+  func acknowledge() { seen.withLock { $0.acknowledged = $0.taken } }
+  func keepAlive() { seen.withLock { $0.keptAlive += 1 } }
+  func stop() {}
+}
+
+@Suite("A ledger that takes nothing while the journal does")
+struct DeadLedgerTests {
+  /// Waits for what has to come, however busy the machine is.
+  private func wait(until what: String, _ condition: () throws -> Bool) async throws {
+    let end = ContinuousClock.now + .seconds(100)
+    while try !condition() {
+      guard ContinuousClock.now < end else {
+        Issue.record("waited in vain until \(what)")
+        throw CancellationError()
+      }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
+  @Test(
+    "stops the reading before memory is the limit, tells alarms all the same, and loses nothing",
+    .timeLimit(.minutes(4))
+  )
+  func backPressure() async throws {
+    let scratch = try Scratch()
+    let disk = FaultyDisk(seed: 1)
+    let journal = MemoryJournal(disk: FaultyDisk(seed: 2))
+    let store = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    var limits = StationLimits()
+    limits.waitingDrafts = 200
+    limits.waitingInputs = 20
+    let stages = try Stages(
+      catalog: try Fixture.catalog(),
+      journal: journal,
+      ledger: FaultyLedger(store: store, disk: disk),
+      snapshots: nil,
+      limits: limits,
+      logger: Fixture.quiet,
+      now: SystemClocks().wall()
+    )
+    let link = TricklingLink()
+    let station = LiveStation(stages: stages, clocks: SystemClocks(), logger: Fixture.quiet)
+    station.start(makeLink: { link }, announcer: nil)
+    defer { station.stop() }
+    try await wait(until: "alarms are recorded") { try Fixture.alarms(of: store).count >= 2 }
+
+    disk.set(refuseOneIn: 0, loseAnswerOneIn: 0, isDead: true)
+    try await wait(until: "nothing is read any more, and the connection is kept") {
+      link.seen.withLock { $0.keptAlive >= 20 }
+    }
+    let standstill = link.seen.withLock(\.taken)
+    #expect(standstill - Int(try store.position) < 1_000)
+    // What has been journalled is acknowledged; all that is read later waits at the broker.
+    try await wait(until: "alarms are told unrecorded") {
+      let told = stages.exchange.news(after: NewsCursor(ledger: .max))?.unrecorded ?? []
+      return told.count >= 10
+    }
+    #expect(link.seen.withLock { $0.taken } == standstill)
+
+    disk.set(refuseOneIn: 0, loseAnswerOneIn: 0, isDead: false)
+    try await wait(until: "reading goes on") {
+      link.seen.withLock { $0.acknowledged > standstill + 400 }
+    }
+    let end = journal.lastSequence
+    try await wait(until: "the ledger has come as far") { try store.position >= end }
+    station.stop()
+
+    // The same journal in one go gives the same alarms in the same order.
+    let position = Int(try store.position)
+    let core = StationCore()
+    let inputs = journal.all.prefix(position).map(\.input)
+    let expected = core.process(JournalBatch(inputs), firstSequence: 1)
+    let steps = try StationCoreTests.bodies(expected).map { "\($0.alarm) \($0.event.rawValue)" }
+    #expect(try Fixture.alarms(of: store) == steps)
+    let refused = try store.rejects(limit: 100).reduce(0) { $0 + $1.count }
+    #expect(refused == expected.rejects.reduce(0) { $0 + $1.count })
+  }
+
+  @Test("what says nothing but how far the journal has come takes no memory", arguments: [1, 7])
+  func positions(behind: UInt64) {
+    let exchange = Exchange(durable: 0, position: 0, head: 0)
+    var filled = CoreOutput(position: 1)
+    filled.rejects = [
+      RejectTally(
+        reason: "unknownTopic",
+        topic: "t",
+        device: "",
+        count: 1,
+        firstSequence: 1,
+        lastSequence: 1,
+        firstTime: .init(milliseconds: 0),
+        lastTime: .init(milliseconds: 0),
+        detail: "",
+        sample: []
+      )
+    ]
+    exchange.enqueue(filled, at: 0)
+    exchange.setDurable(1)
+    // A commit of it fails, and is tried again as it was whatever comes meanwhile.
+    #expect(exchange.readyOutputs(limit: 9).map(\.position) == [1])
+    for position in 2...10_000 as ClosedRange<UInt64> {
+      exchange.enqueue(CoreOutput(position: position), at: Int64(position))
+      exchange.setDurable(position - min(position - 1, behind))
+    }
+    #expect(exchange.readyOutputs(limit: 9, attempted: 1).map(\.position) == [1])
+    exchange.didCommit(count: 1, position: 1, entries: nil)
+    let ready = exchange.readyOutputs(limit: 9).map(\.position)
+    #expect(ready.count < 200)
+    // However few are left, the ledger's position comes as far as the journal is durable.
+    #expect(ready.last == 10_000 - behind)
+    #expect(ready == ready.sorted())
+  }
+}
