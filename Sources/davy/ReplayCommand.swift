@@ -26,7 +26,8 @@ struct ReplayCommand: AsyncParsableCommand {
       Messages are published with topic, payload, quality of service, retain flag and user properties as they came, and \
       with their recorded receive time; a site file must name the gateway a replay source for Davy to believe it, so \
       that old data trip neither clock guard nor staleness. A message of which the journal kept a part only is left out \
-      and counted; a request is published without asking for an answer.
+      and counted; a request is published without asking for an answer. Where any message did not reach the broker, the \
+      command says how many and ends with 1.
       """
   )
 
@@ -100,12 +101,12 @@ struct ReplayCommand: AsyncParsableCommand {
     guard source.lastSequence > 0 else {
       throw ValidationError("\(recording) holds no records")
     }
+    defer { for damage in source.damage { Terminal.error("damaged: \(damage)") } }
     if let publish {
       try await send(source, to: publish)
     } else {
       try evaluate(source)
     }
-    for damage in source.damage { Terminal.error("damaged: \(damage)") }
   }
 
   private func send(_ source: Recording, to broker: String) async throws {
@@ -121,26 +122,9 @@ struct ReplayCommand: AsyncParsableCommand {
       ),
       speed: try factor
     ).run()
-    Terminal.line("published \(tally.sent) messages, \(tally.refused) refused by the broker")
-    if tally.cut > 0 {
-      Terminal.error(
-        "\(tally.cut) messages were not published: they exceeded the size limit, and the journal holds their beginning only"
-          + " / \(tally.cut) 条消息未发布：超过大小上限，日志只存有开头部分"
-      )
-    }
-    if tally.unnamed > 0 {
-      Terminal.error(
-        "\(tally.unnamed) messages were not published: their topics are not UTF-8"
-          + " / \(tally.unnamed) 条消息未发布：主题不是 UTF-8"
-      )
-    }
-    if tally.refused > 0 {
-      Terminal.error(
-        "remedy: let this user publish to the recorded topics in the broker's access list"
-          + " / 在 broker 的访问控制中允许该用户发布这些主题"
-      )
-      throw ExitCode(1)
-    }
+    for line in tally.complaints { Terminal.error(line) }
+    Terminal.line(tally.summary)
+    guard tally.missing == 0 else { throw ExitCode(1) }
   }
 
   private func evaluate(_ source: Recording) throws {

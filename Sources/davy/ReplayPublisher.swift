@@ -17,6 +17,45 @@ package struct ReplayPublisher {
     package var cut = 0
     /// Left out: the topic is not UTF-8.
     package var unnamed = 0
+
+    /// Nothing yet.
+    package init() {}
+
+    /// How many messages of the recording the broker does not have.
+    package var missing: Int { refused + cut + unnamed }
+
+    /// What was published, in one line.
+    package var summary: String {
+      "published \(sent - refused) of \(sent + cut + unnamed) messages, \(missing) not"
+    }
+
+    /// Why some were not, and what to do about it, a line each.
+    package var complaints: [String] {
+      var lines: [String] = []
+      if cut > 0 {
+        lines.append(
+          "\(cut) messages were not published: they exceeded the size limit, and the journal holds their beginning only"
+            + " / \(cut) 条消息未发布：超过大小上限，日志只存有开头部分"
+        )
+      }
+      if unnamed > 0 {
+        lines.append(
+          "\(unnamed) messages were not published: their topics are not UTF-8"
+            + " / \(unnamed) 条消息未发布：主题不是 UTF-8"
+        )
+      }
+      if refused > 0 {
+        lines.append(
+          "\(refused) messages were refused by the broker, or are larger than it takes"
+            + " / \(refused) 条消息被 broker 拒绝，或超过其大小上限"
+        )
+        lines.append(
+          "remedy: let this user publish to the recorded topics in the broker's access list, and raise its packet size limit"
+            + " / 在 broker 的访问控制中允许该用户发布这些主题，并提高其报文大小上限"
+        )
+      }
+      return lines
+    }
   }
 
   private let recording: Recording

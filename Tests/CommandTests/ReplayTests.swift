@@ -1,5 +1,6 @@
 import ArgumentParser
 import DavyCommands
+import Foundation
 import Glibc
 import Journal
 import MQTTTransport
@@ -48,6 +49,67 @@ import Testing
     guard case .unnamed = ReplayedMessage(JournalInput(received: 1, topic: [0xFF])) else {
       Issue.record("published")
       return
+    }
+  }
+
+  @Test("whatever did not reach the broker is counted, and makes the command fail")
+  func missing() {
+    var tally = ReplayPublisher.Tally()
+    tally.sent = 7
+    #expect(tally.missing == 0 && tally.complaints.isEmpty)
+    #expect(tally.summary == "published 7 of 7 messages, 0 not")
+    for (part, words) in [
+      (\ReplayPublisher.Tally.cut, "size limit"), (\.unnamed, "UTF-8"), (\.refused, "remedy:"),
+    ] as [(WritableKeyPath<ReplayPublisher.Tally, Int>, String)] {
+      var tally = tally
+      tally[keyPath: part] = 2
+      #expect(tally.missing == 2)
+      #expect(tally.complaints.joined().contains(words))
+      #expect(tally.summary.hasSuffix(" 2 not"))
+    }
+  }
+
+  private static let mosquitto = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].first {
+    FileManager.default.isExecutableFile(atPath: $0)
+  }
+
+  @Test(
+    "the command ends with 1 where a message was left out, and with 0 where none was",
+    .enabled(if: mosquitto != nil, "mosquitto is not installed"),
+    arguments: [true, false]
+  )
+  func exitCode(isWhole: Bool) async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let writer = try RecordingWriter(directory: folder.path + "/recording")
+    try writer.append(JournalInput(received: 1, topic: Array("a".utf8), payload: [1], qos: 1))
+    try writer.append(
+      JournalInput(
+        received: 2,
+        topic: Array("a".utf8),
+        payload: [1],
+        qos: 1,
+        properties: isWhole ? [] : [("davy-cut-from", "99999999")]
+      )
+    )
+    try writer.finish()
+    let port = Int.random(in: 20_000..<30_000)
+    let broker = Process()
+    broker.executableURL = URL(fileURLWithPath: try #require(Self.mosquitto))
+    broker.arguments = ["-p", "\(port)"]
+    broker.standardError = FileHandle.nullDevice
+    try broker.run()
+    defer { broker.terminate() }
+    var command = try #require(
+      try Davy.parseAsRoot([
+        "replay", folder.path + "/recording", "--publish", "127.0.0.1:\(port)", "--speed", "max",
+      ]) as? any AsyncParsableCommand
+    )
+    do {
+      try await command.run()
+      #expect(isWhole)
+    } catch let code as ExitCode {
+      #expect(!isWhole && code == ExitCode(1))
     }
   }
 
