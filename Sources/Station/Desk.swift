@@ -47,6 +47,9 @@ protocol Desk: AnyObject {
   /// Whether this desk raised the alarm, so that acts on it are for this desk and not for the engine.
   func owns(_ alarm: AlarmName) -> Bool
 
+  /// Whether this very occurrence is the desk's, and not over; see ``owns(_:)``, which may say yes for the rule as such.
+  func stands(_ alarm: AlarmName) -> Bool
+
   /// Does what a person asks with an alarm of the desk's own.
   ///
   /// - Returns: why it changed nothing; nil when it took effect.
@@ -86,6 +89,8 @@ extension Desk {
   func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput) {}
 
   func owns(_ alarm: AlarmName) -> Bool { false }
+
+  func stands(_ alarm: AlarmName) -> Bool { owns(alarm) }
 
   func perform(
     _ act: OperatorAct,

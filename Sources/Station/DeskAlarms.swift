@@ -61,6 +61,14 @@ struct DeskAlarms: Codable, Sendable {
   /// Whether an alarm of this name is known.
   func has(_ name: AlarmName) -> Bool { records[Self.key(name.point, name.rule)] != nil }
 
+  /// Whether this occurrence of an alarm is known and not over.
+  func stands(_ name: AlarmName) -> Bool {
+    guard let record = records[Self.key(name.point, name.rule)],
+      let onset = name.onset?.milliseconds
+    else { return false }
+    return onset == record.onset && record.state != LifeCycle() || record.owed.contains(onset)
+  }
+
   /// When the first timed shelf ends.
   var nextShelfEnd: Int64? { records.values.compactMap(\.shelfUntil).min() }
 

@@ -197,21 +197,23 @@ enum EventDraft {
     system("catalog.refused", subject: "", record: record, ["error": .string("\(error)")])
   }
 
-  static func journalGap(
-    after: UInt64,
-    through sequence: UInt64,
-    received: Int64
-  ) -> LedgerDraft {
-    let record = JournalRecord(
-      sequence: sequence,
-      input: JournalInput(kind: .tick, received: max(received, 0))
-    )
-    return system(
+  /// The subject of a gap's entry: one gap is told once, however many starts pass it.
+  static func subject(of gap: GapDesk.Unseen.Gap) -> String {
+    "journal:\(gap.after)-\(gap.through)"
+  }
+
+  static func journalGap(_ gap: GapDesk.Unseen.Gap, record: JournalRecord) -> LedgerDraft {
+    system(
       "journal.gap",
-      subject: "",
+      subject: subject(of: gap),
       record: record,
-      ["after": .integer(Int64(after)), "through": .integer(Int64(sequence))]
+      ["after": .integer(Int64(gap.after)), "through": .integer(Int64(gap.through))]
     )
+  }
+
+  /// An alarm that stands in the ledger and that nothing watches any more.
+  static func unwatched(_ alarm: String, record: JournalRecord) -> LedgerDraft {
+    system("alarm.unwatched", subject: alarm, record: record, ["alarm": .string(alarm)])
   }
 
   static func unexpectedInput(record: JournalRecord) -> LedgerDraft {

@@ -14,6 +14,10 @@ struct Recovery {
   /// Receive time of the newest record replayed, milliseconds since the Unix epoch.
   private(set) var lastReceived: Int64 = .min
 
+  /// Records passed over because the journal cannot give them back.
+  private var gaps: [GapDesk.Unseen.Gap] = []
+  /// Journal position of the ledger when the replay began.
+  private var known: UInt64 = 0
   private let logger: Logger
   private static let page = 8_192
 
@@ -50,6 +54,7 @@ struct Recovery {
     trends: TrendStore?
   ) throws {
     let ledgerPosition = try ledger.position
+    known = ledgerPosition
     guard journal.lastSequence >= ledgerPosition else {
       throw RecoveryFault.journalBehindLedger(
         journal: journal.lastSequence,
@@ -79,8 +84,48 @@ struct Recovery {
     )
   }
 
-  /// Goes on behind records that the journal cannot give back; the loss is an entry of the ledger.
-  private func passGap(
+  /// What the ledger is still to be told of gaps that were passed, as an input for the journal; nil when nothing is.
+  ///
+  /// A gap that begins before the ledger's position may have taken alarms with it that stand there: engine and desks, which
+  /// have not seen these records again, know nothing of them.
+  func unseen(by ledger: any LedgerStore) throws -> DeskInput? {
+    guard !gaps.isEmpty else { return nil }
+    let untold = try gaps.filter {
+      try ledger.entries(of: EventDraft.subject(of: $0), after: 0, limit: 1).isEmpty
+    }
+    var unseen = GapDesk.Unseen(gaps: untold)
+    if gaps.contains(where: { $0.after < known }) {
+      (unseen.alarms, unseen.unrecorded) = core.compare(with: try ledger.standingAlarms())
+      for index in unseen.unrecorded.indices
+      where try ledger.alarm(id: unseen.unrecorded[index].alarm) != nil {
+        unseen.unrecorded[index].isKnown = true
+      }
+    }
+    guard !untold.isEmpty || !unseen.alarms.isEmpty || !unseen.unrecorded.isEmpty else {
+      return nil
+    }
+    if !unseen.alarms.isEmpty {
+      let names = unseen.alarms.prefix(Self.namedAlarms).map(\.alarm)
+      logger.critical(
+        """
+        alarms stand that nothing watches any more: what raised them is lost with the journal's records; look at \
+        these points, and acknowledge the alarms to close them
+        """,
+        metadata: [
+          "count": "\(unseen.alarms.count)", "alarms": "\(names.joined(separator: ", "))",
+        ]
+      )
+    }
+    let payload = try JSONEncoder().encode(unseen)
+    return DeskInput(kind: .external, desk: GapDesk.name, verb: "unseen", payload: Array(payload))
+  }
+
+  /// How many of the alarms that nothing watches the log names.
+  private static let namedAlarms = 20
+
+  /// Goes on behind records that the journal cannot give back; the loss is an entry of the ledger, here where it has not
+  /// come as far, else by ``unseen(by:)``.
+  private mutating func passGap(
     before next: UInt64,
     upTo ledgerPosition: UInt64,
     into ledger: any LedgerStore
@@ -89,6 +134,7 @@ struct Recovery {
       "journal records lost: a segment is missing or damaged; `davy verify` names it",
       metadata: ["after": "\(core.position)", "next": "\(next)"]
     )
+    gaps.append(GapDesk.Unseen.Gap(after: core.position, through: next - 1))
     let output = core.passGap(through: next - 1, received: lastReceived)
     guard output.position > ledgerPosition else { return }
     _ = try ledger.append(output.drafts, rejects: [], position: output.position)

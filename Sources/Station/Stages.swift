@@ -117,20 +117,20 @@ public final class Stages: @unchecked Sendable {
     lastSnapshot = recovery.snapshotPosition
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)
+    if let unseen = try recovery.unseen(by: ledger) {
+      var input = unseen.journalInput
+      input.received = sequencer.stamp(now)
+      try Self.take(input, &sequencer, core, journal, ledger)
+    }
     // A release whose desks go by other rules says so in the journal, before anything that they are for.
     if core.catalog?.version != catalog.version || core.level < .newest {
-      let inputs = JournalBatch([
-        JournalInput(
-          kind: .catalog,
-          received: sequencer.stamp(now),
-          topic: Array("catalog".utf8),
-          payload: try CatalogRecord(sources: catalog.sources).journalPayload()
-        )
-      ])
-      let sequence = sequencer.reserve(1)
-      try journal.append(inputs, firstSequence: sequence)
-      let output = core.process(inputs, firstSequence: sequence)
-      _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+      let input = JournalInput(
+        kind: .catalog,
+        received: sequencer.stamp(now),
+        topic: Array("catalog".utf8),
+        payload: try CatalogRecord(sources: catalog.sources).journalPayload()
+      )
+      try Self.take(input, &sequencer, core, journal, ledger)
       logger.info(
         "catalog in force",
         metadata: [
@@ -159,6 +159,21 @@ public final class Stages: @unchecked Sendable {
       inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
     }
     showEngines()
+  }
+
+  /// Takes in what a start has to say, before the stages run.
+  private static func take(
+    _ input: JournalInput,
+    _ sequencer: inout Sequencer,
+    _ core: StationCore,
+    _ journal: any JournalStore,
+    _ ledger: any LedgerStore
+  ) throws {
+    let inputs = JournalBatch([input])
+    let sequence = sequencer.reserve(1)
+    try journal.append(inputs, firstSequence: sequence)
+    let output = core.process(inputs, firstSequence: sequence)
+    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
   }
 
   // MARK: - Stage 1: collect

@@ -125,8 +125,15 @@ public final class StationCore {
   public func passGap(through sequence: UInt64, received: Int64) -> CoreOutput {
     precondition(sequence > position, "a gap lies ahead")
     var output = CoreOutput(position: sequence)
+    let record = JournalRecord(
+      sequence: sequence,
+      input: JournalInput(kind: .tick, received: max(received, 0))
+    )
     output.drafts.append(
-      EventDraft.journalGap(after: position, through: sequence, received: received)
+      EventDraft.journalGap(
+        GapDesk.Unseen.Gap(after: position, through: sequence),
+        record: record
+      )
     )
     position = sequence
     return output

@@ -96,6 +96,8 @@ final class WeldingDesk: Desk {
 
   func owns(_ alarm: AlarmName) -> Bool { board.state.withLock { $0.alarms.has(alarm) } }
 
+  func stands(_ alarm: AlarmName) -> Bool { board.state.withLock { $0.alarms.stands(alarm) } }
+
   func perform(
     _ act: OperatorAct,
     on alarm: AlarmName,

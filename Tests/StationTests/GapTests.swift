@@ -1,0 +1,209 @@
+import HazardLedger
+import Journal
+import Simulation
+import Station
+import Synchronization
+import Telemetry
+import Testing
+
+/// A journal that cannot give some of its records back.
+private final class HoledJournal: JournalStore {
+  private let store = MemoryJournal(disk: FaultyDisk(seed: 1))
+  let lost: Mutex<ClosedRange<UInt64>?> = Mutex(nil)
+
+  var lastSequence: UInt64 { store.lastSequence }
+
+  func append(_ batch: borrowing JournalBatch, firstSequence: UInt64) throws {
+    try store.append(batch, firstSequence: firstSequence)
+  }
+
+  func read(from sequence: UInt64, limit: Int) throws -> [JournalRecord] {
+    let lost = lost.withLock { $0 }
+    return try store.read(from: sequence, limit: limit)
+      .filter { record in lost.map { !$0.contains(record.sequence) } ?? true }
+  }
+}
+
+/// Damage in the journal that no snapshot covers.
+@Suite("Gaps in the journal")
+struct GapTests {
+  static let start = StationCoreTests.start
+
+  private let scratch: Scratch
+  private let journal = HoledJournal()
+  private let ledger: SQLiteLedger
+
+  init() throws {
+    scratch = try Scratch()
+    ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+  }
+
+  /// A start: what the core is in the end, by its journal.
+  private func restart() throws -> Stages {
+    try Stages(
+      catalog: try Fixture.catalog(),
+      journal: journal,
+      ledger: ledger,
+      snapshots: nil,
+      limits: StationLimits(),
+      logger: Fixture.quiet,
+      now: Self.start + 100_000
+    )
+  }
+
+  /// Takes an act and the inputs after it through all stages.
+  private func run(_ stages: Stages, _ inputs: [JournalInput]) throws {
+    let batch = InputBatch(JournalBatch(inputs), firstSequence: journal.lastSequence + 1)
+    try stages.commit(batch)
+    stages.evaluate(batch, at: 0)
+    while try stages.record(isUrgent: true) {}
+  }
+
+  private func events() throws -> [String] {
+    try ledger.entries(after: 0, limit: 1_000).compactMap { entry in
+      switch entry.kind {
+      case .alarm:
+        let body = try AlarmBody(decoding: entry.body ?? [])
+        return "\(body.alarm.split(separator: "/").suffix(2).joined(separator: "/")) \(body.event)"
+      case .system:
+        let body = try HazardLedger.JSONValue(parsing: entry.body ?? [])
+        guard let event = body["event"]?.text, event != "station.start" else { return nil }
+        return "\(event) \(body["after"]?.wholeNumber ?? -1) \(body["through"]?.wholeNumber ?? -1)"
+      default: return nil
+      }
+    }
+  }
+
+  private func standing() throws -> [String] {
+    try ledger.standingAlarms().map { $0.id.split(separator: "/").suffix(2).joined(separator: "/") }
+  }
+
+  @Test("what stood by lost records is told, once, and is a person's to close")
+  func unwatched() throws {
+    let first = try restart()
+    let raised = Self.start + 2_000
+    try run(
+      first,
+      [
+        StationCoreTests.reading(1, at: Self.start + 1_000),
+        StationCoreTests.reading(9, at: raised),
+        StationCoreTests.reading(9, at: Self.start + 3_000, device: "ch4_s"),
+        JournalInput(kind: .tick, received: Self.start + 4_000),
+      ]
+    )
+    let (north, south) = ("ch4_n/ch4#H@\(raised)", "ch4_s/ch4#H@\(Self.start + 3_000)")
+    let before = ["\(north) raised", "\(south) raised"]
+    #expect(try events() == before)
+    #expect(try standing() == [north, south])
+
+    // The record that raised the north sensor's alarm is lost.
+    journal.lost.withLock { $0 = 2...3 }
+    let second = try restart()
+    let told = before + ["journal.gap 1 3", "alarm.unwatched -1 -1"]
+    #expect(try events() == told)
+    #expect(try standing() == [north, south])
+    let history = try ledger.entries(of: try ledger.standingAlarms()[0].id, after: 0, limit: 9)
+    #expect(history.map(\.kind) == [.alarm, .system])
+
+    // However often it starts, it says so once.
+    _ = try restart()
+    let third = try restart()
+    #expect(try events() == told)
+    _ = second
+
+    // The sensor goes on: its alarm is one of its own. The old one is closed by a person.
+    let again = Self.start + 200_000
+    let alarm = try ledger.standingAlarms()[0].id
+    try run(
+      third,
+      [
+        StationCoreTests.reading(9, at: again),
+        StationCoreTests.act("acknowledge", alarm: alarm, at: again + 1),
+        StationCoreTests.act("acknowledge", alarm: alarm, at: again + 2),
+      ]
+    )
+    let closed =
+      told + ["ch4_n/ch4#H@\(again) raised", "\(north) acknowledged", "act.refused -1 -1"]
+    #expect(try events() == closed)
+    #expect(try standing() == [south, "ch4_n/ch4#H@\(again)"])
+
+    // A later start makes the same of it, and so does one from a snapshot.
+    _ = try restart()
+    #expect(try events() == closed)
+  }
+
+  @Test("what the engine raises behind a gap under another onset is recorded")
+  func unrecorded() throws {
+    let first = try restart()
+    try run(
+      first,
+      [
+        StationCoreTests.reading(9, at: Self.start + 1_000),
+        StationCoreTests.reading(9, at: Self.start + 2_000),
+      ]
+    )
+    let (old, new) = ("ch4_n/ch4#H@\(Self.start + 1_000)", "ch4_n/ch4#H@\(Self.start + 2_000)")
+    journal.lost.withLock { $0 = 2...2 }
+    let second = try restart()
+    let told = ["\(old) raised", "journal.gap 1 2", "alarm.unwatched -1 -1", "\(new) raised"]
+    #expect(try events() == told)
+    _ = try restart()
+    #expect(try events() == told)
+    // Closing the one does not hide that the other stands.
+    let alarm = try ledger.standingAlarms()[0].id
+    try run(second, [StationCoreTests.act("acknowledge", alarm: alarm, at: Self.start + 300_000)])
+    #expect(try standing() == [new])
+    try run(
+      second,
+      [StationCoreTests.reading(1, at: Self.start + 300_001, received: Self.start + 300_001)]
+    )
+    #expect(try events().last == "\(new) returned")
+  }
+
+  @Test("lost records that the ledger never had are told where they are missing, once")
+  func beyondTheLedger() throws {
+    _ = try restart()
+    try journal.append(
+      [
+        StationCoreTests.reading(1, at: Self.start + 1_000),
+        StationCoreTests.reading(9, at: Self.start + 2_000),
+        StationCoreTests.reading(9, at: Self.start + 3_000),
+      ],
+      firstSequence: 2
+    )
+    journal.lost.withLock { $0 = 2...3 }
+    _ = try restart()
+    let told = ["journal.gap 1 3", "ch4_n/ch4#H@\(Self.start + 3_000) raised"]
+    #expect(try events() == told)
+    _ = try restart()
+    #expect(try events() == told)
+  }
+
+  @Test("alarms that nothing watches outlive a snapshot")
+  func snapshot() throws {
+    let core = StationCore()
+    let alarm = "metec/metec/fence/ch4_n/ch4#H@\(Self.start)"
+    let payload = #"""
+      {"alarms":[{"alarm":"\#(alarm)","priority":3,"state":"unacknowledged"}],"gaps":[],"unrecorded":[]}
+      """#
+    _ = core.process(
+      JournalBatch([
+        try StationCoreTests.catalogInput(Fixture.catalog()),
+        JournalInput(
+          kind: .external,
+          received: Self.start,
+          topic: Array("gap/unseen".utf8),
+          payload: Array(payload.utf8)
+        ),
+      ]),
+      firstSequence: 1
+    )
+    let restored = try StationCore(snapshot: core.snapshot())
+    let output = restored.process(
+      JournalBatch([StationCoreTests.act("acknowledge", alarm: alarm, at: Self.start + 1)]),
+      firstSequence: 3
+    )
+    let steps = try StationCoreTests.bodies(output)
+    #expect(steps.map(\.event) == [.acknowledged] && steps.map(\.state) == [.normal])
+  }
+}
