@@ -61,12 +61,20 @@ public final class Stages: @unchecked Sendable {
   private var attempted: Int?
   private let inbox: Mutex<[Inboxed]> = Mutex([])
   private let shelf = BatchShelf()
-  private let pendingSnapshot: Mutex<(position: UInt64, bytes: [UInt8])?> = Mutex(nil)
+  private let pendingSnapshot: Mutex<PendingSnapshot?> = Mutex(nil)
   private let shown: Showcase
 
   private struct Inboxed: Sendable {
     var input: JournalInput
     var ticket: ActTicket?
+  }
+
+  /// A snapshot that waits for ledger and trends to come as far.
+  private struct PendingSnapshot: Sendable {
+    var position: UInt64
+    var bytes: [UInt8]
+    /// The next one is due already: trends that are not as far by now are waited for no longer.
+    var isOverdue = false
   }
 
   /// Receive time of the newest look at the engines as a whole, and the state of the inhibited rules then shown.
@@ -376,10 +384,18 @@ public final class Stages: @unchecked Sendable {
   }
 
   /// Takes a snapshot of the core now; ``record(isUrgent:)`` writes it once the ledger has come as far.
+  ///
+  /// One that still waits is written first: were it replaced, stores that are always a little behind would never have any,
+  /// and without snapshots the journal is not pruned.
   public func keepSnapshot() {
     lastSnapshot = core.position
-    let bytes = core.snapshot()
-    pendingSnapshot.withLock { $0 = (core.position, bytes) }
+    let isWaiting = pendingSnapshot.withLock { pending in
+      pending?.isOverdue = true
+      return pending != nil
+    }
+    guard !isWaiting else { return }
+    let snapshot = PendingSnapshot(position: core.position, bytes: core.snapshot())
+    pendingSnapshot.withLock { $0 = snapshot }
   }
 
   // MARK: - Stage 4: record
@@ -450,22 +466,24 @@ public final class Stages: @unchecked Sendable {
 
   private func writeDueSnapshot(position: UInt64) throws {
     guard let snapshots else { return }
-    let due = pendingSnapshot.withLock { pending in
+    let due: PendingSnapshot? = pendingSnapshot.withLock { pending in
       // A start from a snapshot that is ahead of the trends would leave a hole in them.
       guard let snapshot = pending, snapshot.position <= position,
-        trends?.hasReached(snapshot.position) ?? true
-      else {
-        return (position: UInt64, bytes: [UInt8])?.none
-      }
+        snapshot.isOverdue || trends?.hasReached(snapshot.position) ?? true
+      else { return nil }
       pending = nil
       return snapshot
     }
     guard let due else { return }
+    if let trends, trends.writtenPosition < due.position {
+      counters.snapshotsBeforeTrends.add(1, ordering: .relaxed)
+      logger.warning(
+        "snapshot written before the trends have come as far: they are not written; a start now leaves a hole in them",
+        metadata: ["snapshot": "\(due.position)", "trends": "\(trends.writtenPosition)"]
+      )
+    }
     do {
       try snapshots.write(due.bytes, position: due.position)
-      // The older snapshot that is kept must stay usable too.
-      let floor = try snapshots.positions().last ?? 0
-      _ = try prune?(exchange.received, min(floor, position))
     } catch {
       // Without it the next start replays more of the journal; nothing else depends on it.
       counters.snapshotFailures.add(1, ordering: .relaxed)
@@ -473,6 +491,13 @@ public final class Stages: @unchecked Sendable {
         "snapshot not written; the next start replays more of the journal",
         metadata: ["folder": "\(snapshots.path)", "error": "\(error)"]
       )
+    }
+    do {
+      // Also where that failed, for a full disk: the older snapshot that is kept must stay usable.
+      let floor = try snapshots.positions().last ?? 0
+      _ = try prune?(exchange.received, min(floor, position))
+    } catch {
+      logger.error("journal not pruned", metadata: ["error": "\(error)"])
     }
   }
 

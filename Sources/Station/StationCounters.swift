@@ -8,6 +8,8 @@ public final class StationCounters: Sendable {
   let journalFailures = Atomic<UInt64>(0)
   let ledgerFailures = Atomic<UInt64>(0)
   let snapshotFailures = Atomic<UInt64>(0)
+  /// Snapshots that were not to wait any longer for the trends to come as far.
+  let snapshotsBeforeTrends = Atomic<UInt64>(0)
   let rejects = Atomic<UInt64>(0)
   let drafts = Atomic<UInt64>(0)
   let published = Atomic<UInt64>(0)

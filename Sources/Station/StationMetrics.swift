@@ -69,6 +69,11 @@ struct StationMetrics {
       counters.snapshotFailures.load(ordering: .relaxed)
     )
     counter(
+      "davy_snapshots_before_trends_total",
+      "Engine snapshots that waited for the trends in vain: a start from one may leave a hole in them.",
+      counters.snapshotsBeforeTrends.load(ordering: .relaxed)
+    )
+    counter(
       "davy_alarm_published_total",
       "Alarm messages that the broker has taken.",
       counters.published.load(ordering: .relaxed)
@@ -151,6 +156,11 @@ struct StationMetrics {
     )
     if let trends {
       counter("davy_trend_write_failures_total", "Writes of trends that failed.", trends.failures)
+      counter(
+        "davy_trend_dropped_total",
+        "Minutes, and readings chosen for others, dropped because the trends could not be written for too long.",
+        trends.dropped
+      )
       gauge(
         "davy_trend_position",
         "Journal sequence up to which trends are written.",

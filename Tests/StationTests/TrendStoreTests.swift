@@ -4,6 +4,7 @@ import HazardLedger
 import Journal
 import Simulation
 import Station
+import Synchronization
 import Telemetry
 import Testing
 
@@ -80,6 +81,119 @@ struct TrendStoreTests {
         return
       }
     }
+  }
+
+  @Test("trends that are never written keep neither snapshots nor pruning back for good")
+  func snapshots() throws {
+    let scratch = try Scratch()
+    let trends = try TrendStore(path: scratch.file("trends.sqlite"))
+    let folder = try SnapshotFolder(path: scratch.file("snapshots"))
+    var limits = StationLimits()
+    limits.snapshotEvery = 10
+    let stages = try Stages(
+      catalog: try Fixture.catalog(),
+      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
+      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
+      snapshots: folder,
+      trends: trends,
+      limits: limits,
+      logger: Fixture.quiet,
+      now: 0
+    )
+    let floors = Mutex<[UInt64]>([])
+    stages.prune = { _, floor in
+      floors.withLock { $0.append(floor) }
+      return 0
+    }
+    var positions: [[UInt64]] = []
+    for sequence in 2...45 as ClosedRange<UInt64> {
+      var input = Fixture.message(#"{"device":"ch4_n","point":"ch4","v":1}"#)
+      input.received = Int64(sequence) * 1_000
+      let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
+      try stages.commit(batch)
+      stages.evaluate(batch, at: input.received)
+      _ = try stages.record(isUrgent: true)
+      positions.append(try folder.positions())
+    }
+    // Each waits until the next one is due, not longer, and is not replaced by it.
+    #expect(positions[15].isEmpty)
+    #expect(positions[20] == [10])
+    #expect(positions[43].first == 30)
+    #expect(floors.withLock { $0 } == [10, 10])
+    // With the trends there it does not wait.
+    trends.seal()
+    try trends.write(durable: stages.exchange.durable)
+    _ = try stages.record(isUrgent: true)
+  }
+
+  @Test("a folder that takes no snapshots does not stop the pruning behind those it has")
+  func pruning() throws {
+    let scratch = try Scratch()
+    let folder = try SnapshotFolder(path: scratch.file("snapshots"))
+    var limits = StationLimits()
+    limits.snapshotEvery = 10
+    let stages = try Stages(
+      catalog: try Fixture.catalog(),
+      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
+      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
+      snapshots: folder,
+      limits: limits,
+      logger: Fixture.quiet,
+      now: 0
+    )
+    let floors = Mutex<[UInt64]>([])
+    stages.prune = { _, floor in
+      floors.withLock { $0.append(floor) }
+      return 0
+    }
+    for sequence in 2...25 as ClosedRange<UInt64> {
+      // A folder under the name of the file that is to be written: as a full disk would refuse it.
+      if sequence == 15 {
+        try FileManager.default.createDirectory(
+          atPath: scratch.file("snapshots/snapshot-20.davy.part"),
+          withIntermediateDirectories: true
+        )
+      }
+      let batch = InputBatch(
+        JournalBatch([JournalInput(kind: .tick, received: Int64(sequence))]),
+        firstSequence: sequence
+      )
+      try stages.commit(batch)
+      stages.evaluate(batch, at: 0)
+      _ = try stages.record(isUrgent: true)
+    }
+    #expect(try folder.positions() == [10])
+    #expect(floors.withLock { $0 } == [10, 10])
+  }
+
+  @Test("trends that cannot be written are dropped before memory is the limit, and counted")
+  func dropped() throws {
+    let scratch = try Scratch()
+    var options = TrendOptions()
+    options.maximumUnwritten = 3
+    let trends = try TrendStore(path: scratch.file("trends.sqlite"), options: options)
+    let catalog = try Fixture.catalog()
+    for position in 1...10 as ClosedRange<UInt64> {
+      var output = CoreOutput(position: position)
+      let time = Timestamp(milliseconds: Int64(position) * 60_000)
+      output.latest = [
+        CoreOutput.ChannelReading(
+          channel: 0,
+          reading: LatestReading(time: time, received: time, value: 1, status: .normal)
+        )
+      ]
+      trends.add(output, catalog: catalog)
+      if position == 2 { trends.seal() }
+    }
+    #expect(trends.dropped == 8)
+    // What was on its way into the file comes there, and the position says how far is looked no more.
+    try trends.write(durable: 10)
+    let minutes = try trends.minutes(
+      of: catalog.channels[0].path,
+      from: Timestamp(milliseconds: 0),
+      to: Timestamp(milliseconds: 6_000_000)
+    )
+    #expect(minutes.map(\.minute) == [60_000, 120_000])
   }
 
   @Test("what is not durable is not written")

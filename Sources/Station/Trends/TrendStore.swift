@@ -10,6 +10,9 @@ public struct TrendOptions: Sendable {
   public var maximumAge: Int64 = 760 * 86_400_000
   /// The oldest minutes are deleted while the file is larger, in bytes.
   public var maximumBytes: Int64 = 20 << 30
+  /// Minutes, and as many readings chosen for outlets, that may be in memory because the file takes none; what comes beyond
+  /// drops those that are not on their way into it.
+  public var maximumUnwritten = 4_000_000
 
   /// Makes the usual limits.
   public init() {}
@@ -41,6 +44,21 @@ public final class TrendStore: Sendable {
     /// Journal position up to which readings are in memory or in the file.
     var position: UInt64
 
+    /// Lets go of what is not on its way into the file, where that is more than `limit`; returns how much that was.
+    mutating func drop(beyond limit: Int) -> Int {
+      var dropped = 0
+      if open.parts.count + closed.count > limit {
+        dropped += open.parts.count + closed.count
+        open.removeAll()
+        closed = []
+      }
+      if chosen.count > limit {
+        dropped += chosen.count
+        chosen = []
+      }
+      return dropped
+    }
+
     mutating func close() {
       closed += open.parts.map { (paths[$0.channel], $0.minute) }
       open.removeAll()
@@ -57,6 +75,7 @@ public final class TrendStore: Sendable {
   private let failed = Atomic<UInt64>(0)
   private let isFailing = Atomic<Bool>(false)
   private let written: Atomic<UInt64>
+  private let droppedCount = Atomic<UInt64>(0)
 
   /// Opens the store, or begins one.
   ///
@@ -123,6 +142,9 @@ public final class TrendStore: Sendable {
     writtenPosition >= position || isFailing.load(ordering: .relaxed)
   }
 
+  /// Minutes and chosen readings that were dropped because the file took none for too long.
+  package var dropped: UInt64 { droppedCount.load(ordering: .relaxed) }
+
   /// Writes that failed; each is tried again.
   var failures: UInt64 { failed.load(ordering: .relaxed) }
 
@@ -144,6 +166,8 @@ public final class TrendStore: Sendable {
         state.closed.append((reading.point, part))
       }
       state.position = output.position
+      let dropped = state.drop(beyond: options.maximumUnwritten)
+      if dropped > 0 { droppedCount.add(UInt64(dropped), ordering: .relaxed) }
     }
   }
 
