@@ -6,7 +6,8 @@ struct SeededRandom: RandomNumberGenerator {
   private var state: UInt64
 
   init(seed: UInt64) {
-    state = seed &* 0x9e37_79b9_7f4a_7c15
+    // (Not times the step: all seeds would then have one stream, each a draw further on than the one before.)
+    state = seed
   }
 
   mutating func next() -> UInt64 {

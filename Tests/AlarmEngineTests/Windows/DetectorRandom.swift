@@ -3,7 +3,8 @@ struct DetectorRandom: RandomNumberGenerator {
   private var state: UInt64
 
   init(seed: UInt64) {
-    state = seed &* 0x9E37_79B9_7F4A_7C15
+    // (Not times the step: all seeds would then have one stream, each a draw further on than the one before.)
+    state = seed
   }
 
   mutating func next() -> UInt64 {
