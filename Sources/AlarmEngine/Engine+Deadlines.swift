@@ -182,7 +182,7 @@ extension Engine {
   ) {
     while let next = firstDeadline(of: channel, isOther: isOther), next.waitsUntil < time {
       switch next.kind {
-      case .window: advanceDetector(next.slot, to: next.time, received: now, &out)
+      case .detector: advanceDetector(next.slot, to: next.time, received: now, &out)
       case .delay: complete(next.slot, received: now, &out)
       case .stale: becomeStale(next.slot, at: next.time, received: now, &out)
       }
@@ -209,7 +209,7 @@ extension Engine {
   }
 
   private struct ChannelDeadline {
-    enum Kind { case window, delay, stale }
+    enum Kind { case detector, delay, stale }
 
     var time: Int64
     /// Which event time has to have passed: the deadline's own, or the end of the grace after it.
@@ -233,6 +233,9 @@ extension Engine {
         time = record.it.since + parameters.it.onDelay
       case .pendingOff:
         time = record.it.since + parameters.it.offDelay
+        // A channel that falls silent again before its staleness has returned stays stale.
+        let silent = newest + parameters.it.staleAfter
+        if parameters.it.kind == .stale, silent < time { (time, kind) = (silent, .stale) }
       case .idle:
         switch parameters.it.kind {
         case .stale:
@@ -245,10 +248,13 @@ extension Engine {
       case .active:
         guard parameters.it.kind == .group else { continue }
       }
-      // A window that ends when a delay does may take it back.
-      if isWindow, let end = detectorDeadline(slot), end <= time {
+      // A window that ends when a delay does may take it back; other detectors' deadlines, which their signals look after, do if
+      // they are before its end.
+      if isWindow || parameters.it.kind == .group && record.it.phase.isPending,
+        let end = detectorDeadline(slot), end < time || isWindow && end == time
+      {
         time = end
-        kind = .window
+        kind = .detector
       }
       guard time != never else { continue }
       let until = isOther && isWindow ? time + detectorGrace(slot) : time

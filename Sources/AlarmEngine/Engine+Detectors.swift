@@ -39,6 +39,8 @@ extension Engine {
         passed = due
         advanceDetector(dependent.slot, to: due, received: received, &out)
       }
+      // A message may hold both ends of what has lasted longer than a delay.
+      completeDelay(of: dependent.slot, before: time, received: received, &out)
       let truth = bank.inform(
         place,
         signal: Int(dependent.signal),
@@ -173,8 +175,10 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
-    // (Its entry among the deadlines may lie later than the window's, where the device's least lag has fallen since.)
-    if place.kind == .window { completeDelay(of: slot, before: time, received: received, &out) }
+    // (Its entry among the deadlines may lie later than the detector's: that of a window where the device's least lag has fallen
+    // since, that of others where a message holds more than the delay.) A window that ends when the delay does may take it back.
+    let end = place.kind == .window ? time : time + 1
+    completeDelay(of: slot, before: end, received: received, &out)
     if let truth = bank.advance(place, to: time + bankShift(slot)) {
       let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
       let moment = Moment(

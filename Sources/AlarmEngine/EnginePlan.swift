@@ -257,8 +257,8 @@ public enum Detector: Sendable {
   /// No defaults: `alpha` in (0, 1], `deviations` above 0, `warmUp` 1 … 1,000,000. Bad status: not learnt from, neither raises nor clears.
   /// Gap: none is seen, the weights count readings. Late: not judged.
   ///
-  /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too, but not to a value that is 10¹² or more
-  /// away from it. While another plan has it warm up again, its condition stays what it was. One at most per channel.
+  /// Judges from reading `warmUp` + 1 on; the mean follows during an alarm too, but not to a value that is more than 10¹²
+  /// away from it: such a one has a warm-up begin once more. While another plan has it warm up again, its condition stays what it was. One at most per channel.
   case ewma(alpha: Double, deviations: Double, warmUp: Int)
   /// The slope over a time span; see ``RateOfChange``.
   case rateOfChange(RateOfChange.Parameters)

@@ -104,6 +104,7 @@ struct ControlEstimate: Sendable {
 /// - Warm-up: unknown while the baseline is learned.
 /// - Freeze: the baseline is fixed once learned; an alarm that stands longer than `longestFreeze` has
 ///   it learned anew. The average itself goes on, so that the alarm can return.
+/// - No baseline is learnt from an amount above 10¹⁸, and a score counts as at most 10¹⁰⁰: nothing measures either.
 /// - Bad status: not handed in. Gap: none is seen, the chart counts readings, not time. Late: refused.
 public struct EWMAChart: Sendable {
   /// Parameters.
@@ -213,7 +214,8 @@ public struct EWMAChart: Sendable {
 ///
 /// - Defaults: k 0.5 (0 … 10), h 5 (0.1 … 1,000), head start 0 (share of h, 0 … 1; the fast initial
 ///   response of Lucas and Crosier, Technometrics 24 (1982) 199-205, takes 0.5).
-/// - The sums stop at `ceiling` · h, so that the alarm returns in bounded time after a long excursion.
+/// - The sums stop at `ceiling` · h (2; 1.1 … 1,000,000), so that the alarm returns in bounded time after a long excursion. (At h
+///   itself neither could ever be above it.)
 /// - Warm-up, freeze, bad status, gap, late: as ``EWMAChart``.
 public struct TabularCUSUM: Sendable {
   /// Parameters.
@@ -224,7 +226,7 @@ public struct TabularCUSUM: Sendable {
     public var decisionInterval: Double
     /// Start of both sums as a share of the decision interval.
     public var headStart: Double
-    /// Where the sums stop, as a multiple of the decision interval, 1 … 1,000,000.
+    /// Where the sums stop, as a multiple of the decision interval, 1.1 … 1,000,000.
     public var ceiling: Double
     /// Centre and spread.
     public var baseline: ControlBaseline
@@ -267,7 +269,7 @@ public struct TabularCUSUM: Sendable {
     try DetectorError.check("allowance", parameters.allowance, 0...10)
     try DetectorError.check("decisionInterval", parameters.decisionInterval, 0.1...1000)
     try DetectorError.check("headStart", parameters.headStart, 0...1)
-    try DetectorError.check("ceiling", parameters.ceiling, 1...1e6)
+    try DetectorError.check("ceiling", parameters.ceiling, 1.1...1e6)
     try DetectorError.check("smallestDeviation", parameters.smallestDeviation, 0...1e100)
     try DetectorError.check(duration: "longestFreeze", parameters.longestFreeze)
     try parameters.baseline.check()

@@ -118,6 +118,7 @@ public struct LimitHugging: Sendable {
 /// does not repeat, so one long verbatim run is evidence enough.
 ///
 /// - Defaults: 120 readings, 20 changes, history 4,096 readings (a power of two).
+/// - One lag is followed at a time: where another has been, a run counts from its end only.
 /// - Warm-up: false until a run has repeated. O(1) a reading; memory 16 bytes a reading of history.
 /// - Bad status: not handed in. Gap: irrelevant, values count, not times. Late: not handed in.
 public struct ReplayedRun: Sendable {
@@ -248,11 +249,12 @@ public struct ReplayedRun: Sendable {
 /// Data that stop while rising towards a limit and come back below it.
 ///
 /// Formula: at the first reading after a silence longer than `gap`: the slope over the `span` before the
-/// silence was above 0, its last value above `share` · limit, and the value after it is below that.
+/// silence (and since the silence before that) was above 0, its last value above `share` · limit, and the value after it is below that.
 /// The condition holds at that one reading: it is an event with its evidence.
 ///
-/// - Warm-up: needs three readings within the span. Bad status: not handed in (a fault that is
+/// - Warm-up: needs three readings within the span, none above 10¹⁰⁰. Bad status: not handed in (a fault that is
 ///   announced at the rise looks the same, and should). Late: refused.
+/// - An on-delay would keep it silent: the next reading ends the condition.
 public struct GapAtRise: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {

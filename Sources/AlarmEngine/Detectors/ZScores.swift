@@ -11,6 +11,7 @@
 ///   `learnsInAlarm` learns always.
 /// - A constant signal has spread 0, so that any change is beyond every limit: give
 ///   `smallestDeviation` the resolution of the instrument.
+/// - Nothing is learnt from an amount above 10¹⁸: nothing measures it.
 /// - Bad status: not handed in. Gap: none is seen, the weights count readings. Late: refused.
 public struct EWMAZScore: Sendable {
   /// Parameters.
