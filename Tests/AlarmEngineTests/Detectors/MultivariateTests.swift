@@ -148,28 +148,6 @@ struct MultivariateTests {
     return order.map { column in (a[column][column], v.map { $0[column] }) }
   }
 
-  private func solve(_ matrix: [[Double]], _ right: [Double]) -> [Double] {
-    var a = matrix
-    var b = right
-    for pivot in b.indices {
-      let best = (pivot..<b.count).max { abs(a[$0][pivot]) < abs(a[$1][pivot]) } ?? pivot
-      a.swapAt(pivot, best)
-      b.swapAt(pivot, best)
-      for row in (pivot + 1)..<max(b.count, pivot + 1) {
-        let factor = a[row][pivot] / a[pivot][pivot]
-        for column in pivot..<b.count { a[row][column] -= factor * a[pivot][column] }
-        b[row] -= factor * b[pivot]
-      }
-    }
-    for pivot in b.indices.reversed() {
-      for column in (pivot + 1)..<max(b.count, pivot + 1) {
-        b[pivot] -= a[pivot][column] * b[column]
-      }
-      b[pivot] /= a[pivot][pivot]
-    }
-    return b
-  }
-
   @Test("a broken relation is found and pointed at, though each signal stays within its range")
   func brokenRelation() throws {
     var model = try MultivariateModel.learn(rows: Self.rows(seed: 1, count: 1000))
@@ -237,4 +215,27 @@ struct MultivariateTests {
       try MultivariateModel.learn(rows: [[Double]](repeating: [1, 2], count: 100))
     }
   }
+}
+
+/// Solves a system of equations by elimination.
+func solve(_ matrix: [[Double]], _ right: [Double]) -> [Double] {
+  var a = matrix
+  var b = right
+  for pivot in b.indices {
+    let best = (pivot..<b.count).max { abs(a[$0][pivot]) < abs(a[$1][pivot]) } ?? pivot
+    a.swapAt(pivot, best)
+    b.swapAt(pivot, best)
+    for row in (pivot + 1)..<max(b.count, pivot + 1) {
+      let factor = a[row][pivot] / a[pivot][pivot]
+      for column in pivot..<b.count { a[row][column] -= factor * a[pivot][column] }
+      b[row] -= factor * b[pivot]
+    }
+  }
+  for pivot in b.indices.reversed() {
+    for column in (pivot + 1)..<max(b.count, pivot + 1) {
+      b[pivot] -= a[pivot][column] * b[column]
+    }
+    b[pivot] /= a[pivot][pivot]
+  }
+  return b
 }

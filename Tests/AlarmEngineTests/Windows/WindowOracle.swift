@@ -45,7 +45,7 @@ func oracle(_ samples: ArraySlice<Sample>) -> WindowSummary {
   return summary
 }
 
-private func middle(_ sorted: [Double]) -> Double {
+func middle(_ sorted: [Double]) -> Double {
   let n = sorted.count
   return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2
 }

@@ -1,0 +1,588 @@
+import AlarmEngine
+import Foundation
+import Telemetry
+
+// Each detector over one channel as its documentation says it, from all readings that were handed in: no running sums, no
+// queues, no tables.
+
+struct LimitDefinition: Definition {
+  let limit: LimitParameters
+
+  func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let (value, set, restore) = (reading.value, limit.setpoint, limit.restore)
+    switch limit.comparison {
+    case .atOrAbove: return value >= set ? .yes : value < restore ? .no : .unknown
+    case .above: return value > set ? .yes : value < restore ? .no : .unknown
+    case .atOrBelow: return value <= set ? .yes : value > restore ? .no : .unknown
+    case .below: return value < set ? .yes : value > restore ? .no : .unknown
+    }
+  }
+}
+
+struct RangeDefinition: Definition {
+  let range: ClosedRange<Double>
+
+  func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    Truth(!range.contains(reading.value))
+  }
+}
+
+struct SuccessiveChangeDefinition: Definition {
+  let perSecond: Double
+  /// First reading of the newest moment.
+  private var before: UsableReading?
+  private var said = Truth.no
+
+  init(perSecond: Double) { self.perSecond = perSecond }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    // Within a moment there is no rate.
+    guard !reading.isTie else { return said }
+    let seconds = before.map { Double(reading.time - $0.time) / 1000 } ?? .infinity
+    let change = before.map { abs(reading.value - $0.value) } ?? 0
+    said = Truth(seconds < 24.8 * 86_400 && change / seconds > perSecond)
+    before = reading
+    return said
+  }
+
+  mutating func miss() { before = nil }
+}
+
+/// Exponentially weighted mean and variance as sums over what was learnt, newest first: the weights are α(1 − α)ᵏ, that of the
+/// oldest (1 − α)ᵏ.
+///
+/// Weights below 10⁻¹⁷ are left out, but not those of values so large that they count all the same.
+struct WeightedPast {
+  let alpha: Double
+  private let weights: [Double]
+  private var values: [Double] = []
+  private var large: [Int] = []
+
+  init(alpha: Double) {
+    self.alpha = alpha
+    var weights = [alpha]
+    while weights[weights.count - 1] > 1e-17 {
+      weights.append(weights[weights.count - 1] * (1 - alpha))
+    }
+    self.weights = weights
+  }
+
+  var count: Int { values.count }
+
+  mutating func learn(_ value: Double) {
+    if abs(value) > 1e5 { large.append(values.count) }
+    values.append(value)
+  }
+
+  mutating func forget() {
+    values = []
+    large = []
+  }
+
+  /// Sum of weight · f(value) for each value.
+  private func sum(_ amount: (Double) -> Double) -> Double {
+    var sum = 0.0
+    let reach = min(values.count, weights.count)
+    for back in 0..<reach {
+      let place = values.count - 1 - back
+      sum += (place == 0 ? weights[back] / alpha : weights[back]) * amount(values[place])
+    }
+    for place in large where values.count - place > reach {
+      let weight = pow(1 - alpha, Double(values.count - 1 - place))
+      sum += (place == 0 ? 1 : alpha) * weight * amount(values[place])
+    }
+    return sum
+  }
+
+  mutating func moments() -> (mean: Double, variance: Double) {
+    large.removeAll { values.count - $0 > 12 * weights.count }
+    guard let base = values.last else { return (0, 0) }
+    let mean = base + sum { $0 - base }
+    return (mean, sum { ($0 - mean) * ($0 - mean) })
+  }
+
+  /// The average that starts from zero, with no value of more weight than its turn gives.
+  mutating func average() -> Double {
+    large.removeAll { values.count - $0 > 30 * weights.count }
+    var total = sum { $0 }
+    if let first = values.first {
+      // Here the oldest weighs as the others do.
+      total -= (1 - alpha) * pow(1 - alpha, Double(values.count - 1)) * first
+    }
+    return total
+  }
+}
+
+struct EWMADefinition: Definition {
+  let deviations: Double
+  let warmUp: Int
+  private var past: WeightedPast
+
+  init(alpha: Double, deviations: Double, warmUp: Int) {
+    self.deviations = deviations
+    self.warmUp = warmUp
+    past = WeightedPast(alpha: alpha)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let (mean, variance) = past.moments()
+    let distance = reading.value - mean
+    let isFar = past.count > 0 && abs(distance) > 1e12
+    guard past.count >= warmUp else {
+      if isFar { past.forget() }
+      past.learn(reading.value)
+      return .no
+    }
+    if !isFar { past.learn(reading.value) }
+    return Truth(distance * distance > deviations * deviations * variance)
+  }
+}
+
+/// True beyond the limit, and until below the restore value; in between what it was.
+struct BetweenLimits {
+  let limit: Double
+  let restore: Double
+  private var isBeyond = false
+
+  init(_ limit: Double, _ restore: Double) {
+    self.limit = limit
+    self.restore = restore
+  }
+
+  mutating func judge(_ statistic: Double) -> Truth {
+    if statistic > limit { isBeyond = true } else if statistic < restore { isBeyond = false }
+    return Truth(isBeyond)
+  }
+}
+
+func excess(_ amount: Double, _ side: DeviationSide) -> Double {
+  switch side {
+  case .high: amount
+  case .low: -amount
+  case .both: abs(amount)
+  }
+}
+
+struct RateOfChangeDefinition: Definition {
+  let parameters: RateOfChange.Parameters
+  private var past: [UsableReading] = []
+  private var limits: BetweenLimits
+
+  init(_ parameters: RateOfChange.Parameters) {
+    self.parameters = parameters
+    limits = BetweenLimits(parameters.limit, parameters.restore)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    past.append(reading)
+    var oldest = past.count - 1
+    if parameters.span == 0 {
+      // The reading before is that of another moment.
+      while oldest > 0, past[oldest].time == reading.time { oldest -= 1 }
+    } else {
+      while oldest > 0, reading.time - past[oldest - 1].time <= parameters.span { oldest -= 1 }
+    }
+    let elapsed = Double(reading.time - past[oldest].time)
+    guard elapsed > 0, elapsed >= parameters.coverage * Double(parameters.span) else {
+      return .unknown
+    }
+    let rate = (reading.value - past[oldest].value) / (elapsed / 1000)
+    return limits.judge(excess(rate, parameters.side))
+  }
+}
+
+struct StuckDefinition: Definition {
+  let parameters: StuckDetector.Parameters
+  private var past: [UsableReading] = []
+
+  init(_ parameters: StuckDetector.Parameters) { self.parameters = parameters }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    past.append(reading)
+    var (low, high) = (reading.value, reading.value)
+    var start = past.count - 1
+    while parameters.exempt?.contains(past[start].value) != true {
+      low = min(low, past[start].value)
+      high = max(high, past[start].value)
+      if high - low > parameters.tolerance { break }
+      let isLong = reading.time - past[start].time >= parameters.duration
+      if isLong, past.count - start >= parameters.minimumCount { return .yes }
+      if start == 0 || past[start].time - past[start - 1].time > parameters.longestGap { break }
+      start -= 1
+    }
+    return .no
+  }
+}
+
+/// Centre and spread of a control chart: given, or from the first readings; learnt anew when an alarm has stood too long.
+struct BaselineDefinition {
+  let baseline: ControlBaseline
+  let smallestDeviation: Double
+  let longestFreeze: Int64
+  private var learnt: [Double] = []
+  private var known: (mean: Double, deviation: Double)?
+  private var standsSince: Int64?
+
+  init(_ baseline: ControlBaseline, _ smallestDeviation: Double, _ longestFreeze: Int64) {
+    self.baseline = baseline
+    self.smallestDeviation = smallestDeviation
+    self.longestFreeze = longestFreeze
+    if case .given(let mean, let deviation) = baseline { known = (mean, deviation) }
+  }
+
+  /// Standard score, nil while learning; `isAnew` when the chart begins once more.
+  mutating func score(_ reading: UsableReading, stands: Bool) -> (score: Double?, isAnew: Bool) {
+    var isAnew = false
+    if case .learned(let count) = baseline {
+      standsSince = stands && known != nil ? standsSince ?? reading.time : nil
+      if longestFreeze > 0, let since = standsSince, reading.time - since >= longestFreeze {
+        (known, learnt, standsSince, isAnew) = (nil, [], nil, true)
+      }
+      if known == nil {
+        if abs(reading.value) <= 1e18 { learnt.append(reading.value) }
+        guard learnt.count == count else { return (nil, isAnew) }
+        let mean = learnt.reduce(0, +) / Double(count)
+        let squares = learnt.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        known = (mean, max((squares / Double(count - 1)).squareRoot(), smallestDeviation))
+        return (nil, isAnew)
+      }
+    }
+    guard let (mean, deviation) = known else { return (nil, isAnew) }
+    let distance = reading.value - mean
+    return (distance == 0 ? 0 : distance / deviation, isAnew)
+  }
+}
+
+struct EWMAChartDefinition: Definition {
+  let parameters: EWMAChart.Parameters
+  private var baseline: BaselineDefinition
+  private var scores: WeightedPast
+
+  init(_ parameters: EWMAChart.Parameters) {
+    self.parameters = parameters
+    baseline = BaselineDefinition(
+      parameters.baseline,
+      parameters.smallestDeviation,
+      parameters.longestFreeze
+    )
+    scores = WeightedPast(alpha: parameters.lambda)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let (score, isAnew) = baseline.score(reading, stands: stands)
+    if isAnew { scores.forget() }
+    guard let score else { return .unknown }
+    scores.learn(max(-1e100, min(1e100, score)))
+    let lambda = parameters.lambda
+    let passed = parameters.usesExactLimits ? pow(1 - lambda, 2 * Double(scores.count)) : 0
+    let limit = parameters.width * (lambda / (2 - lambda) * (1 - passed)).squareRoot()
+    return Truth(abs(scores.average()) > limit)
+  }
+}
+
+struct CUSUMDefinition: Definition {
+  let parameters: TabularCUSUM.Parameters
+  private var baseline: BaselineDefinition
+  private var sums: [Double]
+
+  init(_ parameters: TabularCUSUM.Parameters) {
+    self.parameters = parameters
+    baseline = BaselineDefinition(
+      parameters.baseline,
+      parameters.smallestDeviation,
+      parameters.longestFreeze
+    )
+    sums = []
+    begin()
+  }
+
+  private mutating func begin() {
+    let head = parameters.headStart * parameters.decisionInterval
+    sums = [head, head]
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let (score, isAnew) = baseline.score(reading, stands: stands)
+    if isAnew { begin() }
+    guard let score else { return .unknown }
+    for (side, sign) in [1.0, -1.0].enumerated() {
+      let sum = max(0, sign * score - parameters.allowance + sums[side])
+      sums[side] = min(sum, parameters.ceiling * parameters.decisionInterval)
+    }
+    return Truth(sums.contains { $0 > parameters.decisionInterval })
+  }
+}
+
+struct EWMAZScoreDefinition: Definition {
+  let parameters: EWMAZScore.Parameters
+  private var past: WeightedPast
+  private var frozenSince: Int64?
+
+  init(_ parameters: EWMAZScore.Parameters) {
+    self.parameters = parameters
+    past = WeightedPast(alpha: parameters.alpha)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    var truth = Truth.unknown
+    let isWarm = past.count >= parameters.warmUp
+    if isWarm {
+      let (mean, variance) = past.moments()
+      let spread = max(variance.squareRoot(), parameters.smallestDeviation)
+      truth = Truth(abs(reading.value - mean) > parameters.limit * spread)
+    }
+    if !parameters.learnsInAlarm, truth == .yes || stands && isWarm {
+      let since = frozenSince ?? reading.time
+      frozenSince = since
+      guard parameters.longestFreeze > 0, reading.time - since >= parameters.longestFreeze else {
+        return truth
+      }
+      past.forget()
+      truth = abs(reading.value) <= 1e18 ? .unknown : truth
+    }
+    frozenSince = nil
+    if abs(reading.value) <= 1e18 { past.learn(reading.value) }
+    return truth
+  }
+}
+
+struct RobustZScoreDefinition: Definition {
+  let parameters: RobustZScore.Parameters
+  /// Readings by a clock that stands while nothing is learnt.
+  private var past: [Sample] = []
+  private var stood: Int64 = 0
+  private var frozenSince: Int64?
+
+  init(_ parameters: RobustZScore.Parameters) { self.parameters = parameters }
+
+  private var window: ArraySlice<Sample> {
+    guard let last = past.last else { return [] }
+    var start = past.count - 1
+    let first = max(0, past.count - parameters.capacity)
+    while start > first, last.time - past[start - 1].time < parameters.span { start -= 1 }
+    return past[start...]
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let isWarm = window.count >= parameters.minimumCount
+    if stands, isWarm, !parameters.learnsInAlarm {
+      let since = frozenSince ?? reading.time
+      frozenSince = since
+      if parameters.longestFreeze > 0, reading.time - since >= parameters.longestFreeze {
+        past = [Sample(time: reading.time - stood, value: reading.value)]
+        frozenSince = nil
+      }
+    } else {
+      if let since = frozenSince { stood += reading.time - since }
+      frozenSince = nil
+      past.append(Sample(time: reading.time - stood, value: reading.value))
+    }
+    let values = window.map(\.value).sorted()
+    guard values.count >= parameters.minimumCount else { return .unknown }
+    let median = middle(values)
+    let scale = 1.4826 * middle(values.map { abs($0 - median) }.sorted())
+    return Truth(
+      abs(reading.value - median) > parameters.limit * max(scale, parameters.smallestScale)
+    )
+  }
+}
+
+struct SeasonalDefinition: Definition {
+  let parameters: SeasonalBaseline.Parameters
+  /// Mean and variance of each past hour, by the hour of the week.
+  private var hours: [Int64: [(mean: Double, variance: Double)]] = [:]
+  private var open: (hour: Int64, values: [Double])?
+  private var frozenSince: Int64?
+
+  init(_ parameters: SeasonalBaseline.Parameters) { self.parameters = parameters }
+
+  private mutating func close() {
+    guard let (hour, values) = open, values.count >= parameters.minimumReadings else { return }
+    let count = Double(values.count)
+    let mean = values.reduce(0, +) / count
+    let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    let variance = values.count > 1 ? squares / (count - 1) : 0
+    hours[(hour + 72) % 168, default: []].append((mean, variance))
+  }
+
+  /// Level and variance of an hour of the week after all its weeks.
+  private func usual(_ weeks: [(mean: Double, variance: Double)]) -> (Double, Double) {
+    var (mean, variance) = (0.0, 0.0)
+    for (index, week) in weeks.enumerated() {
+      let rate = max(1 / Double(index + 1), parameters.rate)
+      let step = week.mean - mean
+      mean += rate * step
+      variance = (1 - rate) * (variance + rate * step * step) + rate * week.variance
+    }
+    return (mean, variance)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let hour = (reading.time + Int64(parameters.zoneOffset) * 60_000) / 3_600_000
+    if open?.hour != hour {
+      close()
+      open = (hour, [])
+    }
+    var truth = Truth.unknown
+    if let weeks = hours[(hour + 72) % 168], weeks.count >= parameters.minimumWeeks {
+      let (mean, variance) = usual(weeks)
+      let spread = max(variance.squareRoot(), parameters.smallestDeviation)
+      truth = Truth(abs(reading.value - mean) > parameters.limit * spread)
+    }
+    frozenSince = stands || truth == .yes ? frozenSince ?? reading.time : nil
+    let isOver = frozenSince.map {
+      parameters.longestFreeze > 0 && reading.time - $0 >= parameters.longestFreeze
+    }
+    if isOver != false, abs(reading.value) <= 1e18 { open?.values.append(reading.value) }
+    return truth
+  }
+}
+
+struct LimitHuggingDefinition: Definition {
+  let parameters: LimitHugging.Parameters
+  private var past: [UsableReading] = []
+
+  init(_ parameters: LimitHugging.Parameters) { self.parameters = parameters }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    past.append(reading)
+    let (limit, low) = (parameters.limit, parameters.band * parameters.limit)
+    var (count, near, isBeyond) = (0, 0, false)
+    for other in past.suffix(parameters.capacity).reversed() {
+      if reading.time - other.time >= parameters.span { break }
+      count += 1
+      if other.value >= limit { isBeyond = true } else if other.value >= low { near += 1 }
+    }
+    guard count >= parameters.minimumCount else { return .unknown }
+    return Truth(!isBeyond && Double(near) >= parameters.share * Double(count))
+  }
+}
+
+struct BackgroundExcessDefinition: Definition {
+  let parameters: BackgroundExcess.Parameters
+  private var past: [UsableReading] = []
+  private var limits: BetweenLimits
+
+  init(_ parameters: BackgroundExcess.Parameters) {
+    self.parameters = parameters
+    limits = BetweenLimits(parameters.limit, parameters.restore)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    past.append(reading)
+    var start = past.count - 1
+    let first = max(0, past.count - parameters.capacity)
+    while start > first, reading.time - past[start - 1].time < parameters.span { start -= 1 }
+    let values = past[start...].map(\.value).sorted()
+    guard values.count >= parameters.minimumCount else { return .unknown }
+    let background = values[Int(parameters.share * Double(values.count - 1))]
+    return limits.judge(reading.value - background)
+  }
+}
+
+struct GapAtRiseDefinition: Definition {
+  let parameters: GapAtRise.Parameters
+  private var past: [UsableReading] = []
+
+  init(_ parameters: GapAtRise.Parameters) { self.parameters = parameters }
+
+  /// Whether the line of least squares through the readings from `start` on goes up.
+  private func rises(_ start: Int) -> Bool {
+    let readings = past[start...]
+    guard readings.allSatisfy({ abs($0.value) <= WindowLimits.largestSummable }) else {
+      return false
+    }
+    let count = Double(readings.count)
+    let time = readings.reduce(0) { $0 + Double($1.time - past[start].time) } / count
+    let value = readings.reduce(0) { $0 + ($1.value - past[start].value) } / count
+    return readings.reduce(0) {
+      $0 + (Double($1.time - past[start].time) - time) * ($1.value - past[start].value - value)
+    } > 0
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    defer { past.append(reading) }
+    guard let last = past.last, reading.time - last.time > parameters.gap else { return .no }
+    // The rise is that since the silence before.
+    var start = past.count - 1
+    let first = max(0, past.count - parameters.capacity)
+    while start > first, last.time - past[start - 1].time < parameters.span,
+      past[start].time - past[start - 1].time <= parameters.gap
+    {
+      start -= 1
+    }
+    let near = parameters.share * parameters.limit
+    let isBelow = reading.value < near && reading.value < last.value
+    return Truth(last.value > near && isBelow && past.count - start >= 3 && rises(start))
+  }
+}
+
+struct SetPointDefinition: Definition {
+  let parameters: Deviation.Parameters
+  private var limits: BetweenLimits
+
+  init(_ parameters: Deviation.Parameters) {
+    self.parameters = parameters
+    limits = BetweenLimits(parameters.limit, parameters.restore)
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    var distance = reading.value - parameters.offset
+    if parameters.isRelative, distance != 0 { distance /= abs(parameters.offset) }
+    return limits.judge(excess(distance, parameters.side))
+  }
+}
+
+/// A limit on a statistic of the readings of (t − span, t], or of the last `size` at every reading or `size` at a time.
+struct WindowDefinition: Definition {
+  let parameters: WindowedStatistic.Parameters
+  private let limit: LimitDefinition
+  private var past: [UsableReading] = []
+  /// What was said last: between two windows nothing is.
+  private var said = Truth.unknown
+
+  init(_ parameters: WindowedStatistic.Parameters) {
+    self.parameters = parameters
+    limit = LimitDefinition(limit: parameters.limit)
+  }
+
+  mutating func miss() { said = .unknown }
+  mutating func fallSilent() { said = .unknown }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    past.append(reading)
+    var values: [Double] = []
+    switch parameters.shape {
+    case .sliding(let span):
+      for other in past.reversed() {
+        if reading.time - other.time >= span { break }
+        values.append(other.value)
+      }
+    case .count(let size, let isTumbling):
+      let isDue = isTumbling ? past.count % size == 0 : past.count >= size
+      guard isDue else { return said }
+      values = past.suffix(size).map(\.value)
+    case .tumbling, .hopping, .session, .state: return .unknown
+    }
+    said =
+      values.count < parameters.minimumCount
+      ? .unknown
+      : statistic(values).map {
+        limit.judge(UsableReading(time: reading.time, value: $0, isTie: false), stands: stands)
+      } ?? .unknown
+    return said
+  }
+
+  private func statistic(_ values: [Double]) -> Double? {
+    switch parameters.statistic {
+    case .mean:
+      return values.allSatisfy { abs($0) <= WindowLimits.largestSummable }
+        ? values.reduce(0) { $0 + $1 / Double(values.count) } : nil
+    case .median: return middle(values.sorted())
+    case .maximum: return values.max()
+    case .range: return values.max().flatMap { most in values.min().map { most - $0 } }
+    case .count, .sum, .variance, .minimum, .first, .last, .slope, .medianAbsoluteDeviation:
+      return nil
+    }
+  }
+}
