@@ -259,7 +259,9 @@ extension Engine {
     tellClock(row, isFault: true, lag, sequence: sequence, &out)
   }
 
-  /// Follows a clock that was set: the times to come are smaller by a step back, larger by one ahead. What is first learnt of a
+  /// Follows a clock that was set: the times to come are smaller by a step back, larger by one ahead.
+  ///
+  /// What is first learnt of a
   /// clock is no step.
   private mutating func followStep(_ row: Int, _ out: inout [Transition]) {
     releaseAll(row, &out)
