@@ -97,9 +97,11 @@ import Testing
     let broker = Process()
     broker.executableURL = URL(fileURLWithPath: try #require(Self.mosquitto))
     broker.arguments = ["-p", "\(port)"]
+    broker.standardOutput = FileHandle.nullDevice
     broker.standardError = FileHandle.nullDevice
     try broker.run()
-    defer { broker.terminate() }
+    // Foundation hands the blocked signals of this thread on: SIGTERM would not reach it.
+    defer { kill(broker.processIdentifier, SIGKILL) }
     var command = try #require(
       try Davy.parseAsRoot([
         "replay", folder.path + "/recording", "--publish", "127.0.0.1:\(port)", "--speed", "max",
