@@ -23,8 +23,9 @@ import Telemetry
 ///
 /// A stamp that lies ahead of the receive time, and further than the device's stamps have lain, by more than
 /// ``ClockGuard/leapMilliseconds`` but within the tolerance is a *leap*: the reading is judged at the time that the device's
-/// clock would show by its former lags, so that one wrong stamp does not make all readings up to it late ones. A streak of
-/// leaps is a clock that was set ahead, and is followed as well.
+/// clock would show by its former lags, so that one wrong stamp neither makes all readings up to it late ones nor ends delays
+/// before their time. Those of one message are of one moment. A streak of leaps is a clock that was set ahead, and is followed
+/// as well.
 ///
 /// Where the time base changes, newest times and running delays move with it, so that a delay runs out at the
 /// same receive time as before; occurrences keep their onset. Historical and receive-timed readings, and the
@@ -39,7 +40,7 @@ enum ClockGuard {
   /// The same for a clock whose lag is more than half of the tolerance.
   static let longRecoveryMilliseconds: Int64 = 600_000
   /// How far ahead a stamp may lie of all that is known of its clock and be believed at once.
-  static let leapMilliseconds: Int64 = 5000
+  static let leapMilliseconds: Int64 = 1000
 }
 
 extension Engine {
@@ -124,7 +125,7 @@ extension Engine {
       if self.trouble(ofDevice: row).streak.count > 0 { watchForTimely(channel) }
       return time
     }
-    let streak = lengthenStreak(of: channel, lag, sequence)
+    let streak = lengthenStreak(of: channel, lag, sequence, isLeap: false)
     guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now),
       streak.keepsPace(at: now) || streak.standsStill(at: now)
     else { return time }
@@ -136,7 +137,7 @@ extension Engine {
       quarantine(row, lag, sequence, &out)
       return receiveTime(channel)
     }
-    followStep(row, &out)
+    followStep(row, from: device.it.offset, &out)
     return time
   }
 
@@ -144,11 +145,16 @@ extension Engine {
   private mutating func lengthenStreak(
     of channel: Int,
     _ lag: Int64,
-    _ sequence: UInt64
+    _ sequence: UInt64,
+    isLeap: Bool
   ) -> ClockStreak {
     let row = Int(links[channel].device)
     var trouble = trouble(ofDevice: row)
-    trouble.streak.lengthen(lag: lag, at: now, sequence)
+    // Leaps tell of another time than late readings.
+    if trouble.hasLeaps != isLeap { trouble.streak = ClockStreak() }
+    trouble.hasLeaps = isLeap
+    let tolerance = timing(ofDevice: row).tolerance
+    trouble.streak.lengthen(lag: lag, tolerance: tolerance, at: now, sequence)
     keep(trouble, ofDevice: row)
     if trouble.streak.count == 1 {
       channelRows(ofDevice: row).forEach { watchForTimely(Int($0)) }
@@ -166,16 +172,16 @@ extension Engine {
     _ out: inout [Transition]
   ) -> Int64 {
     let row = Int(links[channel].device)
-    let record = channels.row(channel)
-    record.it.key |= ChannelRecord.slow
-    let usual = max(now - min(0, devices.row(row).it.offset), record.it.newest + 1)
-    guard !isBacklog else { return usual }
-    let streak = lengthenStreak(of: channel, lag, sequence)
+    channels.row(channel).it.key |= ChannelRecord.slow
+    let known = devices.row(row).it.offset
+    let usual = known <= timing(ofDevice: row).tolerance ? known : 0
+    guard !isBacklog else { return max(now - usual, moment(of: channel).stamp) }
+    let streak = lengthenStreak(of: channel, lag, sequence, isLeap: true)
     guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now), streak.keepsPace(at: now) else {
-      return usual
+      return max(now - usual, moment(of: channel).stamp)
     }
-    followStep(row, &out)
-    return max(now - lag, record.it.newest + 1)
+    followStep(row, from: usual, &out)
+    return max(now - lag, moment(of: channel).stamp)
   }
 
   /// The receive time as a time for a channel's next reading: after the one before, for the readings of one message
@@ -252,6 +258,7 @@ extension Engine {
     tally.clockFaults += 1
     var trouble = trouble(ofDevice: row)
     trouble.streak = ClockStreak()
+    trouble.tolerable = ClockStreak()
     trouble.faults &+= 1
     keep(trouble, ofDevice: row)
     takeBase(row, low: lag)
@@ -263,9 +270,8 @@ extension Engine {
   ///
   /// What is first learnt of a
   /// clock is no step.
-  private mutating func followStep(_ row: Int, _ out: inout [Transition]) {
+  private mutating func followStep(_ row: Int, from former: Int64, _ out: inout [Transition]) {
     releaseAll(row, &out)
-    let former = devices.row(row).it.offset
     var trouble = trouble(ofDevice: row)
     let low = trouble.streak.low
     trouble.streak = ClockStreak()

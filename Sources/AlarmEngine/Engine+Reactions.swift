@@ -148,6 +148,11 @@ extension Engine {
     var moment = moment
     // Devices' clocks differ a little; a cascade's own steps are in order all the same.
     moment.time = max(moment.time, newestStepTime(of: slot))
+    // Two occurrences of one onset would be one.
+    let record = rules.row(Int(slot))
+    if isReached, record.it.phase == .idle, record.it.onset >= moment.time {
+      moment.time = record.it.onset + 1
+    }
     moment.value = .nan
     follow(slot, Verdict(on: isReached, off: !isReached), moment, &out)
   }

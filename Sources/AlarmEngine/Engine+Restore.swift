@@ -497,7 +497,9 @@ extension DriftRecord {
 
 extension ClockStreak {
   func append(to bytes: inout [UInt8]) {
-    for field in [start, low, high, earliest, latest] { bytes.appendState(field) }
+    for field in [start, low, high, newest, newestLag, earliest, latest] {
+      bytes.appendState(field)
+    }
     bytes.appendState(sequence)
     bytes.appendState(UInt64(count))
   }
@@ -506,6 +508,8 @@ extension ClockStreak {
     start = try reader.integer()
     low = try reader.integer()
     high = try reader.integer()
+    newest = try reader.integer()
+    newestLag = try reader.integer()
     earliest = try reader.integer()
     latest = try reader.integer()
     sequence = try reader.word()
@@ -517,6 +521,7 @@ extension ClockTrouble {
   func append(to bytes: inout [UInt8]) {
     streak.append(to: &bytes)
     tolerable.append(to: &bytes)
+    bytes.appendState(hasLeaps)
     bytes.appendState(UInt64(faults))
     bytes.appendState(UInt64(steps))
     bytes.appendState(bankShift)
@@ -525,6 +530,7 @@ extension ClockTrouble {
   init(reading reader: inout StateReader) throws(StateReadError) {
     streak = try ClockStreak(reading: &reader)
     tolerable = try ClockStreak(reading: &reader)
+    hasLeaps = try reader.flag()
     faults = UInt32(truncatingIfNeeded: try reader.word())
     steps = UInt32(truncatingIfNeeded: try reader.word())
     bankShift = try reader.integer()

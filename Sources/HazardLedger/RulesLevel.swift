@@ -10,7 +10,7 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   case first
   /// Clocks and overdue hazards are told to persons; a level with nobody on duty is looked up anew when its turn comes;
   /// the question what was done is asked until a channel takes it. What comes retained and without a time counts as bad
-  /// news only.
+  /// news only; the readings of a message are judged in the order of their times.
   case notices
 
   /// Those of this release.

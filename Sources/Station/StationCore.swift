@@ -194,6 +194,8 @@ public final class StationCore {
       refuseRetained(&batch, of: record(inputs, index))
     }
     guard !batch.isEmpty else { return }
+    // Gateways that pack list a minute of one point, then one of the next: together they are one story.
+    if level >= .notices { batch.sortByTime() }
     readingCount += UInt64(batch.count)
     output.latest.append(addingCapacity: batch.count) { latest in
       for row in 0..<batch.count {

@@ -91,6 +91,20 @@ public struct ReadingBatch: Sendable {
     originOffset.append(contentsOf: repeatElement(offset, count: count))
   }
 
+  /// Puts the readings in the order of event time; those of one moment stay as they came.
+  public mutating func sortByTime() {
+    var index = 1
+    while index < time.count, time[index - 1] <= time[index] { index += 1 }
+    guard index < time.count else { return }
+    let order = time.indices.sorted { (time[$0], $0) < (time[$1], $1) }
+    channel = order.map { channel[$0] }
+    value = order.map { value[$0] }
+    status = order.map { status[$0] }
+    flags = order.map { flags[$0] }
+    originOffset = order.map { originOffset[$0] }
+    time = order.map { time[$0] }
+  }
+
   /// Drops the readings from `count` on: a message that proves malformed half way leaves no trace.
   public mutating func truncate(to count: Int) {
     let surplus = self.count - count

@@ -223,22 +223,111 @@ struct ClockTests {
     #expect(skew == 120_000)
   }
 
-  @Test("one stamp from the future blinds no channel", arguments: [6000, 120_000, 299_000])
-  func leap(ahead: Int64) throws {
+  @Test(
+    "one stamp from the future blinds no channel and ends no delay",
+    arguments: [1500, 6000, 120_000, 299_000],
+    [0, 20_000, 200_000]
+  )
+  func leap(ahead: Int64, lag: Int64) throws {
     // Two channels of one device: the other one's readings show that its clock is right.
     var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
     builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
     builder.add("clock", .clockFault)
-    builder.add("high", .high(10))
+    builder.add("high", .high(10), onDelay: 3000)
+    builder.add("stale", .stale(afterMilliseconds: 3000))
+    builder.add("rate", .successiveChange(perSecond: 30))
     var bench = try Bench(builder)
     for second in Int64(0)...60 {
-      let time = second * 1000 + (second == 30 ? ahead : 0)
-      bench.read(time, second >= 32 ? 20 : 1, lag: second * 1000 - time)
-      bench.read(second * 1000, 1, channel: 1)
+      // Ahead of the server, not only of the device's own lag.
+      let time = second * 1000 - lag + (second == 30 ? ahead + lag : 0)
+      // Two seconds are no alarm, ten are.
+      let isHigh = (29...30).contains(second) || (32...41).contains(second)
+      bench.read(time, isHigh ? 20 : 1, lag: second * 1000 - time)
+      bench.read(second * 1000 - lag, 1, channel: 1, lag: lag)
     }
-    #expect(bench.take() == ["raised r1 32000 unacknowledged"])
+    #expect(
+      bench.take() == [
+        "raised r1 \(35_000 - lag) unacknowledged",
+        "returned r1 \(42_000 - lag) returnedUnacknowledged",
+      ]
+    )
     #expect(bench.engine.counters.late == 0)
     #expect(bench.engine.counters.clockSteps == 0)
+  }
+
+  @Test("leaps of one message are of one moment")
+  func leapsInMessage() throws {
+    var builder = Self.builder()
+    builder.add("rate", .successiveChange(perSecond: 4))
+    builder.add("slope", .rateOfChange(.init(span: 5000, limit: 4)))
+    var bench = try Bench(builder)
+    for message in Int64(0)...12 {
+      var batch = ReadingBatch(received: at(message * 10_000), baseSequence: bench.sequence)
+      for second in message * 10 - 9...message * 10 {
+        let time = second * 1000 + (second > 60 ? 60_000 : 0)
+        batch.append(
+          Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: 0.01 * Double(second)),
+          sequence: bench.sequence
+        )
+        bench.sequence += 1
+      }
+      bench.engine.apply(batch, into: &bench.out)
+    }
+    #expect(bench.take() == [])
+    // The clock is followed within a message, before its youngest reading.
+    #expect(bench.engine.counters.late <= 1)
+    #expect(bench.engine.counters.clockSteps == 1)
+  }
+
+  @Test(
+    "a clock that is set ahead after a usual lag makes nothing late",
+    arguments: [20_000, 200_000]
+  )
+  func stepAheadOfLag(lag: Int64) throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...400, high: 300) { $0 - ($0 < 200_000 ? lag : -30_000) }
+    #expect(bench.take() == ["raised r1 330000 unacknowledged"])
+    #expect(bench.engine.counters.late == 0)
+    #expect(bench.engine.counters.clockSteps == 1)
+  }
+
+  @Test(
+    "one odd reading hides nothing of what the clock does after it",
+    arguments: [60_000, -4500, -1_700_000_000_000],
+    [-800_000_000_000, -3_600_000, -28_800_000]
+  )
+  func oddReading(odd: Int64, wrong: Int64) throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...99)
+    Self.run(&bench, seconds: 100...100) { $0 + odd }
+    Self.run(&bench, seconds: 101...250, high: 200) { $0 + wrong }
+    let raised = bench.out.filter { $0.kind == .raised }
+    #expect(raised.map(\.rule.rawValue) == [0, 1])
+    #expect((raised.first?.received.milliseconds ?? 0) - epochOfTests <= 112_000)
+  }
+
+  @Test("a packing gateway's clock that is set back is followed in a few messages")
+  func packedStep() throws {
+    var bench = try Bench(Self.builder(delay: 5000))
+    for message in Int64(1)...20 {
+      var batch = ReadingBatch(received: at(message * 60_000), baseSequence: bench.sequence)
+      for second in message * 60 - 59...message * 60 {
+        let time = second * 1000 - (message > 10 ? 250_000 : 0)
+        let value: Double = (1000..<1020).contains(second) ? 20 : 1
+        batch.append(
+          Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value),
+          sequence: bench.sequence
+        )
+        bench.sequence += 1
+      }
+      bench.engine.apply(batch, into: &bench.out)
+    }
+    #expect(bench.engine.counters.clockSteps == 1)
+    #expect(
+      bench.take() == [
+        "raised r1 755000 unacknowledged", "returned r1 770000 returnedUnacknowledged",
+      ]
+    )
   }
 
   @Test("a stamp of one channel that always leaps is judged by receive time, none is late")

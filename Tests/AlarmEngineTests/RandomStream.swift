@@ -48,6 +48,8 @@ extension Stream {
       channelsPerDevice: 2,
       window: ChannelWindow(lengthMilliseconds: 5000, capacity: 16)
     )
+    // The third device's clock is nobody's business.
+    for device in 0..<2 { builder.plan.devices[device].clockToleranceMilliseconds = 30_000 }
     for channel in UInt32(0)..<6 {
       let delays: [Int64] = [0, 0, 500, 1000, 3000]
       builder.add(
@@ -103,6 +105,7 @@ extension Stream {
       var time = max(ideal, eventTime[channel])
       if random.chance(30) { time = eventTime[channel] - random.int(0...2000) }
       eventTime[channel] = max(eventTime[channel], time)
+      if random.chance(200) { time = received + random.int(500...50_000) }
       value[channel] += Double(random.int(-2...2)) * 0.5
       if value[channel] < 3 || value[channel] > 14 { value[channel] = 8 }
       if random.chance(40) { value[channel] = Double(random.int(0...16)) }

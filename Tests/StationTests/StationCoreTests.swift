@@ -56,6 +56,42 @@ struct StationCoreTests {
     )
   }
 
+  @Test("the readings of a message are judged in the order of their times, however it lists them")
+  func packed() throws {
+    typealias Listed = (device: String, time: Int64, value: Double)
+    func steps(_ listed: [Listed], level: RulesLevel) throws -> [String] {
+      let core = StationCore()
+      let readings = listed.map {
+        #"{"device":"\#($0.device)","point":"ch4","t":\#($0.time),"v":\#($0.value)}"#
+      }
+      let message = JournalInput(
+        received: Self.start + 60_000,
+        topic: Array(Fixture.topic.utf8),
+        payload: Array("[\(readings.joined(separator: ","))]".utf8),
+        qos: 1
+      )
+      let output = core.process(
+        JournalBatch([try Self.catalogInput(Fixture.catalog(), level: level), message]),
+        firstSequence: 1
+      )
+      #expect(output.latest.count == listed.count)
+      return try Self.bodies(output).map { "\($0.point) \($0.rule) \($0.event.rawValue)" }
+    }
+    var listed: [Listed] = []
+    for (index, value) in [9.0, 1, 9, 1].enumerated() {
+      for device in ["ch4_n", "ch4_s"] {
+        listed.append((device, Self.start + Int64(index) * 1000, value))
+      }
+    }
+    let inOrder = try steps(listed, level: .newest)
+    #expect(inOrder.filter { $0.hasSuffix("H raised") }.count == 4)
+    let byPoint = listed.filter { $0.device == "ch4_n" } + listed.filter { $0.device == "ch4_s" }
+    #expect(try steps(byPoint, level: .newest) == inOrder)
+    #expect(try steps(listed.reversed(), level: .newest).sorted() == inOrder.sorted())
+    // A journal of older rules goes by them.
+    #expect(try steps(listed.reversed(), level: .first) != inOrder)
+  }
+
   static func act(
     _ kind: String,
     alarm: String,

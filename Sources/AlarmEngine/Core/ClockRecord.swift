@@ -49,13 +49,19 @@ struct DriftRecord: BitwiseCopyable, Hashable {
 }
 
 /// Readings of a device one after the other, by which the clock guard tells what its clock does.
+///
+/// Of the readings that come together the youngest tells of the clock, the others of how long they have waited for it: a lag is
+/// that of a message.
 struct ClockStreak: Hashable, Sendable {
   /// Engine time of its first reading, and that reading's journal sequence.
   var start: Int64 = noTime
   var sequence: UInt64 = 0
-  /// Least and greatest lag in it.
+  /// Least lag in it.
   var low: Int64 = never
+  /// Greatest lag of a message in it, but for the newest; when that came, and its lag so far.
   var high: Int64 = -never
+  var newest: Int64 = noTime
+  var newestLag: Int64 = never
   /// Least and greatest event time in it.
   var earliest: Int64 = never
   var latest: Int64 = -never
@@ -67,10 +73,14 @@ struct ClockStreak: Hashable, Sendable {
     if count == 0 {
       start = now
       self.sequence = sequence
+    } else if now != newest {
+      high = max(high, newestLag)
+      newestLag = never
     }
     count &+= count == .max ? 0 : 1
+    newest = now
+    newestLag = min(newestLag, lag)
     low = min(low, lag)
-    high = max(high, lag)
     earliest = min(earliest, now - lag)
     latest = max(latest, now - lag)
   }
@@ -84,15 +94,29 @@ struct ClockStreak: Hashable, Sendable {
     }
   }
 
+  /// Adds a reading with this lag; begins anew with it where it and those before can be neither of one clock that goes nor of
+  /// one that stands still, both taken to `tolerance`. (One odd reading would else hide for long what the clock does after it.)
+  mutating func lengthen(lag: Int64, tolerance: Int64, at now: Int64, _ sequence: UInt64) {
+    var longer = self
+    longer.lengthen(lag: lag, at: now, sequence)
+    let slack = max(tolerance, (now - longer.start) / 8)
+    if longer.spread > slack, longer.latest - longer.earliest > slack {
+      longer = ClockStreak()
+      longer.lengthen(lag: lag, at: now, sequence)
+    }
+    self = longer
+  }
+
   /// It has lasted so long, and readings enough.
   func hasLasted(_ milliseconds: Int64, at now: Int64) -> Bool {
     count >= ClockGuard.streakReadings && now - start >= milliseconds
   }
 
+  /// How far the lags of messages lie apart.
+  private var spread: Int64 { max(high, newestLag) - low }
+
   /// Its event times go on as receive time does.
-  func keepsPace(at now: Int64) -> Bool {
-    high - low <= (now - start) / 8
-  }
+  func keepsPace(at now: Int64) -> Bool { spread <= (now - start) / 8 }
 
   /// Its event times do not go on.
   func standsStill(at now: Int64) -> Bool {
@@ -106,6 +130,8 @@ struct ClockTrouble: Hashable, Sendable {
   var streak = ClockStreak()
   /// In quarantine, readings that are no further from the right time than the tolerance.
   var tolerable = ClockStreak()
+  /// Those of the streak lie ahead of the time that is known to be right.
+  var hasLeaps = false
   /// Clock faults found.
   var faults: UInt32 = 0
   /// Times that the clock was set by less than the tolerance and followed.
