@@ -24,6 +24,14 @@ extension Decoder {
     var point = Int.max
   }
 
+  /// What an object is: each kind has members that would mean nothing in it.
+  private enum Level {
+    case envelope
+    case record
+    /// The object of one point, below `values`.
+    case member
+  }
+
   /// Where a record stands in the text.
   private struct Path {
     var list: StaticString = ""
@@ -49,6 +57,10 @@ extension Decoder {
         let list = document[fields.readings]
         guard list.kind == .array else {
           refuse(message, .wrongType, "/readings", "readings has to be an array", &notes)
+          return
+        }
+        if let found = misplaced(fields, in: .envelope) {
+          refuse(message, .unsupportedFormat, "/" + found.member, found.detail, &notes)
           return
         }
         records(
@@ -89,6 +101,9 @@ extension Decoder {
         // What the records have in common may stand once, beside `readings`.
         if fields.device < 0 { fields.device = envelope.device }
         if fields.time < 0 { fields.time = envelope.time }
+        if fields.status < 0 { fields.status = envelope.status }
+        // A unit of null says nothing.
+        if fields.unit < 0 || document[fields.unit].kind == .null { fields.unit = envelope.unit }
         if fields.historical < 0 { fields.historical = envelope.historical }
         record(document, fields, path, message, &guess, &batch, &notes)
       } else {
@@ -151,6 +166,96 @@ extension Decoder {
     }
   }
 
+  /// A member that nothing would read where it stands, and where it belongs; nil when there is none.
+  ///
+  /// Passed over in silence it would be a reading lost, or a reading of another point, in another unit or of another time.
+  @inline(__always)
+  private func misplaced(
+    _ fields: Fields,
+    in level: Level
+  ) -> (member: String, detail: String)? {
+    switch level {
+    case .envelope:
+      if fields.value >= 0 {
+        return ("v", "v beside readings: make it a record of readings")
+      }
+      if fields.values >= 0 {
+        return ("values", "values beside readings: make them a record of readings")
+      }
+      if fields.point >= 0 {
+        return ("point", "point beside readings: name it in each record")
+      }
+    case .record:
+      if fields.readings >= 0 {
+        return ("readings", "readings inside a record: send them as a message of their own")
+      }
+      if fields.values >= 0, fields.point >= 0 {
+        return ("point", "point beside values, whose members name their points: leave it out")
+      }
+    case .member:
+      if fields.device >= 0 {
+        return ("device", "device inside a member of values: send a record of the device")
+      }
+      if fields.point >= 0 {
+        return ("point", "point inside a member of values, whose name says it: leave it out")
+      }
+      if fields.values >= 0 {
+        return ("values", "values inside a member of values: name each point in the outer one")
+      }
+      if fields.readings >= 0 {
+        return ("readings", "readings inside a member of values: send records instead")
+      }
+    }
+    return nil
+  }
+
+  /// Takes the time and the mark of history; false when one was refused.
+  @inline(__always)
+  private func takeTime(
+    _ document: JSONDocument,
+    _ fields: Fields,
+    _ draft: inout Draft,
+    device: Int,
+    point: @autoclosure () -> String = "",
+    _ place: (String) -> String,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Bool {
+    if fields.time >= 0 {
+      guard let time = davyTime(document, fields.time) else {
+        reject(
+          message,
+          .timeMalformed,
+          device: plan.devices[device].id,
+          point: point(),
+          place: place("t"),
+          detail: document.excerpt(fields.time),
+          &notes
+        )
+        return false
+      }
+      draft.time = time
+    }
+    if fields.historical >= 0 {
+      switch document[fields.historical].kind {
+      case .true: draft.flags.insert(.historical)
+      case .false: draft.flags.remove(.historical)
+      default:
+        reject(
+          message,
+          .wrongType,
+          device: plan.devices[device].id,
+          point: point(),
+          place: place("historical"),
+          detail: document.excerpt(fields.historical) + " where true or false is needed",
+          &notes
+        )
+        return false
+      }
+    }
+    return true
+  }
+
   private func record(
     _ document: JSONDocument,
     _ fields: Fields,
@@ -169,37 +274,29 @@ extension Decoder {
       guess.device = found
     }
     let device = guess.device
+    if let found = misplaced(fields, in: .record) {
+      reject(
+        message,
+        .unsupportedFormat,
+        device: plan.devices[device].id,
+        place: path.pointer(found.member),
+        detail: found.detail,
+        &notes
+      )
+      return
+    }
     var draft = Draft(point: 0, value: 0)
-    if fields.time >= 0 {
-      guard let time = davyTime(document, fields.time) else {
-        reject(
-          message,
-          .timeMalformed,
-          device: plan.devices[device].id,
-          place: path.pointer("t"),
-          detail: document.excerpt(fields.time),
-          &notes
-        )
-        return
-      }
-      draft.time = time
-    }
-    if fields.historical >= 0 {
-      switch document[fields.historical].kind {
-      case .true: draft.flags.insert(.historical)
-      case .false: break
-      default:
-        reject(
-          message,
-          .wrongType,
-          device: plan.devices[device].id,
-          place: path.pointer("historical"),
-          detail: document.excerpt(fields.historical) + " where true or false is needed",
-          &notes
-        )
-        return
-      }
-    }
+    guard
+      takeTime(
+        document,
+        fields,
+        &draft,
+        device: device,
+        { path.pointer($0) },
+        message,
+        &notes
+      )
+    else { return }
     guard fields.values >= 0 else {
       davySingle(document, fields, draft, device, path, message, &guess, &batch, &notes)
       return
@@ -395,7 +492,7 @@ extension Decoder {
     )
   }
 
-  /// One member of `values`: a number, or an object with v, s and unit.
+  /// One member of `values`: a number, or an object with v and what differs from the record's.
   private func davyMember(
     _ document: JSONDocument,
     _ member: Int,
@@ -435,7 +532,7 @@ extension Decoder {
         document,
         value,
         status: fields.status,
-        unit: -1,
+        unit: fields.unit,
         draft,
         place,
         "",
@@ -445,12 +542,37 @@ extension Decoder {
       )
       return
     }
-    let inner = collect(document, value, Path(list: "", index: -1))
+    let inner = collect(document, value, Path())
+    if let wrong = misplaced(inner, in: .member) {
+      reject(
+        message,
+        .unsupportedFormat,
+        device: plan.devices[device].id,
+        point: plan.points[found].name,
+        place: place("") + "/" + wrong.member,
+        detail: wrong.detail,
+        &notes
+      )
+      return
+    }
+    guard
+      takeTime(
+        document,
+        inner,
+        &draft,
+        device: device,
+        point: plan.points[found].name,
+        { place("") + "/" + $0 },
+        message,
+        &notes
+      )
+    else { return }
+    let saysUnit = inner.unit >= 0 && document[inner.unit].kind != .null
     davyValue(
       document,
       inner.value,
       status: inner.status >= 0 ? inner.status : fields.status,
-      unit: inner.unit,
+      unit: saysUnit ? inner.unit : fields.unit,
       draft,
       { place("") + "/" + $0 },
       "v",

@@ -4,7 +4,7 @@ internal import Telemetry
 extension Decoder {
   /// The status at `field`; nil when it was refused.
   ///
-  /// An unmapped code is an event and `unknown`.
+  /// An unmapped code, and null, is an event and `unknown`.
   func statusOf(
     _ document: JSONDocument,
     _ field: Int,
@@ -41,7 +41,8 @@ extension Decoder {
         findStatus($0, device: device, message.match, ownNames: ownNames)
       }
     case .null:
-      return .normal
+      // Whoever says that there is a status and not which has not said "normal".
+      found = nil
     default:
       reject(
         message,

@@ -79,6 +79,35 @@ import Testing
       payload: #"{"device":"GD-07","historical":true,"readings":[{"point":"ch4",\#(t),"v":1}]}"#,
       expected: "1=1.0@1795451234567/historical"
     ),
+    // What an envelope or record says holds below it, where nothing else is said.
+    Case(
+      payload:
+        #"{"device":"GD-07","s":"calibration","readings":[{"point":"ch4","v":1},{"point":"temp","v":2,"s":"normal"},{"values":{"ch4":3}}]}"#,
+      expected: "1=1.0/calibration 2=2.0 1=3.0/calibration"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","unit":"degF","readings":[{"point":"temp","v":68},{"point":"temp","v":20,"unit":"Cel"},{"point":"temp","v":68,"unit":null},{"point":"ch4","v":2.6}]}"#,
+      expected: "2=20.0 2=20.0 2=20.0 !unitMismatch /readings/3/unit"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","unit":"%VOL","values":{"ch4":2.6}}"#,
+      expected: "!unitMismatch /values/ch4"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","unit":"m","values":{"level":2.5,"temp":{"v":20,"unit":"Cel"}}}"#,
+      expected: "3=3.5 2=20.0"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","unit":"degF","values":{"temp":{"v":68,"unit":null}}}"#,
+      expected: "2=20.0"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07",\#(t),"historical":true,"values":{"ch4":{"v":1,"t":1795451234000},"temp":{"v":2,"historical":false}}}"#,
+      expected: "1=1.0@1795451234000/historical 2=2.0@1795451234567"
+    ),
     Case(payload: #"{"v":3}"#, expected: "1=3.0", topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"),
     Case(payload: "[]", expected: ""),
     Case(payload: #"{"readings":[]}"#, expected: ""),
@@ -95,6 +124,14 @@ import Testing
     Case(
       payload: #"{"device":"GD-07","point":"ch4","v":1,"s":99}"#,
       expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":1,"s":null}"#,
+      expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":null}"#,
+      expected: "?unmappedStatus !missingField /v"
     ),
     Case(
       payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"E"}"#,
@@ -186,6 +223,44 @@ import Testing
     Case(
       payload: #"{"device":"GD-07","values":{"ch4":1},"v":1}"#,
       expected: "!unsupportedFormat /values"
+    ),
+    // Members that would mean nothing where they stand.
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":55,"readings":[{"point":"ch4","v":1}]}"#,
+      expected: "!unsupportedFormat /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"values":{"temp":55}}"#,
+      expected: "!unsupportedFormat /values"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"temp","readings":[{"v":1},{"v":2}]}"#,
+      expected: "!unsupportedFormat /point"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","values":{"temp":2}}"#,
+      expected: "!unsupportedFormat /point"
+    ),
+    Case(
+      payload:
+        #"[{"device":"GD-07","point":"ch4","v":1,"readings":[{"point":"ch4","v":2}]},{"device":"GD-07","point":"temp","v":2}]"#,
+      expected: "2=2.0 !unsupportedFormat /0/readings"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","values":{"ch4":{"point":"temp","v":1},"level":{"device":"7","v":2},"temp":2}}"#,
+      expected:
+        "2=2.0 !unsupportedFormat /values/ch4/point !unsupportedFormat /values/level/device"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","values":{"ch4":{"v":1,"values":{"temp":2}},"level":{"v":1,"readings":[]}}}"#,
+      expected: "!unsupportedFormat /values/ch4/values !unsupportedFormat /values/level/readings"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","values":{"ch4":{"v":1,"t":"yesterday"},"temp":{"v":2,"historical":1}}}"#,
+      expected: "!timeMalformed /values/ch4/t !wrongType /values/temp/historical"
     ),
     Case(payload: "7", expected: "!wrongType"),
     Case(payload: "", expected: "!malformedPayload byte 0"),

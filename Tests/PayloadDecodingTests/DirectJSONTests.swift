@@ -47,6 +47,13 @@ import Testing
     #"{"device":"GD-07","readings":[{"point":"ch4","v":1},]}"#,
     #"{"device":"GD-07","readings":[{"point":"ch4","v":1},{"point":"no","v":1}]}"#,
     #"{"device":"GD-07","values":{"ch4":1},"t":1795451234567}"#,
+    #"{"device":"GD-07","s":"calibration","readings":[{"point":"ch4","v":1}]}"#,
+    #"{"device":"GD-07","unit":"%LEL","values":{"ch4":1}}"#,
+    #"{"device":"GD-07","point":"ch4","v":5,"readings":[{"point":"ch4","v":1}]}"#,
+    #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"v":5}"#,
+    #"{"device":"GD-07","point":"ch4","values":{"temp":1}}"#,
+    #"{"device":"GD-07","values":{"ch4":1},"unit":"ppm"}"#,
+    #"[{"device":"GD-07","readings":[{"point":"ch4","v":1}]}]"#,
     #"{"device":"GD-08","point":"co","v":1}"#, #"{"device":"GD-07","v":1}"#, "[{}]", "{}", "[", "{",
     "", "        ", "[[1,2,3]]",
     "{\"device\":\"GD-07\",\"point\":\"ch4\",\"v\":1}\u{FEFF}",
@@ -136,6 +143,33 @@ import Testing
     }
     // Else two parsers would be compared that are one.
     #expect(direct > 200)
+  }
+
+  @Test("members at whatever level, in any order", arguments: 1...8 as ClosedRange<UInt64>)
+  func levels(seed: UInt64) throws {
+    var random = SplitMix(state: seed)
+    var compared = try Comparison()
+    for _ in 0..<400 {
+      let payload = Self.object(&random, depth: 2)
+      compared.send(Self.topics[random.below(2)], Array(payload.utf8))
+    }
+  }
+
+  /// An object of members that Davy knows, each of which may have got there by mistake.
+  private static func object(_ random: inout SplitMix, depth: Int) -> String {
+    var members = [
+      #""device":"GD-07""#, #""point":"ch4""#, #""t":1795451234567"#, #""v":1.5"#,
+      #""s":"calibration""#, #""unit":"%LEL""#, #""historical":true"#,
+    ].filter { _ in random.below(3) == 0 }
+    if depth > 0, random.below(2) == 0 {
+      members.append(#""readings":[\#(object(&random, depth: depth - 1))]"#)
+    }
+    if depth > 0, random.below(2) == 0 {
+      let value = random.below(2) == 0 ? "1" : object(&random, depth: depth - 1)
+      members.append(#""values":{"ch4":\#(value),"temp":2}"#)
+    }
+    for index in members.indices { members.swapAt(index, random.below(members.count)) }
+    return "{" + members.joined(separator: ",") + "}"
   }
 
   @Test("the limits of nesting, readings and length are those of the parser")

@@ -52,6 +52,8 @@ seeds = {
         message(f'[{{"device":"dev","point":"load","v":12.345678901}},{{"device":"g","point":"温度","t":{T},"v":0}}]'),
         message(f'{{"device":"dev","point":"v","t":{T},"v":1.03,"s":"alarm","unit":"K"}}'),
         message('{"device":"dev","values":{"ch4":1.5,"v":{"v":2,"s":"E","unit":"degF"}}}'),
+        message(f'{{"device":"dev","s":"alarm","unit":"K","values":{{"v":{{"v":2,"t":{T},"historical":true}}}}}}'),
+        message('{"device":"dev","s":null,"v":55,"readings":[{"point":"v","v":1}]}'),
         message('{"device":"dev","historical":true,"readings":[{"point":"v","v":1},'
                 '{"point":"温度","t":"2026-11-23T17:12:04.567+08:00","v":-2e5}]}'),
     ],
