@@ -159,9 +159,10 @@ struct RouteSpec {
       let pointer = entry.required("value")?.string()
       let device = entry.required("device").flatMap(field)
       let point = entry.required("point").flatMap(field)
-      let time = entry["time"].flatMap(field)
-      let status = entry["status"].flatMap(field)
-      let unit = entry["unit"].flatMap(field)
+      var optional: MappedValue.Fields = []
+      let time = entry["time"].flatMap { declared($0, .time, &optional) }
+      let status = entry["status"].flatMap { declared($0, .status, &optional) }
+      let unit = entry["unit"].flatMap { declared($0, .unit, &optional) }
       let scale = entry["scale"]?.number() ?? 1
       let offset = entry["offset"]?.number() ?? 0
       let required = entry["required"]?.bool() ?? true
@@ -174,6 +175,7 @@ struct RouteSpec {
           time: time,
           status: status,
           unit: unit,
+          optional: optional,
           scale: scale,
           offset: offset,
           required: required
@@ -195,6 +197,22 @@ struct RouteSpec {
   private static func field(_ value: YAMLValue) -> FieldSource? {
     guard let map = value.map() else { return nil }
     defer { map.finish() }
+    return source(map)
+  }
+
+  /// Time, status or unit: also `{pointer: /a/b, required: false}`, for what a message may leave out.
+  private static func declared(
+    _ value: YAMLValue,
+    _ name: MappedValue.Fields,
+    _ optional: inout MappedValue.Fields
+  ) -> FieldSource? {
+    guard let map = value.map() else { return nil }
+    defer { map.finish() }
+    if map["required"]?.bool() == false { optional.insert(name) }
+    return source(map)
+  }
+
+  private static func source(_ map: YAMLMap) -> FieldSource? {
     let pointer = map["pointer"]?.string()
     let topic = map["topic"]?.string()
     let constant = map["constant"]?.string()
@@ -203,7 +221,7 @@ struct RouteSpec {
     if let topic { return .topic(topic) }
     if let constant { return .constant(constant) }
     if let key { return .key(key) }
-    value.report(.missingKey(key: "pointer"))
+    map.value.report(.missingKey(key: "pointer"))
     return nil
   }
 }

@@ -29,6 +29,7 @@ struct CompiledMapping: Sendable {
     var time: Source?
     var status: Source?
     var unit: Source?
+    var optional: MappedValue.Fields
     var scale: Double
     var offset: Double
     var required: Bool
@@ -60,6 +61,7 @@ struct CompiledMapping: Sendable {
         time: value.time.map(source),
         status: value.status.map(source),
         unit: value.unit.map(source),
+        optional: value.optional,
         scale: value.scale,
         offset: value.offset,
         required: value.required,

@@ -159,6 +159,20 @@ extension Decoder {
     case absent
   }
 
+  /// Whether nothing was found: null is nothing.
+  private func isAbsent(_ document: JSONDocument, _ attribute: Attribute) -> Bool {
+    switch attribute {
+    case .node(let node): document[node].kind == .null
+    case .bytes: false
+    case .absent: true
+    }
+  }
+
+  /// Units of numbers that can be in no other unit, so that one need not be sent with them.
+  private static let plainUnits: Set<[UInt8]> = Set(
+    ["", "1", "state", "count"].map { Array($0.utf8) }
+  )
+
   private func attribute(
     _ document: JSONDocument,
     _ source: CompiledMapping.Source,
@@ -303,27 +317,40 @@ extension Decoder {
     }
     var draft = Draft(point: point, value: 0)
     if let source = value.time {
-      switch attribute(document, source, binding, message) {
-      case .absent: break
-      case .node(let field) where document[field].kind == .null: break
-      case let found:
-        guard let time = mappedTime(document, found, mapping.timeFormat) else {
-          reject(
-            message,
-            .timeMalformed,
-            device: plan.devices[device].id,
-            point: plan.points[point].name,
-            place: place(document, describe(source, value), binding),
-            detail: text(document, found),
-            &notes
-          )
-          return
-        }
-        draft.time = time
+      let found = attribute(document, source, binding, message)
+      let isAbsent = isAbsent(document, found)
+      let time = isAbsent ? nil : mappedTime(document, found, mapping.timeFormat)
+      guard time != nil || isAbsent && value.optional.contains(.time) else {
+        reject(
+          message,
+          isAbsent ? .missingField : .timeMalformed,
+          device: plan.devices[device].id,
+          point: plan.points[point].name,
+          place: place(document, describe(source, value), binding),
+          detail: isAbsent ? "no time" : text(document, found),
+          &notes
+        )
+        return
       }
+      draft.time = time
     }
     if let source = value.status {
-      switch attribute(document, source, binding, message) {
+      let found = attribute(document, source, binding, message)
+      switch found {
+      case _ where isAbsent(document, found):
+        // Where a status is declared, its absence does not say "normal".
+        if value.optional.contains(.status) { break }
+        event(
+          message,
+          DecodingEvent(
+            kind: .unmappedStatus,
+            device: plan.devices[device].id,
+            point: plan.points[point].name,
+            detail: "nothing at " + place(document, describe(source, value), binding)
+          ),
+          &notes
+        )
+        draft.status = .unknown
       case .absent: break
       case .node(let field):
         let where_ = { (_: String) in describe(source, value) }
@@ -372,21 +399,41 @@ extension Decoder {
       )
     else { return }
     draft.value = converted(number, scale: value.scale, offset: value.offset)
-    if let source = value.unit,
-      case .some(let unit) = name(document, attribute(document, source, binding, message)),
-      unit != plan.points[point].sourceUnit
-    {
-      guard
-        let converted = convert(
-          String(decoding: unit, as: UTF8.self),
-          draft.value,
-          point: point,
-          place: text,
+    if let source = value.unit {
+      let found = attribute(document, source, binding, message)
+      let isAbsent = isAbsent(document, found)
+      let known = plan.points[point].sourceUnit
+      // What is no measurement is in no unit.
+      let isNeedless =
+        draft.status.use == .noValue || value.optional.contains(.unit)
+        || Self.plainUnits.contains(known)
+      if let unit = name(document, found) {
+        if unit != known {
+          guard
+            let converted = convert(
+              String(decoding: unit, as: UTF8.self),
+              draft.value,
+              point: point,
+              place: text,
+              message,
+              &notes
+            )
+          else { return }
+          draft.value = converted
+        }
+      } else if !isAbsent || !isNeedless {
+        reject(
           message,
+          isAbsent ? .missingField : .wrongType,
+          device: plan.devices[device].id,
+          point: plan.points[point].name,
+          place: place(document, describe(source, value), binding),
+          detail: isAbsent
+            ? "no unit" : self.text(document, found) + " where text is needed",
           &notes
         )
-      else { return }
-      draft.value = converted
+        return
+      }
     }
     emit(draft, message, place: text, &batch, &notes)
   }

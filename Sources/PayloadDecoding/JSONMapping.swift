@@ -44,12 +44,32 @@ public struct MappedValue: Sendable {
   public var status: FieldSource?
   /// Where the unit is; nil when it is not sent.
   public var unit: FieldSource?
+  /// What of time, status and unit a message may leave out or say null for, as if none were declared.
+  ///
+  /// Without what may not be left out nobody knows what a reading means: without its time or unit it is refused, without
+  /// its status it is passed on as unknown.
+  public var optional: Fields
   /// Value = sent × scale + offset, before the point's own scale and offset.
   public var scale: Double
   /// Value = sent × scale + offset, before the point's own scale and offset.
   public var offset: Double
   /// Whether a message without the value is refused; otherwise it is passed over.
   public var required: Bool
+
+  /// Attributes of a reading that a mapping may declare.
+  public struct Fields: OptionSet, Hashable, Sendable {
+    /// The bits.
+    public var rawValue: UInt8
+    /// The time.
+    public static let time = Fields(rawValue: 1)
+    /// The status.
+    public static let status = Fields(rawValue: 2)
+    /// The unit.
+    public static let unit = Fields(rawValue: 4)
+
+    /// Makes a set of its bits.
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+  }
 
   /// Makes a value.
   public init(
@@ -59,6 +79,7 @@ public struct MappedValue: Sendable {
     time: FieldSource? = nil,
     status: FieldSource? = nil,
     unit: FieldSource? = nil,
+    optional: Fields = [],
     scale: Double = 1,
     offset: Double = 0,
     required: Bool = true
@@ -69,6 +90,7 @@ public struct MappedValue: Sendable {
     self.time = time
     self.status = status
     self.unit = unit
+    self.optional = optional
     self.scale = scale
     self.offset = offset
     self.required = required

@@ -70,27 +70,47 @@ import Testing
     values: [
       MappedValue(value: "/v/*", device: .topic("device"), point: .pointer("/names/*"))
     ])
-  static func status(_ source: FieldSource) -> JSONMapping {
+  static func status(
+    _ source: FieldSource,
+    optional: MappedValue.Fields = []
+  ) -> JSONMapping {
     JSONMapping(
       values: [
         MappedValue(
           value: "/v/*",
           device: .topic("device"),
           point: .constant("ch4"),
-          status: source
+          status: source,
+          optional: optional
         )
       ],
       statusCodes: ["128": .lineBroken]
     )
   }
-  static func time(_ format: TimeFormat) -> JSONMapping {
+  static func unit(optional: MappedValue.Fields = []) -> JSONMapping {
+    JSONMapping(
+      values: [
+        MappedValue(
+          value: "/d/*/v",
+          device: .topic("device"),
+          point: .pointer("/d/*/p"),
+          status: .pointer("/d/*/s"),
+          unit: .pointer("/d/*/u"),
+          optional: optional
+        )
+      ],
+      statusCodes: ["0": .normal, "128": .lineBroken]
+    )
+  }
+  static func time(_ format: TimeFormat, optional: MappedValue.Fields = []) -> JSONMapping {
     JSONMapping(
       values: [
         MappedValue(
           value: "/v",
           device: .topic("device"),
           point: .constant("ch4"),
-          time: .pointer("/t")
+          time: .pointer("/t"),
+          optional: optional
         )
       ],
       timeFormat: format
@@ -116,7 +136,7 @@ import Testing
       name: "mine platform: local time, numbers as text, numeric codes",
       mapping: mine,
       payload:
-        #"{"csDataTime":"2026-11-23 17:12:04","data":[{"ssTransducerPoint":"ch4","ssAnalogValue":"0.42","ssTransducerState":0,"ssAnalogUnit":"%LEL"},{"ssTransducerPoint":"temp","ssAnalogValue":"","ssTransducerState":"128","ssAnalogUnit":"℃"},{"ssTransducerPoint":"temp","ssAnalogValue":"x","ssTransducerState":"1"},{"ssTransducerPoint":"temp","ssAnalogValue":5,"ssTransducerState":64}]}"#,
+        #"{"csDataTime":"2026-11-23 17:12:04","data":[{"ssTransducerPoint":"ch4","ssAnalogValue":"0.42","ssTransducerState":0,"ssAnalogUnit":"%LEL"},{"ssTransducerPoint":"temp","ssAnalogValue":"","ssTransducerState":"128","ssAnalogUnit":"℃"},{"ssTransducerPoint":"temp","ssAnalogValue":"x","ssTransducerState":"1"},{"ssTransducerPoint":"temp","ssAnalogValue":5,"ssTransducerState":64,"ssAnalogUnit":"℃"}]}"#,
       expected:
         "1=0.42@1795425124000 2=0.0@1795425124000/lineBroken 2=5.0@1795425124000/unknown !wrongType /data/2/ssAnalogValue ?unmappedStatus"
     ),
@@ -213,7 +233,65 @@ import Testing
       name: "time: absent",
       mapping: time(.iso8601),
       payload: #"{"v":1}"#,
+      expected: "!missingField /t"
+    ),
+    Case(
+      name: "time: null",
+      mapping: time(.iso8601),
+      payload: #"{"v":1,"t":null}"#,
+      expected: "!missingField /t"
+    ),
+    Case(
+      name: "time: absent where it may be",
+      mapping: time(.iso8601, optional: .time),
+      payload: #"{"v":1}"#,
       expected: "1=1.0"
+    ),
+    Case(
+      name: "time: malformed where it may be absent",
+      mapping: time(.iso8601, optional: .time),
+      payload: #"{"v":1,"t":"yesterday"}"#,
+      expected: "!timeMalformed /t"
+    ),
+    Case(
+      name: "status: absent",
+      mapping: status(.pointer("/s/*")),
+      payload: #"{"v":[1,2],"s":["128"]}"#,
+      expected: "1=1.0/lineBroken 1=2.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      name: "status: null",
+      mapping: status(.pointer("/s")),
+      payload: #"{"v":[1],"s":null}"#,
+      expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      name: "status: absent or null where it may be",
+      mapping: status(.pointer("/s/*"), optional: .status),
+      payload: #"{"v":[1,2,3],"s":[null,"64"]}"#,
+      expected: "1=1.0 1=2.0/unknown 1=3.0 ?unmappedStatus"
+    ),
+    Case(
+      name: "unit: absent, null and of another type; of no measurement it needs to be none",
+      mapping: unit(),
+      payload:
+        #"{"d":[{"p":"ch4","v":2.6,"s":0},{"p":"ch4","v":2.6,"s":0,"u":null},{"p":"ch4","v":2.6,"s":0,"u":["%VOL"]},{"p":"ch4","v":null,"s":128},{"p":"temp","v":68,"s":0,"u":"degF"}]}"#,
+      expected:
+        "1=0.0/lineBroken 2=20.0 !missingField /d/0/u !missingField /d/1/u !wrongType /d/2/u"
+    ),
+    Case(
+      name: "unit: absent where it may be",
+      mapping: unit(optional: .unit),
+      payload:
+        #"{"d":[{"p":"ch4","v":2.6,"s":0},{"p":"ch4","v":2.6,"s":0,"u":null},{"p":"ch4","v":2.6,"s":0,"u":"%VOL"}]}"#,
+      expected: "1=2.6 1=2.6 !unitMismatch /d/2/v"
+    ),
+    Case(
+      name: "unit: absent, of a point that has none",
+      mapping: unit(),
+      payload: #"{"d":[{"p":"v","v":1,"s":0}]}"#,
+      expected: "7=1.0",
+      topic: "plant/acme/gw-1/shared/up"
     ),
     Case(
       name: "status: from a member's name, one known and one in no table",
