@@ -168,10 +168,16 @@ extension Decoder {
     }
   }
 
-  /// Units of numbers that can be in no other unit, so that one need not be sent with them.
+  /// Units of numbers that can be in no other. ("1" can: it may be sent in percent.)
   private static let plainUnits: Set<[UInt8]> = Set(
-    ["", "1", "state", "count"].map { Array($0.utf8) }
+    ["", "state", "count"].map { Array($0.utf8) }
   )
+
+  /// Whether a reading means the same without a unit: it is no measurement, or can be in no other unit.
+  private func needsNoUnit(_ draft: Draft) -> Bool {
+    draft.status.use == .noValue
+      || Self.plainUnits.contains(plan.points[draft.point].sourceUnit)
+  }
 
   private func attribute(
     _ document: JSONDocument,
@@ -402,13 +408,8 @@ extension Decoder {
     if let source = value.unit {
       let found = attribute(document, source, binding, message)
       let isAbsent = isAbsent(document, found)
-      let known = plan.points[point].sourceUnit
-      // What is no measurement is in no unit.
-      let isNeedless =
-        draft.status.use == .noValue || value.optional.contains(.unit)
-        || Self.plainUnits.contains(known)
       if let unit = name(document, found) {
-        if unit != known {
+        if unit != plan.points[point].sourceUnit {
           guard
             let converted = convert(
               String(decoding: unit, as: UTF8.self),
@@ -421,7 +422,7 @@ extension Decoder {
           else { return }
           draft.value = converted
         }
-      } else if !isAbsent || !isNeedless {
+      } else if !isAbsent || !(value.optional.contains(.unit) || needsNoUnit(draft)) {
         reject(
           message,
           isAbsent ? .missingField : .wrongType,
