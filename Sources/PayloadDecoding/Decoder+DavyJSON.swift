@@ -52,7 +52,7 @@ extension Decoder {
     let root = document[0]
     switch root.kind {
     case .object:
-      let fields = collect(document, 0, Path())
+      let fields = collect(document, 0) { Path().pointer($0) }
       if fields.readings >= 0 {
         let list = document[fields.readings]
         guard list.kind == .array else {
@@ -97,7 +97,7 @@ extension Decoder {
     for index in 0..<document[array].extra {
       let path = Path(list: list, index: index)
       if document[element].kind == .object {
-        var fields = collect(document, element, path)
+        var fields = collect(document, element) { path.pointer($0) }
         // What the records have in common may stand once, beside `readings`.
         if fields.device < 0 { fields.device = envelope.device }
         if fields.time < 0 { fields.time = envelope.time }
@@ -120,7 +120,11 @@ extension Decoder {
   }
 
   @inline(__always)
-  private func collect(_ document: JSONDocument, _ object: Int, _ path: Path) -> Fields {
+  private func collect(
+    _ document: JSONDocument,
+    _ object: Int,
+    _ place: (String) -> String
+  ) -> Fields {
     var fields = Fields()
     var member = object &+ 1
     for _ in 0..<document[object].extra {
@@ -136,7 +140,7 @@ extension Decoder {
       case (0x7469_6E75, 6 | 4 << 4): fields.unit = value
       case (0x7365_756C_6176, 6 | 6 << 4): fields.values = value
       case (0x7367_6E69_6461_6572, 6 | 8 << 4): fields.readings = value
-      default: collectOther(document, member, path, &fields)
+      default: collectOther(document, member, place, &fields)
       }
       member = document.after(value)
     }
@@ -147,7 +151,7 @@ extension Decoder {
   private func collectOther(
     _ document: JSONDocument,
     _ member: Int,
-    _ path: Path,
+    _ place: (String) -> String,
     _ fields: inout Fields
   ) {
     let value = member + 1
@@ -162,7 +166,12 @@ extension Decoder {
     case "readings": fields.readings = value
     case "historical": fields.historical = value
     case let name:
-      explain(path.pointer(name), document.excerpt(value), "not a member Davy knows", .ignored)
+      explain(
+        place(Self.escapedToken(name)),
+        document.excerpt(value),
+        "not a member Davy knows",
+        .ignored
+      )
     }
   }
 
@@ -542,7 +551,7 @@ extension Decoder {
       )
       return
     }
-    let inner = collect(document, value, Path())
+    let inner = collect(document, value) { place("") + "/" + $0 }
     if let wrong = misplaced(inner, in: .member) {
       reject(
         message,

@@ -332,5 +332,12 @@ import Testing
     #expect(fields.map(\.place) == ["topic", "/note", "/values/ch4", "/values/zz"])
     #expect(fields.map(\.outcome) == [.used, .ignored, .used, .rejected])
     #expect(fields[2].meaning.contains("acme/GD-07/ch4 = 2.5 %LEL"))
+    let inner = bench.decoder.explain(
+      topic: Array("davy/v1/acme/gw-1/readings".utf8),
+      payload: Array(#"{"device":"7","values":{"ch4":{"v":1,"note":1,"point":"temp"}}}"#.utf8),
+      received: Bench.received
+    )
+    #expect(inner.map(\.place) == ["topic", "/values/ch4/note", "/values/ch4/point"])
+    #expect(inner.map(\.outcome) == [.used, .ignored, .rejected])
   }
 }
