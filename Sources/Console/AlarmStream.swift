@@ -27,12 +27,9 @@ enum StreamFrame {
     guard entry.isAlarmStep else { return nil }
     let floods = entry.floods
     if floods.contains(where: { $0.hasPrefix("enterprise:") }) { return nil }
-    let area = floods.first { $0.hasPrefix("area:") }?.dropFirst("area:".count)
+    let areas = floods.filter { $0.hasPrefix("area:") }.map { String($0.dropFirst("area:".count)) }
     return (
-      .enterprise(
-        LedgerScope.enterprise(ofPath: entry.subject),
-        floodedArea: area.map(String.init)
-      ),
+      .enterprise(LedgerScope.enterprise(ofPath: entry.subject), floodedAreas: areas),
       alarm(entry)
     )
   }
@@ -64,8 +61,8 @@ enum StreamFrame {
 
 /// Who is told an event of the streams.
 enum StreamAudience: Hashable, Sendable {
-  /// Those who see an enterprise, but for the supervisors of the area in flood whose summary stands for the event.
-  case enterprise(String, floodedArea: String? = nil)
+  /// Those who see an enterprise, but for the supervisors of the areas in flood whose summaries stand for the event.
+  case enterprise(String, floodedAreas: [String] = [])
   /// The supervisors of an administrative area, and those who see everything.
   case area(String)
 }
@@ -82,9 +79,8 @@ struct StreamScope: Hashable, Sendable {
   /// Whether the caller is among those who are told.
   func includes(_ audience: StreamAudience) -> Bool {
     switch audience {
-    case .enterprise(let id, floodedArea: nil): ledger.includes(enterprise: id)
-    case .enterprise(let id, floodedArea: let area?):
-      ledger.includes(enterprise: id) && !areas.contains(area)
+    case .enterprise(let id, let floodedAreas):
+      ledger.includes(enterprise: id) && !floodedAreas.contains(where: areas.contains)
     case .area(let code): ledger == .everything || areas.contains(code)
     }
   }

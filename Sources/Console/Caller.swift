@@ -160,6 +160,7 @@ final class ScopeResolver: Sendable {
   /// The areas that lie in a scope as a whole.
   ///
   /// A single enterprise is no area: its own people are not the area's supervisors, also where it is the only one there.
+  /// Codes as they are written are among them: by these, older entries tell of floods.
   private static func areas(
     of scope: Scope,
     _ ids: Set<String>,
@@ -167,8 +168,10 @@ final class ScopeResolver: Sendable {
   ) -> Set<String> {
     var members: [String: [String]] = [:]
     for enterprise in enterprises {
-      guard let code = enterprise.administrativeCode else { continue }
-      members[code, default: []].append(enterprise.id)
+      guard let written = enterprise.administrativeCode else { continue }
+      for code in Set(enterprise.administrativeAreas + [written]) {
+        members[code, default: []].append(enterprise.id)
+      }
     }
     return Set(
       members.filter { code, members in

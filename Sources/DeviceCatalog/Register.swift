@@ -34,7 +34,7 @@ public struct Enterprise: Codable, Sendable {
 public struct FloodPolicy: Codable, Hashable, Sendable {
   /// Most alarms in ten minutes of the enterprise, 1 … 10,000.
   public var limit = 10
-  /// Most alarms in ten minutes of its county; of several enterprises' figures the greatest holds.
+  /// Most alarms in ten minutes of its county, its city, its province; of several enterprises' figures the greatest holds.
   public var areaLimit = 10
   /// The flood is over when fewer than this lie in the ten minutes before.
   public var endBelow = 5

@@ -99,7 +99,7 @@ public struct AlarmBody: Hashable, Sendable {
   /// For a revision, what late data make of the decision, and when by all data the alarm began, was raised and
   /// returned.
   public var revision: Revision?
-  /// Supervisor scopes that are in flood, separated by blanks (`enterprise:acme area:360981`): their streams show
+  /// Supervisor scopes that are in flood, separated by blanks (`enterprise:acme area:360981 area:360900`): their streams show
   /// a summary instead of this step; nil when none is.
   public var flood: String?
 

@@ -12,9 +12,12 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// the question what was done is asked until a channel takes it. What comes retained and without a time counts as bad
   /// news only; the readings of a message are judged in the order of their times.
   case notices
+  /// Floods are found in cities, provinces, townships and villages too, no longer only in the area that an enterprise's
+  /// code names.
+  case areas
 
   /// Those of this release.
-  public static let newest = RulesLevel.notices
+  public static let newest = RulesLevel.areas
 
   /// The level of a journal record; one of a later release goes by the newest rules known here.
   public init(journaled level: Int) {

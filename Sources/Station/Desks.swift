@@ -140,5 +140,7 @@ final class Desks {
       }
       try desk.restore(state)
     }
+    // The level of the rules stands in one desk's state.
+    follow(hazards.level)
   }
 }

@@ -6,13 +6,14 @@ import Telemetry
 
 /// Flood control: more than so many alarms in ten minutes in a supervisor's scope turn its stream into a summary.
 ///
-/// A scope is an enterprise (`enterprise:id`) or the administrative area of its county (`area:code`). Alarms of live
-/// gateways count when they annunciate: raised or annunciated again and not inhibited. The step that exceeds the
-/// scope's limit begins a flood; the flood ends at the moment from which fewer than ``FloodPolicy/endBelow`` lie in
-/// the ten minutes before. Begin, a summary each minute that brought more, and end are ledger entries of kind
+/// A scope is an enterprise (`enterprise:id`) or an administrative area that it lies in (`area:code`): its county, and
+/// the city and the province where these hold more of the station's enterprises than what lies within them; else the
+/// narrower area's flood is theirs too. Alarms of live gateways count when they annunciate: raised or annunciated again
+/// and not inhibited. The step that exceeds the scope's limit begins a flood; the flood ends at the moment from which
+/// fewer than ``FloodPolicy/endBelow`` lie in the ten minutes before. Begin, a summary each minute that brought more, and end are ledger entries of kind
 /// `system` with the first-out, the alarm that came first in the ten minutes that began it; every step that the
 /// engine or a desk takes meanwhile is an entry like any other, with the scopes in flood in its body. In an enterprise's
-/// flood the streams leave it out; in an area's, those of the area's supervisors. What people do is always streamed.
+/// flood the streams leave it out; in an area's, those of who supervises the area or a wider one. What people do is always streamed.
 ///
 /// Time is the receive time of the inputs, so a replay of the journal finds the same floods.
 final class FloodDesk: Desk {
@@ -64,21 +65,48 @@ final class FloodDesk: Desk {
   /// The scopes in flood: few, however many there are.
   private var flooded: Set<String> = []
   private var policies: [String: FloodPolicy] = [:]
-  private var areas: [String: String] = [:]
+  /// The scopes that an enterprise's alarms count in: its own, then areas from narrow to wide.
+  private var scopeNames: [String: [String]] = [:]
   private var areaPolicies: [String: FloodPolicy] = [:]
+  private var enterprises: [Enterprise] = []
+  private var level = RulesLevel.first
+
+  func follow(_ level: RulesLevel) {
+    guard level > self.level else { return }
+    self.level = level
+    arrange()
+  }
 
   func adopt(_ catalog: Catalog, by record: JournalRecord?, into output: inout CoreOutput) {
+    enterprises = catalog.enterprises
+    arrange()
+  }
+
+  /// Finds out which scopes there are, under the catalog and by the rules in force.
+  private func arrange() {
     policies = [:]
-    areas = [:]
+    scopeNames = [:]
     areaPolicies = [:]
-    for enterprise in catalog.enterprises {
+    let areas = enterprises.map { enterprise in
+      level >= .areas
+        ? enterprise.administrativeAreas : enterprise.administrativeCode.map { [$0] } ?? []
+    }
+    var sizes: [String: Int] = [:]
+    for code in areas.joined() { sizes[code, default: 0] += 1 }
+    for (enterprise, areas) in zip(enterprises, areas) {
       policies[enterprise.id] = enterprise.flood
-      guard let code = enterprise.administrativeCode else { continue }
-      areas[enterprise.id] = code
-      let known = areaPolicies[code]
-      if known.map({ $0.areaLimit < enterprise.flood.areaLimit }) ?? true {
-        areaPolicies[code] = enterprise.flood
+      var own = ["enterprise:\(enterprise.id)"]
+      var size = 0
+      for code in areas {
+        guard let members = sizes[code], members > size else { continue }
+        size = members
+        own.append("area:\(code)")
+        let known = areaPolicies[code]
+        if known.map({ $0.areaLimit < enterprise.flood.areaLimit }) ?? true {
+          areaPolicies[code] = enterprise.flood
+        }
       }
+      scopeNames[enterprise.id] = own
     }
   }
 
@@ -99,8 +127,7 @@ final class FloodDesk: Desk {
     advance(record, into: &output)
     guard body.actor.isEmpty else { return nil }
     let enterprise = String(body.point.prefix { $0 != "/" })
-    var names = ["enterprise:\(enterprise)"]
-    if let area = areas[enterprise] { names.append("area:\(area)") }
+    let names = scopeNames[enterprise] ?? ["enterprise:\(enterprise)"]
     let annunciates =
       (body.event == .raised || body.event == .reAlarmed) && body.state == .unacknowledged
     if annunciates {

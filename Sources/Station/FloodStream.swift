@@ -2,7 +2,7 @@ public import HazardLedger
 import Telemetry
 
 extension LedgerEntry {
-  /// The supervisors' scopes that were in flood when the alarm's step was taken, `enterprise:id` before `area:code`.
+  /// The supervisors' scopes that were in flood when the alarm's step was taken: `enterprise:id`, then `area:code` from narrow to wide.
   public var floods: [String] {
     guard kind == .alarm, let body, Self.contains(body, #""flood":"#) else { return [] }
     do throws(BodyError) {

@@ -13,8 +13,8 @@ struct FloodStreamTests {
   /// Two enterprises of one county, and the only one of another.
   static let counties = ["one": "360981", "two": "360981", "three": "360702"]
 
-  static func station() throws -> CoreStation {
-    let sites = counties.sorted { $0.key < $1.key }.map { id, county in
+  static func station(_ places: [String: String] = counties) throws -> CoreStation {
+    let sites = places.sorted { $0.key < $1.key }.map { id, county in
       (
         path: "sites/\(id).yaml",
         text: """
@@ -138,7 +138,14 @@ struct FloodStreamTests {
       "everything",
       .everywhere,
       shown: ["one": 4, "two": 8, "three": 5],
-      floods: ["area:360981", "area:360702", "enterprise:two"]
+      floods: ["area:360981", "area:360702", "area:360000", "enterprise:two"]
+    ),
+    // The province's flood begins with the fifth alarm, and is over before the last.
+    Reader(
+      "the province",
+      area("360000"),
+      shown: ["one": 1, "two": 0, "three": 4],
+      floods: ["area:360981", "area:360702", "area:360000", "enterprise:two"]
     ),
   ]
 
@@ -151,7 +158,7 @@ struct FloodStreamTests {
     of station: CoreStation,
     after sequence: Int64,
     to scope: Scope,
-    playing: Bool
+    playing play: (@Sendable (CoreStation) throws -> Void)? = nil
   ) async throws -> [ServerEvent] {
     let events = Collector()
     try await withConsole(station, access: access(scope)) {
@@ -161,7 +168,7 @@ struct FloodStreamTests {
         .read("/api/v1/alarms/stream?since=\(sequence)") { event in
           _ = events.add(event)
           guard event.name == "heartbeat" else { return false }
-          if playing, station.memory.newest == sequence { try play(station) }
+          if let play, station.memory.newest == sequence { try play(station) }
           return event.id == "\(station.memory.newest)"
         }
     }
@@ -175,14 +182,14 @@ struct FloodStreamTests {
   func audience(reader: Reader) async throws {
     let station = try Self.station()
     let before = station.memory.newest
-    let live = try await Self.events(of: station, after: before, to: reader.scope, playing: true)
-    // A console that starts later reads the same from the ledger.
-    let resumed = try await Self.events(
+    let live = try await Self.events(
       of: station,
       after: before,
       to: reader.scope,
-      playing: false
+      playing: { try Self.play($0) }
     )
+    // A console that starts later reads the same from the ledger.
+    let resumed = try await Self.events(of: station, after: before, to: reader.scope)
     #expect(resumed == live)
 
     let seen = Set(reader.shown.keys)
@@ -198,7 +205,9 @@ struct FloodStreamTests {
     }
 
     // Every flood that he is told has a beginning, and an end, and says what came first.
-    let firstOut = ["area:360981": "one", "area:360702": "three", "enterprise:two": "two"]
+    let firstOut = [
+      "area:360981": "one", "area:360702": "three", "area:360000": "three", "enterprise:two": "two",
+    ]
     var told: [String: [String]] = [:]
     for flood in live where flood.name == "flood" {
       let body = try #require(try JSONValue(parsing: Array(flood.data.utf8))["body"])
@@ -225,6 +234,79 @@ struct FloodStreamTests {
         let listed = alarms.count { $0.hasPrefix("\(enterprise)/s/a/D/o2#deficit@") }
         #expect(listed == (seen.contains(enterprise) ? count : 0), "\(enterprise)")
       }
+    }
+  }
+
+  /// Two counties of one city, and one of another, with an enterprise each.
+  static let cities = ["one": "360981", "two": "360982", "three": "360702"]
+
+  /// Five alarms of the city, the fifth begins its flood and the province's; one of another city in the latter; and one when
+  /// both are over.
+  static func playCity(_ station: CoreStation) throws {
+    try alarms(["one", "two", "one", "two", "one", "three"], from: 10, station)
+    for minute in 7...40 {
+      try station.feed(.tick, "", [], at: start + Int64(minute) * 60_000)
+    }
+    try reading(19, of: "one", at: 2_410, station)
+  }
+
+  static let cityReaders = [
+    Reader("the county", area("360981"), shown: ["one": 4], floods: []),
+    Reader("another city's county", area("360702"), shown: ["three": 1], floods: []),
+    Reader("the city", area("360900"), shown: ["one": 3, "two": 2], floods: ["area:360900"]),
+    Reader(
+      "every county of the city",
+      Scope(areas: area("360981").areas.union(area("360982").areas)),
+      shown: ["one": 3, "two": 2],
+      floods: ["area:360900"]
+    ),
+    Reader("the other city", area("360700"), shown: ["three": 1], floods: []),
+    Reader(
+      "the province",
+      area("360000"),
+      shown: ["one": 3, "two": 2, "three": 0],
+      floods: ["area:360900", "area:360000"]
+    ),
+    Reader("one enterprise", Scope(enterprises: ["one"]), shown: ["one": 4], floods: []),
+    Reader(
+      "everything",
+      .everywhere,
+      shown: ["one": 4, "two": 2, "three": 1],
+      floods: ["area:360900", "area:360000"]
+    ),
+  ]
+
+  @Test(
+    "a flood of calm counties is told to who supervises the city or the province, and no county",
+    arguments: cityReaders
+  )
+  func cityAudience(reader: Reader) async throws {
+    let station = try Self.station(Self.cities)
+    let before = station.memory.newest
+    let live = try await Self.events(
+      of: station,
+      after: before,
+      to: reader.scope,
+      playing: { try Self.playCity($0) }
+    )
+    #expect(try await Self.events(of: station, after: before, to: reader.scope) == live)
+    for enterprise in Self.cities.keys {
+      let raised = live.count {
+        $0.name == "alarm" && $0.data.contains("\(enterprise)/s/a/D/o2#deficit")
+          && $0.data.contains(#""event":"raised""#)
+      }
+      #expect(raised == reader.shown[enterprise] ?? 0, "\(enterprise)")
+    }
+    var told: [String: [String]] = [:]
+    for flood in live where flood.name == "flood" {
+      let body = try #require(try JSONValue(parsing: Array(flood.data.utf8))["body"])
+      let scope = try #require(body["scope"]?.text)
+      told[scope, default: []].append(try #require(body["event"]?.text))
+      #expect(body["firstOut"]?.text?.hasPrefix("one/s/a/D/o2#deficit@") == true)
+    }
+    #expect(Set(told.keys) == reader.floods)
+    for events in told.values {
+      #expect(events.first == "flood.begin" && events.last == "flood.end")
     }
   }
 

@@ -24,6 +24,26 @@ private func source(people: Int, _ substances: (q: Double, critical: Double, bet
 
 @Suite("register")
 struct RegisterTests {
+  @Test(
+    "an area's code names those that it lies in",
+    arguments: [
+      ("360981", ["360981", "360900", "360000"]),
+      ("360900", ["360900", "360000"]),
+      ("360000", ["360000"]),
+      ("360981000", ["360981", "360900", "360000"]),
+      ("360981102", ["360981102", "360981", "360900", "360000"]),
+      ("360981102203", ["360981102203", "360981102", "360981", "360900", "360000"]),
+      // A county under the province itself.
+      ("429004", ["429004", "429000", "420000"]),
+      ("000000", ["000000"]),
+      ("3609", ["3609"]),
+      ("county", ["county"]),
+    ]
+  )
+  func areas(code: String, areas: [String]) {
+    #expect(Enterprise.administrativeAreas(of: code) == areas)
+  }
+
   @Test("R value and level by GB 18218-2018")
   func level() {
     let sulfide = source(people: 40, (20, 5, 5))

@@ -11,14 +11,18 @@ import Testing
 struct FloodTests {
   static let start: Int64 = 1_760_000_000_000
 
-  /// Two enterprises of one county, each with the points of the demonstration's profile.
-  static func catalog(limit: Int = 10, area: Int = 10) throws -> Catalog {
+  /// Enterprises in counties, two of one unless others are given, each with a point.
+  static func catalog(
+    limit: Int = 10,
+    area: Int = 10,
+    counties: [(id: String, code: String)] = [("one", "360981"), ("two", "360981")]
+  ) throws -> Catalog {
     let devices = Fixture.root.appendingPathComponent("devices").path
     let scratch = try Scratch()
     var files: [String] = []
-    for id in ["one", "two"] {
+    for (id, code) in counties {
       let text = """
-        enterprise: {id: \(id), name: {zh: 企, en: E}, administrative-code: "360981"}
+        enterprise: {id: \(id), name: {zh: 企, en: E}, administrative-code: "\(code)"}
         time-zone: UTC
         flood: {limit: \(limit), area-limit: \(area)}
         gateways: {gw: {name: {zh: 关, en: G}}}
@@ -137,6 +141,48 @@ struct FloodTests {
     #expect(raised.dropFirst(10).allSatisfy { $0.flood == "enterprise:one area:360981" })
     let other = outcome.bodies.first { $0.point.hasPrefix("two/") && $0.rule == "deficit" }
     #expect(other?.flood == "area:360981")
+  }
+
+  /// An alarm in another city, then one in each of eleven counties of a city.
+  static func cityInputs(_ level: RulesLevel) throws -> [JournalInput] {
+    var counties: [(id: String, code: String)] = [("e12", "360702")]
+    for index in 1...11 { counties.append(("e\(index)", "3609\(index + 20)")) }
+    let site = try catalog(counties: counties)
+    var inputs = [try StationCoreTests.catalogInput(site, at: start, level: level)]
+    for (index, county) in counties.enumerated() {
+      inputs.append(message(county.id, 19, at: Int64(10 + 10 * index)))
+    }
+    return inputs
+  }
+
+  @Test("calm counties may be a flood of their city and of the province")
+  func cities() throws {
+    let inputs = try Self.cityInputs(.newest)
+    let outcome = try Self.run(inputs)
+    #expect(outcome.floods.map(\.event) == ["flood.begin", "flood.begin"])
+    #expect(outcome.floods.map(\.scope) == ["area:360000", "area:360900"])
+    #expect(outcome.floods.map(\.second) == [110, 120])
+    let firstOut = outcome.floods.map { $0.members["firstOut"]?.text }
+    #expect(
+      firstOut == [
+        "e12/s/a/D/o2#deficit@\(Self.start + 10_000)",
+        "e1/s/a/D/o2#deficit@\(Self.start + 20_000)",
+      ]
+    )
+    #expect(outcome.bodies.count == 12)
+    #expect(outcome.bodies.prefix(10).allSatisfy { $0.flood == nil })
+    #expect(outcome.bodies.suffix(2).map(\.flood) == ["area:360000", "area:360900 area:360000"])
+    for cut in 1..<inputs.count {
+      #expect(try Self.run(inputs, cut: cut).drafts == outcome.drafts, "cut at \(cut)")
+    }
+  }
+
+  @Test("a journal of the rules before knows floods of the named area only")
+  func formerRules() throws {
+    let outcome = try Self.run(try Self.cityInputs(.notices))
+    #expect(outcome.floods.isEmpty)
+    #expect(outcome.bodies.count == 12)
+    #expect(outcome.bodies.allSatisfy { $0.flood == nil })
   }
 
   @Test("the streams leave out what the summary stands for, and show the summary")

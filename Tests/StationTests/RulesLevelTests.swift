@@ -71,7 +71,7 @@ struct RulesLevelTests {
     #expect(newest.dispatches.contains { $0.purpose == .notice })
     #expect(try newest.events(.callout).contains("feedbackFailed"))
     #expect(newest.dispatches.first?.id == "callout/1#1")
-    #expect(try newest.bodies(.catalog).first?["level"]?.wholeNumber == 1)
+    #expect(try newest.bodies(.catalog).first?["level"]?.wholeNumber == 2)
   }
 
   @Test(
@@ -102,7 +102,7 @@ struct RulesLevelTests {
     try station.feed(
       try StationCoreTests.catalogInput(station.catalog, at: station.now, level: .first)
     )
-    #expect(try station.bodies(.catalog).map { $0["level"]?.wholeNumber } == [nil, 1, 1])
+    #expect(try station.bodies(.catalog).map { $0["level"]?.wholeNumber } == [nil, 2, 2])
     for page in [1, 7, 1_000] {
       #expect(try station.replayedHead(page: page) == (try station.ledger.head.hash))
     }
@@ -137,7 +137,7 @@ struct RulesLevelTests {
     #expect(journal.lastSequence == 2)
     let levels = try ledger.entries(after: 0, limit: 99).filter { $0.kind == .catalog }
       .map { try HazardLedger.JSONValue(parsing: $0.body ?? [])["level"]?.wholeNumber }
-    #expect(levels == [nil, 1])
+    #expect(levels == [nil, 2])
     _ = try start(at: 3_000)
     #expect(journal.lastSequence == 2)
   }

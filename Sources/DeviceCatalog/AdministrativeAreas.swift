@@ -1,0 +1,23 @@
+extension Enterprise {
+  /// Codes of the administrative areas that it lies in, from the narrowest to its province.
+  package var administrativeAreas: [String] {
+    administrativeCode.map(Self.administrativeAreas(of:)) ?? []
+  }
+
+  /// Codes of an area and of those that it lies in: `360981` lies in `360981`, `360900` and `360000`.
+  ///
+  /// GB/T 2260 gives province, city and county two digits each, GB/T 10114 township and village three more each; a
+  /// group of zeros names nothing. A code of another form names one area.
+  package static func administrativeAreas(of code: String) -> [String] {
+    let digits = Array(code.utf8)
+    guard [6, 9, 12].contains(digits.count), digits.allSatisfy({ (48...57).contains($0) }),
+      digits[..<2] != [48, 48]
+    else { return [code] }
+    var areas: [String] = []
+    for (start, end) in [(9, 12), (6, 9), (4, 6), (2, 4), (0, 2)] where end <= digits.count {
+      guard digits[start..<end].contains(where: { $0 != 48 }) else { continue }
+      areas.append(String(code.prefix(end)) + String(repeating: "0", count: max(0, 6 - end)))
+    }
+    return areas
+  }
+}
