@@ -6,7 +6,8 @@
 /// only slowly. Source: the moving low percentile is the usual background of fence-line monitoring (EPA
 /// OTM 33A takes the 5 % quantile).
 ///
-/// - Defaults: share 0.2 (0 … 0.5), span 3 h, at least 1 reading, capacity 1,024.
+/// - Defaults: restore = limit (0 … limit), share 0.2 (0 … 0.5), span 3 h (1 ms … 10 years), at least 1 reading (1 … capacity),
+///   capacity 1,024 (1 … 16,777,216); the limit, above 0, has none.
 /// - Warm-up: unknown below `minimumCount` readings; the first readings are their own background, so a
 ///   plume that stands at the start is only seen when it grows.
 /// - Freeze: none; a plume longer than 1 − share of the span becomes background.
@@ -18,13 +19,13 @@ public struct BackgroundExcess: Sendable {
     public var limit: Double
     /// Where the condition ends, 0 … limit.
     public var restore: Double
-    /// Length of the window, milliseconds.
+    /// Length of the window, 1 ms … 10 years.
     public var span: Int64
-    /// Quantile that is the background.
+    /// Quantile that is the background, 0 … 0.5.
     public var share: Double
-    /// Fewest readings in the window.
+    /// Fewest readings in the window, 1 … capacity.
     public var minimumCount: Int
-    /// Most readings kept.
+    /// Most readings kept, 1 … 16,777,216.
     public var capacity: Int
 
     /// Makes parameters.

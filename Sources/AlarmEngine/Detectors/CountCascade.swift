@@ -2,8 +2,13 @@
 ///
 /// Formula, with whole division: yellow' = yellow + blue / 4, orange' = orange + yellow' / 3,
 /// red' = red + orange' / 2; the grade is the highest that occurs. Source: GB 39496-2020 (tailings
-/// ponds), within one item over its points and across items over items. A pure function of the
-/// present grades: no warm-up, no memory. Points whose grade is not known count as none.
+/// ponds), within one item over its points and across items over items.
+///
+/// - Defaults: 4, 3 and 2 (2 … 1,000 each).
+/// - A pure function of the counts that it is given: no warm-up, no freeze, no memory.
+/// - Gap, bad status: a point stands where its rules left it, because what is not known neither raises nor clears an alarm
+///   (``CascadeParameters``); one that has never been judged counts as none.
+/// - Late reading: what it changes of a point's alarm now is counted from then on; the cascade is not judged again for the past.
 public struct CountCascade: Hashable, Sendable {
   /// How many points stand at each grade.
   public struct Counts: Hashable, Sendable {

@@ -7,7 +7,9 @@
 ///
 /// Source: the deviation alarm of IEC 62682 and OPC UA Part 9.
 ///
-/// - Warm-up: none; unknown until the reference has a value.
+/// - Defaults: restore = limit (0 … limit), both sides, absolute, gain 1 and offset 0 (any number), longest age 60 s (0 … 10
+///   years); the limit, above 0, has none.
+/// - Warm-up: none; unknown until the reference has a value. Freeze: none; nothing is learnt.
 /// - Bad status of the reference, or older than `longestAge`: unknown. Own bad status: not handed in.
 /// - Gap, late reading: judged by the two values at hand; nothing is remembered but the hysteresis.
 /// - Relative distance to a zero reference is infinite when d is not 0, and 0 when it is.
@@ -26,7 +28,7 @@ public struct Deviation: Sendable {
     public var gain: Double
     /// Model intercept; the set-point when ``gain`` is 0.
     public var offset: Double
-    /// Oldest reference that is trusted, milliseconds.
+    /// Oldest reference that is trusted, milliseconds, 0 … 10 years.
     public var longestAge: Int64
 
     /// Makes parameters for a peer or a model.

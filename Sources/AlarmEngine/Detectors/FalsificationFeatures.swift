@@ -4,12 +4,15 @@
 /// reading is at or above the limit. Source: the pollution-source rules for automatic monitoring data;
 /// band 0.9. A suspicion with evidence, not a proof.
 ///
-/// - Warm-up: unknown below `minimumCount` readings.
-/// - Bad status: not handed in. Gap: readings leave by time. Late: refused. Freeze: none.
+/// - Defaults: band 0.9 and share 0.5 (0 … 1 each), at least 60 readings (1 … capacity), capacity 1,024 (1 … 16,777,216); span (1 ms
+///   … 10 years) and limit (above 0) have none.
+/// - Warm-up: unknown below `minimumCount` readings. Freeze: none; nothing is learnt.
+/// - Bad status: not handed in. Gap: readings leave by time. Late: refused (unknown, nothing changes).
+/// - Where more than `capacity` readings lie in the span, the newest of them are judged.
 public struct LimitHugging: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
-    /// Length of the window, milliseconds.
+    /// Length of the window, 1 ms … 10 years.
     public var span: Int64
     /// The limit that is hugged, above 0.
     public var limit: Double
@@ -17,9 +20,9 @@ public struct LimitHugging: Sendable {
     public var band: Double
     /// Share of the readings in the band, 0 … 1.
     public var share: Double
-    /// Fewest readings.
+    /// Fewest readings, 1 … capacity.
     public var minimumCount: Int
-    /// Most readings kept.
+    /// Most readings kept, 1 … 16,777,216.
     public var capacity: Int
 
     /// Makes parameters.
@@ -117,9 +120,10 @@ public struct LimitHugging: Sendable {
 /// the periodic-fluctuation test of CN112381697A, exact instead of by autocorrelation: measured noise
 /// does not repeat, so one long verbatim run is evidence enough.
 ///
-/// - Defaults: 120 readings, 20 changes, history 4,096 readings (a power of two).
+/// - Defaults: 120 readings (16 … history), 20 changes (1 … length), history 4,096 readings (a power of two, 64 … 1,048,576).
 /// - One lag is followed at a time: where another has been, a run counts from its end only.
-/// - Warm-up: false until a run has repeated. O(1) a reading; memory 16 bytes a reading of history.
+/// - Warm-up: false until a run has repeated. Freeze: none; readings are kept also while the alarm stands.
+/// - O(1) a reading; memory 16 bytes a reading of history.
 /// - Bad status: not handed in. Gap: irrelevant, values count, not times. Late: not handed in.
 public struct ReplayedRun: Sendable {
   /// Parameters.
@@ -252,8 +256,14 @@ public struct ReplayedRun: Sendable {
 /// silence (and since the silence before that) was above 0, its last value above `share` · limit, and the value after it is below that.
 /// The condition holds at that one reading: it is an event with its evidence.
 ///
-/// - Warm-up: needs three readings within the span, none above 10¹⁰⁰. Bad status: not handed in (a fault that is
-///   announced at the rise looks the same, and should). Late: refused.
+/// Source: Davy's own, for data that are withheld while a limit is exceeded.
+///
+/// - Defaults: share 0.7 (0 … 1), gap 2 min (0 … 10 years), span 5 min (1 ms … 10 years), capacity 512 (1 … 16,777,216); the
+///   limit, above 0, has none.
+/// - Warm-up: false until three readings, none above 10¹⁰⁰, lie within the span before a silence. Freeze: none; nothing is learnt.
+/// - Gap: what is looked for; after one longer than `gap` the slope begins anew.
+/// - Bad status: not handed in (a fault that is announced at the rise looks the same, and should). Late: refused (unknown,
+///   nothing changes).
 /// - An on-delay would keep it silent: the next reading ends the condition.
 public struct GapAtRise: Sendable {
   /// Parameters.
@@ -262,11 +272,11 @@ public struct GapAtRise: Sendable {
     public var limit: Double
     /// How near to it the last value was, 0 … 1.
     public var share: Double
-    /// Shortest silence, milliseconds.
+    /// Longest silence that is none, milliseconds, 0 … 10 years.
     public var gap: Int64
-    /// Time over which the slope is taken, milliseconds.
+    /// Time over which the slope is taken, 1 ms … 10 years.
     public var span: Int64
-    /// Most readings kept.
+    /// Most readings kept, 1 … 16,777,216.
     public var capacity: Int
 
     /// Makes parameters.

@@ -7,18 +7,20 @@
 ///
 /// Source: 馈电异常 of mine monitoring, one of the states that such systems upload, put for any cause and response.
 ///
+/// - Defaults: no restore deadline; deadline and restore deadline 0 … 10 years.
 /// - A response exactly at the deadline is in time (closed edge); ``advance(to:)`` is called with the
 ///   deadline's own time after the readings of that time.
 /// - Unknown cause: neither starts nor ends anything. Unknown response at the deadline: `unverified`,
 ///   which is unknown, not false; nobody may take silence for a working interlock.
-/// - Warm-up, freeze: none. Late readings are not handed in.
+/// - Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
+///   the signal is stale; a deadline falls due in a gap too. Late readings are not handed in.
 /// - A response without a cause is the plant's business and says nothing.
 public struct InterlockVerification: Hashable, Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
-    /// Time the response may take, milliseconds.
+    /// Time the response may take, milliseconds, 0 … 10 years.
     public var deadline: Int64
-    /// Time the response may outlast the cause, milliseconds; nil when it may stay.
+    /// Time the response may outlast the cause, milliseconds, 0 … 10 years; nil when it may stay.
     public var restoreDeadline: Int64?
 
     /// Makes parameters.

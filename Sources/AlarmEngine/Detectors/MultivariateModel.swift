@@ -15,6 +15,11 @@
 /// Limits are quantiles of the statistics, not distributions' (with DPCA the theoretical SPE limit
 /// gives 28 % false alarms on fresh data): ``learn(rows:parameters:)`` takes them from the training
 /// rows, which is too tight; ``calibrate(rows:exceedance:)`` takes them from fresh normal rows.
+///
+/// - Defaults: 2 lags (0 … 10), smoothing 0.3 (0.01 … 1), components for 0.8 of the variance (0.1 … 1, or 1 … 10,000 of them), ridge
+///   0.01 (0 … 10; never below 10⁻⁹), exceedance 0.01 (0.0001 … 0.5).
+/// - Warm-up: 2 · signals · (lags + 1) + 10 rows to learn from. Running, bad status, gaps, late readings and freeze are as
+///   ``MultivariateMonitor`` says.
 public struct MultivariateModel: Hashable, Sendable {
   /// How many eigenvectors explain normal operation.
   public enum Components: Hashable, Sendable {

@@ -7,7 +7,9 @@
 ///
 /// Source: Davy's own, after the flat-line tests of data validation (恒值; recalled, unverified).
 ///
-/// - Warm-up: false until `duration` has been seen; there is nothing to learn.
+/// - Defaults: tolerance 0 (0 or above, finite), 3 readings (2 … 16,777,216), longest gap = duration, nothing exempt, capacity
+///   256 (1 … 16,777,216); duration and longest gap 0 … 10 years.
+/// - Warm-up: false until `duration` has been seen. Freeze: none; there is nothing to learn.
 /// - Exempt band: a clean-air gas detector rests at zero for weeks; values in `exempt` break the stretch.
 /// - Bad status: not handed in; the stretch goes on if the gap is short enough.
 /// - Gap: longer than `longestGap` breaks the stretch, for silence is not constancy (stale is its own
@@ -18,17 +20,17 @@
 public struct StuckDetector: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
-    /// How long the value must not have moved, milliseconds.
+    /// How long the value must not have moved, milliseconds, 0 … 10 years.
     public var duration: Int64
-    /// Largest range that counts as not moving; 0 for exactly equal.
+    /// Largest range that counts as not moving, 0 or above; 0 for exactly equal.
     public var tolerance: Double
-    /// Fewest readings, 2 or more.
+    /// Fewest readings, 2 … 16,777,216.
     public var minimumCount: Int
-    /// Longest silence within a stretch, milliseconds.
+    /// Longest silence within a stretch, milliseconds, 0 … 10 years.
     public var longestGap: Int64
     /// Values that may stand still.
     public var exempt: ClosedRange<Double>?
-    /// Most readings kept.
+    /// Most readings kept, 1 … 16,777,216; with tolerance 0 one is enough, and no more are.
     public var capacity: Int
 
     /// Makes parameters.

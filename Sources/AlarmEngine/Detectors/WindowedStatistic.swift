@@ -183,7 +183,7 @@ public struct WindowedStatistic: Sendable {
     }
   }
 
-  /// Most readings that a window keeps in order of their values: each that comes moves half of them.
+  /// Most readings that a window keeps in order of their values: each takes O(log n) comparisons, see ``SortedValues``.
   private static let largestOrdered = 65_536
 
   private static func check(_ parameters: Parameters) throws(DetectorError) {

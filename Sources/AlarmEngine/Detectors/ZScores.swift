@@ -139,7 +139,8 @@ public struct EWMAZScore: Sendable {
 /// the MAD of normal noise its standard deviation. Source: B. Iglewicz and D. Hoaglin, How to detect
 /// and handle outliers (1993). Half of the window may be outliers before the scale breaks.
 ///
-/// - Defaults: limit 6 (0.1 … 1,000), at least 30 readings (3 … capacity), capacity 256.
+/// - Defaults: limit 6 (0.1 … 1,000), at least 30 readings (3 … capacity), no smallest scale (0 … 10³⁰⁰), longest freeze 1 d (0 …
+///   10 years), capacity 256 (1 … 16,777,216); the span, 1 ms … 10 years, has none.
 /// - Warm-up: unknown below `minimumCount` readings in the window.
 /// - Freeze: while the alarm stands, readings are judged but do not enter the window, and none leaves it: its time
 ///   stands still, up to `longestFreeze`, after which it is emptied and filled anew. The alarm returns with the first normal
@@ -149,7 +150,7 @@ public struct EWMAZScore: Sendable {
 public struct RobustZScore: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
-    /// Length of the window, milliseconds.
+    /// Length of the window, 1 ms … 10 years.
     public var span: Int64
     /// Limit in scaled MADs.
     public var limit: Double

@@ -9,6 +9,17 @@
 /// known part decides (Kleene's logic). `for` holds for the whole condition before it, up to its
 /// parenthesis. Windows are (t − span, t] by event time; a window that has more readings than it may hold
 /// is unknown, for a mean over a part of it would mislead. Division by zero is unknown.
+///
+/// Source: three-valued logic is that of S. C. Kleene, Introduction to Metamathematics (1952), § 64; `n of` is the voting (MooN)
+/// of IEC 61511; the window statistics are at ``WindowSummary``. The language is Davy's own.
+///
+/// - Defaults: none, the text says all. Durations 1 ms … 10 years; the bounds are ``Limits``.
+/// - Warm-up: unknown where it hangs on a signal without a value; a window speaks from its first reading on, and for what
+///   needs two of them (`stddev`, `slope`) from the second. `for` begins when the condition has become true.
+/// - Freeze: none; nothing is learnt.
+/// - Bad status: its signal is unknown until its next good reading. Gap: values last until the signal is stale, then it is unknown;
+///   readings leave windows by time.
+/// - Late reading: left out of windows; the engine does not hand one in.
 public struct CompiledExpression: Hashable, Sendable {
   /// Bounds of one expression.
   public enum Limits {
