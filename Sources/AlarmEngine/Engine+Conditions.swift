@@ -142,6 +142,9 @@ extension Engine {
       &out
     )
     if wasTold, first < out.count { out[first].kind = .reAlarmed }
+    if parameters.it.kind == .group, first < out.count {
+      out[first].evidence = bank.evidence(places[Int(parameters.it.number)])
+    }
     if parameters.it.reAlarm > 0 {
       let due = moment.received + parameters.it.reAlarm
       reAlarms[slot] = due

@@ -297,7 +297,8 @@ public enum Detector: Sendable {
     cause: BoundExpression,
     response: BoundExpression
   )
-  /// T² and SPE of a group; a sample is complete when each of the signals has a new value.
+  /// T², SPE or distance of a group (``MultivariateModel/deciding``) beyond its limit; a sample is complete when each of
+  /// the signals has a new value.
   case multivariate(MultivariateModel, signals: [ChannelIndex])
   /// Several lower grades make a higher one.
   case cascade(CascadeParameters)

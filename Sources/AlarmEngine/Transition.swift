@@ -87,6 +87,8 @@ public struct Transition: Hashable, Sendable {
   public var endsOccurrence = false
   /// For ``TransitionKind/revised``, what late data make of the decision.
   public var revision: Revision?
+  /// For the raise of a ``Detector/multivariate(_:signals:)`` rule, what it was raised on.
+  public var evidence: MultivariateEvidence?
 
   /// Makes a transition.
   public init(

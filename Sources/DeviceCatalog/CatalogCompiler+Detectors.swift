@@ -86,7 +86,9 @@ extension CatalogCompiler {
     }
     let channels = spec.points.compactMap(channel)
     guard channels.count == spec.points.count else { return nil }
-    return .multivariate(model.model, signals: channels)
+    var decided = model.model
+    decided.deciding = spec.statistic
+    return .multivariate(decided, signals: channels)
   }
 
   /// Reads an expression whose names are points of the device.

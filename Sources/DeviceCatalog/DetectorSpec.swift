@@ -31,6 +31,8 @@ struct DetectorSpec: Sendable {
   /// Points of the same device and the model of a group.
   var points: [String] = []
   var model: String?
+  /// What of the group decides.
+  var statistic = MultivariateModel.Statistic.distance
   /// The detector, whose limit and restore value are still to be set where ``limit`` is.
   var detector: Detector
   var place: Place
@@ -57,6 +59,9 @@ struct DetectorSpecReader {
     case .multivariate:
       spec.points = map.required("points")?.strings() ?? []
       spec.model = map.required("model")?.identifier()
+      if let statistic = map["statistic"]?.choice(MultivariateModel.Statistic.self) {
+        spec.statistic = statistic
+      }
       isWhole = !spec.points.isEmpty && spec.model != nil
     case .ewma, .ewmaChart, .cusum, .ewmaZ, .robustZ, .seasonal, .replayedRun: break
     }

@@ -66,6 +66,13 @@ struct DetectorIntegrationTests {
         )
       }
     }
+    // What it was raised on is part of the raise.
+    stream.builder.add(
+      "group-held",
+      .multivariate(model, signals: [1, 3, 5].map { ChannelIndex(rawValue: $0) }),
+      channel: 5,
+      onDelay: 200
+    )
     let voting = try expression("2 of (c0, c2, c4) for 2s")
     stream.builder.add("vote", .expression(voting, signals: channels(voting)), channel: 0)
     let both = try expression("c1 and not c3")
@@ -135,7 +142,7 @@ struct DetectorIntegrationTests {
         if transition.kind == .returned { returned.insert(Int(transition.rule.rawValue)) }
       }
     }
-    // 48 rules of the records, then thirteen a channel, then four groups and six windows; a season needs weeks,
+    // 48 rules of the records, then thirteen a channel, then a held group, four others and six windows; a season needs weeks,
     // and a random walk does not repeat itself.
     let names = [
       "slope", "stuck", "chart", "cusum", "z", "robust", "season", "hug", "replay", "gap",

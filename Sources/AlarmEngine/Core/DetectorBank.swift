@@ -188,6 +188,11 @@ struct DetectorBank: Sendable {
     place.kind == .window ? windows[place.row].limit(toReturn: toReturn) : .nan
   }
 
+  /// What the newest sample of a rule's group is judged by; nil for rules of other kinds.
+  func evidence(_ place: Place) -> MultivariateEvidence? {
+    place.kind == .multivariate ? models[place.row].monitor.evidence : nil
+  }
+
   /// How long a rule waits beyond its detector's deadline for readings from before it.
   func grace(_ place: Place) -> Int64 {
     guard place.kind == .window, windows[place.row].endsByTime else { return 0 }

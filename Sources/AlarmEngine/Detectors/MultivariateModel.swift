@@ -58,6 +58,16 @@ public struct MultivariateModel: Hashable, Sendable {
     }
   }
 
+  /// What of a sample is held against its limit.
+  public enum Statistic: String, CaseIterable, Hashable, Sendable {
+    /// Hotelling's T².
+    case t2
+    /// The squared prediction error, Q.
+    case spe
+    /// The distance D² over all directions.
+    case distance
+  }
+
   /// Why no model can be learned.
   public enum LearnError: Error, Hashable, Sendable {
     /// A parameter lies outside its range.
@@ -201,6 +211,8 @@ public struct MultivariateModel: Hashable, Sendable {
   public let retained: Int
   /// The limits in force.
   public internal(set) var limits: Limits
+  /// The statistic that decides: the rule's choice, no part of what was learnt.
+  public var deciding = Statistic.distance
   let mean: [Double]
   /// Reciprocal standard deviations; 0 for a signal that did not vary in training and is left out.
   let inverseDeviation: [Double]
@@ -211,6 +223,16 @@ public struct MultivariateModel: Hashable, Sendable {
 
   /// Diagonal of M = V diag(1 / (w + r)) Vᵀ.
   private(set) var diagonal: [Double] = []
+
+  /// What the square of a component's score is multiplied by in a statistic.
+  func weight(of component: Int, in statistic: Statistic) -> Double {
+    let value = eigenvalues[component]
+    return switch statistic {
+    case .t2: component < retained && value > 0 ? 1 / value : 0
+    case .spe: component < retained ? 0 : 1
+    case .distance: 1 / (value + ridge)
+    }
+  }
 
   /// Length of the stacked vector.
   var stacked: Int { width * (parameters.lags + 1) }
@@ -383,7 +405,8 @@ struct Stacker: Hashable, Sendable {
   let width: Int
   let smoothing: Double
   private(set) var vector: [Double]
-  private var isWarm = false
+  /// Whether it has had a sample since it began.
+  private(set) var isWarm = false
 
   init(lags: Int, width: Int, smoothing: Double) {
     self.lags = lags

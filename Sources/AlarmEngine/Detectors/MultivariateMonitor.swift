@@ -1,6 +1,6 @@
 /// What a multivariate monitor says of a sample.
 public struct MultivariateFinding: Hashable, Sendable {
-  /// Whether the distance is above its limit; unknown when a signal has no value.
+  /// Whether the statistic that decides is above its limit; unknown when a signal has no value.
   public var condition: Truth
   /// Hotelling's T².
   public var t2: Double
@@ -8,6 +8,57 @@ public struct MultivariateFinding: Hashable, Sendable {
   public var spe: Double
   /// Regularised squared distance over all directions.
   public var distance: Double
+}
+
+/// What the alarm of a group is raised on: the statistics of its sample, their limits, and the signals that contribute most.
+///
+/// It holds no reference, so that transitions, which carry it, hold none.
+public struct MultivariateEvidence: Hashable, Sendable {
+  /// What a signal contributes.
+  public struct Contribution: Hashable, Sendable {
+    /// The signal, by its place in the model.
+    public var signal: UInt32
+    /// Its share of all signals' contributions to the statistic that decides, above 0 … 1.
+    public var share: Double
+
+    /// Makes a contribution.
+    public init(signal: UInt32, share: Double) {
+      self.signal = signal
+      self.share = share
+    }
+  }
+
+  /// The statistic that decides.
+  public var statistic: MultivariateModel.Statistic
+  /// Hotelling's T².
+  public var t2: Double
+  /// Squared prediction error.
+  public var spe: Double
+  /// Regularised squared distance over all directions.
+  public var distance: Double
+  /// The limits of the three.
+  public var limits: MultivariateModel.Limits
+  private var first: Contribution?
+  private var second: Contribution?
+  private var third: Contribution?
+
+  /// The three that contribute most, greatest first; fewer where no more contribute.
+  public var contributions: [Contribution] { [first, second, third].compactMap { $0 } }
+
+  init(_ finding: MultivariateFinding, by model: MultivariateModel, _ amounts: [Double]) {
+    statistic = model.deciding
+    t2 = finding.t2
+    spe = finding.spe
+    distance = finding.distance
+    limits = model.limits
+    let total = amounts.reduce(0, +)
+    let most = amounts.indices.sorted { (amounts[$1], $0) < (amounts[$0], $1) }.prefix(3)
+      .map { Contribution(signal: UInt32($0), share: amounts[$0] / total) }
+      .filter { $0.share > 0 && $0.share <= 1 }
+    first = most.first
+    second = most.dropFirst().first
+    third = most.dropFirst(2).first
+  }
 }
 
 /// Watches a group of signals against a ``MultivariateModel``.
@@ -49,6 +100,11 @@ public struct MultivariateMonitor: Hashable, Sendable {
       return MultivariateFinding(condition: .unknown, t2: .nan, spe: .nan, distance: .nan)
     }
     stacker.push(values, mean: model.mean, inverseDeviation: model.inverseDeviation)
+    return judge()
+  }
+
+  /// Works out the statistics of the newest sample and what each signal contributes.
+  private mutating func judge() -> MultivariateFinding {
     let size = model.stacked
     for index in 0..<size { weighted[index] = 0 }
     var t2 = 0.0
@@ -75,8 +131,14 @@ public struct MultivariateMonitor: Hashable, Sendable {
       }
       contribution[signal] = sum
     }
+    let isBeyond =
+      switch model.deciding {
+      case .t2: t2 > model.limits.t2
+      case .spe: spe > model.limits.spe
+      case .distance: distance > model.limits.distance
+      }
     return MultivariateFinding(
-      condition: Truth(distance > model.limits.distance),
+      condition: Truth(isBeyond),
       t2: t2,
       spe: spe,
       distance: distance
@@ -89,6 +151,44 @@ public struct MultivariateMonitor: Hashable, Sendable {
   /// of one signal the largest contribution is that signal's. Source: C. F. Alcala and S. J. Qin,
   /// Automatica 45 (2009) 1593-1600.
   public var contributions: [Double] { contribution }
+
+  /// How far a statistic of the newest sample would fall if a signal alone were put right, added up over its lags.
+  ///
+  /// ``contributions``, with the matrix M of T² or SPE in place of that of D²; the source gives all three. A signal that a
+  /// statistic does not look at contributes nothing.
+  public func contributions(to statistic: MultivariateModel.Statistic) -> [Double] {
+    let size = model.stacked
+    var weighted = [Double](repeating: 0, count: size)
+    var diagonal = [Double](repeating: 0, count: size)
+    for component in 0..<size {
+      let weight = model.weight(of: component, in: statistic)
+      let start = component * size
+      var score = 0.0
+      for index in 0..<size { score += model.loadings[start + index] * stacker.vector[index] }
+      for index in 0..<size {
+        let loading = model.loadings[start + index]
+        weighted[index] += loading * score * weight
+        diagonal[index] += loading * loading * weight
+      }
+    }
+    // Below, a loading is what rounding has left of 0, and the quotient of two of them means nothing.
+    let least = (diagonal.max() ?? 0) * 1e-14
+    var sums = [Double](repeating: 0, count: model.width)
+    for index in 0..<size where diagonal[index] > least {
+      sums[index % model.width] += weighted[index] * weighted[index] / diagonal[index]
+    }
+    return sums
+  }
+
+  /// What the newest sample is judged by; nil before the first, and after one with a hole.
+  ///
+  /// It follows from smoothing and lags, which are state: after a restart it is the same.
+  public var evidence: MultivariateEvidence? {
+    guard stacker.isWarm else { return nil }
+    var copy = self
+    let finding = copy.judge()
+    return MultivariateEvidence(finding, by: model, contributions(to: model.deciding))
+  }
 
   /// Appends all state to `bytes`; the model is configuration and not part of it.
   public func write(into bytes: inout [UInt8]) {

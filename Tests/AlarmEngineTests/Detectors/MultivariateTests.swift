@@ -1,4 +1,5 @@
 import AlarmEngine
+import Telemetry
 import Testing
 
 @Suite("Multivariate")
@@ -116,6 +117,43 @@ struct MultivariateTests {
       let spe = scores[model.retained...].reduce(0) { $0 + $1 * $1 }
       #expect(abs(got.t2 - t2) < 1e-6 * (1 + t2))
       #expect(abs(got.spe - spe) < 1e-6 * (1 + spe))
+
+      // What each signal contributes, by the matrices themselves: xᵀ M x less its smallest over one element.
+      for (statistic, weights) in [
+        (MultivariateModel.Statistic.t2, principal.map { 1 / $0.value }),
+        (.spe, principal.map { _ in 1 }),
+      ] {
+        let kept = statistic == .t2 ? 0..<model.retained : model.retained..<size
+        var want = [Double](repeating: 0, count: width)
+        for element in 0..<size where deviation[element % width] > 0 {
+          var product = 0.0
+          var diagonal = 0.0
+          for k in kept {
+            let loading = principal[k].vector[element]
+            product += loading * scores[k] * weights[k]
+            diagonal += loading * loading * weights[k]
+          }
+          want[element % width] += product * product / diagonal
+        }
+        let total = want.reduce(1, +)
+        for (found, want) in zip(monitor.contributions(to: statistic), want) {
+          #expect(abs(found - want) < 1e-6 * total)
+        }
+      }
+      let direct = monitor.contributions
+      for (found, want) in zip(monitor.contributions(to: .distance), direct) {
+        #expect(abs(found - want) < 1e-9 * (1 + want))
+      }
+
+      let evidence = try #require(monitor.evidence)
+      #expect(evidence.distance == got.distance && evidence.t2 == got.t2 && evidence.spe == got.spe)
+      #expect(evidence.limits == model.limits)
+      let order = direct.indices.sorted { direct[$0] > direct[$1] }.prefix(3)
+      #expect(evidence.contributions.map { Int($0.signal) } == Array(order))
+      for part in evidence.contributions {
+        let share = direct[Int(part.signal)] / direct.reduce(0, +)
+        #expect(abs(part.share - share) < 1e-9)
+      }
     }
   }
 
@@ -179,6 +217,84 @@ struct MultivariateTests {
     var monitor = MultivariateMonitor(model)
     let alarms = normal.count { monitor.step($0).condition == .yes }
     #expect(alarms == 20)
+  }
+
+  @Test(
+    "the statistic that the rule chooses decides, by its own limit",
+    arguments: MultivariateModel.Statistic.allCases
+  )
+  func deciding(statistic: MultivariateModel.Statistic) throws {
+    var model = try MultivariateModel.learn(rows: Self.rows(seed: 1, count: 600))
+    let normal = Self.rows(seed: 9, count: 1000)
+    try model.calibrate(rows: normal, exceedance: 0.02)
+    #expect(model.deciding == .distance)
+    model.deciding = statistic
+    var monitor = MultivariateMonitor(model)
+    var alarms = 0
+    for row in normal {
+      let found = monitor.step(row)
+      let (value, limit) =
+        switch statistic {
+        case .t2: (found.t2, model.limits.t2)
+        case .spe: (found.spe, model.limits.spe)
+        case .distance: (found.distance, model.limits.distance)
+        }
+      #expect(found.condition == Truth(value > limit))
+      #expect(monitor.evidence?.statistic == statistic)
+      if found.condition == .yes { alarms += 1 }
+    }
+    #expect(alarms == 20)
+    var fresh = MultivariateMonitor(model)
+    #expect(fresh.evidence == nil)
+    fresh = try restarted(monitor, as: fresh)
+    #expect(fresh.evidence == monitor.evidence)
+  }
+
+  @Test("the raise tells what it was raised on, however many samples a message holds")
+  func raise() throws {
+    let training = Self.rows(seed: 1, count: 400).map { Array($0[..<3]) }
+    let model = try MultivariateModel.learn(rows: training, parameters: .init(lags: 0))
+    var builder = PlanBuilder(channelsPerDevice: 3)
+    let signals = (0..<3).map { ChannelIndex(rawValue: $0) }
+    builder.add("group", .multivariate(model, signals: signals))
+    let rows = Self.rows(seed: 3, count: 60) { index, row in
+      if index >= 30 { row[1] += 400 }
+    }.map { Array($0[..<3]) }
+
+    // The monitor by itself.
+    var monitor = MultivariateMonitor(model)
+    let first = try #require(rows.firstIndex { monitor.step($0).condition == .yes })
+    let evidence = try #require(monitor.evidence)
+    #expect(first <= 31)
+
+    for samples in [1, 7, 60] {
+      var bench = try Bench(builder)
+      var start = 0
+      while start < rows.count {
+        let end = min(rows.count, start + samples)
+        var batch = ReadingBatch(received: at(Int64(end) * 1000), baseSequence: bench.sequence)
+        for index in start..<end {
+          for channel in 0..<3 {
+            batch.append(
+              Reading(
+                channel: ChannelIndex(rawValue: UInt32(channel)),
+                time: at(Int64(index) * 1000),
+                value: rows[index][channel],
+                status: .normal,
+                flags: []
+              ),
+              sequence: bench.sequence
+            )
+            bench.sequence += 1
+          }
+        }
+        bench.engine.apply(batch, into: &bench.out)
+        start = end
+      }
+      let raise = try #require(bench.out.first { $0.kind == .raised })
+      #expect(raise.evidence == evidence, "\(samples) samples a message")
+      #expect(bench.out.allSatisfy { ($0.kind == .raised) == ($0.evidence != nil) })
+    }
   }
 
   @Test("a signal without a value makes the sample unknown, and the next starts anew")
