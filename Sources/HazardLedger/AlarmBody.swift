@@ -102,6 +102,8 @@ public struct AlarmBody: Hashable, Sendable {
   /// Supervisor scopes that are in flood, separated by blanks (`enterprise:acme area:360981 area:360900`): their streams show
   /// a summary instead of this step; nil when none is.
   public var flood: String?
+  /// For the raise of a group's alarm (``Evidence``), what it was raised on; nil for every other step.
+  public var evidence: Evidence?
 
   /// What late data make of a decision.
   public struct Revision: Hashable, Sendable {
@@ -210,6 +212,10 @@ extension AlarmBody {
       writer.member("correctedReturned", returned.milliseconds)
     }
     writer.member("event", event.rawValue)
+    if let evidence {
+      writer.key("evidence")
+      writer.write(evidence.json)
+    }
     if let flood { writer.member("flood", flood) }
     if !input.isEmpty { writer.member("input", input) }
     if let limit { writer.member("limit", limit) }
@@ -241,13 +247,13 @@ extension AlarmBody {
 
   private static let keys: [[UInt8]] = [
     "actor", "alarm", "catalog", "cause", "correctedOnset", "correctedRaised", "correctedReturned",
-    "event",
+    "event", "evidence",
     "flood", "input", "limit", "onset", "point", "previous", "priority", "reason",
     "received", "revises", "revision", "rule", "state", "unit", "until", "value",
   ].map { [UInt8]($0.utf8) }
 
   /// The members that every body has, as bits by their place in ``keys``.
-  private static let required = [1, 3, 7, 11, 12, 13, 14, 16, 19, 20].reduce(0) { $0 | 1 << $1 }
+  private static let required = [1, 3, 7, 12, 13, 14, 15, 17, 20, 21].reduce(0) { $0 | 1 << $1 }
 
   private static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> AlarmBody {
     var body = AlarmBody(
@@ -294,21 +300,22 @@ extension AlarmBody {
       case 5: corrected.raised = Timestamp(milliseconds: try cursor.readWhole())
       case 6: corrected.returned = Timestamp(milliseconds: try cursor.readWhole())
       case 7: body.event = try cursor.readName()
-      case 8: body.flood = try cursor.readString()
-      case 9: body.input = try cursor.readString()
-      case 10: body.limit = try cursor.readNumber().double
-      case 11: body.onset = Timestamp(milliseconds: try cursor.readWhole())
-      case 12: body.point = try cursor.readString()
-      case 13: body.previous = try cursor.readName()
-      case 14: body.priority = Int(try cursor.readWhole())
-      case 15: body.reason = try cursor.readString()
-      case 16: body.received = Timestamp(milliseconds: try cursor.readWhole())
-      case 17: body.revises = try cursor.readString()
-      case 18: verdict = try cursor.readName()
-      case 19: body.rule = try cursor.readString()
-      case 20: body.state = try cursor.readName()
-      case 21: body.unit = try cursor.readString()
-      case 22: body.until = Timestamp(milliseconds: try cursor.readWhole())
+      case 8: body.evidence = Evidence(try cursor.readValue(depth: 1))
+      case 9: body.flood = try cursor.readString()
+      case 10: body.input = try cursor.readString()
+      case 11: body.limit = try cursor.readNumber().double
+      case 12: body.onset = Timestamp(milliseconds: try cursor.readWhole())
+      case 13: body.point = try cursor.readString()
+      case 14: body.previous = try cursor.readName()
+      case 15: body.priority = Int(try cursor.readWhole())
+      case 16: body.reason = try cursor.readString()
+      case 17: body.received = Timestamp(milliseconds: try cursor.readWhole())
+      case 18: body.revises = try cursor.readString()
+      case 19: verdict = try cursor.readName()
+      case 20: body.rule = try cursor.readString()
+      case 21: body.state = try cursor.readName()
+      case 22: body.unit = try cursor.readString()
+      case 23: body.until = Timestamp(milliseconds: try cursor.readWhole())
       default: body.value = try cursor.readNumber().double
       }
     }

@@ -13,7 +13,7 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// news only; the readings of a message are judged in the order of their times.
   case notices
   /// Floods are found in cities, provinces, townships and villages too, no longer only in the area that an enterprise's
-  /// code names.
+  /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``).
   case areas
 
   /// Those of this release.

@@ -54,6 +54,29 @@ enum AlarmDraft {
     return body
   }
 
+  /// What the alarm of a group was raised on; nil for every other step.
+  static func evidence(of transition: Transition, in catalog: Catalog) -> AlarmBody.Evidence? {
+    let rule = catalog.enginePlan.rules[Int(transition.rule.rawValue)]
+    guard let evidence = transition.evidence,
+      case .multivariate(_, let signals) = rule.detector
+    else { return nil }
+    let limits = evidence.limits
+    return AlarmBody.Evidence(
+      statistics: [
+        "t2": AlarmBody.Evidence.Statistic(value: evidence.t2, limit: limits.t2),
+        "spe": AlarmBody.Evidence.Statistic(value: evidence.spe, limit: limits.spe),
+        "distance": AlarmBody.Evidence.Statistic(value: evidence.distance, limit: limits.distance),
+      ],
+      decided: evidence.statistic.rawValue,
+      contributions: evidence.contributions.map { part in
+        AlarmBody.Evidence.Contribution(
+          point: catalog.channels[Int(signals[Int(part.signal)].rawValue)].path,
+          share: part.share
+        )
+      }
+    )
+  }
+
   private static func verdict(_ verdict: Revision.Verdict) -> AlarmBody.Revision.Verdict {
     switch verdict {
     case .missed: .missed

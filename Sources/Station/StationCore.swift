@@ -306,6 +306,9 @@ public final class StationCore {
     guard !transitions.isEmpty, let catalog else { return }
     for transition in transitions {
       var body = AlarmDraft.body(transition, act: act, catalog: catalog, record: record)
+      if transition.evidence != nil, level >= .areas {
+        body.evidence = AlarmDraft.evidence(of: transition, in: catalog)
+      }
       if lanes.isLive(transition.channel) {
         body.flood = desks.flood.take(body, record: record, into: &output)
       }

@@ -165,7 +165,7 @@ import Testing
     let schema = try SchemaValidator(file: folder.appendingPathComponent("alarm.schema.json"))
     for event in AlarmBody.Event.allCases {
       for state in AlarmBody.State.allCases {
-        let body = AlarmBody(
+        var body = AlarmBody(
           point: "acme/plant/tanks/T-101/level",
           rule: "H",
           onset: Timestamp(milliseconds: 1),
@@ -183,6 +183,13 @@ import Testing
           reason: "r",
           until: Timestamp(milliseconds: 9)
         )
+        if event == .raised {
+          body.evidence = AlarmBody.Evidence(
+            statistics: ["t2": AlarmBody.Evidence.Statistic(value: 3, limit: 2.5)],
+            decided: "t2",
+            contributions: [AlarmBody.Evidence.Contribution(point: body.point, share: 0.5)]
+          )
+        }
         let entry = LedgerEntry(
           sequence: 5,
           time: Timestamp(milliseconds: 2),

@@ -136,7 +136,7 @@ struct CanonicalJSONTests {
 
   @Test("an alarm body with all members, in another order, with unknown ones")
   func fullBody() throws {
-    let body = AlarmBody(
+    var body = AlarmBody(
       point: "a/b/c/d/e",
       rule: "h",
       onset: Timestamp(milliseconds: -5),
@@ -155,12 +155,20 @@ struct CanonicalJSONTests {
       until: Timestamp(milliseconds: 77),
       revises: "x"
     )
+    body.evidence = AlarmBody.Evidence(
+      statistics: [
+        "t2": AlarmBody.Evidence.Statistic(value: 3, limit: 9.5),
+        "spe": AlarmBody.Evidence.Statistic(value: 1.0 / 3, limit: 0.25),
+      ],
+      decided: "spe",
+      contributions: [AlarmBody.Evidence.Contribution(point: "a/b/c/d/f", share: 1)]
+    )
     #expect(try AlarmBody(decoding: body.encoded()) == body)
     guard case .object(let members) = try JSONValue(parsing: body.encoded()) else {
       Issue.record("not an object")
       return
     }
-    #expect(members.count == 18)
+    #expect(members.count == 19)
     let shuffled =
       "{ \"zz\": [1,{}] ,"
       + members.map { name, value in
