@@ -21,8 +21,16 @@ struct ScoreCommand: ParsableCommand {
   @Option(help: "Which detector.")
   var detector: String
 
-  @Option(help: "Hours by which the site's time zone is ahead of UTC, for seasonal detectors.")
+  @Option(
+    help: "Hours by which the site's time zone is ahead of UTC, for range-in-context and seasonal."
+  )
   var zone: Double = 0
+
+  func validate() throws {
+    guard (-24...24).contains(zone) else {
+      throw ValidationError("--zone \(zone): hours from -24 to 24")
+    }
+  }
 
   func run() throws {
     let text = try GivenFile.text(csv)

@@ -1,7 +1,9 @@
 /// Anomaly scores for recorded streams, one detector chosen by name.
 public enum Score {
   /// Names that ``makeScorer(_:zoneOffset:)`` knows, the recommended one first.
-  public static let detectorNames = ["range-in-context", "range", "ewma", "robust-z", "cusum"]
+  public static let detectorNames = [
+    "range-in-context", "range", "ewma", "robust-z", "cusum", "seasonal",
+  ]
 
   /// Score at and above which a reading is worth a report, for every detector.
   public static let threshold = 0.5
@@ -27,7 +29,7 @@ public enum Score {
     }
   }
 
-  /// Makes the scorer of a detector; `zoneOffset` is added to time stamps (minutes) for the time of day.
+  /// Makes the scorer of a detector; `zoneOffset` is added to time stamps (minutes, −1,440 … 1,440) for the time of day.
   public static func makeScorer(
     _ name: String,
     zoneOffset: Int = 0
@@ -63,6 +65,8 @@ public enum Score {
         return StreamScorer(
           .cusum(try TabularCUSUM(.init(ceiling: 20, baseline: .learned(readings: 200))))
         )
+      case "seasonal":
+        return StreamScorer(.seasonal(try SeasonalBaseline(.init(zoneOffset: zoneOffset))))
       default:
         break
       }
@@ -126,6 +130,7 @@ public struct StreamScorer: Sendable {
     case ewma(EWMAZScore)
     case robust(RobustZScore)
     case cusum(TabularCUSUM)
+    case seasonal(SeasonalBaseline)
     /// While a detector is being changed: its arrays must have one owner, or each step would copy them.
     case taken
   }
@@ -156,6 +161,10 @@ public struct StreamScorer: Sendable {
     case .cusum(var detector):
       kind = .taken
       defer { kind = .cusum(detector) }
+      return share(detector.step(time: time, value: value))
+    case .seasonal(var detector):
+      kind = .taken
+      defer { kind = .seasonal(detector) }
       return share(detector.step(time: time, value: value))
     case .taken:
       preconditionFailure("a scorer was used while it was being changed")

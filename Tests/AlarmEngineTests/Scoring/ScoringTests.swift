@@ -55,6 +55,19 @@ struct ScoringTests {
     )
   }
 
+  @Test("a reading that is usual at this hour of the week is not reported by the seasonal detector")
+  func seasonal() throws {
+    var samples = series(seed: 11, count: 288 * 28)
+    let night = 288 * 27 + 2 * 12
+    let noon = 288 * 27 + 12 * 12
+    for index in night..<(night + 6) { samples[index].value = 80 }
+    for index in noon..<(noon + 6) { samples[index].value = 81 }
+    let scores = try scores("seasonal", samples)
+    #expect(scores[..<(288 * 14)].allSatisfy { $0 == 0 }, "warm-up")
+    #expect((scores[night..<(night + 6)].max() ?? 0) > Score.threshold)
+    #expect((scores[noon..<(noon + 6)].max() ?? 1) < Score.threshold)
+  }
+
   @Test("one excursion is one report; a higher one within the refractory span is another")
   func refractory() throws {
     var samples = series(seed: 9, count: 3000)
