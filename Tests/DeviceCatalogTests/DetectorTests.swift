@@ -442,6 +442,28 @@ struct DetectorTests {
     #expect(monitor.step([50, 50]).condition == .no)
     for _ in 0..<3 { _ = monitor.step([60, 40]) }
     #expect(monitor.step([60, 40]).condition == .yes)
+    #expect(read.deciding == .distance)
+    for statistic in MultivariateModel.Statistic.allCases {
+      let chosen = Self.load(
+        rule:
+          "detect: {kind: multivariate, points: [a, b], model: pair, statistic: \(statistic.rawValue)}",
+        more: [("devices/models/pair.yaml", text)]
+      )
+      let rules = try #require(chosen.catalog, "\(chosen.findings)").enginePlan.rules
+      let isDeciding = rules.contains { rule in
+        if case .multivariate(let model, _) = rule.detector {
+          model.deciding == statistic
+        } else {
+          false
+        }
+      }
+      #expect(isDeciding, "\(statistic)")
+    }
+    let unknown = Self.load(
+      rule: "detect: {kind: multivariate, points: [a, b], model: pair, statistic: q}",
+      more: [("devices/models/pair.yaml", text)]
+    )
+    #expect(unknown.catalog == nil)
     let swapped = Self.load(
       rule: "detect: {kind: multivariate, points: [b, a], model: pair}",
       more: [("devices/models/pair.yaml", text)]
