@@ -11,6 +11,13 @@ import { clock, count, date, dateTime, duration, number, unit } from './format.j
 import { eventName, pick, t } from './i18n.js';
 import { isAside, isUnacknowledged, level } from './store.js';
 
+const STATISTICS = { t2: 'T²', spe: 'SPE', distance: 'D²' };
+
+/** What the alarm of a group was raised on: each statistic with its limit, the one that decided first, and who contributes most. */
+const evidenceText = ({ decided, statistics, contributions }) => [
+  ...Object.entries(statistics).sort(([a], [b]) => (b === decided) - (a === decided)).map(([name, s]) => `${STATISTICS[name] ?? name} ${number(s.value)} / ${number(s.limit)}`),
+  ...contributions.map((part) => `${pointName(part.point)} ${Math.round(part.share * 100)} %`)].join(' · ');
+
 const SPANS = [['5m', 300_000], ['30m', 1_800_000], ['4h', 4 * 3_600_000], ['12h', 12 * 3_600_000]];
 
 /** The detail of an alarm; `element` goes into the page, `close()` ends its work. */
@@ -152,6 +159,7 @@ export class AlarmDetail {
         h('b', null, eventName(entry.body) || t('event.redacted')),
         h('span', null, entry.actor === 'engine' ? '' : entry.actor, entry.body?.reason ? `：${entry.body.reason}` : '',
           entry.body?.value === undefined ? '' : ` ${number(entry.body.value)} ${unit(entry.body.unit)}`),
+        entry.body?.evidence ? h('small', null, evidenceText(entry.body.evidence)) : null,
         h('a', { class: 'ledger-link', href: `/ledger?view=entries&after=${entry.sequence - 1}`, title: `${t('steps.hash')} ${entry.hash}` }, `#${entry.sequence}`),
         h('small', { class: 'mono', title: t('steps.origin') }, ` ← ${entry.body?.cause ?? entry.origin}`)))));
   }
