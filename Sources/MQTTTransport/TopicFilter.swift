@@ -66,6 +66,50 @@ public enum TopicFilter {
     }
   }
 
+  /// Whether a filter takes every topic that another one takes; both have to be valid.
+  ///
+  /// Of a shared subscription the filter behind its group counts.
+  public static func covers(_ filter: String, _ other: String) -> Bool {
+    let wide = levels(of: filter)
+    let narrow = levels(of: other)
+    if keepsApart(wide[0], narrow[0]) { return false }
+    for index in 0...max(wide.count, narrow.count) {
+      let level = index < wide.count ? wide[index] : nil
+      let wanted = index < narrow.count ? narrow[index] : nil
+      // It takes the level above it too.
+      if level == "#" { return true }
+      guard let level, let wanted else { return level == nil && wanted == nil }
+      guard wanted != "#", level == "+" || level == wanted else { return false }
+    }
+    return false
+  }
+
+  /// Whether there is a topic that both filters take; both have to be valid.
+  public static func overlap(_ filter: String, _ other: String) -> Bool {
+    let one = levels(of: filter)
+    let two = levels(of: other)
+    if keepsApart(one[0], two[0]) || keepsApart(two[0], one[0]) { return false }
+    for index in 0...max(one.count, two.count) {
+      let level = index < one.count ? one[index] : nil
+      let wanted = index < two.count ? two[index] : nil
+      if level == "#" || wanted == "#" { return true }
+      guard let level, let wanted else { return level == nil && wanted == nil }
+      guard level == "+" || wanted == "+" || level == wanted else { return false }
+    }
+    return false
+  }
+
+  /// The levels of a filter, without the group of a shared subscription.
+  private static func levels(of filter: String) -> [Substring] {
+    let levels = filter.split(separator: "/", omittingEmptySubsequences: false)
+    return levels.count > 2 && levels[0] == "$share" ? Array(levels.dropFirst(2)) : levels
+  }
+
+  /// Whether a wildcard as first level meets the name of a `$` topic, which it does not take.
+  private static func keepsApart(_ level: Substring, _ name: Substring) -> Bool {
+    (level == "+" || level == "#") && name.utf8.first == UInt8(ascii: "$")
+  }
+
   /// Why a text is no MQTT string to be used as topic; nil when it is one.
   static func textProblem(_ text: String) -> String? {
     if text.isEmpty { return "is empty" }

@@ -98,6 +98,27 @@ import Testing
     #expect(TopicFilter.matches(filter, topic) == expected, "\(filter) \(topic)")
   }
 
+  @Test(
+    "which filters a filter covers, and which it overlaps",
+    arguments: [
+      ("a/b", "a/b", true, true), ("a/b", "a/c", false, false), ("a/+", "a/b", true, true),
+      ("a/b", "a/+", false, true), ("a/+/c", "a/b/+", false, true), ("+/+", "a/#", false, true),
+      ("a/#", "a", true, true), ("a/#", "a/+/c", true, true), ("a/#", "a/#", true, true),
+      ("a/+", "a/#", false, true), ("a", "a/#", false, true), ("a/b/#", "a/#", false, true),
+      ("a/b/#", "a", false, false), ("a/+", "a", false, false), ("a", "a/+", false, false),
+      ("a/b", "a/b/c", false, false), ("a/", "a", false, false), ("+", "a/b", false, false),
+      ("#", "a/+/#", true, true), ("#", "$SYS/#", false, false), ("+/x", "$SYS/x", false, false),
+      ("$SYS/#", "#", false, false), ("$SYS/#", "$SYS/x", true, true),
+      ("$share/g/a/#", "a/b", true, true), ("a/#", "$share/g/a/b", true, true),
+      ("$share/g/#", "a/b", true, true), ("$share/g/a/b", "$share/h/a/+", false, true),
+    ]
+  )
+  func covering(filter: String, other: String, covers: Bool, overlaps: Bool) {
+    #expect(TopicFilter.covers(filter, other) == covers, "\(filter) \(other)")
+    #expect(TopicFilter.overlap(filter, other) == overlaps, "\(filter) \(other)")
+    #expect(TopicFilter.overlap(other, filter) == overlaps, "\(other) \(filter)")
+  }
+
   @Test("the delay doubles up to its limit, however often it fails")
   func backOff() {
     let backOff = BackOff(first: .seconds(1), maximum: .seconds(30))
