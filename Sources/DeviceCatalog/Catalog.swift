@@ -167,6 +167,11 @@ public struct RuleDescription: Codable, Sendable {
 }
 
 extension Catalog {
+  /// The routes that site files declare; those that every station has come behind them.
+  public var siteRoutes: ArraySlice<TopicRoute> {
+    decodingPlan.routes.dropLast(RouteSpec.standardCount)
+  }
+
   /// Loads the profiles below a folder and the sites in files or folders.
   ///
   /// - Parameters:

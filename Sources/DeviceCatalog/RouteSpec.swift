@@ -17,6 +17,9 @@ struct RouteSpec {
     case hj212 = "hj-212"
   }
 
+  /// How many ``standard()`` are.
+  static let standardCount = 5
+
   /// Routes that every station has: one topic for each format.
   static func standard() throws(TopicTemplateError) -> [TopicRoute] {
     let base = "davy/v1/{enterprise}/{gateway}"

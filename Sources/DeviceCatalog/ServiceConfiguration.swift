@@ -95,6 +95,8 @@ public struct ServiceConfiguration: Sendable {
   public var devicesFolder = ""
   /// Site files.
   public var sites: [String] = []
+  /// Where the service file says them.
+  public var sitesPlace: Place?
   /// Response files: hazards, call-outs, clocks, inhibitions; none does nothing about alarms but to show them.
   public var response: [String] = []
   /// The broker.
@@ -154,6 +156,7 @@ public struct ServiceConfiguration: Sendable {
     read.dataFolder = file(map.required("data")) ?? ""
     read.devicesFolder = file(map.required("devices")) ?? ""
     read.sites = (map.required("sites")?.list() ?? []).compactMap { file($0) }
+    read.sitesPlace = map.place(of: "sites")
     read.response = (map["response"]?.list() ?? []).compactMap { file($0) }
     read.broker.clientID = "davy-\(read.station)"
     if let broker = map["broker"]?.map() {

@@ -38,7 +38,10 @@ struct Check: ParsableCommand {
       )
       findings += result.findings
       catalog = result.catalog
-      if let catalog { findings += catalog.lint(on: today) }
+      if let catalog {
+        findings += catalog.lint(on: today)
+        findings += service.blindSpots(file: serviceFile, catalog: catalog)
+      }
       findings += Catalog.runSamples(devices: service.devicesFolder).findings
       findings += service.brokerFindings(file: serviceFile, catalog: catalog)
     }

@@ -46,6 +46,14 @@ struct Doctor: AsyncParsableCommand {
       zh: "\(loaded.catalog.channels.count) 个测点，\(loaded.catalog.rules.count) 条规则",
       en: "\(loaded.catalog.channels.count) points, \(loaded.catalog.rules.count) rules"
     )
+    for finding in loaded.service.blindSpots(file: serviceFile, catalog: loaded.catalog) {
+      report.add(
+        finding.severity == .error ? .fault : .warning,
+        "subscriptions",
+        finding.message,
+        remedy: finding.remedy
+      )
+    }
     examineBroker(loaded, &report)
     examineClock(&report)
     examineDisk(loaded.service, &report)
