@@ -196,9 +196,17 @@ extension Catalog {
   }
 
   /// Rebuilds a catalog from the texts it was made of.
-  public static func load(sources: [(path: String, text: String)]) -> CatalogResult {
+  ///
+  /// - Parameters:
+  ///   - sources: The texts by their canonical paths.
+  ///   - isRecorded: They were in force once: what an earlier version let pass and this one refuses is a warning only.
+  /// - Returns: The catalog unless there are errors, and all findings.
+  public static func load(
+    sources: [(path: String, text: String)],
+    isRecorded: Bool = false
+  ) -> CatalogResult {
     let files = sources.map { SourceFile(canonical: $0.path, shown: $0.path, text: $0.text) }
-    return build(files, log: FindingLog())
+    return build(files, log: FindingLog(isRecorded: isRecorded))
   }
 
   private static func build(_ files: [SourceFile], log: FindingLog) -> CatalogResult {

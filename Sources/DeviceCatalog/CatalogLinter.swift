@@ -27,6 +27,7 @@ private struct CatalogLinter {
   mutating func run() {
     for rule in catalog.rules { check(rule) }
     for (rule, plan) in zip(catalog.rules, catalog.enginePlan.rules) {
+      checkSuppression(rule, plan)
       guard case .window(let parameters, let signals) = plan.detector else { continue }
       checkWindow(rule, parameters, signals)
     }
@@ -185,6 +186,35 @@ private struct CatalogLinter {
         en: "\(rule.fullName): the figure's source has not been verified\(note.1)",
         remedyZh: "与标准原文核对后更新型谱的 mark",
         remedyEn: "compare with the standard and update the profile's mark"
+      )
+    }
+  }
+
+  /// Alarms that a condition keeps from being raised: by themselves, or against the standard that asks for them.
+  private mutating func checkSuppression(_ rule: RuleDescription, _ plan: RulePlan) {
+    guard let suppression = plan.suppression else { return }
+    if suppression.signals.contains(plan.channel) {
+      add(
+        .warning,
+        "suppressed-by-itself",
+        at: rule.place,
+        zh: "\(rule.fullName)：suppress-when 用到规则自己的测点，报警可能被其自身的数值抑制",
+        en: "\(rule.fullName): \"suppress-when\" names the rule's own point: "
+          + "the very value that alarms may suppress the alarm",
+        remedyZh: "suppress-when 只用其他测点（如设备运行状态）",
+        remedyEn: "name other points in \"suppress-when\", such as whether the machine runs"
+      )
+    }
+    if rule.source.origin == .standard {
+      add(
+        .warning,
+        "legal-alarm-suppressed",
+        at: rule.place,
+        clause: rule.source.citation,
+        zh: "\(rule.fullName)：标准要求的报警可被 suppress-when 抑制",
+        en: "\(rule.fullName): \"suppress-when\" can suppress an alarm that a standard demands",
+        remedyZh: "去掉 suppress-when，或确认标准允许",
+        remedyEn: "remove \"suppress-when\", or make sure that the standard allows it"
       )
     }
   }

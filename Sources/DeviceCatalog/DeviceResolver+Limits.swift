@@ -57,13 +57,22 @@ extension DeviceResolver {
         at: place
       )
     }
+    let limit = LimitParameters(
+      comparison: when.comparison,
+      setpoint: setpoint,
+      restore: restore
+    )
     if let reach, !reach.contains(setpoint) {
       log.report(
         .setpointOutsideRange(setpoint: setpoint, low: reach.lowerBound, high: reach.upperBound),
         at: place
       )
+    } else if let reach,
+      when.comparison.isHigh ? restore <= reach.lowerBound : restore >= reach.upperBound
+    {
+      log.report(.restoreOutsideRange(limit, within: reach), at: place)
     }
-    return LimitParameters(comparison: when.comparison, setpoint: setpoint, restore: restore)
+    return limit
   }
 
   private func width(_ deadband: Deadband, of point: ResolvedPoint) -> Double? {

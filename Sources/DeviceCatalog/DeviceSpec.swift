@@ -213,7 +213,7 @@ struct PointOverride: Sendable {
       name: map["payload-name"]?.string(),
       aliases: map["aliases"]?.strings() ?? [],
       unit: map["unit"]?.unit(),
-      scale: map["scale"]?.number(),
+      scale: map["scale"]?.factor(),
       offset: map["offset"]?.number(),
       molarVolume: map["molar-volume"]?.number(),
       formula: map["gas"]?.string(),

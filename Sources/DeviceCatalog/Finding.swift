@@ -108,12 +108,19 @@ extension Finding: CustomStringConvertible {
 final class FindingLog {
   private(set) var findings: [Finding] = []
 
+  /// The files are those of a catalog that was in force once: what later versions refuse is said, and refused no more.
+  let isRecorded: Bool
+
+  init(isRecorded: Bool = false) {
+    self.isRecorded = isRecorded
+  }
+
   var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
   func report(_ problem: Problem, at place: Place, clause: String? = nil) {
     findings.append(
       Finding(
-        severity: problem.severity,
+        severity: isRecorded && problem.wasLetPass ? .warning : problem.severity,
         code: problem.code,
         place: place,
         message: problem.message,

@@ -1,3 +1,4 @@
+import AlarmEngine
 import Foundation
 
 /// What can be wrong with a configuration file, with its words in both languages.
@@ -33,6 +34,15 @@ enum Problem {
   case other(code: String, zh: String, en: String, remedyZh: String, remedyEn: String)
 
   var severity: Finding.Severity { .error }
+
+  /// Earlier versions let it pass, so that journals and snapshots hold catalogs that have it, and they have to load: with
+  /// them every alarm that stands would be forgotten.
+  var wasLetPass: Bool {
+    [
+      "level-side", "scale-zero", "restore-outside-range", "unused-placeholder",
+      "unknown-placeholder",
+    ].contains(code)
+  }
 
   var code: String {
     switch self {
@@ -231,6 +241,53 @@ enum Problem {
 }
 
 extension Problem {
+  /// A high limit that alarms at small values, or a low one that alarms at large ones.
+  static func levelSide(
+    _ level: AlarmLevel,
+    comparison: LimitParameters.Comparison
+  ) -> Problem {
+    let (zh, en) =
+      comparison.isHigh ? ("低报", "a low alarm") : ("高报", "a high alarm")
+    let signs = comparison.isHigh ? "<= / <" : ">= / >"
+    let levels = comparison.isHigh ? "H / HH" : "L / LL"
+    return .other(
+      code: "level-side",
+      zh: "级别 \(level.rawValue) 是\(zh)，when 却是“\(comparison.sign)”：正常值会报警，危险值不报警",
+      en: "level \(level.rawValue) is \(en), and \"when\" is \"\(comparison.sign)\": "
+        + "sound values would alarm and dangerous ones would not",
+      remedyZh: "when 改用 \(signs)，或级别改为 \(levels)",
+      remedyEn: "compare by \(signs), or write level \(levels)"
+    )
+  }
+
+  /// An alarm that no value within the range ends.
+  static func restoreOutsideRange(
+    _ limit: LimitParameters,
+    within reach: ClosedRange<Double>
+  ) -> Problem {
+    let sign = limit.comparison.isHigh ? "<" : ">"
+    let range = (low: plain(reach.lowerBound), high: plain(reach.upperBound))
+    return .other(
+      code: "restore-outside-range",
+      zh: "恢复条件 \(sign) \(plain(limit.restore)) 在量程 \(range.low)…\(range.high) 之内永远达不到，报警不会结束",
+      en: "the alarm returns at \(sign) \(plain(limit.restore)), which no value in the range "
+        + "\(range.low) to \(range.high) is: it never ends",
+      remedyZh: "减小 deadband，或更正 restore，使恢复值在量程之内",
+      remedyEn: "narrow \"deadband\" or correct \"restore\", so that it ends within the range"
+    )
+  }
+
+  /// A factor that makes every value the same.
+  static func scaleZero(_ text: String) -> Problem {
+    .other(
+      code: "scale-zero",
+      zh: "scale 为 \(text)：每个读数都会变成同一个值",
+      en: "scale is \(text): every reading would become the same value",
+      remedyZh: "写出换算系数，不换算则删除 scale",
+      remedyEn: "write the factor, or remove \"scale\" where there is none"
+    )
+  }
+
   /// A point that the profile, or the device, does not have.
   static func unknownPoint(_ name: String, among known: [String]) -> Problem {
     .unknownReference(kind: "point", kindZh: "测点", name: name, known: known)

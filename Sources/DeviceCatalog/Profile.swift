@@ -142,6 +142,17 @@ public enum AlarmLevel: String, CaseIterable, Codable, Sendable {
   case pattern
 }
 
+extension AlarmLevel {
+  /// Whether large values alarm at this level; nil where the level does not say.
+  var isHigh: Bool? {
+    switch self {
+    case .high, .highHigh: true
+    case .low, .lowLow: false
+    case .cut, .grade, .state, .range, .stale, .clock, .pattern: nil
+    }
+  }
+}
+
 /// One alarm rule of a profile.
 struct RuleProfile: Sendable {
   var id: String

@@ -13,6 +13,7 @@ struct ProfileLibrary: Sendable {
   /// A library with the files that it was read from and all that was to be said of them.
   private struct Reading: Sendable {
     var files: [SourceFile]
+    var isRecorded: Bool
     var library: ProfileLibrary
     var findings: [Finding]
   }
@@ -25,14 +26,21 @@ struct ProfileLibrary: Sendable {
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
     let own = files.filter { $0.canonical.hasPrefix("devices/") }
-    if let known = newest.withLock({ $0.last { isSame($0.files, own) } }) {
+    if let known = newest.withLock({ readings in
+      readings.last { $0.isRecorded == log.isRecorded && isSame($0.files, own) }
+    }) {
       log.append(contentsOf: known.findings)
       return known.library
     }
-    let ownLog = FindingLog()
+    let ownLog = FindingLog(isRecorded: log.isRecorded)
     let library = parse(own, log: ownLog)
     log.append(contentsOf: ownLog.findings)
-    let reading = Reading(files: own, library: library, findings: ownLog.findings)
+    let reading = Reading(
+      files: own,
+      isRecorded: log.isRecorded,
+      library: library,
+      findings: ownLog.findings
+    )
     newest.withLock { readings in
       readings.append(reading)
       if readings.count > kept { readings.removeFirst() }

@@ -16,6 +16,11 @@ extension ProfileReader {
     let source = map.required("source").flatMap { RuleSource.read($0, standards: standards) }
     let response = map.required("response")?.text()
     let detector = detector(map)
+    if let level, let isHigh = level.isHigh, let when = detector?.comparison?.comparison,
+      when.isHigh != isHigh
+    {
+      map["level"]?.report(.levelSide(level, comparison: when))
+    }
     let bound = map["bound"]?.comparison()
     let rule = RuleProfile(
       id: id,

@@ -166,7 +166,7 @@ struct RouteSpec {
       let time = entry["time"].flatMap { declared($0, .time, &optional) }
       let status = entry["status"].flatMap { declared($0, .status, &optional) }
       let unit = entry["unit"].flatMap { declared($0, .unit, &optional) }
-      let scale = entry["scale"]?.number() ?? 1
+      let scale = entry["scale"]?.factor() ?? 1
       let offset = entry["offset"]?.number() ?? 0
       let required = entry["required"]?.bool() ?? true
       guard let pointer, let device, let point else { continue }

@@ -95,6 +95,13 @@ struct YAMLValue {
     return value
   }
 
+  /// A number to multiply by: not 0, nor so near to it that nothing is left of a value.
+  func factor() -> Double? {
+    guard let value = number() else { return nil }
+    if !value.isNormal { report(.scaleZero(scalarText ?? "0")) }
+    return value
+  }
+
   func integer() -> Int? {
     guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any,
       let value = Int(scalar.string)

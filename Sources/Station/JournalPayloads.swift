@@ -143,7 +143,7 @@ struct CatalogRecord {
   ///
   /// - Throws: ``CatalogFault`` with every finding that keeps it from loading.
   func load() throws(CatalogFault) -> Catalog {
-    let result = Catalog.load(sources: sources)
+    let result = Catalog.load(sources: sources, isRecorded: true)
     guard let catalog = result.catalog else { throw CatalogFault(findings: result.findings) }
     return catalog
   }

@@ -176,6 +176,42 @@ struct ErrorCase: Sendable, CustomTestStringConvertible {
       key: "sites.s.areas.a.devices.D1.limits.gas.level-2"
     ),
     ErrorCase(
+      old: "gas.level-2: 50",
+      new: "gas.level-2: {setpoint: 50, restore: 0}",
+      code: "restore-outside-range",
+      line: 20,
+      key: "sites.s.areas.a.devices.D1.limits.gas.level-2"
+    ),
+    ErrorCase(
+      old: "gas.level-2: 50",
+      new: "gas.level-2: {setpoint: 50, deadband: 51}",
+      code: "restore-outside-range",
+      line: 20,
+      key: "sites.s.areas.a.devices.D1.limits.gas.level-2"
+    ),
+    ErrorCase(
+      old: "choose: {place: floor}",
+      new: "choose: {place: floor}\n            points: {gas: {scale: 0}}",
+      code: "scale-zero",
+      line: 24,
+      key: "sites.s.areas.a.devices.D2.points.gas.scale"
+    ),
+    ErrorCase(
+      old: "choose: {place: floor}",
+      new: "choose: {place: floor}\n            points: {gas: {scale: .inf}}",
+      code: "not-finite",
+      line: 24,
+      key: "sites.s.areas.a.devices.D2.points.gas.scale"
+    ),
+    ErrorCase(
+      old: "sites:\n",
+      new: "routes:\n  r: {topic: a/{enterprise}/{gateway}, format: mapped-json, mapping: {values: "
+        + "[{value: /v, device: {pointer: /d}, point: {constant: p}, scale: 0.0}]}}\nsites:\n",
+      code: "scale-zero",
+      line: 10,
+      key: "routes.r.mapping.values.0.scale"
+    ),
+    ErrorCase(
       old: "limits: {gas.level-2: 50}",
       new: "limits: {}",
       code: "site-value-missing",
@@ -345,6 +381,20 @@ struct ErrorCase: Sendable, CustomTestStringConvertible {
       key: "points.gas.rules.level-1.priority"
     ),
     ErrorCase(
+      old: "level: H\n",
+      new: "level: L\n",
+      code: "level-side",
+      line: 24,
+      key: "points.gas.rules.level-1.level"
+    ),
+    ErrorCase(
+      old: "when: \">= site\"\n        until: \"< 40\"",
+      new: "when: \"< site\"\n        until: \"> 60\"",
+      code: "level-side",
+      line: 32,
+      key: "points.gas.rules.level-2.level"
+    ),
+    ErrorCase(
       old: "stale: 60s",
       new: "stale: 60",
       code: "wrong-type",
@@ -405,6 +455,48 @@ struct ConfigurationErrorTests {
     #expect(finding.severity == .error)
     #expect(!finding.message.zh.isEmpty && !finding.message.en.isEmpty)
     #expect(!finding.remedy.zh.isEmpty && !finding.remedy.en.isEmpty)
+  }
+
+  @Test("what an earlier version let pass is a warning where a journal's catalog is loaded again")
+  func recorded() {
+    var sources = [
+      (path: "devices/standards.yaml", text: SmallCatalog.standards),
+      (path: "devices/gas/detector.yaml", text: SmallCatalog.profile),
+      (path: "sites/e.yaml", text: SmallCatalog.site),
+    ]
+    sources[1].text.replace("level: H\n", with: "level: L\n")
+    sources[2].text.replace("50}", with: "{setpoint: 50, restore: 0}}")
+    for isRecorded in [true, false, true] {
+      let result = Catalog.load(sources: sources, isRecorded: isRecorded)
+      #expect((result.catalog != nil) == isRecorded, "\(result.findings)")
+      let severity: Finding.Severity = isRecorded ? .warning : .error
+      for code in ["level-side", "restore-outside-range"] {
+        let found = result.findings.filter { $0.code == code }
+        #expect(!found.isEmpty && found.allSatisfy { $0.severity == severity }, "\(code)")
+      }
+    }
+  }
+
+  @Test("a condition that may suppress the very alarm, or one that a standard demands")
+  func suppression() throws {
+    let result = SmallCatalog.load(
+      replacing: "priority: orange\n",
+      with: "priority: orange\n        suppress-when: gas < 5 %LEL\n"
+    )
+    let catalog = try #require(result.catalog, "\(result.findings)")
+    let day = try #require(CalendarDate("2026-03-01"))
+    let findings = catalog.lint(on: day)
+    for code in ["suppressed-by-itself", "legal-alarm-suppressed"] {
+      let finding = try #require(findings.first { $0.code == code }, "\(findings)")
+      #expect(finding.severity == .warning && finding.place.key == "points.gas.rules.level-1")
+    }
+    let sound = try #require(
+      SmallCatalog.load(
+        replacing: "priority: red\n",
+        with: "priority: red\n        suppress-when: temperature > 50 °C\n"
+      ).catalog
+    )
+    #expect(!sound.lint(on: day).contains { $0.code.contains("suppressed") })
   }
 
   @Test("all errors of all files come at once")
