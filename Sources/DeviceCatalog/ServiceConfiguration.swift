@@ -286,6 +286,19 @@ extension ServiceConfiguration.Broker {
     userName = map["userName"]?.string()
     passwordFile = file(map["passwordFile"])
     passwordEnvironment = map["passwordEnvironment"]?.string()
+    if map["userName"] == nil,
+      let password = map["passwordFile"] ?? map["passwordEnvironment"]
+    {
+      password.report(
+        .other(
+          code: "password-without-user",
+          zh: "有口令而没有 userName：会匿名登录 broker，口令不起作用",
+          en: "a password without \"userName\": Davy would sign in as nobody, and not use the password",
+          remedyZh: "补上 userName，或删除口令",
+          remedyEn: "add \"userName\", or remove the password"
+        )
+      )
+    }
     if let section = map["tls"]?.map() {
       tls = ServiceConfiguration.TLS(
         ca: file(section.required("ca")) ?? "",

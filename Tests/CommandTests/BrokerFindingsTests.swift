@@ -48,6 +48,27 @@ import Testing
     #expect(try Self.findings(text) == expected.map { "error \($0)" })
   }
 
+  @Test(
+    "a password that nobody signs in with is refused with the file",
+    arguments: [
+      ("broker:\n  passwordFile: missing.password", "broker.passwordFile:6"),
+      ("broker:\n  passwordEnvironment: DAVY_SECRET", "broker.passwordEnvironment:6"),
+      (
+        "relay:\n  broker:\n    host: city.example\n    passwordFile: city.password",
+        "relay.broker.passwordFile:8"
+      ),
+    ]
+  )
+  func nobody(text: String, place: String) throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let head = "station: county\ndata: data\ndevices: devices\nsites: [site.yaml]\n"
+    let result = ServiceConfiguration.load(path: try folder.file("service.yaml", head + text))
+    #expect(result.configuration == nil)
+    #expect(result.findings.map(\.code) == ["password-without-user"])
+    #expect(result.findings.map { "\($0.place.key):\($0.place.line)" } == [place])
+  }
+
   @Test("a variable of the environment may be set for the service alone")
   func environment() throws {
     let text = "broker:\n  userName: davy\n  passwordEnvironment: DAVY_SET_NOWHERE"
