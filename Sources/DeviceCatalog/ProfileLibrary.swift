@@ -26,18 +26,20 @@ struct ProfileLibrary: Sendable {
   /// Reads the library out of all files; those of sites are passed over.
   static func read(_ files: [SourceFile], log: FindingLog) -> ProfileLibrary {
     let own = files.filter { $0.canonical.hasPrefix("devices/") }
-    if let known = newest.withLock({ readings in
-      readings.last { $0.isRecorded == log.isRecorded && isSame($0.files, own) }
-    }) {
+    let isRecorded = log.isRecorded
+    let former = newest.withLock { readings in
+      readings.last { $0.isRecorded == isRecorded && isSame($0.files, own) }
+    }
+    if let known = former {
       log.append(contentsOf: known.findings)
       return known.library
     }
-    let ownLog = FindingLog(isRecorded: log.isRecorded)
+    let ownLog = FindingLog(isRecorded: isRecorded)
     let library = parse(own, log: ownLog)
     log.append(contentsOf: ownLog.findings)
     let reading = Reading(
       files: own,
-      isRecorded: log.isRecorded,
+      isRecorded: isRecorded,
       library: library,
       findings: ownLog.findings
     )

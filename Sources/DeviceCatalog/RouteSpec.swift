@@ -118,6 +118,15 @@ struct RouteSpec {
       payload = .hj212(hj212)
     }
     options?.finish()
+    if let topicValue {
+      checkPlaceholders(
+        of: template,
+        payload,
+        at: topicValue,
+        enterprise: enterprise,
+        gateway: gateway
+      )
+    }
     let route = TopicRoute(
       id: id,
       template: template,
@@ -126,6 +135,33 @@ struct RouteSpec {
       gateway: gateway
     )
     return RouteSpec(route: route, place: place)
+  }
+
+  /// Reports placeholders that nothing uses, and those that are missing.
+  ///
+  /// Enterprise and gateway of a topic are what a message is held against: without them whoever may publish there
+  /// speaks for every device.
+  private static func checkPlaceholders(
+    of template: TopicTemplate,
+    _ payload: PayloadFormat,
+    at topic: YAMLValue,
+    enterprise: String?,
+    gateway: String?
+  ) {
+    var asked: [String] = []
+    if case .mappedJSON(let mapping) = payload { asked = mapping.placeholders }
+    for name in asked where !template.captures.contains(name) {
+      topic.report(.unknownPlaceholder(name, among: template.captures))
+    }
+    let known = ["enterprise", "gateway", "device", "point"]
+    let unused = template.captures.filter { !known.contains($0) && !asked.contains($0) }
+    for name in unused { topic.report(.unusedPlaceholder(name, among: known + asked)) }
+    // A misspelt one is the missing one.
+    guard unused.isEmpty else { return }
+    let isFixed = [("enterprise", enterprise != nil), ("gateway", gateway != nil)]
+    for (name, isSet) in isFixed where !isSet && !template.captures.contains(name) {
+      topic.log.append(contentsOf: [.ownerUnknown(name, at: topic.place)])
+    }
   }
 
   private enum Edition: String, CaseIterable {
@@ -226,6 +262,69 @@ struct RouteSpec {
     if let key { return .key(key) }
     map.value.report(.missingKey(key: "pointer"))
     return nil
+  }
+}
+
+extension JSONMapping {
+  /// The topic's placeholders that it takes something from.
+  fileprivate var placeholders: [String] {
+    values.flatMap { value -> [String] in
+      let sources: [FieldSource?] = [
+        value.device, value.point, value.time, value.status, value.unit,
+      ]
+      return sources.compactMap { source -> String? in
+        guard case .topic(let name) = source else { return nil }
+        return name
+      }
+    }
+  }
+}
+
+extension Problem {
+  /// A placeholder that the topic has and nothing uses.
+  fileprivate static func unusedPlaceholder(_ name: String, among known: [String]) -> Problem {
+    let slip = nearest(name, among: known)
+    return .other(
+      code: "unused-placeholder",
+      zh: "主题中的占位符“{\(name)}”没有任何用处",
+      en: "nothing uses the topic's placeholder \"{\(name)}\"",
+      remedyZh: slip.map { "是否想写“{\($0)}”？" } ?? "改为 +，或在 mapping 中用 {topic: \(name)} 取它",
+      remedyEn: slip.map { "did you mean \"{\($0)}\"?" }
+        ?? "write + instead, or take it in the mapping by {topic: \(name)}"
+    )
+  }
+
+  /// A placeholder that a mapping takes something from and the topic does not have.
+  fileprivate static func unknownPlaceholder(_ name: String, among known: [String]) -> Problem {
+    let slip = nearest(name, among: known)
+    return .other(
+      code: "unknown-placeholder",
+      zh: "mapping 用到“{topic: \(name)}”，主题中却没有占位符“{\(name)}”",
+      en: "the mapping takes {topic: \(name)}, and the topic has no placeholder \"{\(name)}\"",
+      remedyZh: slip.map { "是否想写“{topic: \($0)}”？" } ?? "在主题中写上“{\(name)}”",
+      remedyEn: slip.map { "did you mean {topic: \($0)}?" } ?? "write \"{\(name)}\" into the topic"
+    )
+  }
+}
+
+extension Finding {
+  /// Nothing says which enterprise, or which gateway, messages of a route come from.
+  fileprivate static func ownerUnknown(_ name: String, at place: Place) -> Finding {
+    let zh = name == "enterprise" ? "企业" : "网关"
+    return Finding(
+      severity: .warning,
+      code: "owner-unknown",
+      place: place,
+      message: LocalizedText(
+        zh: "主题中没有 {\(name)}，路由也没有写 \(name)：不检查消息来自哪个\(zh)",
+        en: "the topic has no {\(name)} and the route no \"\(name)\": "
+          + "which \(name) a message comes from is not checked"
+      ),
+      remedy: LocalizedText(
+        zh: "主题中写 {\(name)}，或在路由中写 \(name)",
+        en: "write {\(name)} into the topic, or name the \(name) in the route"
+      )
+    )
   }
 }
 
