@@ -231,7 +231,9 @@ extension Catalog {
       log: log,
       siteContacts: ResponseReader.contacts(of: sites.map(\.enterprise))
     ).policy(responses)
-    let findings = log.findings.sorted(by: Finding.order)
+    // What is wrong with a profile's rule is found again at every device of the profile.
+    var seen: Set<Finding> = []
+    let findings = log.findings.filter { seen.insert($0).inserted }.sorted(by: Finding.order)
     guard !log.hasErrors else { return CatalogResult(catalog: nil, findings: findings) }
     let catalog = Catalog(
       version: digest(files),

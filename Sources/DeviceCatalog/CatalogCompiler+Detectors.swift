@@ -53,6 +53,7 @@ extension CatalogCompiler {
   ) -> Detector? {
     func channel(_ name: String) -> ChannelIndex? {
       if let channel = signal(name, among: signals) { return channel }
+      if faults(in: spec.place.file)?.covers(point: name) == true { return nil }
       let known = signals.map { self.channels[Int($0.channel.rawValue)].point }
       log.report(.unknownPoint(name, among: known), at: spec.place)
       return nil
@@ -91,6 +92,11 @@ extension CatalogCompiler {
     return .multivariate(decided, signals: channels)
   }
 
+  /// Where the profile of a file has errors; nil where it has none.
+  private func faults(in file: String) -> ProfileFaults? {
+    library.faults.values.first { $0.file == file }
+  }
+
   /// Reads an expression whose names are points of the device.
   func bind(_ text: String, _ points: [PointEntry], at place: Place) -> BoundExpression? {
     do throws(ExpressionError) {
@@ -109,6 +115,11 @@ extension CatalogCompiler {
       let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
       return BoundExpression(expression, signals: signals)
     } catch {
+      if let faults = faults(in: place.file),
+        ExpressionNames(text).points.contains(where: { faults.covers(word: $0) })
+      {
+        return nil
+      }
       log.report(
         .badExpression(text: text, reason: error.description, reasonZh: error.message),
         at: place

@@ -20,6 +20,8 @@ struct CatalogCompiler {
   private var cascades: [(rule: ResolvedRule, channel: Int, spec: CascadeSpec)] = []
   private var names: [StableID: String] = [:]
   private var payloadNames: [String: Place] = [:]
+  /// Devices, as `enterprise/device`, whose profile has errors that keep them from being laid out.
+  private var skipped: Set<String> = []
 
   init(library: ProfileLibrary, log: FindingLog) {
     self.library = library
@@ -65,7 +67,7 @@ struct CatalogCompiler {
       guard feedback.rule < rules.count else { continue }
       if let row = rows[feedback.channel] {
         rules[feedback.rule].feedback = row
-      } else {
+      } else if !isSkipped(feedback.channel) {
         let enterprise = feedback.channel.prefix { $0 != "/" } + "/"
         let name = String(feedback.channel.dropFirst(enterprise.count))
         log.report(
@@ -81,6 +83,16 @@ struct CatalogCompiler {
         )
       }
     }
+  }
+
+  /// Whether a channel, as `enterprise/device/point`, is not there because of an error in its device's profile.
+  private func isSkipped(_ channel: String) -> Bool {
+    let names = channel.split(separator: "/").map(String.init)
+    guard names.count == 3 else { return false }
+    if skipped.contains("\(names[0])/\(names[1])") { return true }
+    let device = devices.first { $0.id == names[1] && $0.path.hasPrefix("\(names[0])/") }
+    guard let device else { return false }
+    return library.faults[device.profile]?.covers(point: names[2]) == true
   }
 
   /// Asks the engine itself, so that no catalog is accepted that it would refuse.
@@ -117,7 +129,15 @@ struct CatalogCompiler {
     let site = enterprise.sites[placed.site]
     let area = site.areas[placed.area]
     guard let wanted = spec.profile else { return }
-    guard let profile = library.profiles.first(where: { $0.id == wanted.value }) else {
+    let faults = library.faults[wanted.value]
+    let found = library.profiles.first { $0.id == wanted.value }
+    // What follows from the profile's own errors would be reported as the site's.
+    if let faults, found == nil || faults.isGeneral {
+      skipped.insert("\(enterprise.id)/\(spec.id)")
+      return
+    }
+    guard let profile = found else {
+      skipped.insert("\(enterprise.id)/\(spec.id)")
       log.report(
         .unknownReference(
           kind: "profile",
@@ -146,6 +166,7 @@ struct CatalogCompiler {
       profile: profile,
       spec: spec,
       policies: enterprise.policies,
+      faults: faults,
       log: log
     )
     let responsible =
@@ -334,7 +355,7 @@ struct CatalogCompiler {
     for (rule, row, spec) in cascades {
       guard case .devices(let profile, let inArea) = spec.members else { continue }
       let own = channels[row]
-      if !library.profiles.contains(where: { $0.id == profile }) {
+      if !library.profiles.contains(where: { $0.id == profile }), library.faults[profile] == nil {
         log.report(
           .unknownReference(
             kind: "profile",

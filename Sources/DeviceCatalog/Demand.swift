@@ -76,12 +76,13 @@ extension DeviceResolver {
 }
 
 extension ProfileReader {
-  /// Reads `demands`; names are held against what the profile has.
+  /// Reads `demands`; names are held against what the profile has, but for what of it could not be read.
   func demands(
     _ map: YAMLMap,
     choices: [DeviceProfile.Choice],
     parameters: [DeviceProfile.Parameter],
-    points: [PointProfile]
+    points: [PointProfile],
+    faults: ProfileFaults
   ) -> [Demand] {
     let pointNames = points.map(\.id)
     let ruleNames = points.flatMap { point in point.rules.map { "\(point.id).\($0.id)" } }
@@ -101,7 +102,7 @@ extension ProfileReader {
         guard let name = item.string() else { continue }
         if pointNames.contains(name) || ruleNames.contains(name) {
           needs.append(name)
-        } else {
+        } else if !faults.covers(point: name), !faults.covers(rule: name) {
           item.report(
             .unknownReference(
               kind: "point or rule",

@@ -6,15 +6,24 @@ import Telemetry
 final class DeviceResolver {
   let profile: DeviceProfile
   let spec: DeviceSpec
+  /// Where the profile has errors; nil where it has none.
+  let faults: ProfileFaults?
   let log: FindingLog
   private(set) var rows: [String: DeviceProfile.Row] = [:]
   private(set) var figures: [String: Double] = [:]
   var known: Set<String> = []
   var usedLimits: Set<String> = []
 
-  init(profile: DeviceProfile, spec: DeviceSpec, policies: [String: String], log: FindingLog) {
+  init(
+    profile: DeviceProfile,
+    spec: DeviceSpec,
+    policies: [String: String],
+    faults: ProfileFaults?,
+    log: FindingLog
+  ) {
     self.profile = profile
     self.spec = spec
+    self.faults = faults
     self.log = log
     chooseRows()
     takeParameters()
@@ -117,7 +126,7 @@ final class DeviceResolver {
   func points() -> [ResolvedPoint] {
     for name in spec.without {
       guard let point = profile.points.first(where: { $0.id == name.value }) else {
-        log.report(.unknownPoint(name.value, among: profile.points.map(\.id)), at: name.place)
+        reportUnknownPoint(name.value, at: name.place)
         continue
       }
       if !point.isOptional {
@@ -135,7 +144,7 @@ final class DeviceResolver {
     }
     for (name, override) in spec.points.sorted(by: { $0.key < $1.key })
     where !profile.points.contains(where: { $0.id == name }) {
-      log.report(.unknownPoint(name, among: profile.points.map(\.id)), at: override.place)
+      reportUnknownPoint(name, at: override.place)
     }
     return profile.points.compactMap(resolve)
   }
@@ -236,7 +245,14 @@ final class DeviceResolver {
     }
   }
 
+  /// Reports a point that the profile does not have, unless it has one that could not be read.
+  private func reportUnknownPoint(_ name: String, at place: Place) {
+    guard faults?.covers(point: name) != true else { return }
+    log.report(.unknownPoint(name, among: profile.points.map(\.id)), at: place)
+  }
+
   private func reportUnknownRule(_ name: String, at place: Place) {
+    guard faults?.covers(rule: name) != true else { return }
     log.report(
       .unknownReference(kind: "rule", kindZh: "规则", name: name, known: known.sorted()),
       at: place

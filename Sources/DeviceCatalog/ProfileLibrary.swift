@@ -9,6 +9,8 @@ struct ProfileLibrary: Sendable {
   /// What the welding desk goes by; nil where the library has no `hot-work.yaml`.
   var hotWork: HotWorkRules?
   var models: [ModelFile] = []
+  /// The profiles that have errors, by the id that their file gives them, whether anything could be read of them or not.
+  var faults: [String: ProfileFaults] = [:]
 
   /// A library with the files that it was read from and all that was to be said of them.
   private struct Reading: Sendable {
@@ -67,14 +69,19 @@ struct ProfileLibrary: Sendable {
     var rest: [(id: String, map: YAMLMap)] = []
     // Editions first, then tables, then profiles: each may refer to what stands before it.
     let yaml = files.filter(\.isYAML)
-    let parsed = yaml.compactMap { file in
-      parseYAML(file.text, file: file.shown, log: log).map { (file: file, map: $0) }
+    let parsed = yaml.compactMap { file -> (file: SourceFile, map: YAMLMap)? in
+      let before = log.findings.count
+      let map = parseYAML(file.text, file: file.shown, log: log)
+      if map == nil {
+        library.faults[name(of: file)] = ProfileFaults(log.findings[before...])
+      }
+      return map.map { (file: file, map: $0) }
     }
     for (file, map) in parsed where file.canonical == "devices/standards.yaml" {
       library.standards = readStandards(map)
     }
     for (file, map) in parsed {
-      let name = String(file.canonical.dropFirst("devices/".count).dropLast(".yaml".count))
+      let name = name(of: file)
       switch name.split(separator: "/").first {
       case "standards": break
       case "hot-work": library.hotWork = HotWorkRules.read(map, standards: library.standards)
@@ -106,7 +113,18 @@ struct ProfileLibrary: Sendable {
       tableColumns: columns,
       log: log
     )
-    library.profiles = rest.compactMap { reader.profile($0.map, expectedID: $0.id) }
+    library.profiles = rest.compactMap { id, map in
+      let before = log.findings.count
+      let profile = reader.profile(map, expectedID: id)
+      let faults = ProfileFaults(log.findings[before...])
+      if !faults.isEmpty { library.faults[id] = faults }
+      return profile
+    }
     return library
+  }
+
+  /// A file's path below `devices/`, without its extension.
+  private static func name(of file: SourceFile) -> String {
+    String(file.canonical.dropFirst("devices/".count).dropLast(".yaml".count))
   }
 }

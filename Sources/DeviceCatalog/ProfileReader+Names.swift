@@ -2,25 +2,32 @@
 extension ProfileReader {
   /// Reports every name of a figure that neither a column, a parameter nor a value explains, and every point named
   /// that the profile does not have.
-  func checkNames(_ profile: DeviceProfile) {
-    for value in profile.values {
-      check(value.cases.flatMap(\.quantities), at: value.place, of: profile)
+  ///
+  /// - Parameters:
+  ///   - profile: The profile.
+  ///   - faults: What of it could not be read: names of that are no further mistakes.
+  func checkNames(_ profile: DeviceProfile, faults: ProfileFaults) {
+    /// Holds figures against the names that there are; which these are is not known where the file is wrong above.
+    func check(_ quantities: [Quantity], at place: Place) {
+      if !faults.isGeneral { self.check(quantities, at: place, of: profile) }
     }
+    for value in profile.values { check(value.cases.flatMap(\.quantities), at: value.place) }
     for point in profile.points {
-      if let range = point.range { check([range.low, range.high], at: point.place, of: profile) }
+      if let range = point.range { check([range.low, range.high], at: point.place) }
       for rule in point.rules {
         for (name, place) in pointsNamed(in: rule)
-        where !profile.points.contains(where: { $0.id == name }) {
+        where !profile.points.contains(where: { $0.id == name }) && !faults.covers(point: name) {
           log.report(.unknownPoint(name, among: profile.points.map(\.id)), at: place)
         }
-        let figures = figuresNamed(in: rule).filter { profile.rule(named: $0) == nil }
+        let figures = figuresNamed(in: rule).filter {
+          profile.rule(named: $0) == nil && !faults.covers(rule: $0)
+        }
         check(
           figures.map { Quantity(factor: 1, base: .named($0)) } + quantities(in: rule),
-          at: rule.place,
-          of: profile
+          at: rule.place
         )
         if case .detect(let spec) = rule.detector {
-          check([spec.limit, spec.restore].compactMap(\.self), at: spec.place, of: profile)
+          check([spec.limit, spec.restore].compactMap(\.self), at: spec.place)
         }
         if case .window(let spec, let limit) = rule.detector {
           checkWindow(spec, limit, rule, point: point, of: profile)

@@ -8,6 +8,7 @@ struct ProfileReader {
   /// Reads one profile; nil when too little of it could be understood.
   func profile(_ map: YAMLMap, expectedID: String) -> DeviceProfile? {
     defer { map.finish() }
+    let before = log.findings.count
     let idValue = map.required("profile")
     let id = idValue?.string()
     if let id, id != expectedID {
@@ -37,7 +38,13 @@ struct ProfileReader {
     }
     let demands =
       map["demands"]?.map().map {
-        self.demands($0, choices: choices, parameters: parameters, points: points)
+        self.demands(
+          $0,
+          choices: choices,
+          parameters: parameters,
+          points: points,
+          faults: ProfileFaults(log.findings[before...])
+        )
       } ?? []
     guard id != nil, let name, let about else { return nil }
     let profile = DeviceProfile(
@@ -53,7 +60,7 @@ struct ProfileReader {
       demands: demands,
       samples: samples
     )
-    checkNames(profile)
+    checkNames(profile, faults: ProfileFaults(log.findings[before...]))
     return profile
   }
 

@@ -127,6 +127,17 @@ public struct ServiceConfiguration: Sendable {
   public static func load(
     path: String
   ) -> (configuration: ServiceConfiguration?, findings: [Finding]) {
+    let read = draft(path: path)
+    let failed = read.findings.contains { $0.severity == .error }
+    return (failed ? nil : read.configuration, read.findings)
+  }
+
+  /// Reads a service file, for looking further at what it names although something is wrong with it.
+  ///
+  /// - Returns: what could be read of it, nil when that is nothing; and all that is wrong, at once.
+  package static func draft(
+    path: String
+  ) -> (configuration: ServiceConfiguration?, findings: [Finding]) {
     let log = FindingLog()
     let text: String
     do {
@@ -138,10 +149,10 @@ public struct ServiceConfiguration: Sendable {
       )
       return (nil, log.findings)
     }
-    return load(text: text, path: path, log: log)
+    return draft(text: text, path: path, log: log)
   }
 
-  static func load(
+  private static func draft(
     text: String,
     path: String,
     log: FindingLog
@@ -205,8 +216,7 @@ public struct ServiceConfiguration: Sendable {
       read.historian = HistorianSection(section, file: file)
     }
     map.finish()
-    let failed = log.findings.contains { $0.severity == .error }
-    return (failed ? nil : read, log.findings)
+    return (read, log.findings)
   }
 }
 
@@ -293,7 +303,7 @@ extension ServiceConfiguration.Broker {
         .other(
           code: "password-without-user",
           zh: "有口令而没有 userName：会匿名登录 broker，口令不起作用",
-          en: "a password without \"userName\": Davy would sign in as nobody, and not use the password",
+          en: "a password without \"userName\": Davy would sign in as nobody, without it",
           remedyZh: "补上 userName，或删除口令",
           remedyEn: "add \"userName\", or remove the password"
         )

@@ -1,5 +1,5 @@
 import ArgumentParser
-import DeviceCatalog
+package import DeviceCatalog
 import Foundation
 
 /// `davy check`.
@@ -27,24 +27,7 @@ struct Check: ParsableCommand {
 
   func run() throws {
     let today = try judgedDay()
-    let (service, serviceFindings) = ServiceConfiguration.load(path: serviceFile)
-    var findings = serviceFindings
-    var catalog: Catalog?
-    if let service {
-      let result = Catalog.load(
-        devices: service.devicesFolder,
-        site: service.sites,
-        response: service.response
-      )
-      findings += result.findings
-      catalog = result.catalog
-      if let catalog {
-        findings += catalog.lint(on: today)
-        findings += service.blindSpots(file: serviceFile, catalog: catalog)
-      }
-      findings += Catalog.runSamples(devices: service.devicesFolder).findings
-      findings += service.brokerFindings(file: serviceFile, catalog: catalog)
-    }
+    let (catalog, findings) = ServiceConfiguration.examine(file: serviceFile, on: today)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -73,5 +56,34 @@ struct Check: ParsableCommand {
       throw ValidationError("'\(text)' is not a day, YYYY-MM-DD")
     }
     return day
+  }
+}
+
+extension ServiceConfiguration {
+  /// Says all that is wrong or doubtful in a service file and in what it names, each thing once.
+  ///
+  /// - Parameters:
+  ///   - file: path of the service file.
+  ///   - day: the day on which editions of standards are judged.
+  /// - Returns: the catalog, nil where it has errors; and the findings.
+  package static func examine(
+    file: String,
+    on day: CalendarDate
+  ) -> (catalog: Catalog?, findings: [Finding]) {
+    let (service, own) = draft(path: file)
+    var findings = own
+    // What it names is looked at although something else in it is wrong.
+    guard let service, !service.devicesFolder.isEmpty else { return (nil, findings) }
+    let result = Catalog.load(
+      devices: service.devicesFolder,
+      site: service.sites,
+      response: service.response
+    )
+    findings += result.findings
+    if let catalog = result.catalog { findings += catalog.lint(on: day) }
+    guard !own.contains(where: { $0.severity == .error }) else { return (nil, findings) }
+    if let catalog = result.catalog { findings += service.blindSpots(file: file, catalog: catalog) }
+    findings += service.brokerFindings(file: file, catalog: result.catalog)
+    return (result.catalog, findings)
   }
 }
