@@ -10,7 +10,8 @@ struct Check: ParsableCommand {
     discussion: """
       Every finding names file, line, key, what is wrong and what to do, and the standard's clause where one is \
       concerned. The broker's password file, certificates and key are opened as the service would open them: check as \
-      the service's user. Ends with 1 when there is an error (a station would not start), with 0 otherwise.
+      the service's user. Ends with 1 when there is an error (a station would not start, or not see what it should), with \
+      0 otherwise.
       """
   )
 
