@@ -8,8 +8,8 @@ import Testing
   private static let repository = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
-  /// Severity, code, key and line of each finding about a service file with the shipped example as its site: a mine's own
-  /// route, gateways gw-tank, gw-mine and gw-weld, and welding.
+  /// What is found in a service file with the shipped example as its site: a mine's own route, gateways gw-tank, gw-mine
+  /// and gw-weld, and welding.
   private static func findings(
     _ text: String,
     site: [String] = ["example.yaml"]
