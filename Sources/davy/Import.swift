@@ -18,7 +18,8 @@ struct ImportReadings: ParsableCommand {
     commandName: "readings",
     abstract: "Make a recording of a CSV file with one row a moment and one column a point.",
     discussion: """
-      Each row becomes one message in Davy's own JSON, received at its own time; empty cells become no reading. \
+      Each row becomes one message in Davy's own JSON, received at its own time; empty cells become no reading. Rows \
+      in another order than that of time are sorted, those of one time stay in the file's order. \
       UTF-8 (with or without byte order mark) and GB18030 are recognised. The whole file is checked first: while \
       anything is wrong with it, each mistake is named with its place and nothing is written.
 
@@ -101,8 +102,10 @@ struct ImportReadings: ParsableCommand {
     let writer = try RecordingWriter(directory: into)
     var readings = 0
     var empty = 0
-    var newest = Int64.min
-    for row in rows {
+    // Received later than a row of a later time, a row would be late, and might raise nothing in a replay.
+    let inOrder = rows.enumerated()
+      .sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }
+    for (_, row) in inOrder {
       let message = zip(columns, row.values).compactMap { column, value -> JSONValue? in
         guard let value else { return nil }
         return .object([
@@ -115,11 +118,10 @@ struct ImportReadings: ParsableCommand {
         continue
       }
       readings += message.count
-      newest = max(newest, row.time)
       try writer.append(
         JournalInput(
           kind: .message,
-          received: newest,
+          received: row.time,
           topic: Array(topic.utf8),
           payload: JSONValue.array(message).canonicalBytes(),
           qos: 1
@@ -128,6 +130,9 @@ struct ImportReadings: ParsableCommand {
     }
     try writer.finish()
     Terminal.line("\(writer.lastSequence) messages, \(readings) readings in \(into)")
+    if inOrder.indices.contains(where: { inOrder[$0].offset != $0 }) {
+      Terminal.line("the rows were not in the order of time; they have been sorted")
+    }
     if empty > 0 { Terminal.line("\(empty) rows have no value in the columns taken") }
   }
 }

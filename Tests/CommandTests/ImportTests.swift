@@ -34,6 +34,24 @@ import Testing
     )
   }
 
+  @Test("rows are taken in the order of time, those of one time in that of the file")
+  func sorted() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let csv = try folder.file(
+      "r.csv",
+      "time,甲烷\n1795451236567,3\n1795451235567,1\n1795451235567,2\n1795451234567,0\n"
+    )
+    try await Self.importing(csv, into: folder.path + "/recording")
+    let records = try Recording(path: folder.path + "/recording").read(from: 1, limit: 10)
+    #expect(
+      records.map(\.input.received)
+        == [1_795_451_234_567, 1_795_451_235_567, 1_795_451_235_567, 1_795_451_236_567]
+    )
+    let values = records.map { String(decoding: $0.input.payload, as: UTF8.self).suffix(6) }
+    #expect(values.map(String.init) == ["v\":0}]", "v\":1}]", "v\":2}]", "v\":3}]"])
+  }
+
   @Test("a mistake leaves nothing behind, so that the next try is like the first")
   func nothingLeft() async throws {
     let folder = try Folder()
