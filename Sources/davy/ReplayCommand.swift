@@ -21,10 +21,11 @@ struct ReplayCommand: AsyncParsableCommand {
         davy replay DATA/journal --rules new.yaml        what would other rules have done?
         davy replay REC --publish 127.0.0.1:1883 --speed 60
 
-      What was imported has no catalog of its own, nor has a journal whose beginning was pruned: they need --rules.
+      What was imported has no catalog of its own, nor has a journal whose beginning was pruned: they need --rules. Where \
+      a part of the recording cannot be read, it is passed over and named, and the command ends with 1.
 
       Messages are published with topic, payload, quality of service, retain flag and user properties as they came, and \
-      with their recorded receive time; a site file must name the gateway a replay source for Davy to believe it, so \
+      with their recorded receive time, which takes a broker that speaks MQTT 5; a site file must name the gateway a replay source for Davy to believe it, so \
       that old data trip neither clock guard nor staleness. A message of which the journal kept a part only is left out \
       and counted; a request is published without asking for an answer. Where any message did not reach the broker, the \
       command says how many and ends with 1.
@@ -106,6 +107,16 @@ struct ReplayCommand: AsyncParsableCommand {
       try await send(source, to: publish)
     } else {
       try evaluate(source)
+    }
+    guard source.damage.isEmpty else {
+      Terminal.error(
+        """
+        done, with gaps: what could not be read was passed over, and what would have come of it is missing above
+            已完成，但有缺口：无法读取的部分被跳过，其结果不在以上内容中
+            remedy: replay a backup of the recording, or name these gaps with the result / 改用录制的备份回放，或在结果中注明缺口
+        """
+      )
+      throw ExitCode(1)
     }
   }
 

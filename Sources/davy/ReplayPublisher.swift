@@ -71,7 +71,7 @@ package struct ReplayPublisher {
   ///
   /// - Parameters:
   ///   - recording: what to publish.
-  ///   - options: how to reach the broker.
+  ///   - options: how to reach the broker, which has to speak MQTT 5.
   ///   - speed: times real time; nil for as fast as acknowledged.
   ///   - patience: how long the first connection is waited for.
   /// - Throws: what is wrong with the options.
@@ -89,6 +89,9 @@ package struct ReplayPublisher {
     let failure = LastFailure()
     self.settled = settled
     self.failure = failure
+    // The receive time goes as a user property, which MQTT 3.1.1 does not have: there it would be lost in silence.
+    var options = options
+    options.protocolPreference = .v5
     client = try PublishClient(
       options: options,
       queueLimit: 2 * Self.window,
@@ -224,18 +227,37 @@ package struct NoBrokerError: Error, CustomStringConvertible {
   /// Place, reason and remedy.
   package var description: String {
     let reason = failure.map { ": \($0)" } ?? ""
-    let remedy =
-      failure?.remedy
-      ?? LocalizedText(
-        zh: "检查地址、端口以及 broker 是否在运行",
-        en: "check host, port and whether the broker runs"
-      )
+    let remedy = remedy
     let seconds = patience.components.seconds
     return """
       \(place): no connection to the broker within \(seconds) s\(reason)
           \(seconds) 秒内未能连接 broker
           remedy: \(remedy.en) / \(remedy.zh)
       """
+  }
+}
+
+extension NoBrokerError {
+  private var remedy: LocalizedText {
+    switch failure {
+    case .unsupportedVersion:
+      LocalizedText(
+        zh: "使用支持 MQTT 5 的 broker：接收时间作为用户属性发送，MQTT 3.1.1 没有该属性",
+        en:
+          "use a broker that speaks MQTT 5: the receive time goes as a user property, which MQTT 3.1.1 does not have"
+      )
+    case .closed(nil):
+      LocalizedText(
+        zh: "查看 broker 的日志；broker 必须支持 MQTT 5",
+        en: "see the broker's log; it has to speak MQTT 5"
+      )
+    default:
+      failure?.remedy
+        ?? LocalizedText(
+          zh: "检查地址、端口以及 broker 是否在运行",
+          en: "check host, port and whether the broker runs"
+        )
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import Glibc
 import Journal
 import MQTTTransport
 import NIOCore
+import Synchronization
 import Testing
 
 @Suite("Publishing a recording") struct ReplayTests {
@@ -137,6 +138,51 @@ import Testing
     }
   }
 
+  @Test("a broker without MQTT 5, where the receive time would be lost, is not published to")
+  func oldBroker() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let writer = try RecordingWriter(directory: folder.path + "/recording")
+    try writer.append(JournalInput(received: 1, topic: Array("a".utf8)))
+    try writer.finish()
+    let broker = try OldBroker()
+    let publisher = try ReplayPublisher(
+      recording: try Recording(path: folder.path + "/recording"),
+      options: MQTTOptions(host: "127.0.0.1", port: broker.port, clientID: "davy-replay-test"),
+      speed: nil,
+      patience: .seconds(1)
+    )
+    do {
+      _ = try await publisher.run()
+      Issue.record("published without the receive time")
+    } catch let error as NoBrokerError {
+      #expect(error.description.contains("use a broker that speaks MQTT 5"), "\(error)")
+    }
+    #expect(Set(broker.asked) == [5])
+  }
+
+  @Test("a recording that cannot be read as a whole is replayed as far as it can, and ends with 1")
+  func damaged() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let path = folder.path + "/journal"
+    let journal = try SegmentJournal(directory: path)
+    for sequence in 1...3 as ClosedRange<UInt64> {
+      if sequence > 1 { try journal.rotate() }
+      let input = JournalInput(received: Int64(sequence), topic: Array("a".utf8), payload: [1])
+      try journal.append([input], firstSequence: sequence)
+    }
+    let middle = journal.segments[1].path
+    try journal.close()
+    let rules =
+      URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+      + "/config/service.yaml"
+    try await davy("replay", path, "--rules", rules)
+    try Data(repeating: 7, count: 8_192).write(to: URL(fileURLWithPath: middle))
+    await #expect(throws: ExitCode(1)) { try await davy("replay", path, "--rules", rules) }
+  }
+
   @Test(
     "what would be passed over in silence is refused",
     arguments: [
@@ -160,6 +206,54 @@ import Testing
       #expect(text.contains(expected), "\(text)")
     }
   }
+}
+
+/// A broker that knows no MQTT 5, and says so as MQTT 3.1.1 does; other versions it does not answer.
+private final class OldBroker: Sendable {
+  let port: UInt16
+  private let versions = Mutex<[UInt8]>([])
+  private let listener: Int32
+
+  init() throws {
+    let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        unsafe bind(socket, address, length) == 0 && listen(socket, 16) == 0
+          && getsockname(socket, address, &length) == 0
+      }
+    }
+    try #require(isBound)
+    listener = socket
+    port = UInt16(bigEndian: address.sin_port)
+    Thread.detachNewThread { [weak self] in
+      while true {
+        let connection = Glibc.accept(socket, nil, nil)
+        guard connection >= 0 else { break }
+        var bytes = [UInt8](repeating: 0, count: 4_096)
+        let count = unsafe recv(connection, &bytes, bytes.count, 0)
+        // Behind the fixed header and the protocol's name.
+        if count > 8 {
+          let version = bytes[8]
+          self?.versions.withLock { $0.append(version) }
+          let refusal: [UInt8] = [0x20, 2, 0, 1]
+          if version == 5 {
+            _ = unsafe send(connection, refusal, refusal.count, Int32(MSG_NOSIGNAL))
+          }
+        }
+        close(connection)
+      }
+      close(socket)
+    }
+  }
+
+  deinit { shutdown(listener, Int32(SHUT_RDWR)) }
+
+  /// The protocol versions that were asked for.
+  var asked: [UInt8] { versions.withLock { $0 } }
 }
 
 @Suite("Listening") struct ListeningTests {
