@@ -13,9 +13,18 @@ struct AlarmRoutes: Sendable {
   /// `GET /api/v1/alarms/standing`.
   func standing(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try request.refuseOtherParameters(than: [])
-    let ledger = ScopedLedger(station.ledger, scope: try context.scope)
+    let scope = try context.scope
+    let ledger = ScopedLedger(station.ledger, scope: scope)
+    // Before the ledger is read: what is recorded in between is then in both lists, not in none.
+    let unrecorded = station.unrecorded.filter { scope.includes(enterprise: $0.enterprise) }
     let standing = try await BlockingWork.run { try StandingAlarms(ledger) }
-    return Response(json: standing.json)
+    return Response(
+      json: JSONWriter.object { writer in
+        standing.write(to: &writer)
+        writer.key("unrecorded")
+        writer.array(unrecorded) { writer, step in writer.object(step.write) }
+      }
+    )
   }
 
   /// `GET /api/v1/alarms`.

@@ -38,12 +38,7 @@ enum StreamFrame {
   ///
   /// It has no id: it is not a place to resume at.
   static func unrecorded(_ announcement: UnrecordedAnnouncement) -> ByteBuffer {
-    let data = JSONWriter.object { writer in
-      writer.member("number", announcement.number)
-      writer.key("body")
-      writer.raw(announcement.body)
-    }
-    return event("unrecorded", id: nil, data: data)
+    event("unrecorded", id: nil, data: JSONWriter.object(announcement.write))
   }
 
   /// One event; `data` is JSON without line breaks.

@@ -287,7 +287,7 @@ final class LedgerTail: Service {
             number: announcement.number,
             body: announcement.body,
             frame: Frame(
-              audience: .enterprise(Self.enterprise(of: announcement)),
+              audience: .enterprise(announcement.enterprise),
               bytes: StreamFrame.unrecorded(announcement)
             )
           )
@@ -298,12 +298,6 @@ final class LedgerTail: Service {
       if surplus > 0 { state.announcements.removeFirst(surplus) }
     }
     wakeReaders()
-  }
-
-  /// Whose an announcement is; nobody's when its body cannot be read, and then only unlimited scopes are told.
-  private static func enterprise(of announcement: UnrecordedAnnouncement) -> String {
-    guard let body = try? AlarmBody(decoding: announcement.body) else { return "" }
-    return LedgerScope.enterprise(ofPath: body.point)
   }
 
   private func wakeReaders() {

@@ -77,14 +77,30 @@ struct StandingAlarms: Sendable {
     head = before
   }
 
-  var json: [UInt8] {
-    JSONWriter.object { writer in
-      writer.member("head", head)
-      writer.key("alarms")
-      writer.array(alarms) { writer, alarm in
-        writer.object(alarm.write)
-      }
+  var json: [UInt8] { JSONWriter.object(write) }
+
+  /// Writes both.
+  func write(to writer: inout JSONWriter) {
+    writer.member("head", head)
+    writer.key("alarms")
+    writer.array(alarms) { writer, alarm in
+      writer.object(alarm.write)
     }
+  }
+}
+
+extension UnrecordedAnnouncement {
+  /// Whose it is; nobody's when its body cannot be read, and then only unlimited scopes are told.
+  var enterprise: String {
+    guard let body = try? AlarmBody(decoding: body) else { return "" }
+    return LedgerScope.enterprise(ofPath: body.point)
+  }
+
+  /// Writes the announcement's members.
+  func write(to writer: inout JSONWriter) {
+    writer.member("number", number)
+    writer.key("body")
+    writer.raw(body)
   }
 }
 

@@ -378,6 +378,19 @@ public final class Exchange: Sendable {
     return overdue
   }
 
+  /// The alarm steps that were announced as unrecorded and whose commit has not returned, oldest first.
+  public var unrecorded: [UnrecordedAnnouncement] {
+    state.withLock { state in
+      // Steps are announced and committed in one order, so what waits of them was announced last.
+      let bodies: [[UInt8]] = state.waiting.prefix(state.overdue)
+        .flatMap { $0.output.drafts.filter { $0.kind == .alarm }.map(\.body) }
+      let first = state.lastUnrecorded - UInt64(bodies.count) + 1
+      return bodies.enumerated().map { index, body in
+        UnrecordedAnnouncement(number: first + UInt64(index), body: body)
+      }
+    }
+  }
+
   /// Takes the messages of desks that may go out at monotonic time `now` (milliseconds): those whose entry the ledger
   /// holds, with its sequence, and those that have waited longer than `limit`.
   func takeAnswers(

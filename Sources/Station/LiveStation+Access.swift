@@ -66,6 +66,9 @@ extension LiveStation {
     await stages.exchange.waitForNews(after: cursor, timeout: timeout)
   }
 
+  /// The alarm steps that were announced and that the ledger has not confirmed.
+  public var unrecorded: [UnrecordedAnnouncement] { stages.exchange.unrecorded }
+
   /// Puts an act into the inputs; returns when its outcome is in the ledger.
   public func submit(_ act: OperatorAct) async throws(ActError) -> ActReceipt {
     try await outcome(of: try stages.enqueue(act))

@@ -18,6 +18,9 @@ public protocol StationAccess: AnyObject, Sendable {
   /// Returns as soon as the ledger's head is past `cursor` or something was announced unrecorded after
   /// `unrecorded`, or when `timeout` has run out.
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News
+  /// The alarm steps that were announced before they could be recorded and that the ledger still has not confirmed,
+  /// oldest first.
+  var unrecorded: [UnrecordedAnnouncement] { get }
   /// Puts an act into the station's inputs; returns when its outcome is in the ledger.
   ///
   /// - Throws: ``ActError`` when it was refused or could not be recorded in time.

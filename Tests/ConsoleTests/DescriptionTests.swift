@@ -69,6 +69,7 @@ import Testing
     let key = try accounts.machine("mm", [.operator, .county], .everywhere)
     let station = try FakeStation()
     let id = station.raise()
+    station.announceUnrecorded(ScopeTests.raised(ScopeTests.ours, onset: 99, in: station))
     station.note()
     station.reject(
       RejectTally(

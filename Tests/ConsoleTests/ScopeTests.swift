@@ -103,6 +103,53 @@ import Testing
     }
   }
 
+  @Test("an alarm that the ledger has not taken stands all the same, for those who see its point")
+  func unrecorded() async throws {
+    let station = try FakeStation()
+    for (onset, point) in [(7, Self.ours), (8, Self.theirs)] as [(Int64, String)] {
+      station.announceUnrecorded(Self.raised(point, onset: onset, in: station))
+    }
+    let path = "/api/v1/alarms/standing"
+    try await test(station, access: Self.caller("acme")) { client in
+      let standing = try await client.json(path)
+      #expect(standing["head"] as? Int == 0 && standing.list("alarms").isEmpty)
+      let bodies = standing.list("unrecorded").map { $0["body"] as? [String: Any] }
+      #expect(bodies.map { $0?["point"] as? String } == [Self.ours])
+      #expect(bodies.map { $0?["event"] as? String } == ["raised"])
+    }
+    try await test(station) { client in
+      let before = try await client.json(path).list("unrecorded")
+      #expect(before.map { $0["number"] as? Int } == [1, 2])
+      station.raise(Self.ours, onset: 7)
+      let after = try await client.json(path)
+      #expect(after.list("unrecorded").map { $0["number"] as? Int } == [2])
+      #expect(after.list("alarms").map { $0["point"] as? String } == [Self.ours])
+    }
+  }
+
+  /// What ``FakeStation/raise(_:rule:onset:priority:)`` writes.
+  static func raised(
+    _ point: String,
+    onset: Int64,
+    in station: FakeStation
+  ) -> AlarmBody {
+    AlarmBody(
+      point: point,
+      rule: "HH",
+      onset: Timestamp(milliseconds: onset),
+      event: .raised,
+      state: .unacknowledged,
+      previous: .normal,
+      priority: 4,
+      value: 91.3,
+      limit: 85,
+      unit: "%",
+      received: Timestamp(milliseconds: onset),
+      cause: 1,
+      catalog: station.catalog.version
+    )
+  }
+
   @Test("who sees everything sees the station's own entries too")
   func everything() async throws {
     try await test(try Self.station()) { client in

@@ -1,4 +1,6 @@
+import HazardLedger
 import Station
+import Telemetry
 import Testing
 
 /// Where threads, edges and readers meet.
@@ -21,6 +23,39 @@ struct ExchangeTests {
       }
       for await news in waits { #expect(news.ledgerHead == 7 && news.unrecorded.isEmpty) }
     }
+  }
+
+  @Test("what was announced unrecorded is told until the ledger has it, oldest first")
+  func unrecorded() {
+    let exchange = Exchange(durable: 0, position: 0, head: 0)
+    for position in 1...3 as ClosedRange<UInt64> {
+      let time = Timestamp(milliseconds: Int64(position))
+      let body = AlarmBody(
+        point: "e/s/a/d/p",
+        rule: "hh",
+        onset: time,
+        event: .raised,
+        state: .unacknowledged,
+        previous: .normal,
+        priority: 3,
+        value: 30,
+        limit: 25,
+        received: time,
+        cause: position
+      )
+      var output = CoreOutput(position: position)
+      output.drafts = [LedgerDraft(alarm: body, time: time, origin: position)]
+      exchange.enqueue(output, at: Int64(position))
+    }
+    exchange.setDurable(3)
+    #expect(exchange.unrecorded.isEmpty)
+    let announced = exchange.announceOverdue(at: 202, limit: 200).announced
+    #expect(exchange.unrecorded.map(\.number) == [1, 2])
+    #expect(exchange.unrecorded.map(\.body) == announced.map(\.body))
+    exchange.didCommit(count: 1, position: 1, entries: 1...1)
+    #expect(exchange.unrecorded.map(\.number) == [2])
+    exchange.didCommit(count: 2, position: 3, entries: 2...3)
+    #expect(exchange.unrecorded.isEmpty)
   }
 
   @Test(

@@ -182,6 +182,8 @@ final class CoreStation: StationAccess, @unchecked Sendable {
 
   func metrics() -> String { "" }
 
+  var unrecorded: [UnrecordedAnnouncement] { [] }
+
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
     // It has to wait as a station does: whoever follows would otherwise never leave the processor.
     await memory.bell.wait(timeout: timeout) { memory.newest > cursor.ledger }

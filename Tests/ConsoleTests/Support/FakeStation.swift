@@ -50,6 +50,14 @@ final class FakeStation: StationAccess {
 
   func metrics() -> String { "# TYPE davy_readings_total counter\ndavy_readings_total 7\n" }
 
+  var unrecorded: [UnrecordedAnnouncement] {
+    let entries = (try? memory.entries(after: 0, limit: 100_000)) ?? []
+    let recorded = Set(entries.compactMap(\.body))
+    return state.withLock { state in
+      state.announcements.filter { !recorded.contains($0.body) }
+    }
+  }
+
   func waitForNews(after cursor: NewsCursor, timeout: Duration) async -> News {
     func announced() -> [UnrecordedAnnouncement] {
       state.withLock { state in state.announcements.filter { $0.number > cursor.unrecorded } }
