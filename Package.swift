@@ -239,7 +239,7 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "DavyCommands", "DeviceCatalog", "Journal", "MQTTTransport",
+        "DavyCommands", "DeviceCatalog", "HazardLedger", "Journal", "MQTTTransport", "Station",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
       ]

@@ -68,7 +68,7 @@ public struct LedgerVerifier: Sendable {
       var configuration = Configuration()
       configuration.readonly = true
       configuration.busyMode = .timeout(10)
-      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      let queue = try DatabaseQueue(path: place, configuration: configuration)
       return try queue.read { try verify($0, trusting: trusted) }
     } catch let error as LedgerError {
       throw error
@@ -77,6 +77,21 @@ public struct LedgerVerifier: Sendable {
     } catch {
       throw .damaged(path: path, detail: "\(error)")
     }
+  }
+
+  /// What SQLite is asked to open.
+  ///
+  /// A ledger takes a file beside it even to be read. Where its folder takes none, and there is no log whose entries would
+  /// be missed, nobody is at work on it: then it is read as it lies there.
+  private var place: String {
+    let manager = FileManager.default
+    let file = URL(fileURLWithPath: path)
+    guard manager.fileExists(atPath: path),
+      !manager.isWritableFile(atPath: file.deletingLastPathComponent().path),
+      !manager.fileExists(atPath: path + "-wal"),
+      let name = file.path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed)
+    else { return path }
+    return "file:\(name)?immutable=1"
   }
 
   /// Reads the ledger through an open connection.

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Foundation
-import HazardLedger
-import Journal
 import Station
 
 /// `davy backup`.
@@ -55,15 +53,10 @@ struct Restore: ParsableCommand {
       try StationBackup.restore(URL(fileURLWithPath: backup), to: URL(fileURLWithPath: data))
     }
     let folder = URL(fileURLWithPath: data)
-    let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path)
-      .verify()
-    let journal = try Recording(path: folder.appendingPathComponent("journal").path).verify()
-    Terminal.line(
-      "\(restored.files.count) files of \(TimeText.utc(restored.taken)); "
-        + "ledger \(report.entries) entries \(report.isIntact ? "intact" : "DAMAGED"), "
-        + "journal \(journal.records) records \(journal.isSound ? "sound" : "DAMAGED")"
-    )
-    guard report.isIntact, journal.isSound else { throw ExitCode(1) }
+    let check = StationCheck(folder: folder)
+    Terminal.line("\(restored.files.count) files of \(TimeText.utc(restored.taken))")
+    for line in check.lines { Terminal.line(line) }
+    guard check.isWhole else { throw ExitCode(1) }
   }
 }
 

@@ -2,7 +2,6 @@ import ArgumentParser
 import Crypto
 import Foundation
 import HazardLedger
-import Journal
 import Station
 
 /// `davy verify`.
@@ -12,8 +11,11 @@ struct Verify: ParsableCommand {
       "Prove that a station's journal and ledger are whole; name the first bad entry where they are not.",
     discussion: """
       Reads only, shares no code with what wrote the ledger, and may run beside a running service. Ends with 0 when \
-      everything holds, with 1 when not. Checkpoints are held against the key in the file beside them, or against \
-      --key, which is what shows that the station signed them.
+      everything holds, with 1 when not. The journal has to reach as far as the ledger, and back to its first input or \
+      to a snapshot that a start can begin with: what retention has deleted is not missed.
+
+      Checkpoints are held against the key in the file beside them, or against --key, which is what shows that the \
+      station signed them.
 
       A file that `davy export` has written is verified alone and offline.
       """
@@ -51,46 +53,24 @@ struct Verify: ParsableCommand {
       return try verifyExport(trusting: trusted)
     }
     let folder = URL(fileURLWithPath: data)
-    let report = try LedgerVerifier(path: folder.appendingPathComponent("ledger.sqlite").path)
-      .verify(trusting: trusted)
-    if ledgerOnly { return try show(report) }
-    let journal = try Recording(path: folder.appendingPathComponent("journal").path).verify()
-    let isWhole = report.isIntact && journal.isSound
-    if json {
-      let value = JSONValue.object([
-        "ledger": .object([
-          "station": .string(report.station), "entries": .integer(report.entries),
-          "redacted": .integer(report.redacted), "head": .string(report.headHash.hexText),
-          "position": .integer(report.position), "checkpoints": .integer(Int64(report.checkpoints)),
-          "intact": .bool(report.isIntact),
-          "firstBadEntry": report.firstBadEntry.map(JSONValue.integer) ?? .null,
-          "findings": .array(report.findings.map { .string($0.description) }),
-        ]),
-        "journal": .object([
-          "segments": .integer(Int64(journal.segments)), "blocks": .integer(Int64(journal.blocks)),
-          "records": .integer(Int64(journal.records)), "sound": .bool(journal.isSound),
-          "damage": .array(journal.damage.map { .string("\($0)") }),
-          "faults": .array(journal.faults.map { .string("\($0.segment): \($0.message)") }),
-        ]),
-        "whole": .bool(isWhole),
-      ])
-      Terminal.line(String(decoding: value.canonicalBytes(), as: UTF8.self))
-    } else {
-      Terminal.line(
-        "ledger  \(report.station): \(report.entries) entries, \(report.redacted) redacted, position \(report.position), "
-          + (report.isIntact ? "chain intact" : "NOT INTACT")
-      )
-      Terminal.line("        head \(report.headHash.hexText)")
-      for finding in report.findings { Terminal.line("        \(finding)") }
-      Terminal.line(
-        "journal \(journal.segments) segments, \(journal.blocks) blocks, \(journal.records) records, "
-          + (journal.isSound ? "sound" : "DAMAGED")
-      )
-      for damage in journal.damage { Terminal.line("        \(damage)") }
-      for fault in journal.faults { Terminal.line("        \(fault.segment): \(fault.message)") }
+    if ledgerOnly {
+      let path = folder.appendingPathComponent("ledger.sqlite").path
+      switch StationCheck.ledger(path, trusted) {
+      case .success(let report): return try show(report)
+      case .failure(let error):
+        Terminal.error("error: \(error.found)")
+        throw ExitCode(1)
+      }
     }
-    if !isWhole { throw ExitCode(1) }
+    let check = StationCheck(folder: folder, trusting: trusted)
+    if json {
+      Terminal.line(String(decoding: check.json.canonicalBytes(), as: UTF8.self))
+    } else {
+      for line in check.lines { Terminal.line(line) }
+    }
+    if !check.isWhole { throw ExitCode(1) }
   }
+
   private static func publicKey(_ path: String) throws -> Curve25519.Signing.PublicKey {
     let text = try GivenFile.text(path)
       .trimmingCharacters(in: .whitespacesAndNewlines)
