@@ -183,7 +183,6 @@ struct RejectWriter {
 
   func add(_ tallies: [RejectTally]) throws {
     guard !tallies.isEmpty else { return }
-    var rows = try Int.fetchOne(db, sql: "SELECT count(*) FROM reject") ?? 0
     let update = try db.cachedStatement(
       sql: """
         UPDATE reject SET count = count + ?, last_seq = ?, last_time = ?, detail = ?, sample = ?
@@ -197,27 +196,55 @@ struct RejectWriter {
       let reason = Self.storable(tally.reason)
       let detail = Self.storable(tally.detail)
       let sample = Data(tally.sample.prefix(options.rejectSampleBytes))
-      func counted(_ topic: String, _ device: String) throws -> Bool {
-        try update.execute(arguments: [
-          tally.count, Int64(tally.lastSequence), tally.lastTime.milliseconds, detail, sample,
-          reason, topic, device,
-        ])
-        return db.changesCount > 0
-      }
-      var topic = Self.storable(tally.topic)
-      var device = Self.storable(tally.device)
-      if try counted(topic, device) { continue }
-      if rows >= options.rejectRows {
-        topic = ""
-        device = ""
-        if try counted(topic, device) { continue }
-      }
+      let topic = Self.storable(tally.topic)
+      let device = Self.storable(tally.device)
+      try update.execute(arguments: [
+        tally.count, Int64(tally.lastSequence), tally.lastTime.milliseconds, detail, sample,
+        reason, topic, device,
+      ])
+      if db.changesCount > 0 { continue }
       try insert.execute(arguments: [
         reason, topic, device, tally.count, Int64(tally.firstSequence), Int64(tally.lastSequence),
         tally.firstTime.milliseconds, tally.lastTime.milliseconds, detail, sample,
       ])
-      rows += 1
     }
+    let named = try Int.fetchOne(
+      db,
+      sql: "SELECT count(*) FROM reject WHERE topic <> '' OR device <> ''"
+    )
+    for _ in 0..<max(0, (named ?? 0) - options.rejectRows) { try foldOldest() }
+  }
+
+  /// Counts the row that nothing was added to for longest among those of its reason without topic and device, so that
+  /// whoever is refused now is named.
+  private func foldOldest() throws {
+    let oldest = try Row.fetchOne(
+      db.cachedStatement(
+        sql: """
+          SELECT reason, topic, device FROM reject WHERE topic <> '' OR device <> ''
+          ORDER BY last_seq, reason, topic, device LIMIT 1
+          """
+      )
+    )
+    guard let oldest else { return }
+    let key: [String] = [oldest[0], oldest[1], oldest[2]]
+    try db.cachedStatement(
+      sql: """
+        INSERT INTO reject
+        SELECT reason, '', '', count, first_seq, last_seq, first_time, last_time, detail, sample
+        FROM reject WHERE reason = ? AND topic = ? AND device = ?
+        ON CONFLICT (reason, topic, device) DO UPDATE SET count = reject.count + excluded.count,
+          first_seq = min(reject.first_seq, excluded.first_seq),
+          first_time = min(reject.first_time, excluded.first_time),
+          detail = iif(excluded.last_seq < reject.last_seq, reject.detail, excluded.detail),
+          sample = iif(excluded.last_seq < reject.last_seq, reject.sample, excluded.sample),
+          last_seq = max(reject.last_seq, excluded.last_seq),
+          last_time = max(reject.last_time, excluded.last_time)
+        """
+    ).execute(arguments: StatementArguments(key))
+    try db.cachedStatement(
+      sql: "DELETE FROM reject WHERE reason = ? AND topic = ? AND device = ?"
+    ).execute(arguments: StatementArguments(key))
   }
 
   /// SQLite's text ends at U+0000: it is shown by its picture instead.

@@ -4,8 +4,8 @@ import Telemetry
 
 /// How an ``SQLiteLedger`` is opened.
 public struct LedgerOptions: Sendable {
-  /// Different (reason, topic, device) rows that are kept of rejects; what is beyond is counted in
-  /// one row per reason, so that a flood of made-up topics cannot fill the volume.
+  /// Different (reason, topic, device) rows that are kept of rejects, so that a flood of made-up topics cannot fill the
+  /// volume; where there are more, those that nothing was added to for longest are counted in one row per reason.
   public var rejectRows: Int
   /// Bytes of a refused payload that are kept.
   public var rejectSampleBytes: Int

@@ -10,38 +10,66 @@ struct PostgresRejects {
   func add(_ tallies: [RejectTally]) throws {
     guard !tallies.isEmpty else { return }
     let tallies = tallies.map(storable)
-    // Rows of this batch by key: those stored already, and one a reason for what is beyond the limit.
-    let keys = tallies.map(Self.key)
-    let overflowKeys = tallies.map { Self.key(Self.overflow($0)) }
-    let known = try connection.run(
-      "SELECT key, (SELECT count(*) FROM reject) FROM reject WHERE key = ANY($1::bytea[])",
-      [.blobs(Array(Set(keys + overflowKeys)))]
-    )
-    var stored = Set((0..<known.count).map { known.bytes($0, 0) })
-    var rows =
-      known.count > 0
-      ? known.integer(0, 1) : try connection.run("SELECT count(*) FROM reject").integer(0, 0)
     var additions: [[UInt8]: RejectTally] = [:]
-    for (index, tally) in tallies.enumerated() {
-      var key = keys[index]
-      var row = tally
-      if !stored.contains(key), rows >= options.rejectRows {
-        key = overflowKeys[index]
-        row = Self.overflow(tally)
-      }
-      if stored.insert(key).inserted { rows += 1 }
-      guard var sum = additions[key] else {
-        additions[key] = row
-        continue
-      }
-      sum.count += row.count
+    for tally in tallies { Self.add(tally, to: &additions) }
+    try upsert(additions)
+    try foldOldest()
+  }
+
+  /// Counts rows that nothing was added to for longest among those of their reason without topic and device, so that
+  /// whoever is refused now is named.
+  private func foldOldest() throws {
+    let named = try connection.run(
+      "SELECT count(*) FROM reject WHERE topic <> '' OR device <> ''"
+    ).integer(0, 0)
+    let surplus = named - Int64(options.rejectRows)
+    guard surplus > 0 else { return }
+    let rows = try connection.run(
+      """
+      DELETE FROM reject WHERE key IN (
+        SELECT key FROM reject WHERE topic <> '' OR device <> ''
+        ORDER BY last_seq, reason, topic, device LIMIT $1)
+      RETURNING reason, count, first_seq, last_seq, first_time, last_time, detail, sample
+      """,
+      [.integer(surplus)]
+    )
+    var additions: [[UInt8]: RejectTally] = [:]
+    for row in 0..<rows.count {
+      let tally = RejectTally(
+        reason: rows.text(row, 0),
+        topic: "",
+        device: "",
+        count: rows.integer(row, 1),
+        firstSequence: UInt64(rows.integer(row, 2)),
+        lastSequence: UInt64(rows.integer(row, 3)),
+        firstTime: Timestamp(milliseconds: rows.integer(row, 4)),
+        lastTime: Timestamp(milliseconds: rows.integer(row, 5)),
+        detail: rows.text(row, 6),
+        sample: rows.bytes(row, 7)
+      )
+      Self.add(tally, to: &additions)
+    }
+    try upsert(additions)
+  }
+
+  private static func add(_ row: RejectTally, to additions: inout [[UInt8]: RejectTally]) {
+    let key = Self.key(row)
+    guard var sum = additions[key] else {
+      additions[key] = row
+      return
+    }
+    sum.count += row.count
+    if row.firstSequence < sum.firstSequence {
+      sum.firstSequence = row.firstSequence
+      sum.firstTime = row.firstTime
+    }
+    if row.lastSequence >= sum.lastSequence {
       sum.lastSequence = row.lastSequence
       sum.lastTime = row.lastTime
       sum.detail = row.detail
       sum.sample = row.sample
-      additions[key] = sum
     }
-    try upsert(additions)
+    additions[key] = sum
   }
 
   private func upsert(_ additions: [[UInt8]: RejectTally]) throws {
@@ -53,8 +81,14 @@ struct PostgresRejects {
         $1::bytea[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::text[], $11::bytea[])
       ON CONFLICT (key) DO UPDATE SET count = reject.count + excluded.count,
-        last_seq = excluded.last_seq, last_time = excluded.last_time, detail = excluded.detail,
-        sample = excluded.sample
+        first_seq = least(reject.first_seq, excluded.first_seq),
+        first_time = least(reject.first_time, excluded.first_time),
+        detail = CASE WHEN excluded.last_seq < reject.last_seq
+          THEN reject.detail ELSE excluded.detail END,
+        sample = CASE WHEN excluded.last_seq < reject.last_seq
+          THEN reject.sample ELSE excluded.sample END,
+        last_seq = greatest(reject.last_seq, excluded.last_seq),
+        last_time = greatest(reject.last_time, excluded.last_time)
       """,
       [
         .blobs(keys), .texts(rows.map(\.reason)), .texts(rows.map(\.topic)),
@@ -74,13 +108,6 @@ struct PostgresRejects {
     row.device = Storable.text(tally.device)
     row.detail = Storable.text(tally.detail)
     row.sample = Array(tally.sample.prefix(options.rejectSampleBytes))
-    return row
-  }
-
-  private static func overflow(_ tally: RejectTally) -> RejectTally {
-    var row = tally
-    row.topic = ""
-    row.device = ""
     return row
   }
 

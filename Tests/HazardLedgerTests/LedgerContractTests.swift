@@ -224,6 +224,20 @@ struct LedgerContractTests {
     #expect(rows.count == 11)
     #expect(rows.map(\.count).reduce(0, +) == 100)
     #expect(rows.first { $0.topic.isEmpty }?.count == 90)
+    // Whoever is refused now is named; what was refused once, long ago, is counted with the others of its reason.
+    let named = rows.compactMap { UInt64($0.topic.dropFirst(2)) }
+    #expect(named.sorted() == Array(91...100 as ClosedRange<UInt64>))
+    let others = try #require(rows.first { $0.topic.isEmpty })
+    #expect(others.firstSequence == 1 && others.lastSequence == 90)
+    var again = flood[0]
+    again.firstSequence = 101
+    again.lastSequence = 101
+    again.detail = "now"
+    try ledger.append([], rejects: [again], position: 101)
+    let after = try ledger.rejects(limit: 1_000)
+    #expect(after.count == 11 && after.map(\.count).reduce(0, +) == 101)
+    #expect(after.first?.topic == "t/1" && after.first?.detail == "now")
+    #expect(after.first { $0.topic.isEmpty }?.count == 91)
   }
 
   @Test("the alarm view keeps who, when and why of each step", arguments: StoreKind.available)
