@@ -52,14 +52,19 @@ public struct CheckpointKey: Sendable {
   /// The public half, for whoever verifies.
   public var publicKey: Curve25519.Signing.PublicKey { key.publicKey }
 
+  /// Where the public key of the key before lies, where that was gone and this one was made in its place; nil otherwise.
+  public let formerPublicKey: String?
+
   /// Makes a key that is kept nowhere.
   public init() {
     key = Curve25519.Signing.PrivateKey()
+    formerPublicKey = nil
   }
 
   /// Reads the key at `path`, or makes one there, readable by its owner only.
   ///
-  /// The public key is put beside it as `path.pub` in hexadecimal.
+  /// The public key is put beside it as `path.pub` in hexadecimal; one that lies there of a key that is gone is renamed,
+  /// see ``formerPublicKey``.
   public init(path: String) throws(LedgerError) {
     if FileManager.default.fileExists(atPath: path) {
       try self.init(reading: path)
@@ -80,23 +85,26 @@ public struct CheckpointKey: Sendable {
       }
       let text = try String(contentsOfFile: path, encoding: .utf8)
       guard let bytes = [UInt8](hex: text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-        throw LedgerError.damaged(path: path, detail: "not a key in hexadecimal")
+        throw LedgerError.checkpointKey(path: path, detail: "it holds no key in hexadecimal")
       }
       key = try Curve25519.Signing.PrivateKey(rawRepresentation: bytes)
     } catch let error as LedgerError {
       throw error
     } catch {
-      throw .notAccessible(path: path, detail: "\(error)")
+      throw .checkpointKey(path: path, detail: "it cannot be read (\(error))")
     }
+    formerPublicKey = nil
   }
 
   private init(creating path: String) throws(LedgerError) {
-    self.init()
+    key = Curve25519.Signing.PrivateKey()
+    formerPublicKey = try Self.putAside(path + ".pub")
     let secret = [UInt8](key.rawRepresentation).hex + "\n"
     // Made closed from the start: a mode that is changed after writing leaves a moment to read it.
     let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
-      throw .notAccessible(path: path, detail: unsafe String(cString: strerror(errno)))
+      let reason = unsafe String(cString: strerror(errno))
+      throw .checkpointKey(path: path, detail: "it cannot be made (\(reason))")
     }
     let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     do {
@@ -105,8 +113,23 @@ public struct CheckpointKey: Sendable {
       let open = [UInt8](publicKey.rawRepresentation).hex + "\n"
       try Data(open.utf8).write(to: URL(fileURLWithPath: path + ".pub"), options: .atomic)
     } catch {
-      throw .notAccessible(path: path, detail: "\(error)")
+      throw .checkpointKey(path: path, detail: "it cannot be written (\(error))")
     }
+  }
+
+  /// Renames the public key of a key that is gone: earlier checkpoints are held against it.
+  ///
+  /// - Returns: its new path; nil where there is none.
+  private static func putAside(_ path: String) throws(LedgerError) -> String? {
+    let manager = FileManager.default
+    guard manager.fileExists(atPath: path) else { return nil }
+    var number = 1
+    while manager.fileExists(atPath: "\(path).\(number)") { number += 1 }
+    let target = "\(path).\(number)"
+    do { try manager.moveItem(atPath: path, toPath: target) } catch {
+      throw .checkpointKey(path: path, detail: "it cannot be put aside (\(error))")
+    }
+    return target
   }
 
   /// Signs the head of a ledger.

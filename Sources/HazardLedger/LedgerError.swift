@@ -20,6 +20,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
   case inputOutput(path: String, detail: String)
   /// Another writer has opened this ledger since: this one may never write it again.
   case fenced(path: String, epoch: Int64)
+  /// The key that signs checkpoints cannot be used; the ledger is another file, and has nothing to do with it.
+  case checkpointKey(path: String, detail: String)
   /// The batch's inputs are in the ledger already: a retry of a commit that had succeeded.
   case alreadyRecorded(position: UInt64)
   /// The caller handed in what the ledger does not take.
@@ -55,6 +57,9 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
     case .fenced(let path, let epoch):
       "ledger \(path): another station has taken it over, this one's epoch \(epoch) is past; "
         + "end this process, and let only one station of this name run"
+    case .checkpointKey(let path, let detail):
+      "checkpoint key \(path): \(detail); put the file back from a backup (the ledger is not concerned), or move it away: "
+        + "a start then makes a new key, and whoever verifies needs the new .pub beside the old one"
     case .alreadyRecorded(let position):
       "ledger: the inputs up to \(position) are recorded already; read the position and go on there"
     case .refused(let reason):

@@ -160,6 +160,43 @@ struct ProofTests {
     #expect(throws: LedgerError.self) { try CheckpointKey(path: path) }
   }
 
+  @Test("a key that is damaged is told as that, not as a damaged ledger")
+  func damagedKey() throws {
+    let path = scratch.folder + "/key"
+    _ = try CheckpointKey(path: path)
+    for content in ["no key\n", "abcd\n"] {
+      try Data(content.utf8).write(to: URL(fileURLWithPath: path))
+      do {
+        _ = try CheckpointKey(path: path)
+        Issue.record("taken: \(content)")
+      } catch {
+        guard case .checkpointKey(path, _) = error else {
+          Issue.record("\(error)")
+          return
+        }
+        #expect(error.description.hasPrefix("checkpoint key \(path): "))
+        #expect(!error.description.contains("replaying"))
+      }
+    }
+  }
+
+  @Test("where the key is gone, its public half is kept beside the new one's")
+  func lostKey() throws {
+    let path = scratch.folder + "/key"
+    #expect(try CheckpointKey(path: path).formerPublicKey == nil)
+    #expect(try CheckpointKey(path: path).formerPublicKey == nil)
+    let first = try String(contentsOfFile: path + ".pub", encoding: .utf8)
+    for number in 1...2 {
+      let before = try String(contentsOfFile: path + ".pub", encoding: .utf8)
+      try FileManager.default.removeItem(atPath: path)
+      let key = try CheckpointKey(path: path)
+      let kept = try #require(key.formerPublicKey)
+      #expect(kept == path + ".pub.\(number)")
+      #expect(try String(contentsOfFile: kept, encoding: .utf8) == before)
+    }
+    #expect(try String(contentsOfFile: path + ".pub.1", encoding: .utf8) == first)
+  }
+
   @Test("after pruning nine tenths the root is unchanged and all proofs still verify")
   func redaction() throws {
     try ledger.fill(seed: 1, entries: 2_000)
