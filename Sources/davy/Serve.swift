@@ -261,19 +261,31 @@ struct Serve: AsyncParsableCommand {
       journal: journal,
       ledger: ledger,
       snapshots: snapshots,
-      trends: TrendStore(
+      trends: TrendStore.open(
         path: folder.appendingPathComponent("trends.sqlite").path,
-        outlets: RelayService.outlets(service)
+        outlets: RelayService.outlets(service),
+        now: SystemClocks().wall(),
+        logger: logger
       ),
       limits: StationLimits(),
       logger: logger,
       now: SystemClocks().wall()
     )
+    let key = try CheckpointKey(
+      path: service.checkpoints.keyFile ?? folder.appendingPathComponent("checkpoint.key").path
+    )
+    if let former = key.formerPublicKey {
+      logger.critical(
+        """
+        the key that signs checkpoints was gone, and a new one has been made; earlier checkpoints are held against the \
+        former public key, and whoever verifies needs both
+        """,
+        metadata: ["former": "\(former)"]
+      )
+    }
     stages.checkpoints = try CheckpointSigner(
       ledger: ledger,
-      key: try CheckpointKey(
-        path: service.checkpoints.keyFile ?? folder.appendingPathComponent("checkpoint.key").path
-      ),
+      key: key,
       everyMilliseconds: service.checkpoints.everyMilliseconds,
       everyEntries: service.checkpoints.everyEntries
     )

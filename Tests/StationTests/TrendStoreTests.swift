@@ -21,6 +21,37 @@ struct TrendStoreTests {
     return minutes.values.sorted { $0.minute < $1.minute }
   }
 
+  @Test("a file that is none of trends is put aside, and another begun", arguments: [true, false])
+  func damaged(isDatabase: Bool) throws {
+    let scratch = try Scratch()
+    let path = scratch.file("trends.sqlite")
+    if isDatabase {
+      try SQLiteLedger(path: path, station: "test").close()
+      var bytes = try #require(FileManager.default.contents(atPath: path))
+      bytes.replaceSubrange(4_096..., with: repeatElement(0x55, count: bytes.count - 4_096))
+      try bytes.write(to: URL(fileURLWithPath: path))
+    } else {
+      try Data(repeating: 0x55, count: 8_192).write(to: URL(fileURLWithPath: path))
+    }
+    let before = try #require(FileManager.default.contents(atPath: path))
+    let trends = try TrendStore.open(path: path, now: 7, logger: Fixture.quiet)
+    #expect(try trends.minutes(of: "a/b/c/d/e", from: .distantPast, to: .distantFuture).isEmpty)
+    #expect(FileManager.default.contents(atPath: path + ".damaged-7") == before)
+    _ = try TrendStore(path: path)
+  }
+
+  @Test("a place where no file can be is told with its name")
+  func noPlace() throws {
+    let scratch = try Scratch()
+    let path = scratch.file("missing/trends.sqlite")
+    do {
+      _ = try TrendStore.open(path: path, now: 7, logger: Fixture.quiet)
+      Issue.record("opened")
+    } catch {
+      #expect(error.description.contains(path))
+    }
+  }
+
   @Test(
     "crash at any write: every reading is in its minute once",
     arguments: 1...20 as ClosedRange<UInt64>

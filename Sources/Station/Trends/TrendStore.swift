@@ -1,6 +1,7 @@
 package import DeviceCatalog
 import Foundation
 import GRDB
+public import Logging
 import Synchronization
 public import Telemetry
 
@@ -16,6 +17,19 @@ public struct TrendOptions: Sendable {
 
   /// Makes the usual limits.
   public init() {}
+}
+
+/// The trends file cannot be opened.
+public struct TrendFault: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The file.
+  public var path: String
+  /// Why.
+  public var reason: String
+
+  /// File, reason and remedy.
+  public var description: String {
+    "trends \(path): cannot be opened (\(reason)); check the volume, and owner and mode of the file and its folder"
+  }
 }
 
 /// Every point's readings reduced to minutes, in one SQLite file beside the ledger.
@@ -107,6 +121,61 @@ public final class TrendStore: Sendable {
       )
     )
     written = Atomic(UInt64(bitPattern: stored))
+  }
+
+  /// Opens the store for a start; a file that is no trends file any more is put aside, and another begun.
+  ///
+  /// Alarms do without trends, so they must not be what keeps a station from starting.
+  ///
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - options: limits.
+  ///   - outlets: what is to be kept for others to fetch.
+  ///   - now: the moment that the name of the file put aside tells, milliseconds since the Unix epoch.
+  ///   - logger: told where that file is.
+  /// - Returns: the store.
+  /// - Throws: ``TrendFault``: the file cannot be opened, for a reason that another file would not change.
+  public static func open(
+    path: String,
+    options: TrendOptions = TrendOptions(),
+    outlets: [ReadingOutlet] = [],
+    now: Int64,
+    logger: Logger
+  ) throws(TrendFault) -> TrendStore {
+    let fault: any Error
+    do {
+      return try TrendStore(path: path, options: options, outlets: outlets)
+    } catch {
+      fault = error
+    }
+    guard let error = fault as? DatabaseError, Self.isOfTheFile(error.resultCode) else {
+      throw TrendFault(path: path, reason: "\(fault)")
+    }
+    do {
+      let manager = FileManager.default
+      let aside = "\(path).damaged-\(now)"
+      for suffix in ["", "-wal", "-shm"] where manager.fileExists(atPath: path + suffix) {
+        try manager.moveItem(atPath: path + suffix, toPath: aside + suffix)
+      }
+      logger.critical(
+        """
+        the trends file is damaged and has been put aside; trends begin anew, and what waited there for relay and \
+        historian is in the file put aside only
+        """,
+        metadata: ["file": "\(path)", "aside": "\(aside)", "error": "\(error)"]
+      )
+      return try TrendStore(path: path, options: options, outlets: outlets)
+    } catch {
+      throw TrendFault(path: path, reason: "\(error)")
+    }
+  }
+
+  /// Whether SQLite complains of what is in the file, and not of the disk or of who may do what.
+  private static func isOfTheFile(_ code: ResultCode) -> Bool {
+    let ofTheFile: [ResultCode] = [
+      .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
+    ]
+    return ofTheFile.contains(code.primaryResultCode)
   }
 
   private static func migrate(_ db: Database) throws {
