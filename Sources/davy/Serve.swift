@@ -233,9 +233,11 @@ struct Serve: AsyncParsableCommand {
       withIntermediateDirectories: true
     )
     let folder = URL(fileURLWithPath: service.dataFolder)
+    let ledgerFile = folder.appendingPathComponent("ledger.sqlite").path
+    let isLedgerMissing = service.postgres == nil && LedgerLoss.isMissing(ledgerFile)
     let ledger = try LedgerOpening.open(
       service,
-      file: folder.appendingPathComponent("ledger.sqlite").path,
+      file: ledgerFile,
       takesOver: takesOver
     )
     var options = SegmentOptions()
@@ -252,6 +254,9 @@ struct Serve: AsyncParsableCommand {
         "journal segment damaged; what can be read is read",
         metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"]
       )
+    }
+    if isLedgerMissing, let loss = LedgerLoss(of: ledgerFile, beside: journal) {
+      logger.critical("the ledger is gone and begun anew", metadata: ["loss": "\(loss)"])
     }
     let snapshots = try SnapshotFolder(
       path: folder.appendingPathComponent("snapshots").path

@@ -103,6 +103,26 @@ import Testing
     await #expect(throws: ExitCode(1)) { try await davy("verify", data.folder.path) }
   }
 
+  @Test("a ledger that is gone beside a journal with inputs is told, and what is lost")
+  func lostLedger() throws {
+    let data = try StationData()
+    defer { data.folder.remove() }
+    let path = data.folder.path + "/ledger.sqlite"
+    #expect(!LedgerLoss.isMissing(path))
+    try Data().write(to: URL(fileURLWithPath: path))
+    #expect(LedgerLoss.isMissing(path))
+    try FileManager.default.removeItem(atPath: path)
+    #expect(LedgerLoss.isMissing(path))
+    try data.remove(segment: 0)
+    let journal = try SegmentJournal(directory: data.folder.path + "/journal")
+    let text = try #require(LedgerLoss(of: path, beside: journal)).description
+    for words in [path, "inputs 2 to 3", "inputs before 2", "from a backup"] {
+      #expect(text.contains(words), "\(text)")
+    }
+    let empty = try SegmentJournal(directory: data.folder.path + "/new")
+    #expect(LedgerLoss(of: path, beside: empty) == nil)
+  }
+
   @Test(
     "data in a folder that cannot be written are read as they are",
     .enabled(if: geteuid() != 0, "root may write everywhere")
