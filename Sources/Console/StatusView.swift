@@ -23,6 +23,7 @@ extension StationStatus {
       writer.member("rejects", rejects)
       writer.member("started", started.milliseconds)
       writer.member("catalogVersion", catalogVersion)
+      writer.member("damagedSegments", damagedSegments)
     }
   }
 }

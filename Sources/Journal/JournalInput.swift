@@ -86,6 +86,9 @@ public protocol JournalStore: AnyObject, Sendable {
   /// Sequence of the newest durable input; 0 when there is none.
   var lastSequence: UInt64 { get }
 
+  /// How many segments are damaged, as far as has been seen; never waits for a disk.
+  var damagedSegments: Int { get }
+
   /// Appends inputs: durable when it returns, all or nothing.
   ///
   /// A batch that was appended before may be handed in again with the same `firstSequence`: what is
@@ -107,6 +110,11 @@ public protocol JournalStore: AnyObject, Sendable {
 
   /// Reads up to `limit` records from `sequence` on; damaged blocks are skipped and reported.
   func read(from sequence: UInt64, limit: Int) throws -> [JournalRecord]
+}
+
+extension JournalStore {
+  /// None: a store without segments.
+  public var damagedSegments: Int { 0 }
 }
 
 extension JournalStore {

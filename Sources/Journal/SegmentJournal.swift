@@ -40,6 +40,8 @@ public final class SegmentJournal: JournalStore {
   private let durable: Atomic<UInt64>
   private let latest: Atomic<Int64>
   private let writer: Mutex<SegmentWriter>
+  /// Paths of the segments among the writer's faults, for who must not wait for a commit.
+  private let faulty: Mutex<Set<String>>
 
   /// Opens the journal of a directory, which is made when there is none.
   ///
@@ -61,6 +63,7 @@ public final class SegmentJournal: JournalStore {
     self.contents = contents
     durable = Atomic(writer.next - 1)
     latest = Atomic(writer.latestReceived)
+    faulty = Mutex(Set(writer.faults.map(\.segment)))
     self.writer = Mutex(writer)
   }
 
@@ -74,6 +77,16 @@ public final class SegmentJournal: JournalStore {
 
   /// Segments that could not be opened, continued or closed in order, with the reason.
   public var faults: [SegmentFault] { writer.withLock { $0.faults } }
+
+  /// How many of the segments that are there could not be opened, read, continued or closed in order so far.
+  ///
+  /// Does not wait for a commit that a disk holds up.
+  public var damagedSegments: Int {
+    var damaged = faulty.withLock { $0 }
+    for damage in contents.damage { damaged.insert(damage.segment) }
+    guard !damaged.isEmpty else { return 0 }
+    return contents.files.count { damaged.contains($0.path) }
+  }
 
   /// What could not be read so far; see ``Recording/damage``.
   public var damage: [JournalDamage] { contents.damage }
@@ -93,7 +106,7 @@ public final class SegmentJournal: JournalStore {
   public func append(_ batch: JournalBatch, firstSequence: UInt64) throws(JournalError) {
     guard !batch.isEmpty else { return }
     try writer.withLock { writer throws(JournalError) in
-      defer { publish(writer.next, writer.latestReceived) }
+      defer { publish(writer.next, writer.latestReceived, writer.faults) }
       try writer.append(batch, firstSequence: firstSequence)
     }
   }
@@ -111,7 +124,9 @@ public final class SegmentJournal: JournalStore {
     try append(JournalBatch(inputs), firstSequence: firstSequence)
   }
 
-  private func publish(_ next: UInt64, _ latestReceived: Int64) {
+  private func publish(_ next: UInt64, _ latestReceived: Int64, _ faults: [SegmentFault]) {
+    let segments = Set(faults.map(\.segment))
+    faulty.withLock { $0 = segments }
     durable.store(next - 1, ordering: .releasing)
     latest.store(latestReceived, ordering: .releasing)
     contents.setLast(next - 1)

@@ -38,7 +38,8 @@ extension LiveStation {
       readings: counters.readingCount,
       rejects: counters.rejectCount,
       started: started,
-      catalogVersion: catalog.version
+      catalogVersion: catalog.version,
+      damagedSegments: stages.journal.damagedSegments
     )
   }
 

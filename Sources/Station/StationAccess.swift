@@ -350,6 +350,8 @@ public struct StationStatus: Sendable {
   public var started: Timestamp
   /// The catalog's version.
   public var catalogVersion: String
+  /// How many segments of the journal are damaged, as far as has been seen: what they held is lost where it cannot be read.
+  public var damagedSegments: Int
 
   /// Makes a status.
   public init(
@@ -365,7 +367,8 @@ public struct StationStatus: Sendable {
     readings: UInt64,
     rejects: UInt64,
     started: Timestamp,
-    catalogVersion: String
+    catalogVersion: String,
+    damagedSegments: Int = 0
   ) {
     self.link = link
     self.linkReason = linkReason
@@ -380,5 +383,6 @@ public struct StationStatus: Sendable {
     self.rejects = rejects
     self.started = started
     self.catalogVersion = catalogVersion
+    self.damagedSegments = damagedSegments
   }
 }

@@ -37,6 +37,11 @@ struct StationMetrics {
       "1 while the journal does not take commits.",
       status.journalFault == nil ? 0 : 1
     )
+    gauge(
+      "davy_journal_damaged_segments",
+      "Journal segments that could not be opened, read, continued or closed in order; `davy verify` names them.",
+      Int64(status.damagedSegments)
+    )
     counter(
       "davy_journal_commit_failures_total",
       "Journal commits that failed.",

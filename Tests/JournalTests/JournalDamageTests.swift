@@ -127,9 +127,10 @@ struct JournalDamageTests {
     try bytes.write(to: URL(fileURLWithPath: path))
 
     let journal = try SegmentJournal(directory: scratch("j"), options: options)
-    #expect(journal.faults.isEmpty)
+    #expect(journal.faults.isEmpty && journal.damagedSegments == 0)
     #expect(journal.lastSequence == 500)
     let records = try journal.read(from: 1, limit: .max)
+    #expect(journal.damagedSegments == 1)
     #expect(records.map(\.sequence) == Array(1...140) + Array(151...500))
     #expect(
       journal.damage == [JournalDamage(segment: path, sequences: 141...150, cause: .checksum)]
@@ -162,6 +163,7 @@ struct JournalDamageTests {
     let journal = try SegmentJournal(directory: scratch("j"), options: options)
     #expect(journal.lastSequence == 500)
     #expect(journal.faults.map(\.segment) == [names[1], names[2]])
+    #expect(journal.damagedSegments == 2)
     let records = try journal.contents.everything()
     #expect(records.map(\.sequence) == Array(1...100) + Array(401...500))
     #expect(journal.damage.map(\.sequences) == [101...200, 201...400])
@@ -174,6 +176,7 @@ struct JournalDamageTests {
     }
     #expect(journal.segments.map { $0.problem == nil } == [true, false, false, true])
     try journal.fill(to: 600, batch: 10)
+    #expect(journal.damagedSegments == 2)
     let removed = try {
       var retention = options
       retention.retentionAge = 100

@@ -29,7 +29,8 @@ export class StatusPage extends HTMLElement {
       const good = (ok, words) => h('span', { class: ok ? 'ok' : 'error' }, ok ? '✓ ' : '✕ ', words);
       const facts = [
         ['station', station], ['link', good(s.link === 'connected', `${t(`brokerLink.${s.link}`)} ${s.linkReason}`)],
-        ['journal', good(!s.journalFault, s.journalFault ?? t('status.upTo', { n: count(s.journalSequence) }))],
+        ['journal', good(!s.journalFault && !s.damagedSegments, s.journalFault ?? [t('status.upTo', { n: count(s.journalSequence) }),
+          ...(s.damagedSegments ? [t('status.damagedSegments', { n: count(s.damagedSegments) })] : [])].join(' · '))],
         ['ledger', good(!s.ledgerFault, s.ledgerFault ?? t('status.ledgerAt', { head: count(s.ledgerHead), position: count(s.ledgerPosition) }))],
         ['behind', count(s.journalSequence - s.ledgerPosition)], ['messages', count(s.messages)], ['readings', count(s.readings)], ['rejects', h('a', { href: '/rejects' }, count(s.rejects))],
         ['lastMessage', s.lastMessage ? dateTime(s.lastMessage) : '–'], ['started', `${dateTime(s.started)} (${duration(time - s.started)})`],
