@@ -238,7 +238,7 @@ private final class OldBroker: Sendable {
         // Behind the fixed header and the protocol's name.
         if count > 8 {
           let version = bytes[8]
-          self?.versions.withLock { $0.append(version) }
+          self?.note(version)
           let refusal: [UInt8] = [0x20, 2, 0, 1]
           if version == 5 {
             _ = unsafe send(connection, refusal, refusal.count, Int32(MSG_NOSIGNAL))
@@ -251,6 +251,8 @@ private final class OldBroker: Sendable {
   }
 
   deinit { shutdown(listener, Int32(SHUT_RDWR)) }
+
+  private func note(_ version: UInt8) { versions.withLock { $0.append(version) } }
 
   /// The protocol versions that were asked for.
   var asked: [UInt8] { versions.withLock { $0 } }
