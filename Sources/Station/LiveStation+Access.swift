@@ -1,4 +1,5 @@
 public import DeviceCatalog
+import Journal
 import Foundation
 public import HazardLedger
 import Synchronization
