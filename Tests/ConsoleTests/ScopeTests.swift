@@ -1,3 +1,4 @@
+import DeviceCatalog
 import Accounts
 import Console
 import Foundation
