@@ -1,7 +1,7 @@
 public import DeviceCatalog
-import Journal
 import Foundation
 public import HazardLedger
+import Journal
 import Synchronization
 public import Telemetry
 

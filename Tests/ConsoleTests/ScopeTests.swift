@@ -1,6 +1,6 @@
-import DeviceCatalog
 import Accounts
 import Console
+import DeviceCatalog
 import Foundation
 import HazardLedger
 import HTTPTypes
