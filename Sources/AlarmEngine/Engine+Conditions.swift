@@ -197,10 +197,11 @@ extension Engine {
     switch cycle.base {
     case .normal, .unacknowledged, .acknowledged, .quiet:
       return
-    case .latchedAcknowledged:
+    case .latchedAcknowledged where !cycle.isInhibited:
       emit(.reset, slot, onset, moment, from: cycle.state, to: .normal, &out)
       return
-    case .latchedUnacknowledged:
+    // What comes after it unheard latches nothing: the former occurrence still wants a person.
+    case .latchedAcknowledged, .latchedUnacknowledged:
       emit(.reset, slot, onset, moment, from: cycle.state, to: .returnedUnacknowledged, &out)
     case .returnedUnacknowledged:
       break

@@ -98,6 +98,23 @@ struct CommandTests {
     )
   }
 
+  @Test("what nobody hears resets no latch")
+  func latchUnderSuppression() throws {
+    var bench = try bench(latching: true)
+    bench.read(1000, 11)
+    bench.act(.acknowledge, rule, at: 2000)
+    bench.read(3000, 9)
+    #expect(bench.standing().map(\.state) == [.latchedAcknowledged])
+    bench.act(.suppress, rule, at: 4000)
+    bench.read(5000, 11)
+    bench.read(6000, 9)
+    bench.act(.unsuppress, rule, at: 7000)
+    #expect(bench.standing().map(\.onset) == [at(1000)])
+    #expect(bench.standing().map(\.state) == [.returnedUnacknowledged])
+    #expect(bench.act(.acknowledge, rule, at: 8000, onset: at(1000)) == nil)
+    #expect(bench.standing().isEmpty)
+  }
+
   @Test("a shelf that runs out brings an active alarm back unacknowledged, by hand acknowledged")
   func shelving() throws {
     var bench = try bench()
