@@ -24,7 +24,7 @@ import Telemetry
 /// A stamp that lies ahead of the receive time, and further than the device's stamps have lain, by more than
 /// ``ClockGuard/leapMilliseconds`` but within the tolerance is a *leap*: the reading is judged at the time that the device's
 /// clock would show by its former lags, so that one wrong stamp neither makes all readings up to it late ones nor ends delays
-/// before their time. Those of one message are of one moment. A streak of leaps is a clock that was set ahead, and is followed
+/// before their time. Those of one moment are judged one after the other. A streak of leaps is a clock that was set ahead, and is followed
 /// as well.
 ///
 /// Where the time base changes, newest times and running delays move with it, so that a delay runs out at the
@@ -111,7 +111,11 @@ extension Engine {
       quarantine(row, lag, sequence, &out)
       return receiveTime(channel)
     }
-    if lag < min(0, device.it.offset) - ClockGuard.leapMilliseconds, !timing.isUnguarded {
+    // What follows readings of its own message is believed: of a gateway that packs, only the youngest lie ahead.
+    if lag < min(0, device.it.offset) - ClockGuard.leapMilliseconds, !timing.isUnguarded,
+      channels.row(channel).it.sequence != sequence || channels.row(channel).it.newest == noTime
+    {
+      leaps[channel] = Leap(stamp: time, value: reading.value)
       return takeLeap(channel, lag, sequence, &out)
     }
     let isInOrder = time > channels.row(channel).it.newest
@@ -162,6 +166,35 @@ extension Engine {
       watchForTimely(channel)
     }
     return trouble.streak
+  }
+
+  /// Whether a reading is a leap that has come before: its stamp is not its channel's newest, which would tell a duplicate.
+  func isRepeatedLeap(_ reading: Reading) -> Bool {
+    guard !leaps.isEmpty, let leap = leaps[Int(reading.channel.rawValue)] else { return false }
+    return leap.stamp == reading.time.milliseconds && leap.value == reading.value
+  }
+
+  /// Saves the newest leaps of channels, as long as their stamps lie ahead.
+  func appendLeaps(to bytes: inout [UInt8]) {
+    let ahead = leaps.filter { $0.value.stamp > now }.sorted { $0.key < $1.key }
+    bytes.appendState(ahead.count)
+    for (channel, leap) in ahead {
+      bytes.appendState(identities.channels[channel].rawValue)
+      bytes.appendState(leap.stamp)
+      bytes.appendState(leap.value)
+    }
+  }
+
+  /// Reads what ``appendLeaps(to:)`` saved; `row` gives a channel's row by its identity.
+  mutating func restoreLeaps(
+    _ reader: inout StateReader,
+    _ row: (UInt64) -> Int?
+  ) throws(StateReadError) {
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let channel = row(try reader.word())
+      let leap = Leap(stamp: try reader.integer(), value: try reader.double())
+      if let channel { leaps[channel] = leap }
+    }
   }
 
   /// Judges a leap at the time that its device's clock should show, unless it is one of many: then the clock is followed.

@@ -175,6 +175,10 @@ extension Engine {
       tally.historical += 1
       return false
     }
+    guard !isRepeatedLeap(reading) || time <= now else {
+      tally.duplicates += 1
+      return false
+    }
     let judged = watchClock(channel, reading, sequence, &out)
     guard isHeld(Int(links[channel].device)) else {
       return judgeReading(reading, at: judged, sequence, &out)

@@ -129,6 +129,7 @@ extension Engine {
       }
     }
     appendTies(to: &bytes)
+    appendLeaps(to: &bytes)
     for times in [shelves, reAlarms, escalations] {
       bytes.appendState(times.count)
       for (slot, time) in times.sorted(by: { $0.key < $1.key }) {

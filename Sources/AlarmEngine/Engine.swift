@@ -66,6 +66,8 @@ public struct Engine: ~Copyable, Sendable {
   var pasts: [Int: ChannelPast]
   /// The newest moments of channels that had more than one reading in theirs.
   var ties: [Int: Tie]
+  /// The newest leaps of channels whose stamps lie ahead, so that one that comes twice is known.
+  var leaps: [Int: Leap]
   /// By how much the reading that is judged was put off, because others had its time.
   var nudge: Int64
   /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
@@ -128,6 +130,7 @@ public struct Engine: ~Copyable, Sendable {
     histories = RuleHistories()
     pasts = [:]
     ties = [:]
+    leaps = [:]
     nudge = 0
     shelves = [:]
     reAlarms = [:]
@@ -168,6 +171,12 @@ public struct Engine: ~Copyable, Sendable {
     )
   }
 
+  /// Whether a rule's condition stands as an alarm; false for no such row.
+  public func isActive(_ rule: RuleIndex) -> Bool {
+    guard Int(rule.rawValue) < slotOfRule.count else { return false }
+    return rules.row(Int(slotOfRule[Int(rule.rawValue)])).it.lifeCycle.isActive
+  }
+
   /// What the engine has seen and refused.
   public var counters: EngineCounters { tally }
 
@@ -185,6 +194,7 @@ public struct Engine: ~Copyable, Sendable {
     for past in pasts.values { bytes += past.byteCount }
     for waiting in held.values { bytes += waiting.byteCount }
     bytes += ties.capacity * (MemoryLayout<Tie>.stride + 8)
+    bytes += leaps.capacity * (MemoryLayout<Leap>.stride + 8)
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
     return Double(bytes) / Double(max(channels.count, 1))

@@ -16,8 +16,11 @@ struct AlarmRoutes: Sendable {
     let scope = try context.scope
     let ledger = ScopedLedger(station.ledger, scope: scope)
     // Before the ledger is read: what is recorded in between is then in both lists, not in none.
-    let unrecorded = station.unrecorded.filter { scope.includes(enterprise: $0.enterprise) }
-    let standing = try await BlockingWork.run { try StandingAlarms(ledger) }
+    let station = station
+    let (unrecorded, standing) = try await BlockingWork.run {
+      let unrecorded = station.unrecorded.filter { scope.includes(enterprise: $0.enterprise) }
+      return (unrecorded, try StandingAlarms(ledger))
+    }
     return Response(
       json: JSONWriter.object { writer in
         standing.write(to: &writer)

@@ -9,11 +9,11 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// changes nothing.
   case first
   /// Clocks and overdue hazards are told to persons; a level with nobody on duty is looked up anew when its turn comes;
-  /// the question what was done is asked until a channel takes it. What comes retained and without a time counts as bad
-  /// news only; the readings of a message are judged in the order of their times.
+  /// the question what was done is asked until a channel takes it.
   case notices
   /// Floods are found in cities, provinces, townships and villages too, no longer only in the area that an enterprise's
-  /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``).
+  /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``). What comes
+  /// retained and without a time counts as bad news only; the readings of a message are judged in the order of their times.
   case areas
 
   /// Those of this release.

@@ -320,7 +320,8 @@ public final class IntakeClient: @unchecked Sendable {
         let code = index < grant.codes.count ? grant.codes[index] : 0x80
         if code >= 0x80 || code < subscription.requestedQoS.rawValue {
           refusals.append(SubscriptionRefusal(filter: subscription.filter, code: code))
-        } else if !granted.contains(subscription) {
+        } else {
+          granted.removeAll { $0.filter == subscription.filter }
           granted.append(subscription)
         }
       }

@@ -80,6 +80,11 @@ final class Lane {
     laneRule[rule].flatMap { engine.statistics(of: RuleIndex(rawValue: $0)) }
   }
 
+  /// Whether the condition of a rule, a catalog row, stands.
+  func isActive(_ rule: UInt32) -> Bool {
+    laneRule[rule].map { engine.isActive(RuleIndex(rawValue: $0)) } ?? false
+  }
+
   /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`.
   func perform(
     _ act: Command.Act,

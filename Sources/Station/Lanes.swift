@@ -37,11 +37,9 @@ final class Lanes {
     return row < 0 ? live : replays[Int(row)]
   }
 
-  /// The rules whose condition stands on the lane that evaluates a channel, by catalog row.
-  func active(on channel: ChannelIndex) -> Set<UInt32> {
-    var rules: Set<UInt32> = []
-    lane(of: channel)?.standing { if $0.isActive { rules.insert($0.rule.rawValue) } }
-    return rules
+  /// Whether the condition of a rule, a catalog row, stands on the lane that evaluates a channel.
+  func isActive(_ rule: UInt32, on channel: ChannelIndex) -> Bool {
+    lane(of: channel)?.isActive(rule) ?? false
   }
 
   /// Clock of a device as live readings show it; nil where the engine keeps none.

@@ -45,11 +45,14 @@ struct RetainedReadings {
         .contains { rules[Int($0)].detector.isBeyond(reading.value) == true }
   }
 
-  /// Whether a reading is judged although nobody knows how old it is; `active` are the rules whose condition stands.
-  func counts(_ reading: Reading, active: () -> Set<UInt32>) -> Bool {
+  /// Whether a reading is judged although nobody knows how old it is; `isActive` says of a rule whether its condition stands.
+  func counts(_ reading: Reading, isActive: (UInt32) -> Bool) -> Bool {
     guard isBadNews(reading), let readers = readers[reading.channel.rawValue] else { return false }
-    return active().intersection(readers).allSatisfy { row in
+    return readers.allSatisfy { row in
+      guard isActive(row) else { return true }
       let rule = rules[Int(row)]
+      // Bad news is worth more than a silence, which begins anew with it.
+      if case .stale = rule.detector, rule.channel == reading.channel { return true }
       return rule.channel == reading.channel && rule.detector.isWithin(reading.value) == false
     }
   }

@@ -509,7 +509,8 @@ public final class Stages: @unchecked Sendable {
   public var hasReceived: Bool {
     get throws {
       var end = journal.lastSequence
-      while end > 0 {
+      let floor = end > Self.farthestLook ? end - Self.farthestLook : 0
+      while end > floor {
         let first = end > Self.lookBack ? end - Self.lookBack + 1 : 1
         let records = try journal.read(from: first, limit: Int(end - first + 1))
         if records.contains(where: { $0.input.kind == .message }) { return true }
@@ -518,8 +519,9 @@ public final class Stages: @unchecked Sendable {
       return false
     }
   }
-  /// Records looked at together.
+  /// Records looked at together, and at all: a station that is only told by others has no message however far one looks.
   private static let lookBack: UInt64 = 1_024
+  private static let farthestLook: UInt64 = 262_144
 
   /// The catalog in force.
   public var catalog: Catalog { shown.catalog }

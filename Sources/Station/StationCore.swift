@@ -190,12 +190,12 @@ public final class StationCore {
       let record = record(inputs, index)
       for note in notes { take(note, of: record, into: &output) }
     }
-    if header.retain, recorded == nil, level >= .notices {
+    if header.retain, recorded == nil, level >= .areas {
       refuseRetained(&batch, of: record(inputs, index))
     }
     guard !batch.isEmpty else { return }
     // Gateways that pack list a minute of one point, then one of the next: together they are one story.
-    if level >= .notices { batch.sortByTime() }
+    if level >= .areas { batch.sortByTime() }
     readingCount += UInt64(batch.count)
     output.latest.append(addingCapacity: batch.count) { latest in
       for row in 0..<batch.count {
@@ -235,7 +235,7 @@ public final class StationCore {
     var refused: [(channel: ChannelDescription, value: Double)] = []
     for reading in readings {
       if !RetainedReadings.isOfUnknownAge(reading.flags, isRetained: record.input.retain)
-        || rule.counts(reading, active: { lanes.active(on: reading.channel) })
+        || rule.counts(reading, isActive: { lanes.isActive($0, on: reading.channel) })
       {
         kept.append(reading, sequence: record.sequence)
       } else {

@@ -17,7 +17,10 @@ extension ServiceConfiguration {
   /// - Returns: one finding for each route, welding topic or gateway that is left out, and for filters that overlap.
   package func blindSpots(file: String, catalog: Catalog) -> [Finding] {
     var findings: [Finding] = []
-    if catalog.devices.isEmpty { findings.append(withoutDevice(file: file, catalog: catalog)) }
+    let hasWelding = catalog.enterprises.contains { $0.welding != nil }
+    if catalog.devices.isEmpty, !hasWelding {
+      findings.append(withoutDevice(file: file, catalog: catalog))
+    }
     // What is no filter is an error of its own.
     let given = broker.filters.map(\.filter).filter { TopicFilter.problem($0) == nil }
     guard !given.isEmpty else { return findings }
@@ -30,7 +33,12 @@ extension ServiceConfiguration {
         !given.contains { TopicFilter.covers($0, topic.filter) }
       }
       guard !missing.isEmpty else { continue }
-      let isWhole = missing.count == route.topics.count
+      // Filters that are narrower than the route may take all that is sent: that is for people to know.
+      let isWhole =
+        missing.allSatisfy { topic in
+          !given.contains { TopicFilter.overlap($0, topic.filter) }
+        }
+        && missing.count == route.topics.count
       let gateways = isWhole ? nil : names(of: missing)
       findings.append(
         Finding(
@@ -91,7 +99,9 @@ extension ServiceConfiguration {
         guard let gateway = topic.gateway else { continue }
         if known.insert(gateway).inserted { all.append(gateway) }
         guard !heard.contains(gateway) else { continue }
-        if given.contains(where: { TopicFilter.covers($0, topic.filter) }) { heard.insert(gateway) }
+        if given.contains(where: { TopicFilter.overlap($0, topic.filter) }) {
+          heard.insert(gateway)
+        }
       }
     }
     let unheard = all.filter { !heard.contains($0) }

@@ -319,7 +319,7 @@ struct Serve: AsyncParsableCommand {
       )
     }
     var options = loaded.mqttOptions(role: "")
-    options.hasEarlierSession = try station.hasReceived
+    options.hasEarlierSession = (try? station.hasReceived) ?? false
     let client = try IntakeClient(options: options) { [publisher] state in
       logger.info("intake link", metadata: ["state": "\(state)"])
       publisher?.tell(intake: state)

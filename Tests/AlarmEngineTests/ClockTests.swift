@@ -306,6 +306,63 @@ struct ClockTests {
     #expect((raised.first?.received.milliseconds ?? 0) - epochOfTests <= 112_000)
   }
 
+  /// Sends a message of readings of the first channel: times and values.
+  private static func send(_ readings: [(Int64, Double)], at received: Int64, _ bench: inout Bench)
+  {
+    var batch = ReadingBatch(received: at(received), baseSequence: bench.sequence)
+    for (time, value) in readings {
+      batch.append(
+        Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value),
+        sequence: bench.sequence
+      )
+    }
+    bench.sequence += 1
+    bench.engine.apply(batch, into: &bench.out)
+  }
+
+  @Test("of a gateway that packs and is ahead, the youngest readings are what they say")
+  func packedAhead() throws {
+    var bench = try Bench(Self.builder(delay: 10_000))
+    for message in Int64(1)...6 {
+      // A reading each five seconds, by a clock that is 20 s ahead; high for 15 s up to the last but one.
+      let readings = (0..<12).map { index -> (Int64, Double) in
+        (
+          message * 60_000 - 35_000 + index * 5000,
+          message == 4 && (8...11).contains(index) ? 20 : 1
+        )
+      }
+      Self.send(readings, at: message * 60_000, &bench)
+    }
+    #expect(bench.take().first == "raised r1 255000 unacknowledged")
+    #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockFaults == 0)
+  }
+
+  @Test("a gateway that packs more than the tolerance is found when its clock is set back")
+  func packedFault() throws {
+    var bench = try Bench(Self.builder())
+    for message in Int64(1)...12 {
+      let back: Int64 = message > 6 ? 3_600_000 : 0
+      let readings = (0..<10).map { index -> (Int64, Double) in
+        (message * 600_000 - (9 - index) * 60_000 - back, 1)
+      }
+      Self.send(readings, at: message * 600_000, &bench)
+    }
+    let raised = bench.out.first { $0.kind == .raised && $0.rule.rawValue == 0 }
+    #expect(raised.map { ($0.received.milliseconds - epochOfTests) / 600_000 <= 9 } == true)
+  }
+
+  @Test("a leap that comes twice is judged once")
+  func repeatedLeap() throws {
+    var bench = try Bench(Self.builder())
+    bench.read(-1000, 1)
+    bench.read(120_000, 1, lag: -120_000)
+    for second in Int64(5)...39 { bench.read(second * 1000, 20) }
+    bench.read(120_000, 1, lag: -80_000)
+    for second in Int64(41)...60 { bench.read(second * 1000, 20) }
+    #expect(bench.take() == ["raised r1 5000 unacknowledged"])
+    #expect(bench.engine.counters.duplicates == 1)
+  }
+
   @Test("a packing gateway's clock that is set back is followed in a few messages")
   func packedStep() throws {
     var bench = try Bench(Self.builder(delay: 5000))

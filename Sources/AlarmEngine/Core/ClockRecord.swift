@@ -100,7 +100,8 @@ struct ClockStreak: Hashable, Sendable {
     var longer = self
     longer.lengthen(lag: lag, at: now, sequence)
     let slack = max(tolerance, (now - longer.start) / 8)
-    if longer.spread > slack, longer.latest - longer.earliest > slack {
+    // (The newest message may have only begun: its oldest readings say how long they have waited.)
+    if longer.high - longer.low > slack, longer.latest - longer.earliest > slack {
       longer = ClockStreak()
       longer.lengthen(lag: lag, at: now, sequence)
     }
@@ -122,6 +123,12 @@ struct ClockStreak: Hashable, Sendable {
   func standsStill(at now: Int64) -> Bool {
     latest - earliest <= (now - start) / 8
   }
+}
+
+/// A reading whose stamp lay ahead of its device's time.
+struct Leap: Hashable, Sendable {
+  var stamp: Int64
+  var value: Double
 }
 
 /// What the clock guard remembers of a device whose readings are out of line, or have been: few have any.

@@ -91,6 +91,13 @@ public struct ShardedEngine: ~Copyable, Sendable {
     return shards[Int(place.shard)].engine.statistics(of: RuleIndex(rawValue: place.row))
   }
 
+  /// Whether a rule's condition stands as an alarm; false for no such row.
+  public func isActive(_ rule: RuleIndex) -> Bool {
+    guard Int(rule.rawValue) < layout.rules.count else { return false }
+    let place = layout.rules[Int(rule.rawValue)]
+    return shards[Int(place.shard)].engine.isActive(RuleIndex(rawValue: place.row))
+  }
+
   /// What is known of a device's clock; nil for no such row.
   public func clock(ofDevice row: UInt32) -> DeviceClock? {
     guard Int(row) < layout.devices.count else { return nil }

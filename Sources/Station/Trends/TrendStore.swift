@@ -173,7 +173,7 @@ public final class TrendStore: Sendable {
   /// Whether SQLite complains of what is in the file, and not of the disk or of who may do what.
   private static func isOfTheFile(_ code: ResultCode) -> Bool {
     let ofTheFile: [ResultCode] = [
-      .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
+      .SQLITE_NOTADB, .SQLITE_CORRUPT,
     ]
     return ofTheFile.contains(code.primaryResultCode)
   }
