@@ -173,12 +173,10 @@ final class ScopeResolver: Sendable {
         members[code, default: []].append(enterprise.id)
       }
     }
-    // Who lists enterprises supervises the area that they name, not the city that they happen to be all of.
-    let written = Set(enterprises.compactMap(\.administrativeCode))
     return Set(
       members.filter { code, members in
         AreaCode(code).map(scope.includes(area:)) ?? false
-          || written.contains(code) && members.count > 1 && ids.isSuperset(of: members)
+          || members.count > 1 && ids.isSuperset(of: members)
       }.keys
     )
   }
