@@ -147,10 +147,17 @@ package struct StationCheck: Sendable {
 private struct Beginning {
   private var first: UInt64 = 1
   private var snapshots: [UInt64] = []
+  /// The journal begins with what a start could not see.
+  private var isTold = false
+  private static let earliest = 64
+  private static let tellsOfGaps = Array("gap/unseen".utf8)
 
   init(journal: String, snapshots path: String) {
     guard let recording = try? Recording(path: journal), recording.firstSequence > 1 else { return }
     first = recording.firstSequence
+    // A start that had nothing of what is before has put that on record: nothing is missing that is not told.
+    let earliest = (try? recording.read(from: first, limit: Self.earliest)) ?? []
+    isTold = earliest.contains { $0.input.kind == .external && $0.input.topic == Self.tellsOfGaps }
     guard FileManager.default.fileExists(atPath: path),
       let folder = try? SnapshotFolder(path: path), let positions = try? folder.positions()
     else { return }
@@ -162,7 +169,7 @@ private struct Beginning {
 
   /// What is missing where no snapshot reaches the journal that a ledger at `position` has come up to.
   func gap(upTo position: UInt64) -> String? {
-    guard first > 1, !snapshots.contains(where: { $0 <= position }) else { return nil }
+    guard first > 1, !isTold, !snapshots.contains(where: { $0 <= position }) else { return nil }
     return "the journal begins at input \(first), and no usable snapshot takes a start as far: "
       + "what is before is lost to it; put the missing segments or snapshots back, or restore a backup"
   }
