@@ -40,7 +40,7 @@ install -d -o davy -g davy -m 750 /var/lib/davy
 sed -i "s/^  port: 8080/  port: $1/" /etc/davy/service.yaml
 unit() { sed -n "s/^$1=//p" /lib/systemd/system/davy.service; }
 as_davy() { setpriv --reuid davy --regid davy --clear-groups --no-new-privs env -i HOME=/var/lib/davy PATH=/usr/bin:/bin "$@"; }
-as_davy $(unit ExecStartPre) >/tmp/check.log 2>&1 || { cat /tmp/check.log; fail "$(unit ExecStartPre)"; }
+as_davy $(unit ExecStartPre | sed "s/^-//") >/tmp/check.log 2>&1 || { cat /tmp/check.log; fail "$(unit ExecStartPre)"; }
 ok "$(unit ExecStartPre)"
 umask 027
 # In its own process, not in a shell's that would take the signal.
