@@ -319,7 +319,15 @@ struct Serve: AsyncParsableCommand {
       )
     }
     var options = loaded.mqttOptions(role: "")
-    options.hasEarlierSession = (try? station.hasReceived) ?? false
+    do {
+      options.hasEarlierSession = try station.hasReceived
+    } catch {
+      // What cannot be read there was no hindrance to the recovery, and is none to the start.
+      logger.error(
+        "journal not readable as far as its last message: a broker session that is gone will not be noticed",
+        metadata: ["error": "\(error)"]
+      )
+    }
     let client = try IntakeClient(options: options) { [publisher] state in
       logger.info("intake link", metadata: ["state": "\(state)"])
       publisher?.tell(intake: state)
