@@ -141,7 +141,7 @@ struct ReplayCommand: AsyncParsableCommand {
   private func evaluate(_ source: Recording) throws {
     let catalog = try rules.map { try LoadedConfiguration(serviceFile: $0).catalog }
     let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("davy-replay-\(ProcessInfo.processInfo.processIdentifier)")
+      .appendingPathComponent("davy-replay-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: folder) }
     let path: String
     if let ledger {
