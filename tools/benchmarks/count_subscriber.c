@@ -1,12 +1,17 @@
-/* The yardstick of tools/bench-ingest: receives by libmosquitto and only counts.
+/* The yardsticks of tools/bench-ingest: receives by libmosquitto and only counts, or only syncs.
  *
- * usage: count_subscriber PORT FILTER QOS COUNT
+ * usage: count_subscriber PORT FILTER QOS COUNT [FOLDER]
  *
  * The same loop as Davy's intake, without decoding, journal, engine and ledger: read until the socket
  * is empty, then let the queued PUBACKs leave together. Prints "ready" when subscribed, and after COUNT
  * messages one JSON object: messages, bytes, seconds from the first to the last, CPU time a message.
+ *
+ * With FOLDER, what was read is written there and synced before its PUBACKs leave; for each message of
+ * load_publisher that raises an alarm a line is written and synced as well, and then published.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
@@ -18,6 +23,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
+
+/* With FOLDER: its two files, what was read since the last sync, and the event times of new alarms. */
+static int journal = -1, ledger = -1;
+static char unsynced[4 << 20];
+static size_t unsynced_size;
+static long long onsets[4096];
+static int onset_count;
 
 static long count, wanted, bytes;
 static double first_time, last_time, first_cpu;
@@ -39,6 +52,52 @@ static void on_message(struct mosquitto *m, void *u, const struct mosquitto_mess
   if (count == 0) first_time = now(), first_cpu = cpu();
   count++;
   bytes += message->payloadlen;
+  if (journal < 0) return;
+  size_t size = message->payloadlen;
+  if (unsynced_size + size > sizeof unsynced || onset_count == 4096) {
+    fprintf(stderr, "count_subscriber: more was read at once than it has room for\n");
+    exit(1);
+  }
+  memcpy(unsynced + unsynced_size, message->payload, size);
+  unsynced_size += size;
+  const char *time = memmem(message->payload, size, "\"t\":", 4);
+  if (time && memmem(message->payload, size, "\"v\":30.000", 10)) onsets[onset_count++] = strtoll(time + 4, NULL, 10);
+}
+
+static int create(const char *folder, const char *name) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  if (file < 0) {
+    perror(path);
+    exit(1);
+  }
+  return file;
+}
+
+static void store(int file, const void *from, size_t size) {
+  if (write(file, from, size) != (ssize_t)size || fdatasync(file) != 0) {
+    perror("count_subscriber: write");
+    exit(1);
+  }
+}
+
+static void sync_and_announce(struct mosquitto *m) {
+  if (unsynced_size > 0) store(journal, unsynced, unsynced_size);
+  unsynced_size = 0;
+  if (onset_count == 0) return;
+  static char lines[4096 * 80];
+  size_t size = 0;
+  for (int i = 0; i < onset_count; i++)
+    size += sprintf(lines + size, "{\"event\":\"raised\",\"recorded\":true,\"onset\":%lld}\n", onsets[i]);
+  store(ledger, lines, size);
+  char *line = lines;
+  for (int i = 0; i < onset_count; i++) {
+    size_t length = strcspn(line, "\n");
+    mosquitto_publish(m, NULL, "davy/v1/alarms/bare", length, line, 1, false);
+    line += length + 1;
+  }
+  onset_count = 0;
 }
 
 static void on_connect(struct mosquitto *m, void *filter, int code) {
@@ -60,9 +119,13 @@ static void on_subscribe(struct mosquitto *m, void *u, int mid, int n, const int
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "usage: count_subscriber PORT FILTER QOS COUNT\n");
+  if (argc != 5 && argc != 6) {
+    fprintf(stderr, "usage: count_subscriber PORT FILTER QOS COUNT [FOLDER]\n");
     return 2;
+  }
+  if (argc == 6) {
+    journal = create(argv[5], "journal");
+    ledger = create(argv[5], "ledger");
   }
   static struct { int qos; char filter[256]; } subscription;
   subscription.qos = atoi(argv[3]);
@@ -95,6 +158,7 @@ int main(int argc, char **argv) {
       }
       drained = errno == EAGAIN && count == before;
     } while (!drained && count < wanted);
+    if (journal >= 0) sync_and_announce(m);
     if (count >= wanted) last_time = now();
     setsockopt(mosquitto_socket(m), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
     while (mosquitto_want_write(m)) {
