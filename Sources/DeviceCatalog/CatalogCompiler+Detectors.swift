@@ -85,11 +85,29 @@ extension CatalogCompiler {
       )
       return nil
     }
+    if spec.statistic == .spe, !model.model.leavesResidual {
+      reportNoResidual(model, at: spec.place)
+    }
     let channels = spec.points.compactMap(channel)
     guard channels.count == spec.points.count else { return nil }
     var decided = model.model
     decided.deciding = spec.statistic
     return .multivariate(decided, signals: channels)
+  }
+
+  /// With every component retained the patterns explain all there is: SPE is what rounding makes of 0, and so is its limit.
+  private func reportNoResidual(_ model: ModelFile, at place: Place) {
+    let retained = model.model.retained
+    log.report(
+      .other(
+        code: "model-spe",
+        zh: "模型“\(model.id)”保留了全部 \(retained) 个主成分，没有残差可供 spe 判断",
+        en: "model \"\(model.id)\" retains all \(retained) components: nothing is left for spe",
+        remedyZh: "写 statistic: distance 或 t2，或用 davy calibrate 生成保留较少主成分的模型",
+        remedyEn: "write statistic: distance or t2, or learn a model that retains fewer"
+      ),
+      at: place
+    )
   }
 
   /// Where the profile of a file has errors; nil where it has none.

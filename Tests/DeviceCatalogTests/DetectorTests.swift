@@ -475,4 +475,32 @@ struct DetectorTests {
     )
     #expect(broken.findings.contains { $0.code == "model-unusable" })
   }
+
+  @Test("spe is refused where a model retains every component: nothing is left over")
+  func noResidual() throws {
+    let rows = (0..<400).map { index in
+      [Double(index % 40), Double(index % 40) + Double(index % 7) * 0.1]
+    }
+    for (lags, retained, isRefused) in [(0, 2, true), (0, 1, false), (1, 4, true), (1, 3, false)] {
+      let model = try MultivariateModel.learn(
+        rows: rows,
+        parameters: .init(lags: lags, components: .count(retained))
+      )
+      let text = ModelFile(id: "pair", points: ["a", "b"], model: model).text(comment: [])
+      func result(_ statistic: String) -> CatalogResult {
+        Self.load(
+          rule: "detect: {kind: multivariate, points: [a, b], model: pair, statistic: "
+            + "\(statistic)}",
+          more: [("devices/models/pair.yaml", text)]
+        )
+      }
+      let finding = result("spe").findings.first { $0.code == "model-spe" }
+      #expect((finding != nil) == isRefused, "\(lags) lags, \(retained) retained")
+      #expect((result("spe").catalog == nil) == isRefused, "\(lags) lags, \(retained) retained")
+      let place = finding?.place
+      #expect(place.map { $0.file == "devices/test/thing.yaml" && $0.line > 0 } ?? true)
+      #expect(result("t2").catalog != nil)
+      #expect(result("distance").catalog != nil)
+    }
+  }
 }

@@ -237,6 +237,13 @@ public struct MultivariateModel: Hashable, Sendable {
   /// Length of the stacked vector.
   var stacked: Int { width * (parameters.lags + 1) }
 
+  /// Whether a sample can differ from what the retained components make of it; SPE tells nothing else.
+  ///
+  /// Signals that did not vary in training add no direction: they are left out.
+  package var leavesResidual: Bool {
+    retained < (width - constantSignals.count) * (parameters.lags + 1)
+  }
+
   /// Signals that did not vary in training; the model is blind to them.
   public var constantSignals: [Int] {
     inverseDeviation.indices.filter { inverseDeviation[$0] == 0 }
