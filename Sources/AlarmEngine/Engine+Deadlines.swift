@@ -34,6 +34,7 @@ extension Engine {
       return
     }
     if now == noTime { begin(at: target) }
+    if needsPriorityCheck { followPriorities(&out) }
     move(to: target)
   }
 

@@ -61,7 +61,7 @@ extension Engine {
   /// suppressions that are gone, counts over other rules, and clocks whose fault is known already.
   mutating func followPriorities(_ out: inout [Transition]) {
     needsPriorityCheck = false
-    let released = Set(orphans)
+    let released = orphans
     orphans = []
     for slot in slotOfRule {
       let first = out.count

@@ -198,14 +198,15 @@ extension Engine {
       let state = try reader.bytes(try reader.count(in: counts))
       guard let row else { continue }
       let suppressor = parameters.row(row).it.suppressor
-      // What another expression has suppressed is not suppressed until this one says so.
-      guard suppressor != .max else {
-        orphans.append(UInt32(row))
+      // What another expression has suppressed is not suppressed until this one says so. One without a state was left so by
+      // an earlier plan already.
+      guard suppressor != .max, !state.isEmpty else {
+        orphans.insert(UInt32(row))
         continue
       }
       let place = places[Int(suppressor)]
       guard restore(place, form, state) else {
-        orphans.append(UInt32(row))
+        orphans.insert(UInt32(row))
         afresh.insert(place)
         continue
       }
@@ -383,7 +384,7 @@ extension Engine {
         }
       }
     }
-    orphans.removeAll { suppresses[$0] == true }
+    for (slot, isSuppressing) in suppresses where isSuppressing { orphans.remove(slot) }
   }
 
   /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.

@@ -139,9 +139,11 @@ extension Engine {
     }
   }
 
+  /// Suppressing expressions, and then, as ones without a state, what the plan has left suppressed by none and no input has
+  /// released yet.
   private func appendSuppressors(to bytes: inout [UInt8]) {
     let suppressed = (0..<rules.count).filter { parameters.row($0).it.suppressor != .max }
-    bytes.appendState(suppressed.count)
+    bytes.appendState(suppressed.count + orphans.count)
     for slot in suppressed {
       let place = places[Int(parameters.row(slot).it.suppressor)]
       var state: [UInt8] = []
@@ -150,6 +152,11 @@ extension Engine {
       bytes.appendState(bank.form(place))
       bytes.appendState(state.count)
       bytes += state
+    }
+    for slot in orphans.sorted() {
+      bytes.appendState(identities.rules[Int(slot)].rawValue)
+      bytes.appendState(UInt64(0))
+      bytes.appendState(UInt64(0))
     }
   }
 

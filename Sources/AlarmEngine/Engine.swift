@@ -75,8 +75,8 @@ public struct Engine: ~Copyable, Sendable {
   var shelves: [UInt32: Int64]
   var reAlarms: [UInt32: Int64]
   var escalations: [UInt32: Int64]
-  /// Rules that a plan change has left suppressed by nothing.
-  var orphans: [UInt32]
+  /// Rules that a plan change has left suppressed by nothing, until the next input releases them.
+  var orphans: Set<UInt32>
 
   var heap: DeadlineHeap
   var owed: OwedOccurrences

@@ -259,4 +259,26 @@ struct PlanChangeTests {
     _ = try replace(&bench, try builder(condition: "a > 10", suppression: "b > 0.5"), at: 5000)
     #expect(bench.take() == [])
   }
+
+  @Test(
+    "what a start leaves suppressed by nothing is released by the first input, whatever it is",
+    arguments: [false, true]
+  )
+  func orphan(isBacklog: Bool) throws {
+    var bench = try Bench(try builder(condition: "a > 10", suppression: "b > 0"))
+    bench.read(0, 1, channel: 1)
+    bench.read(1000, 20, channel: 0)
+    #expect(bench.take().last?.hasSuffix("suppressedByDesign") == true)
+    let plan = try builder(condition: "a > 10").plan
+    // (The second start is from a snapshot of the first, before anything has come.)
+    for _ in 0..<2 { bench.engine = try Engine(plan: plan, restoring: bench.engine.snapshot()) }
+    var batch = ReadingBatch(received: at(2000), baseSequence: bench.sequence)
+    batch.isBacklog = isBacklog
+    batch.append(
+      Reading(channel: ChannelIndex(rawValue: 2), time: at(2000), value: 1),
+      sequence: bench.sequence
+    )
+    bench.engine.apply(batch, into: &bench.out)
+    #expect(bench.take() == ["unsuppressed r0 1000 unacknowledged"])
+  }
 }
