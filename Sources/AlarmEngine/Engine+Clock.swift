@@ -206,8 +206,7 @@ extension Engine {
   ) -> Int64 {
     let row = Int(links[channel].device)
     channels.row(channel).it.key |= ChannelRecord.slow
-    let known = devices.row(row).it.offset
-    let usual = known <= timing(ofDevice: row).tolerance ? known : 0
+    let usual = usualLag(ofDevice: row)
     guard !isBacklog else { return max(now - usual, moment(of: channel).stamp) }
     let streak = lengthenStreak(of: channel, lag, sequence, isLeap: true)
     guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now), streak.keepsPace(at: now) else {

@@ -284,6 +284,26 @@ extension Engine {
     return (device.it.isQuarantined ? 0 : device.it.offset) + timing(ofDevice: row).allowance
   }
 
+  /// How much later than its clock shows a device's readings come as a rule; 0 for a clock that is not to be gone by.
+  func usualLag(ofDevice row: Int) -> Int64 {
+    let device = devices.row(row)
+    let timing = timing(ofDevice: row)
+    let isKnown =
+      !device.it.isQuarantined && !timing.isUnguarded && device.it.offset <= timing.tolerance
+    return isKnown ? device.it.offset : 0
+  }
+
+  /// The time of a rule's own device at which another device's clock shows `time`.
+  ///
+  /// A rule over several devices is judged by one time, that of the device whose alarm it is: their clocks may differ by
+  /// minutes and be right, so that what one shows says nothing of a delay that began by another's. Usual lags lead from one to
+  /// the other. A device that never reports, as of computed points, has the receive time.
+  func ruleTime(of slot: UInt32, at time: Int64, ofDevice row: UInt32) -> Int64 {
+    let own = links[Int(parameters.row(Int(slot)).it.channel)].device
+    guard own != row else { return time }
+    return time + usualLag(ofDevice: Int(row)) - usualLag(ofDevice: Int(own))
+  }
+
   /// Makes sure that a rule is looked at when event time `time` has passed.
   mutating func arm(
     _ kind: Deadline.Kind,

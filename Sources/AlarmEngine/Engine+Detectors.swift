@@ -15,6 +15,7 @@ extension Engine {
     let link = links[channel]
     for index in link.firstDependent..<link.firstDependent &+ link.dependentCount {
       let dependent = dependents[Int(index)]
+      let time = ruleTime(of: dependent.slot, at: time, ofDevice: link.device)
       guard !dependent.isSuppressor else {
         informSuppressor(dependent, at: time, value, sequence, received: received ?? now, &out)
         continue

@@ -101,36 +101,14 @@ extension Engine {
   /// Lets the cascades that count a rule know that its condition has changed.
   mutating func informCascades(of slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     guard !followers.isEmpty, let cascades = followers[slot] else { return }
+    let device = links[Int(parameters.row(Int(slot)).it.channel)].device
     for cascade in cascades {
-      if let time = timeKnown(to: cascade, until: moment.time) {
-        completeDelay(of: cascade, before: time, received: moment.received, &out)
-      }
-      judgeCascade(cascade, moment, &out)
+      var step = moment
+      step.time = ruleTime(of: cascade, at: moment.time, ofDevice: device)
+      // A message may hold both ends of what has lasted longer than a delay.
+      completeDelay(of: cascade, before: step.time, received: step.received, &out)
+      judgeCascade(cascade, step, &out)
     }
-  }
-
-  /// Up to which time that is known which a running delay of a cascade hangs on, when one of its rules has moved at `time`; nil
-  /// where that cannot be told.
-  ///
-  /// Readings that come many in a message may hold the beginning and the end of what has lasted longer than the delay. It is
-  /// over then if every channel that could have ended it, those whose alarms stand (or, for an off-delay, do not), has come
-  /// as far, by the clock of one device: another's may be ahead.
-  private func timeKnown(to cascade: UInt32, until time: Int64) -> Int64? {
-    let phase = rules.row(Int(cascade)).it.phase
-    guard phase.isPending else { return nil }
-    let parameters = parameters.row(Int(cascade))
-    let device = links[Int(parameters.it.channel)].device
-    var time = time
-    for point in cascades[Int(parameters.it.number)].points {
-      for member in point {
-        let channel = Int(self.parameters.row(Int(member.slot)).it.channel)
-        guard links[channel].device == device else { return nil }
-        if rules.row(Int(member.slot)).it.isActive == (phase == .pendingOn) {
-          time = min(time, channels.row(channel).it.newest)
-        }
-      }
-    }
-    return time
   }
 
   /// Counts the points of a cascade as they stand.
@@ -146,7 +124,7 @@ extension Engine {
     }
     let isReached = cascade.cascade.grade(of: counts).map { $0 >= cascade.grade } ?? false
     var moment = moment
-    // Devices' clocks differ a little; a cascade's own steps are in order all the same.
+    // Usual lags change a little; a cascade's own steps are in order all the same.
     moment.time = max(moment.time, newestStepTime(of: slot))
     // Two occurrences of one onset would be one.
     let record = rules.row(Int(slot))

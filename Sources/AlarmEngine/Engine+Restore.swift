@@ -366,17 +366,18 @@ extension Engine {
         guard afresh.contains(place) else { continue }
         switch place.kind {
         case .expression, .interlock, .deviation:
+          let time = ruleTime(of: dependent.slot, at: newest, ofDevice: link.device)
           let truth = bank.inform(
             place,
             signal: Int(dependent.signal),
-            time: newest + bankShift(dependent.slot),
+            time: time + bankShift(dependent.slot),
             value: value
           )
           if dependent.isSuppressor {
             suppresses[dependent.slot] = truth == .yes
-            armSuppressor(dependent.slot, after: newest)
+            armSuppressor(dependent.slot, after: time)
           } else {
-            armDetector(dependent.slot, after: newest)
+            armDetector(dependent.slot, after: time)
           }
         case .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal,
           .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess, .multivariate, .window:

@@ -308,9 +308,9 @@ public enum Detector: Sendable {
 ///
 /// True while the grade of the whole is ``grade`` or higher. A point stands at the highest grade whose rule is
 /// active (acknowledged, shelved or suppressed makes no difference); a gap leaves it where it is, as it leaves the
-/// rule. Time is that of the deciding rule's device, never before the step before. A delay on the cascade runs out by
-/// engine time, and sooner where every channel that it counts is of its own device and has come as far: a message may
-/// hold both ends of what has lasted longer.
+/// rule. Time is that of the cascade's own device, to which usual lags lead from that of the deciding rule's, never before
+/// the step before. What is counted stands until its rule says otherwise, so a delay on the cascade runs out by engine
+/// time, or by the first step after its end: a message may hold both ends of what has lasted longer.
 public struct CascadeParameters: Hashable, Sendable {
   /// A rule and the grade that its alarm stands for.
   public struct Member: Hashable, Sendable {

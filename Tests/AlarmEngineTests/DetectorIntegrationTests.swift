@@ -232,6 +232,42 @@ struct DetectorIntegrationTests {
     #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
   }
 
+  @Test(
+    "an interlock over two devices is judged by one time, whatever their clocks show",
+    arguments: [-240_000, 0, 240_000] as [Int64]
+  )
+  func interlockOverDevices(ahead: Int64) throws {
+    var builder = PlanBuilder(devices: 2)
+    builder.add(
+      "feed",
+      .interlock(
+        .init(deadline: 2000),
+        cause: try Self.bound("c0"),
+        response: try Self.bound("not c1")
+      )
+    )
+    var bench = try Bench(builder)
+    func respond(_ time: Int64, _ value: Double, _ bench: inout Bench) {
+      bench.read(time + ahead, value, channel: 1, lag: -ahead)
+    }
+    // Until the guard follows a clock that is ahead.
+    for second in stride(from: Int64(-20), to: 0, by: 4) {
+      bench.read(second * 1000, 0)
+      respond(second * 1000 + 10, 1, &bench)
+    }
+    bench.read(1000, 1)
+    respond(2500, 0, &bench)
+    bench.tick(9000)
+    #expect(bench.take() == [])
+    bench.read(10_000, 0)
+    respond(10_010, 1, &bench)
+    bench.read(11_000, 1)
+    bench.tick(20_000)
+    #expect(bench.take() == ["raised r0 13000 unacknowledged"])
+    respond(21_000, 0, &bench)
+    #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
+  }
+
   @Test("a stale signal makes an expression unknown, which neither raises nor clears")
   func unknown() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)

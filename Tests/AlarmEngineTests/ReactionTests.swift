@@ -194,6 +194,92 @@ struct ReactionTests {
     }
   }
 
+  /// Two points of two devices that make a yellow together, on a device that never reports. The second device's clock is
+  /// `ahead`, and the guard has seen so.
+  private static func pair(ahead: Int64, onDelay: Int64 = 0, offDelay: Int64 = 0) throws -> Bench {
+    var builder = PlanBuilder(devices: 3)
+    var points: [[CascadeParameters.Member]] = []
+    for channel in UInt32(0)..<2 {
+      let rule = builder.add("high", .high(10), channel: channel)
+      points.append([CascadeParameters.Member(rule: rule, grade: .blue)])
+    }
+    builder.add(
+      "cascade",
+      .cascade(
+        CascadeParameters(
+          cascade: try CountCascade(bluePerYellow: 2),
+          grade: .yellow,
+          points: points
+        )
+      ),
+      channel: 2,
+      onDelay: onDelay,
+      offDelay: offDelay
+    )
+    var bench = try Bench(builder)
+    for second in stride(from: Int64(-20), to: 0, by: 4) {
+      bench.read(second * 1000, 1)
+      bench.read(second * 1000 + ahead, 1, channel: 1, lag: -ahead)
+    }
+    return bench
+  }
+
+  private static let clocks: [Int64] = [-240_000, 0, 240_000]
+
+  @Test(
+    "a cascade's delay over several devices runs by one time, whatever their clocks show",
+    arguments: clocks
+  )
+  func devices(ahead: Int64) throws {
+    func cascade(_ bench: inout Bench) -> [String] { bench.take().filter { $0.contains(" r2 ") } }
+    var bench = try Self.pair(ahead: ahead, onDelay: 60_000, offDelay: 30_000)
+    bench.read(10_000, 20)
+    bench.read(20_000 + ahead, 20, channel: 1, lag: -ahead)
+    bench.tick(80_000)
+    #expect(cascade(&bench) == [])
+    bench.tick(80_001)
+    #expect(cascade(&bench) == ["raised r2 80000 unacknowledged"])
+    #expect(bench.standing().last?.onset == at(20_000))
+    bench.read(90_000, 1)
+    bench.tick(120_001)
+    #expect(cascade(&bench) == ["returned r2 120000 returnedUnacknowledged"])
+    // Forty seconds are no minute, by whichever clock they begin and end.
+    bench.read(140_000, 20)
+    bench.read(180_000 + ahead, 1, channel: 1, lag: -ahead)
+    bench.read(190_000 + ahead, 20, channel: 1, lag: -ahead)
+    bench.read(230_000, 1)
+    bench.tick(400_000)
+    #expect(cascade(&bench) == [])
+  }
+
+  @Test(
+    "what begins and ends in a message has lasted, although another device is counted too",
+    arguments: clocks,
+    [1, 3]
+  )
+  func devicesInAMessage(ahead: Int64, cut: Int) throws {
+    var bench = try Self.pair(ahead: ahead, onDelay: 60_000)
+    bench.read(10_000, 20)
+    let readings: [(Int64, Double)] = [(20_000, 20), (90_000, 1), (100_000, 1)]
+    for first in stride(from: 0, to: readings.count, by: cut) {
+      var batch = ReadingBatch(received: at(100_000), baseSequence: bench.sequence)
+      for (time, value) in readings[first..<min(first + cut, readings.count)] {
+        batch.append(
+          Reading(channel: ChannelIndex(rawValue: 1), time: at(time + ahead), value: value),
+          sequence: bench.sequence
+        )
+      }
+      bench.engine.apply(batch, into: &bench.out)
+    }
+    #expect(
+      bench.take() == [
+        "raised r0 10000 unacknowledged", "raised r1 \(20_000 + ahead) unacknowledged",
+        "returned r1 \(90_000 + ahead) returnedUnacknowledged", "raised r2 80000 unacknowledged",
+        "returned r2 90000 returnedUnacknowledged",
+      ]
+    )
+  }
+
   @Test("a cascade counts only rules before it, and at least one")
   func cascadeRefusals() throws {
     var builder = try Self.pond(points: 2)

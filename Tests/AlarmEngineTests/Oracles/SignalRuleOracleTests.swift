@@ -192,12 +192,16 @@ struct SignalRuleOracleTests {
     )
     var builder = PlanBuilder(channelsPerDevice: channels)
     builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
-    let delay: [Int64] = packing == .single ? [0, 0, 700, 2500] : [0]
+    let delay: [Int64] = [0, 0, 700, 2500]
     var delays: [(on: Int64, off: Int64)] = []
     func add(_ name: String, _ detector: Detector, _ channel: UInt32) -> RuleIndex {
-      delays.append((delay[random.below(delay.count)], delay[random.below(delay.count)]))
-      let (on, off) = delays[delays.count - 1]
-      return builder.add(name, detector, channel: channel, onDelay: on, offDelay: off)
+      // In a message a rule's delay runs by its own channel's readings, and the cascade's by all that it counts.
+      let isWhole = if case .cascade = detector { true } else { false }
+      let isDelayed = packing == .single || packing == .backlog && isWhole
+      let (on, off) = (random.below(delay.count), random.below(delay.count))
+      delays.append(isDelayed ? (delay[on], delay[off]) : (0, 0))
+      let last = delays[delays.count - 1]
+      return builder.add(name, detector, channel: channel, onDelay: last.on, offDelay: last.off)
     }
     let points = (0..<UInt32(channels)).map { channel in
       zip(definition.members, definition.grades).map { limit, grade in
