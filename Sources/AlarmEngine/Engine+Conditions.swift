@@ -102,7 +102,7 @@ extension Engine {
     let record = rules.row(Int(slot))
     // The occurrence before this one is left under its own name.
     leave(slot, record.it.lifeCycle, moment, &out)
-    record.it.onset = record.it.since
+    record.it.onset = freeOnset(slot, from: record.it.since)
     move(slot, to: .active, at: moment.time, start: record.it.since)
     let row = historyRow(slot)
     if histories[row].noteRaise(at: moment.time) {
@@ -110,6 +110,16 @@ extension Engine {
       tally.chattering += 1
     }
     annunciate(slot, moment, isAnother: false, wasTold: false, &out)
+  }
+
+  /// The name of an occurrence that began at `start`: of no other that is known, for two of one onset would be one.
+  ///
+  /// Signals of one moment can begin, end and begin again what is over several, and a clock that was set back shows a time twice.
+  private func freeOnset(_ slot: UInt32, from start: Int64) -> Int64 {
+    let former = rules.row(Int(slot)).it.onset
+    var onset = start
+    while onset == former || owed.contains(slot: slot, onset: onset) { onset += 1 }
+    return onset
   }
 
   /// Tells that an alarm stands.

@@ -211,6 +211,20 @@ struct ClockTests {
     #expect(skew == -120_000)
   }
 
+  @Test("an alarm that begins when a clock that was set back shows the former's onset is another")
+  func onsetTwice() throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...99)
+    Self.run(&bench, seconds: 100...100, high: 100)
+    Self.run(&bench, seconds: 101...119)
+    Self.run(&bench, seconds: 120...139) { $0 - 40_000 }
+    Self.run(&bench, seconds: 140...140, high: 140) { $0 - 40_000 }
+    let raised = bench.out.filter { $0.kind == .raised }
+    #expect(raised.map(\.time) == [at(100_000), at(100_000)])
+    #expect(raised.map(\.onset) == [at(100_000), at(100_001)])
+    #expect(bench.standing().map(\.onset) == [at(100_000), at(100_001)])
+  }
+
   @Test("a clock set ahead by less than the tolerance is followed without an alarm")
   func stepAhead() throws {
     var bench = try Bench(Self.builder(delay: 30_000))

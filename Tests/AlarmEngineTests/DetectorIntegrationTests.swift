@@ -268,6 +268,18 @@ struct DetectorIntegrationTests {
     #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
   }
 
+  @Test("what begins, ends and begins within one moment has two onsets")
+  func onsets() throws {
+    var builder = PlanBuilder(channelsPerDevice: 3)
+    let expression = try Self.expression("c0 and not c1 or c2")
+    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<3 { bench.read(0, 0, channel: channel) }
+    for channel in UInt32(0)..<3 { bench.read(1000, 1, channel: channel) }
+    #expect(bench.out.map(\.kind) == [.raised, .returned, .raised])
+    #expect(bench.out.map(\.onset) == [at(1000), at(1000), at(1001)])
+  }
+
   @Test("a stale signal makes an expression unknown, which neither raises nor clears")
   func unknown() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)
