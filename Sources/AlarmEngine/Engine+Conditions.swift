@@ -298,11 +298,14 @@ extension Engine {
   /// A condition is taken to last only until its channel is stale, so a delay that ends later than
   /// that ends in nothing.
   mutating func complete(_ slot: UInt32, received: Int64, _ out: inout [Transition]) {
+    guard let time = delayEnd(slot) else { return }
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
     let channel = channels.row(Int(parameters.it.channel))
-    let delay = record.it.phase == .pendingOn ? parameters.it.onDelay : parameters.it.offDelay
-    let time = record.it.since + delay
+    if parameters.it.kind == .group {
+      passSilences(of: slot, before: time, received: received, &out)
+      guard delayEnd(slot) == time else { return }
+    }
     let staleAfter = Int64(links[Int(parameters.it.channel)].staleAfter)
     let isWindow = isWindow(slot)
     if parameters.it.kind.followsValues || isWindow, staleAfter > 0,

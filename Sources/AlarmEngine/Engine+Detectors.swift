@@ -120,15 +120,81 @@ extension Engine {
     received: Int64,
     _ out: inout [Transition]
   ) {
+    // (A signal that has fallen silent before its end may have begun another.)
+    while let end = delayEnd(slot), end < time { complete(slot, received: received, &out) }
+  }
+
+  /// When the delay that runs on a rule ends; nil where none does.
+  func delayEnd(_ slot: UInt32) -> Int64? {
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
-    let delay: Int64
-    switch record.it.phase {
-    case .pendingOn: delay = parameters.it.onDelay
-    case .pendingOff: delay = parameters.it.offDelay
-    case .idle, .active: return
+    return switch record.it.phase {
+    case .pendingOn: record.it.since + parameters.it.onDelay
+    case .pendingOff: record.it.since + parameters.it.offDelay
+    case .idle, .active: nil
     }
-    if record.it.since + delay < time { complete(slot, received: received, &out) }
+  }
+
+  // MARK: Signals that have fallen silent
+
+  /// Tells a rule over several signals which of them have been silent before `time`, earliest first.
+  ///
+  /// What falls due at `time` hangs on all of them, but only the deadlines of the channel that has reported are looked after
+  /// when it does: in a message, or a backlog, that goes on for longer than another may be silent, that one's staleness waits
+  /// for the engine's time. Its alarm goes on waiting; what the rule has held of it is not known any more.
+  mutating func passSilences(
+    of slot: UInt32,
+    before time: Int64,
+    received: Int64,
+    _ out: inout [Transition]
+  ) {
+    let number = Int(parameters.row(Int(slot)).it.number)
+    while let silence = firstSilence(number, slot, before: time) {
+      let truth = bank.inform(
+        places[number],
+        signal: silence.signal,
+        time: silence.time + bankShift(slot),
+        value: nil
+      )
+      guard let truth else { continue }
+      let moment = Moment(
+        time: silence.time,
+        received: received,
+        sequence: channels.row(silence.channel).it.sequence,
+        value: .nan
+      )
+      follow(slot, Verdict(truth), moment, &out)
+      armDetector(slot, after: silence.time)
+    }
+  }
+
+  /// A signal whose channel has been silent for too long.
+  struct Silence {
+    var signal: Int
+    var channel: Int
+    /// Since when, by the time of the rule's own device.
+    var time: Int64
+  }
+
+  /// The earliest silence before `time` that the detector in a place, which is a rule's, has not been told of.
+  func firstSilence(_ number: Int, _ slot: UInt32, before time: Int64) -> Silence? {
+    let own = Int(links[Int(parameters.row(Int(slot)).it.channel)].device)
+    var first: Silence?
+    for (signal, index) in signals[number].enumerated() {
+      let channel = Int(index.rawValue)
+      let link = links[channel]
+      let newest = channels.row(channel).it.newest
+      guard link.staleAfter > 0, newest != noTime, bank.holds(places[number], signal: signal) else {
+        continue
+      }
+      let end = newest + Int64(link.staleAfter)
+      let silent = ruleTime(of: slot, at: end, ofDevice: link.device)
+      // (Readings that are held back for longer than the rule's own may still come.)
+      let held = timing(ofDevice: Int(link.device)).allowance - timing(ofDevice: own).allowance
+      guard silent + max(held, 0) < time, silent < first?.time ?? never else { continue }
+      first = Silence(signal: signal, channel: channel, time: silent)
+    }
+    return first
   }
 
   /// A reading has come after a time in which a channel's values were not known, because of their status or a silence:
@@ -176,6 +242,7 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     let place = places[Int(parameters.row(Int(slot)).it.number)]
+    passSilences(of: slot, before: time, received: received, &out)
     // (Its entry among the deadlines may lie later than the detector's: that of a window where the device's least lag has fallen
     // since, that of others where a message holds more than the delay.) A window that ends when the delay does may take it back.
     let end = place.kind == .window ? time : time + 1

@@ -37,8 +37,12 @@ extension Engine {
     received: Int64,
     _ out: inout [Transition]
   ) {
-    let place = places[Int(parameters.row(Int(slot)).it.suppressor)]
-    let truth = bank.advance(place, to: time + bankShift(slot)) ?? .unknown
+    let number = Int(parameters.row(Int(slot)).it.suppressor)
+    while let silence = firstSilence(number, slot, before: time) {
+      let (signal, time) = (silence.signal, silence.time + bankShift(slot))
+      _ = bank.inform(places[number], signal: signal, time: time, value: nil)
+    }
+    let truth = bank.advance(places[number], to: time + bankShift(slot)) ?? .unknown
     let channel = channels.row(Int(parameters.row(Int(slot)).it.channel))
     let moment = Moment(
       time: time,

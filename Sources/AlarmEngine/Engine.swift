@@ -55,6 +55,7 @@ public struct Engine: ~Copyable, Sendable {
   /// Detectors outside the records, where each lies, and who reads which channel.
   var bank: DetectorBank
   let places: [DetectorBank.Place]
+  let signals: [[ChannelIndex]]
   let dependents: [Dependent]
 
   /// Counts over the alarms of other rules, and which cascades follow a rule, by row among ``rules``.
@@ -124,6 +125,7 @@ public struct Engine: ~Copyable, Sendable {
     identities = compiled.identities
     bank = compiled.bank
     places = compiled.places
+    signals = compiled.signals
     dependents = compiled.dependents
     cascades = compiled.cascades
     followers = compiled.followers

@@ -23,6 +23,8 @@ struct CompiledPlan {
   /// Detectors that keep more than a record can hold, and where each lies.
   var bank = DetectorBank()
   var places: [DetectorBank.Place] = []
+  /// The channels that the detector in each place reads as its signals.
+  var signals: [[ChannelIndex]] = []
   /// The rules that read a channel beside its own, all channels' one after the other.
   var dependents: [Dependent] = []
   /// Counts over the alarms of other rules, and which of them follow a rule.
@@ -113,6 +115,7 @@ struct CompiledPlan {
       if let place {
         parameters[Int(slot)].number = UInt32(places.count)
         places.append(place)
+        self.signals.append(rule.detector.signals)
         deadlineCount += 1
         links[Int(rule.channel.rawValue)].isGeneral = true
         read(rule.detector.signals, by: slot, isSuppressor: false, &readers)
@@ -121,6 +124,7 @@ struct CompiledPlan {
       parameters[Int(slot)].suppressor = UInt32(places.count)
       let read = suppression.signals.map { plan.channels[Int($0.rawValue)].id }
       places.append(bank.add(suppression: suppression.expression, identities: read))
+      self.signals.append(suppression.signals)
       deadlineCount += 1
       self.read(suppression.signals, by: slot, isSuppressor: true, &readers)
     }

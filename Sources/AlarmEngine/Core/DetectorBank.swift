@@ -273,6 +273,23 @@ struct DetectorBank: Sendable {
     }
   }
 
+  /// Whether a detector judges by a value of one of its signals until it is told another; windows hold theirs themselves.
+  func holds(_ place: Place, signal: Int) -> Bool {
+    let row = place.row
+    switch place.kind {
+    case .expression: return expressions[row].isKnown(signal: signal)
+    case .interlock:
+      let causes = interlocks[row].cause.expression.signals.count
+      return signal < causes
+        ? interlocks[row].cause.isKnown(signal: signal)
+        : interlocks[row].response.isKnown(signal: signal - causes)
+    case .multivariate: return !models[row].values[signal].isNaN
+    case .window, .deviation, .rateOfChange, .stuck, .ewmaChart, .cusum, .ewmaZScore,
+      .robustZScore, .seasonal, .limitHugging, .replayedRun, .gapAtRise, .backgroundExcess:
+      return false
+    }
+  }
+
   private mutating func verify(_ row: Int, at time: Int64) -> Truth {
     let cause = interlocks[row].cause.evaluate(at: time)
     let response = interlocks[row].response.evaluate(at: time)

@@ -119,6 +119,9 @@ public struct ExpressionEvaluator: Sendable {
     values[signal] = .nan
   }
 
+  /// Whether a signal has a value.
+  func isKnown(signal: Int) -> Bool { !values[signal].isNaN }
+
   /// When the condition could change without a reading: the end of a running `for`.
   public var nextDeadline: Int64? {
     var earliest: Int64?

@@ -72,6 +72,34 @@ struct OracleFindingTests {
     )
   }
 
+  @Test(
+    "what a message says of one signal has not lasted over another that has fallen silent",
+    arguments: [0, 1] as [UInt32]
+  )
+  func silenceWithinMessage(silent: UInt32) throws {
+    let conditions: [(text: String, onDelay: Int64, expected: [String])] = [
+      ("c0 > 5 and c1 > 5", 10_000, []), ("(c0 > 5 and c1 > 5) for 10 s", 0, []),
+      ("c0 > 5 or c1 > 5", 10_000, ["raised r0 10000 unacknowledged"]),
+    ]
+    for (text, onDelay, expected) in conditions {
+      var builder = PlanBuilder(channelsPerDevice: 2)
+      let expression = try CompiledExpression(text) { name in
+        Int(name.dropFirst()).map { SignalType(index: $0, kind: .quantity(.number)) }
+      }
+      let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+      builder.add("e", .expression(expression, signals: signals), onDelay: onDelay)
+      builder.add("stale", .stale(afterMilliseconds: 5000), channel: silent)
+      var bench = try Bench(builder)
+      bench.read(0, 9, channel: silent)
+      let other = 1 - silent
+      send([(1, other, 9), (20, other, 9), (30, other, 0)], to: &bench, isBacklog: true)
+      #expect(bench.take() == expected, "\(text)")
+      // The silence itself is told when the engine's time has come to it.
+      bench.tick(31_000)
+      #expect(bench.take() == ["raised r1 5000 unacknowledged"], "\(text)")
+    }
+  }
+
   @Test("a channel that falls silent again before its staleness has returned stays stale")
   func staleAgain() throws {
     var builder = PlanBuilder()
