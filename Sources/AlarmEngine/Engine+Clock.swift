@@ -15,11 +15,12 @@ import Telemetry
 ///   readings in between. A clock that *stands still* makes such a streak too: event times that spread by at
 ///   most an eighth of the receive time, with values that are not repeated.
 ///
-/// A device at fault is in *quarantine*: its readings are given the receive time, its rules go on, and its rule of
-/// kind ``Detector/clockFault`` is true. It leaves quarantine when readings over
-/// ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the tolerance, or, for a clock that is right
-/// and a way that is slow, over ``ClockGuard/longRecoveryMilliseconds`` within the whole of it. A clock that was set back by
-/// less than the tolerance is followed without an alarm, by the same streak, and counted.
+/// A device at fault is in *quarantine*: its readings are given the receive time (of a message the youngest is, and the
+/// others lie before it as their stamps do), its rules go on, and its rule of kind ``Detector/clockFault`` is true. It
+/// leaves quarantine when readings over ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the
+/// tolerance, or, for a clock that is right and a way that is slow, over ``ClockGuard/longRecoveryMilliseconds`` within
+/// the whole of it. A clock that was set back by less than the tolerance is followed without an alarm, by the same
+/// streak, and counted.
 ///
 /// A stamp that lies ahead of the receive time, and further than the device's stamps have lain, by more than
 /// ``ClockGuard/leapMilliseconds`` but within the tolerance is a *leap*: the reading is judged at the time that the device's
@@ -89,27 +90,28 @@ extension Engine {
 
   /// Holds a reading's time against the receive time; the time that the reading is judged at.
   mutating func watchClock(
-    _ channel: Int,
-    _ reading: Reading,
-    _ sequence: UInt64,
+    _ columns: BatchColumns,
+    _ index: Int,
     _ out: inout [Transition]
   ) -> Int64 {
+    let reading = columns.reading(index)
+    let (channel, sequence) = (columns.channel(index), columns.sequence(index))
     let time = reading.time.milliseconds
     let row = Int(links[channel].device)
     let device = devices.row(row)
     if reading.flags.contains(.receiveTimed) {
-      return device.it.isQuarantined ? receiveTime(channel) : time
+      return device.it.isQuarantined ? receiveTime(columns, index) : time
     }
     let lag = now - time
     if device.it.isQuarantined {
       watchRecovery(row, lag, &out)
       // The reading that ends the quarantine is the first that is believed.
-      return device.it.isQuarantined ? receiveTime(channel) : time
+      return device.it.isQuarantined ? receiveTime(columns, index) : time
     }
     let timing = timing(ofDevice: row)
     if lag < -timing.tolerance, !timing.isUnguarded {
       quarantine(row, lag, sequence, &out)
-      return receiveTime(channel)
+      return receiveTime(columns, index)
     }
     // What follows readings of its own message is believed: of a gateway that packs, only the youngest lie ahead.
     if lag < min(0, device.it.offset) - ClockGuard.leapMilliseconds, !timing.isUnguarded,
@@ -139,7 +141,7 @@ extension Engine {
     }
     if lag > timing.tolerance || streak.standsStill(at: now) {
       quarantine(row, lag, sequence, &out)
-      return receiveTime(channel)
+      return receiveTime(columns, index)
     }
     followStep(row, from: device.it.offset, &out)
     return time
@@ -216,10 +218,49 @@ extension Engine {
     return max(now - lag, moment(of: channel).stamp)
   }
 
-  /// The receive time as a time for a channel's next reading: after the one before, for the readings of one message
-  /// keep their order.
-  private func receiveTime(_ channel: Int) -> Int64 {
-    max(now, channels.row(channel).it.newest + 1)
+  /// The time of a reading whose device's clock is wrong, by the receive time: after its channel's one before.
+  ///
+  /// A wrong clock still tells how far apart the readings of one message are. The youngest is of the receive time, and none is
+  /// from before what the device had said already: a clock that jumps may tell anything.
+  private mutating func receiveTime(_ columns: BatchColumns, _ index: Int) -> Int64 {
+    let reading = columns.reading(index)
+    let channel = columns.channel(index)
+    let row = Int(links[channel].device)
+    if message.sequence != columns.sequence(index) || message.received != now {
+      message = lookThrough(columns, from: index)
+    }
+    var time = now
+    if !reading.flags.contains(.receiveTimed), let youngest = message.youngest[row] {
+      let before = message.before[row] ?? newestTime(ofDevice: row)
+      message.before[row] = before
+      let age = youngest - reading.time.milliseconds
+      time = min(max(now - age, before), now)
+    }
+    let next = channels.row(channel).it.newest + 1
+    isSqueezed = next > time
+    return max(time, next)
+  }
+
+  /// The youngest stamps of a message's devices, from one of its readings on.
+  private func lookThrough(_ columns: BatchColumns, from first: Int) -> QuarantinedMessage {
+    var message = QuarantinedMessage(sequence: columns.sequence(first), received: now)
+    var index = first
+    while index < columns.count, columns.sequence(index) == message.sequence {
+      let reading = columns.reading(index)
+      let (channel, time) = (columns.channel(index), reading.time.milliseconds)
+      index += 1
+      guard channel < channels.count, Self.believedTimes.contains(time),
+        reading.flags.isDisjoint(with: [.historical, .receiveTimed])
+      else { continue }
+      let row = Int(links[channel].device)
+      message.youngest[row] = max(message.youngest[row] ?? time, time)
+    }
+    return message
+  }
+
+  /// The newest time that any channel of a device has; `noTime` where none has reported.
+  private func newestTime(ofDevice row: Int) -> Int64 {
+    channelRows(ofDevice: row).reduce(noTime) { max($0, channels.row(Int($1)).it.newest) }
   }
 
   /// Whether any channel of a device has taken a reading in order and in time since a streak began.

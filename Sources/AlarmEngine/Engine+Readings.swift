@@ -47,9 +47,8 @@ extension Engine {
         guard first < end else { break }
         if areKnown { prefetchSlow(columns, first, isPlain: isPlain) }
         // Where the plain way stops, or is closed, one reading takes the other.
-        let reading = columns.reading(first)
-        if take(reading, columns.sequence(first), &out) {
-          let record = channels.row(Int(reading.channel.rawValue))
+        if take(columns, first, &out) {
+          let record = channels.row(columns.channel(first))
           tap.add(record, profiles.row(Int(record.it.profile)))
         }
         order.note(.reading(first), out.count)
@@ -157,10 +156,12 @@ extension Engine {
   /// The way of every reading that is not plainly in order; true when its value was judged.
   @inline(never)
   private mutating func take(
-    _ reading: Reading,
-    _ sequence: UInt64,
+    _ columns: BatchColumns,
+    _ index: Int,
     _ out: inout [Transition]
   ) -> Bool {
+    let reading = columns.reading(index)
+    let sequence = columns.sequence(index)
     let channel = Int(reading.channel.rawValue)
     let time = reading.time.milliseconds
     guard channel < channels.count else {
@@ -179,7 +180,8 @@ extension Engine {
       tally.duplicates += 1
       return false
     }
-    let judged = watchClock(channel, reading, sequence, &out)
+    let judged = watchClock(columns, index, &out)
+    defer { isSqueezed = false }
     guard isHeld(Int(links[channel].device)) else {
       return judgeReading(reading, at: judged, sequence, &out)
     }
@@ -244,8 +246,8 @@ extension Engine {
       return false
     }
     let profile = profiles.row(Int(record.it.profile))
-    // Readings of one moment, or of one message that were given the receive time, have no distance to compare over.
-    let isTie = nudge > 0 || time > now && record.it.key & ChannelRecord.quarantined != 0
+    // Readings of one moment, or that had to be given times one after the other, have no distance to compare over.
+    let isTie = nudge > 0 || isSqueezed
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
     let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
     if let before, !isTie { record.it.value = before.first }

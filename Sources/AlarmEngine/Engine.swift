@@ -71,6 +71,10 @@ public struct Engine: ~Copyable, Sendable {
   var leaps: [Int: Leap]
   /// By how much the reading that is judged was put off, because others had its time.
   var nudge: Int64
+  /// Of a device in quarantine: the reading that is judged had to be given a time after its channel's one before.
+  var isSqueezed: Bool
+  /// The message that readings of such devices are taken from.
+  var message: QuarantinedMessage
   /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
   /// among ``rules``.
   var shelves: [UInt32: Int64]
@@ -134,6 +138,8 @@ public struct Engine: ~Copyable, Sendable {
     ties = [:]
     leaps = [:]
     nudge = 0
+    isSqueezed = false
+    message = QuarantinedMessage()
     shelves = [:]
     reAlarms = [:]
     escalations = [:]

@@ -351,6 +351,35 @@ struct ClockTests {
     #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockFaults == 0)
   }
 
+  @Test(
+    "in quarantine the readings of a message are as far apart as their stamps",
+    arguments: [-3_600_000, 3_600_000] as [Int64]
+  )
+  func packedQuarantine(ahead: Int64) throws {
+    var builder = Self.builder(delay: 10_000)
+    builder.add("rate", .successiveChange(perSecond: 5))
+    var bench = try Bench(builder)
+    func send(at received: Int64, high: Range<Int64>, _ bench: inout Bench) {
+      let readings = (0..<12).map { (index: Int64) -> (Int64, Double) in
+        (received - 55_000 + index * 5000 + ahead, high.contains(index) ? 20 : 1)
+      }
+      Self.send(readings, at: received, &bench)
+    }
+    for minute in Int64(1)...3 { send(at: minute * 60_000, high: 0..<0, &bench) }
+    #expect(bench.engine.quarantinedDevices == 1)
+    _ = bench.take()
+    send(at: 240_000, high: 4..<9, &bench)
+    #expect(
+      bench.take() == [
+        "raised r1 215000 unacknowledged", "returned r1 230000 returnedUnacknowledged",
+      ]
+    )
+    // What its stamps would put before the message before is not, and no rate is told of what has no distance.
+    send(at: 250_000, high: 2..<5, &bench)
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.late == 0)
+  }
+
   @Test("a gateway that packs more than the tolerance is found when its clock is set back")
   func packedFault() throws {
     var bench = try Bench(Self.builder())

@@ -125,6 +125,19 @@ struct ClockStreak: Hashable, Sendable {
   }
 }
 
+/// The message that readings of devices in quarantine are taken from.
+///
+/// It lasts for no longer than its readings are judged, so no snapshot has it.
+struct QuarantinedMessage: Sendable {
+  /// Its journal sequence and receive time.
+  var sequence: UInt64 = 0
+  var received: Int64 = noTime
+  /// The youngest stamp of each device in it, by device row.
+  var youngest: [Int: Int64] = [:]
+  /// The newest time of each device before it, as far as that has been asked for.
+  var before: [Int: Int64] = [:]
+}
+
 /// A reading whose stamp lay ahead of its device's time.
 struct Leap: Hashable, Sendable {
   var stamp: Int64
