@@ -102,6 +102,8 @@ extension Decoder {
         if fields.device < 0 { fields.device = envelope.device }
         if fields.time < 0 { fields.time = envelope.time }
         if fields.status < 0 { fields.status = envelope.status }
+        // The members of `values` name their points themselves.
+        if fields.point < 0, fields.values < 0 { fields.point = envelope.point }
         // A unit of null says nothing.
         if fields.unit < 0 || document[fields.unit].kind == .null { fields.unit = envelope.unit }
         if fields.historical < 0 { fields.historical = envelope.historical }
@@ -190,9 +192,6 @@ extension Decoder {
       }
       if fields.values >= 0 {
         return ("values", "values beside readings: make them a record of readings")
-      }
-      if fields.point >= 0 {
-        return ("point", "point beside readings: name it in each record")
       }
     case .record:
       if fields.readings >= 0 {

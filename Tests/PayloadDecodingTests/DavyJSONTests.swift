@@ -108,6 +108,34 @@ import Testing
         #"{"device":"GD-07",\#(t),"historical":true,"values":{"ch4":{"v":1,"t":1795451234000},"temp":{"v":2,"historical":false}}}"#,
       expected: "1=1.0@1795451234000/historical 2=2.0@1795451234567"
     ),
+    // A point beside readings: of the records that name none, before that of the topic; members of values name theirs.
+    Case(
+      payload:
+        #"{"device":"GD-07","point":"temp","readings":[{"v":1},{"point":"ch4","v":2},{"v":3}]}"#,
+      expected: "2=1.0 1=2.0 2=3.0"
+    ),
+    Case(
+      payload: #"{"readings":[{"device":"GD-07","v":1},{"device":"7","v":2}],"point":"temp"}"#,
+      expected: "2=1.0 2=2.0"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"temp","readings":[{"values":{"ch4":1}},{"v":2}]}"#,
+      expected: "1=1.0 2=2.0"
+    ),
+    Case(
+      payload: #"{"point":"temp","readings":[{"v":1}]}"#,
+      expected: "2=1.0",
+      topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"
+    ),
+    Case(
+      payload:
+        #"{"device":"GD-07","point":"h2s","readings":[{"v":1},{"point":"ch4","v":2},{"device":"shared","point":"v","v":3}]}"#,
+      expected: "1=2.0 7=3.0 !unknownPoint /readings/0/point"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":7,"readings":[{"v":1},{"point":"ch4","v":2}]}"#,
+      expected: "1=2.0 !wrongType /readings/0/point"
+    ),
     Case(payload: #"{"v":3}"#, expected: "1=3.0", topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"),
     Case(payload: "[]", expected: ""),
     Case(payload: #"{"readings":[]}"#, expected: ""),
@@ -232,10 +260,6 @@ import Testing
     Case(
       payload: #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"values":{"temp":55}}"#,
       expected: "!unsupportedFormat /values"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"temp","readings":[{"v":1},{"v":2}]}"#,
-      expected: "!unsupportedFormat /point"
     ),
     Case(
       payload: #"{"device":"GD-07","point":"ch4","values":{"temp":2}}"#,

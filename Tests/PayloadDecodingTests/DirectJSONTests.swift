@@ -50,6 +50,8 @@ import Testing
     #"{"device":"GD-07","s":"calibration","readings":[{"point":"ch4","v":1}]}"#,
     #"{"device":"GD-07","unit":"%LEL","values":{"ch4":1}}"#,
     #"{"device":"GD-07","point":"ch4","v":5,"readings":[{"point":"ch4","v":1}]}"#,
+    #"{"device":"GD-07","point":"ch4","readings":[{"v":1},{"point":"temp","v":2}]}"#,
+    #"{"device":"GD-07","readings":[{"v":1}],"point":"ch4"}"#,
     #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"v":5}"#,
     #"{"device":"GD-07","point":"ch4","values":{"temp":1}}"#,
     #"{"device":"GD-07","values":{"ch4":1},"unit":"ppm"}"#,

@@ -54,6 +54,7 @@ seeds = {
         message('{"device":"dev","values":{"ch4":1.5,"v":{"v":2,"s":"E","unit":"degF"}}}'),
         message(f'{{"device":"dev","s":"alarm","unit":"K","values":{{"v":{{"v":2,"t":{T},"historical":true}}}}}}'),
         message('{"device":"dev","s":null,"v":55,"readings":[{"point":"v","v":1}]}'),
+        message('{"device":"dev","point":"v","readings":[{"v":1},{"point":"ch4","v":2},{"values":{"load":3}}]}'),
         message('{"device":"dev","historical":true,"readings":[{"point":"v","v":1},'
                 '{"point":"温度","t":"2026-11-23T17:12:04.567+08:00","v":-2e5}]}'),
     ],
