@@ -14,6 +14,7 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// Floods are found in cities, provinces, townships and villages too, no longer only in the area that an enterprise's
   /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``). What comes
   /// retained and without a time counts as bad news only; the readings of a message are judged in the order of their times.
+  /// What of a message's readings comes with a status that no table explains is one entry for each device and code.
   case areas
 
   /// Those of this release.

@@ -352,7 +352,8 @@ extension Decoder {
             kind: .unmappedStatus,
             device: plan.devices[device].id,
             point: plan.points[point].name,
-            detail: "nothing at " + place(document, describe(source, value), binding)
+            // With the `*` of the mapping: where in a list it is missing is not worth an entry each.
+            detail: "nothing at " + describe(source, value)
           ),
           &notes
         )

@@ -55,14 +55,40 @@ extension Decoder {
     notes.append(.reject(reject))
   }
 
-  /// Notes something that cost no reading, within the notes limit.
+  /// Notes something that cost no reading.
+  ///
+  /// Beyond twice the notes limit equal events are counted together, beyond three times all of a kind.
   @inline(never)
   func event(
     _ message: Message,
     _ event: DecodingEvent,
     _ notes: inout [DecodingNote]
   ) {
-    guard notes.count - message.firstNote < plan.limits.notesPerMessage * 2 else { return }
+    let limit = plan.limits.notesPerMessage
+    let before = message.firstNote..<notes.count
+    if before.count >= limit * 2 {
+      let same =
+        before.last { Self.isEvent(notes[$0], equalTo: event) }
+        ?? (before.count >= limit * 3
+          ? before.last { Self.isEvent(notes[$0], of: event.kind) } : nil)
+      if let same, case .event(var counted) = notes[same] {
+        counted.count += event.count
+        notes[same] = .event(counted)
+        return
+      }
+    }
     notes.append(.event(event))
+  }
+
+  /// Whether a note says the same, however often.
+  private static func isEvent(_ note: DecodingNote, equalTo event: DecodingEvent) -> Bool {
+    guard case .event(let other) = note else { return false }
+    return other.kind == event.kind && other.point == event.point && other.detail == event.detail
+      && other.device == event.device
+  }
+
+  private static func isEvent(_ note: DecodingNote, of kind: DecodingEvent.Kind) -> Bool {
+    guard case .event(let other) = note else { return false }
+    return other.kind == kind
   }
 }

@@ -70,13 +70,22 @@ public struct DecodingEvent: Hashable, Sendable {
   public var point: String
   /// What was found.
   public var detail: String
+  /// How many there were; above the notes limit, equal events are merged.
+  public var count: Int
 
   /// Makes an event.
-  public init(kind: Kind, device: String = "", point: String = "", detail: String = "") {
+  public init(
+    kind: Kind,
+    device: String = "",
+    point: String = "",
+    detail: String = "",
+    count: Int = 1
+  ) {
     self.kind = kind
     self.device = device
     self.point = point
     self.detail = detail
+    self.count = count
   }
 }
 

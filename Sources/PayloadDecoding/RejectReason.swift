@@ -55,6 +55,9 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
   case stateLimit
   /// A retained message without a time of its own: how old the value is, nobody knows.
   case retainedUntimed
+  /// Of a reading only its status: it is in no table, or absent where it has to be sent. The reading is taken, its status
+  /// as unknown.
+  case unmappedStatus
 
   /// What the sender should do, in English.
   public var remedy: String { text.english }
@@ -184,6 +187,11 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
       (
         "Send the time of measurement with each reading, or publish readings without the retain flag.",
         "请随每个读数发送测量时间,或发布读数时不要设置保留(retain)标志。"
+      )
+    case .unmappedStatus:
+      (
+        "Add the code to the device's or the mapping's status codes, or send the status where the mapping declares it.",
+        "请在设备或映射的状态码表中登记该代码,或在映射声明的位置发送状态。"
       )
     }
   }

@@ -125,13 +125,33 @@ enum AlarmDraft {
 /// All but catalog changes are of kind `system`; the body's `event` says what happened.
 enum EventDraft {
   static func decoding(_ event: DecodingEvent, record: JournalRecord) -> LedgerDraft {
-    system(
+    var members: [String: HazardLedger.JSONValue] = [
+      "detail": .string(event.detail), "device": .string(event.device),
+      "point": .string(event.point),
+      "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
+    ]
+    if event.count > 1 { members["count"] = .integer(Int64(event.count)) }
+    return system(
       "source.\(event.kind.rawValue)",
       subject: event.device,
       record: record,
+      members
+    )
+  }
+
+  /// A device's readings in one message whose status no table explains.
+  static func unmappedStatus(
+    _ line: UnmappedStatuses.Line,
+    record: JournalRecord
+  ) -> LedgerDraft {
+    system(
+      "source.\(DecodingEvent.Kind.unmappedStatus.rawValue)",
+      subject: line.device,
+      record: record,
       [
-        "detail": .string(event.detail), "device": .string(event.device),
-        "point": .string(event.point),
+        "count": .integer(Int64(line.count)), "detail": .string(line.found),
+        "device": .string(line.device),
+        "points": .array(line.points.map(HazardLedger.JSONValue.string)),
         "topic": .string(String(decoding: record.input.topic, as: UTF8.self)),
       ]
     )

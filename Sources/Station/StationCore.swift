@@ -186,10 +186,7 @@ public final class StationCore {
       into: &batch,
       notes: &notes
     )
-    if !notes.isEmpty {
-      let record = record(inputs, index)
-      for note in notes { take(note, of: record, into: &output) }
-    }
+    if !notes.isEmpty { takeNotes(of: record(inputs, index), into: &output) }
     if header.retain, recorded == nil, level >= .areas {
       refuseRetained(&batch, of: record(inputs, index))
     }
@@ -254,6 +251,41 @@ public final class StationCore {
     }
     batch = kept
   }
+
+  /// Takes what decoding a message left beside its readings; statuses that no table explains together.
+  private func takeNotes(of record: JournalRecord, into output: inout CoreOutput) {
+    var unmapped = UnmappedStatuses()
+    for (row, note) in notes.enumerated() {
+      guard case .event(var event) = note else {
+        take(note, of: record, into: &output)
+        continue
+      }
+      if level >= .areas {
+        if event.kind == .unmappedStatus {
+          unmapped.add(event)
+          continue
+        }
+      } else {
+        // By the older rules each of a message's first events is an entry, and the others are not told.
+        if row >= Self.olderEventLimit { continue }
+        event.count = 1
+      }
+      take(.event(event), of: record, into: &output)
+    }
+    for line in unmapped.lines {
+      output.drafts.append(EventDraft.unmappedStatus(line, record: record))
+      rejects.add(
+        reason: RejectReason.unmappedStatus.rawValue,
+        device: line.device,
+        detail: "\(line.points.joined(separator: ", ")) \(line.found)",
+        count: line.count,
+        record: record
+      )
+    }
+  }
+
+  /// Notes of a message behind which the older rules told no event.
+  private static let olderEventLimit = 64
 
   private func take(
     _ note: DecodingNote,

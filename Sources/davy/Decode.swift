@@ -69,6 +69,7 @@ struct Decode: ParsableCommand {
       case .event(let event):
         Terminal.line(
           "event    \(event.kind.rawValue)  \(event.device) \(event.point)  \(event.detail)"
+            + (event.count > 1 ? "  × \(event.count)" : "")
         )
       case .publish(let message):
         Terminal.line("reply    \(String(decoding: message.topic, as: UTF8.self))")

@@ -332,6 +332,31 @@ import Testing
     #expect(bench.send(item.topic, item.payload).description == item.expected)
   }
 
+  @Test("events beyond the limit are counted with those that say the same, and another is still told")
+  func manyEvents() throws {
+    var bench = Bench(
+      [
+        TopicRoute(
+          id: "plant",
+          template: try TopicTemplate("plant/{enterprise}/{gateway}/{device}/up"),
+          format: .mappedJSON(Self.status(.pointer("/s/*")))
+        )
+      ],
+      limits: DecodingLimits(notesPerMessage: 2)
+    )
+    let payload = #"{"v":[1,2,3,4,5,6,7,8,9],"s":["64","64","64","64","64","64","65"]}"#
+    #expect(bench.send("plant/acme/gw-1/GD-07/up", payload).readings.count == 9)
+    let events = bench.notes.compactMap { note -> DecodingEvent? in
+      guard case .event(let event) = note else { return nil }
+      return event
+    }
+    #expect(events.count == 6)
+    let counts = Dictionary(grouping: events, by: \.detail)
+      .mapValues { $0.reduce(0) { $0 + $1.count } }
+    // Both that have no status say the same.
+    #expect(counts.values.sorted() == [1, 2, 6], "\(counts)")
+  }
+
   @Test("civil dates are right for every day of 400 years")
   func calendar() throws {
     var bench = Bench(

@@ -293,7 +293,7 @@ private func run(_ input: UnsafeBufferPointer<UInt8>) {
       default: true
       }
     }
-    check(bounded.count <= limits.notesPerMessage * 2 + 40, "more notes than the limit")
+    check(bounded.count <= limits.notesPerMessage * 3 + 40, "more notes than the limit")
     index = end
   }
   if isStateful {
