@@ -117,10 +117,15 @@ final class FindingLog {
 
   var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
-  func report(_ problem: Problem, at place: Place, clause: String? = nil) {
+  func report(
+    _ problem: Problem,
+    at place: Place,
+    as severity: Finding.Severity = .error,
+    clause: String? = nil
+  ) {
     findings.append(
       Finding(
-        severity: isRecorded && problem.wasLetPass ? .warning : problem.severity,
+        severity: isRecorded && problem.wasLetPass ? .warning : severity,
         code: problem.code,
         place: place,
         message: problem.message,

@@ -33,8 +33,6 @@ enum Problem {
   case profileName(expected: String, found: String)
   case other(code: String, zh: String, en: String, remedyZh: String, remedyEn: String)
 
-  var severity: Finding.Severity { .error }
-
   /// Earlier versions let it pass, so that journals and snapshots hold catalogs that have it, and they have to load: with
   /// them every alarm that stands would be forgotten.
   var wasLetPass: Bool {

@@ -155,9 +155,15 @@ struct RouteSpec {
     }
     let known = ["enterprise", "gateway", "device", "point"]
     let unused = template.captures.filter { !known.contains($0) && !asked.contains($0) }
-    for name in unused { topic.report(.unusedPlaceholder(name, among: known + asked)) }
+    var isMisspelt = false
+    for name in unused {
+      // One that means nothing anywhere does what a + does.
+      let slip = nearest(name, among: known + asked)
+      topic.report(.unusedPlaceholder(name, slip: slip), as: slip == nil ? .warning : .error)
+      isMisspelt = isMisspelt || slip != nil
+    }
     // A misspelt one is the missing one.
-    guard unused.isEmpty else { return }
+    if isMisspelt { return }
     let isFixed = [("enterprise", enterprise != nil), ("gateway", gateway != nil)]
     for (name, isSet) in isFixed where !isSet && !template.captures.contains(name) {
       topic.log.append(contentsOf: [.ownerUnknown(name, at: topic.place)])
@@ -281,10 +287,9 @@ extension JSONMapping {
 }
 
 extension Problem {
-  /// A placeholder that the topic has and nothing uses.
-  fileprivate static func unusedPlaceholder(_ name: String, among known: [String]) -> Problem {
-    let slip = nearest(name, among: known)
-    return .other(
+  /// A placeholder that the topic has and nothing uses, and the name that was probably meant.
+  fileprivate static func unusedPlaceholder(_ name: String, slip: String?) -> Problem {
+    .other(
       code: "unused-placeholder",
       zh: "主题中的占位符“{\(name)}”没有任何用处",
       en: "nothing uses the topic's placeholder \"{\(name)}\"",

@@ -306,7 +306,9 @@ extension ServiceConfiguration.Broker {
           en: "a password without \"userName\": Davy would sign in as nobody, without it",
           remedyZh: "补上 userName，或删除口令",
           remedyEn: "add \"userName\", or remove the password"
-        )
+        ),
+        // A broker that asks for a name says so; one that lets everybody in is served as before.
+        as: .warning
       )
     }
     if let section = map["tls"]?.map() {

@@ -26,8 +26,12 @@ struct YAMLValue {
     )
   }
 
-  func report(_ problem: Problem, clause: String? = nil) {
-    log.report(problem, at: place, clause: clause)
+  func report(
+    _ problem: Problem,
+    as severity: Finding.Severity = .error,
+    clause: String? = nil
+  ) {
+    log.report(problem, at: place, as: severity, clause: clause)
   }
 
   /// The text of a scalar, whatever it is meant as; nil for structures.

@@ -252,9 +252,10 @@ extension Catalog {
 }
 
 extension LoadedConfiguration {
-  /// Tells the log what the station does not see: it runs all the same, because what it does see is watched.
-  func logBlindSpots(file: String, to logger: Logger) {
-    for finding in service.blindSpots(file: file, catalog: catalog) {
+  /// Tells the log what is doubtful and what the station does not see: it runs all the same, because what it does see is
+  /// watched.
+  func logFindings(file: String, to logger: Logger) {
+    for finding in warnings + service.blindSpots(file: file, catalog: catalog) {
       logger.log(
         level: finding.severity == .error ? .error : .warning,
         "\(finding.message.en)",

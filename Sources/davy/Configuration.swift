@@ -1,14 +1,16 @@
 import ArgumentParser
-import DeviceCatalog
+package import DeviceCatalog
 import Foundation
 import MQTTTransport
 import PayloadDecoding
 import Station
 
 /// A service file with the catalog that it names, loaded and free of errors.
-struct LoadedConfiguration {
+package struct LoadedConfiguration {
   let service: ServiceConfiguration
   let catalog: Catalog
+  /// What was found doubtful while loading, and keeps no station from running.
+  package let warnings: [Finding]
 
   /// Loads both; prints every finding and ends the command when there is an error among them.
   ///
@@ -16,7 +18,7 @@ struct LoadedConfiguration {
   ///   - serviceFile: path of the service file.
   ///   - isQuiet: print errors only.
   /// - Throws: an exit code, once everything has been printed.
-  init(serviceFile: String, isQuiet: Bool = true) throws {
+  package init(serviceFile: String, isQuiet: Bool = true) throws {
     let (service, findings) = ServiceConfiguration.load(path: serviceFile)
     guard let service else {
       Self.print(findings)
@@ -29,13 +31,18 @@ struct LoadedConfiguration {
     )
     Self.print(result.findings.filter { !isQuiet || $0.severity == .error })
     guard let catalog = result.catalog else { throw ExitCode(1) }
-    self.init(service: service, catalog: catalog)
+    self.init(
+      service: service,
+      catalog: catalog,
+      warnings: (findings + result.findings).filter { $0.severity == .warning }
+    )
   }
 
   /// Puts together what was loaded before.
-  init(service: ServiceConfiguration, catalog: Catalog) {
+  init(service: ServiceConfiguration, catalog: Catalog, warnings: [Finding] = []) {
     self.service = service
     self.catalog = catalog
+    self.warnings = warnings
   }
 
   /// Prints findings to standard error, one a paragraph: place, what is wrong, what to do, in both languages.

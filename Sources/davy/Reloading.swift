@@ -32,7 +32,7 @@ struct Reloading: Service {
 
   private func reload() async {
     guard let loaded = load() else { return }
-    loaded.logBlindSpots(file: serviceFile, to: logger)
+    loaded.logFindings(file: serviceFile, to: logger)
     let next = loaded.service
     let fixed: [(String, Bool)] = [
       ("station", next.station == started.station), ("data", next.dataFolder == started.dataFolder),

@@ -54,7 +54,7 @@ struct Serve: AsyncParsableCommand {
     }
     let logger = Logger(label: "davy")
     let loaded = try LoadedConfiguration(serviceFile: serviceFile)
-    loaded.logBlindSpots(file: serviceFile, to: logger)
+    loaded.logFindings(file: serviceFile, to: logger)
     let service = loaded.service
     let station: LiveStation
     let client: IntakeClient

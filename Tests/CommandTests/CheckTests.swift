@@ -76,6 +76,22 @@ import Testing
                 profile: gas/detector
     """
 
+  /// Writes the files of a service into the folder and gives the service file's path.
+  private static func write(
+    into folder: Folder,
+    profile: String = Self.profile,
+    site: String = Self.site,
+    service: String = ""
+  ) throws -> String {
+    let devices = folder.path + "/devices/gas"
+    try FileManager.default.createDirectory(atPath: devices, withIntermediateDirectories: true)
+    _ = try folder.file("devices/standards.yaml", "standards: {}")
+    _ = try folder.file("devices/gas/detector.yaml", profile)
+    _ = try folder.file("site.yaml", site)
+    let head = "station: county\ndata: data\ndevices: devices\nsites: [site.yaml]\n"
+    return try folder.file("service.yaml", head + service)
+  }
+
   /// Code, file and key of each error that a service with these files has.
   private static func errors(
     profile: String = Self.profile,
@@ -84,13 +100,7 @@ import Testing
   ) throws -> [String] {
     let folder = try Folder()
     defer { folder.remove() }
-    let devices = folder.path + "/devices/gas"
-    try FileManager.default.createDirectory(atPath: devices, withIntermediateDirectories: true)
-    _ = try folder.file("devices/standards.yaml", "standards: {}")
-    _ = try folder.file("devices/gas/detector.yaml", profile)
-    _ = try folder.file("site.yaml", site)
-    let head = "station: county\ndata: data\ndevices: devices\nsites: [site.yaml]\n"
-    let path = try folder.file("service.yaml", head + service)
+    let path = try write(into: folder, profile: profile, site: site, service: service)
     let day = try #require(CalendarDate("2026-03-01"))
     return ServiceConfiguration.examine(file: path, on: day).findings
       .filter { $0.severity == .error }
@@ -141,6 +151,27 @@ import Testing
         "not-one-of detector.yaml points.gas.rules.level-1.priority",
         "unknown-rule site.yaml sites.s.areas.a.devices.D1.limits.gas.level-3",
       ]
+    )
+  }
+
+  @Test("what does no harm is a warning of check and of the start, and the station starts")
+  func harmless() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let path = try Self.write(
+      into: folder,
+      site: Self.site.replacing(
+        "sites:",
+        with: "routes:\n  r: {topic: \"kj/{enterprise}/{gateway}/{zone}\", format: davy-json}\nsites:"
+      ),
+      service: "broker: {passwordEnvironment: DAVY_SECRET}\n"
+    )
+    // Ends without an exit code: nothing is refused.
+    try await davy("check", path, "--date", "2026-03-01")
+    let warnings = try LoadedConfiguration(serviceFile: path).warnings
+    #expect(warnings.map(\.code) == ["password-without-user", "unused-placeholder"])
+    #expect(
+      warnings.last?.remedy.en == "write + instead, or take it in the mapping by {topic: zone}"
     )
   }
 }
