@@ -180,13 +180,43 @@ final class BacktestRoutes: Sendable {
         }
         sources[row].text = file.text
       }
-      let result = Catalog.load(sources: sources)
-      guard let catalog = result.catalog else {
-        let findings = result.findings.prefix(20).map { "\($0)" }.joined(separator: "\n")
-        throw Problem(.unprocessableContent, "invalid-rules", findings)
-      }
-      return catalog
+      return try Self.draft(sources, of: station.catalog)
     default: return try versions.catalog(choice)
+    }
+  }
+
+  /// The rules of a draft, made from a catalog in force.
+  ///
+  /// That one may have been recorded by an earlier version, whose checks let more pass: what it has is no reason to refuse
+  /// its draft, what the draft adds to it is.
+  private static func draft(
+    _ sources: [(path: String, text: String)],
+    of current: Catalog
+  ) throws -> Catalog {
+    let strict = Catalog.load(sources: sources)
+    if let catalog = strict.catalog { return catalog }
+    let known = Set(
+      Catalog.load(sources: current.sources, isRecorded: true).findings.map(Mistake.init)
+    )
+    let errors = strict.findings.filter { $0.severity == .error }
+    let added = errors.filter { !known.contains(Mistake($0)) }
+    if added.isEmpty, let catalog = Catalog.load(sources: sources, isRecorded: true).catalog {
+      return catalog
+    }
+    let told = (added.isEmpty ? errors : added).prefix(20).map { "\($0)" }
+    throw Problem(.unprocessableContent, "invalid-rules", told.joined(separator: "\n"))
+  }
+
+  /// What a finding is about, wherever the line has gone and whatever its severity.
+  private struct Mistake: Hashable {
+    var code: String
+    var file: String
+    var key: String
+
+    init(_ finding: Finding) {
+      code = finding.code
+      file = finding.place.file
+      key = finding.place.key
     }
   }
 

@@ -229,6 +229,47 @@ import Testing
     }
   }
 
+  @Test("a draft may keep what an earlier version let pass, and add nothing to it")
+  func recordedDraft() async throws {
+    let site = """
+      enterprise: {id: e, name: {zh: 企, en: E}}
+      time-zone: UTC
+      gateways:
+        g: {name: {zh: 关, en: G}}
+      routes:
+        r: {topic: "kj/{enterprise}/{gatway}", format: davy-json}
+      sites:
+        s: {name: {zh: 场, en: S}, areas: {a: {name: {zh: 区, en: A}, devices: {}}}}
+      """
+    #expect(Catalog.load(sources: [("sites/e.yaml", site)]).catalog == nil)
+    let recorded = Catalog.load(sources: [("sites/e.yaml", site)], isRecorded: true)
+    let station = try FakeStation(catalog: try #require(recorded.catalog))
+    try await test(station) { client in
+      func begin(_ text: String) async throws -> (Int, String) {
+        let draft: [String: Any] = [
+          "from": 0, "to": 5, "a": "ledger", "b": "draft",
+          "draft": [["path": "sites/e.yaml", "text": text]],
+        ]
+        return try await client.execute(
+          uri: "/api/v1/backtests",
+          method: .post,
+          headers: [.contentType: "application/json"],
+          body: ByteBuffer(bytes: try JSONSerialization.data(withJSONObject: draft))
+        ) { ($0.status.code, String(buffer: $0.body)) }
+      }
+      let kept = try await begin("# A line more.\n" + site.replacing("en: G", with: "en: Gateway"))
+      #expect(kept.0 == 202, "\(kept)")
+      let added = try await begin(
+        site.replacing(
+          "sites:",
+          with: "  q: {topic: \"q/{gateway}/{enterprize}\", format: davy-json}\nsites:"
+        )
+      )
+      #expect(added.0 == 422, "\(added)")
+      #expect(added.1.contains("enterprize") && !added.1.contains("gatway"), "\(added)")
+    }
+  }
+
   @Test("health says the process lives, readiness says whether readings are kept")
   func health() async throws {
     let station = try FakeStation()
