@@ -314,7 +314,7 @@ struct SourceFile: Sendable {
       isFolder.boolValue, let names = FileManager.default.enumerator(atPath: real)
     else {
       log.report(
-        .unreadable(reason: "no such folder"),
+        .noSuchFolder,
         at: Place(file: folder, line: 0, column: 0, key: "")
       )
       return []
@@ -334,7 +334,7 @@ struct SourceFile: Sendable {
       return SourceFile(canonical: canonical, shown: path, text: text)
     } catch {
       log.report(
-        .unreadable(reason: error.localizedDescription),
+        .unreadable(FileFault(reading: path)),
         at: Place(file: path, line: 0, column: 0, key: "")
       )
       return nil

@@ -37,10 +37,7 @@ public struct PointListImport: Sendable {
     defer { findings = log.findings }
     let whole = Place(file: file, line: 0, column: 0, key: "")
     guard let text = CSVText(bytes) else {
-      log.report(
-        .unreadable(reason: "neither UTF-8 nor GB18030"),
-        at: whole
-      )
+      log.report(.unreadableTable, at: whole)
       return
     }
     encoding = text.encoding.rawValue

@@ -5,7 +5,7 @@ import Foundation
 enum Problem {
   case syntax(problem: String)
   case emptyFile
-  case unreadable(reason: String)
+  case unreadable(FileFault)
   case tooLarge(bytes: Int, limit: Int)
   case duplicateKey(keys: [String])
   case unknownKey(key: String, known: [String])
@@ -81,7 +81,8 @@ enum Problem {
     case .syntax(let problem):
       text("YAML 语法错误：\(problem)", "not valid YAML: \(problem)")
     case .emptyFile: text("文件为空", "the file is empty")
-    case .unreadable(let reason): text("文件无法读取：\(reason)", "the file cannot be read: \(reason)")
+    case .unreadable(let fault):
+      text("文件无法读取：\(fault.reason.zh)", "the file cannot be read: \(fault.reason.en)")
     case .tooLarge(let bytes, let limit):
       text("文件 \(bytes) 字节，超过上限 \(limit)", "the file has \(bytes) bytes, the limit is \(limit)")
     case .duplicateKey(let keys):
@@ -157,9 +158,12 @@ enum Problem {
   var remedy: LocalizedText {
     switch self {
     case .syntax:
-      text("检查缩进、冒号后的空格和引号", "check indentation, the blank after each colon, and quotes")
+      text(
+        "检查缩进（只用空格，不用制表符）、冒号后的空格和引号",
+        "check indentation (blanks only, no tabs), the blank after each colon, and quotes"
+      )
     case .emptyFile: text("写入内容或删除该文件", "fill the file or remove it")
-    case .unreadable: text("检查路径、权限和 UTF-8 编码", "check path, permissions and UTF-8 encoding")
+    case .unreadable(let fault): fault.remedy
     case .tooLarge: text("拆分为多个文件", "split it into several files")
     case .duplicateKey: text("保留其中一个", "keep one of them")
     case .unknownKey(let key, let known):
@@ -283,6 +287,28 @@ extension Problem {
       en: "scale is \(text): every reading would become the same value",
       remedyZh: "写出换算系数，不换算则删除 scale",
       remedyEn: "write the factor, or remove \"scale\" where there is none"
+    )
+  }
+
+  /// A folder that is not there.
+  static var noSuchFolder: Problem {
+    .other(
+      code: "unreadable-file",
+      zh: "没有这个目录",
+      en: "there is no such folder",
+      remedyZh: "检查路径；相对路径从写它的文件所在目录算起",
+      remedyEn: "check the path; a relative one begins at the folder of the file that says it"
+    )
+  }
+
+  /// A table in an encoding that is not known.
+  static var unreadableTable: Problem {
+    .other(
+      code: "unreadable-file",
+      zh: "文件既不是 UTF-8 也不是 GB18030（GBK）文本",
+      en: "the file is text in neither UTF-8 nor GB18030 (GBK)",
+      remedyZh: "另存为 CSV UTF-8",
+      remedyEn: "save it as CSV UTF-8"
     )
   }
 

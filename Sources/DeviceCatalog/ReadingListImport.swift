@@ -84,16 +84,7 @@ public struct ReadingListImport: Sendable {
   private mutating func read(_ bytes: [UInt8], _ log: FindingLog) {
     let whole = Place(file: file, line: 0, column: 0, key: "")
     guard let text = CSVText(bytes) else {
-      log.report(
-        .other(
-          code: "unreadable-file",
-          zh: "文件既不是 UTF-8 也不是 GB18030（GBK）文本",
-          en: "the file is text in neither UTF-8 nor GB18030 (GBK)",
-          remedyZh: "另存为 CSV UTF-8",
-          remedyEn: "save it as CSV UTF-8"
-        ),
-        at: whole
-      )
+      log.report(.unreadableTable, at: whole)
       return
     }
     encoding = text.encoding.rawValue
@@ -129,13 +120,11 @@ public struct ReadingListImport: Sendable {
   private func place(of name: String, in header: CSVText.Row, _ log: FindingLog) -> Int? {
     let found = header.cells.indices.filter { header.cells[$0] == name }
     guard let first = found.first else {
+      let known = header.cells.filter { !$0.isEmpty }
       log.report(
-        .unknownReference(
-          kind: "column",
-          kindZh: "列",
-          name: name,
-          known: header.cells.filter { !$0.isEmpty }
-        ),
+        name == timeColumn
+          ? .noTimeColumn(name, among: known)
+          : .unknownReference(kind: "column", kindZh: "列", name: name, known: known),
         at: Place(file: file, line: header.line, column: 1, key: name)
       )
       return nil
@@ -278,5 +267,19 @@ public struct ReadingListImport: Sendable {
         ).parse(cell))
     else { return nil }
     return Int64((date.timeIntervalSince1970 * 1000).rounded())
+  }
+}
+
+extension Problem {
+  /// The column of times has another name than was said, or than is usual.
+  fileprivate static func noTimeColumn(_ name: String, among known: [String]) -> Problem {
+    let names = known.joined(separator: ", ")
+    return .other(
+      code: "unknown-column",
+      zh: "没有名为“\(name)”的时间列",
+      en: "there is no column of times named \"\(name)\"",
+      remedyZh: "用 --time 指定时间列；表头有：\(names)",
+      remedyEn: "name the column of times by --time; the header has: \(names)"
+    )
   }
 }

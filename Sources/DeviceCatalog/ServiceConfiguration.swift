@@ -144,7 +144,7 @@ public struct ServiceConfiguration: Sendable {
       text = try String(contentsOfFile: path, encoding: .utf8)
     } catch {
       log.report(
-        .unreadable(reason: error.localizedDescription),
+        .unreadable(FileFault(reading: path)),
         at: Place(file: path, line: 0, column: 0, key: "")
       )
       return (nil, log.findings)
@@ -160,7 +160,19 @@ public struct ServiceConfiguration: Sendable {
     guard let map = parseYAML(text, file: path, log: log) else { return (nil, log.findings) }
     let base = URL(fileURLWithPath: path).deletingLastPathComponent()
     func file(_ value: YAMLValue?) -> String? {
-      value?.string().map { URL(fileURLWithPath: $0, relativeTo: base).standardizedFileURL.path }
+      guard let value, let path = value.string() else { return nil }
+      // What a shell makes of these, nobody makes of them here: there would be a folder of that name.
+      guard path != "~", !path.hasPrefix("~/"), path != "null" else {
+        value.report(
+          .wrongType(
+            expected: "a path from / or from this file's folder (~ is not expanded)",
+            expectedZh: "以 / 开头或相对于本文件目录的路径（不展开 ~）",
+            found: "\"\(path)\""
+          )
+        )
+        return nil
+      }
+      return URL(fileURLWithPath: path, relativeTo: base).standardizedFileURL.path
     }
     var read = ServiceConfiguration()
     read.station = map.required("station")?.identifier() ?? ""

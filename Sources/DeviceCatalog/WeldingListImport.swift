@@ -30,7 +30,7 @@ public struct WeldingListImport: Sendable {
     defer { findings = log.findings }
     let whole = Place(file: file, line: 0, column: 0, key: "")
     guard let table = CSVText(bytes) else {
-      log.report(.unreadable(reason: "neither UTF-8 nor GB18030"), at: whole)
+      log.report(.unreadableTable, at: whole)
       return
     }
     encoding = table.encoding.rawValue

@@ -142,6 +142,18 @@ struct ByteView {
     return count
   }
 
+  /// What text that JSON does not begin with begins with, where it is of another encoding; nil otherwise.
+  var otherEncoding: String? {
+    if count >= 3, self[0] == 0xEF, self[1] == 0xBB, self[2] == 0xBF {
+      return "a byte order mark: send UTF-8 without one"
+    }
+    guard count >= 2 else { return nil }
+    switch (self[0], self[1]) {
+    case (0xFF, 0xFE), (0xFE, 0xFF), (0, _), (_, 0): return "UTF-16 or UTF-32: send UTF-8"
+    default: return nil
+    }
+  }
+
   /// The length of the UTF-8 sequence at `index`, or 0 when it is not one.
   @inline(__always)
   func utf8SequenceLength(at index: Int) -> Int {

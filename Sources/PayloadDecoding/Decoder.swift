@@ -289,7 +289,9 @@ public struct Decoder: Sendable {
         )
         body(&self, document, &notes)
       } catch {
-        refuse(message, error.reason, "byte \(error.offset)", error.detail, &notes)
+        let isAtStart = error.kind == .unexpectedByte && error.offset < 2
+        let encoding = isAtStart ? payload.otherEncoding : nil
+        refuse(message, error.reason, "byte \(error.offset)", encoding ?? error.detail, &notes)
       }
     }
   }

@@ -49,12 +49,13 @@ package struct LoadedConfiguration {
   static func print(_ findings: [Finding]) {
     for finding in findings {
       let place = finding.place
+      let position = place.line > 0 ? ":\(place.line):\(place.column)" : ""
       let clause = finding.clause.map { " [\($0)]" } ?? ""
+      let key = place.key.isEmpty ? "" : "\n    key: \(place.key)"
       Terminal.error(
         """
-        \(place.file):\(place.line):\(place.column): \(finding.severity.rawValue): \(finding.message.en)\(clause)
-            \(finding.message.zh)
-            key: \(place.key)
+        \(place.file)\(position): \(finding.severity.rawValue): \(finding.message.en)\(clause)
+            \(finding.message.zh)\(key)
             remedy: \(finding.remedy.en) / \(finding.remedy.zh)
         """
       )
@@ -158,21 +159,8 @@ struct GivenFileError: Error, CustomStringConvertible {
 extension GivenFileError {
   /// Looks for the reason why reading has just failed.
   init(_ path: String) {
-    self.path = path
-    let files = FileManager.default
-    if !files.fileExists(atPath: path) {
-      reason = LocalizedText(zh: "没有这个文件", en: "there is no such file")
-      remedy = LocalizedText(
-        zh: "检查路径；当前目录是 \(files.currentDirectoryPath)",
-        en: "check the path; the current folder is \(files.currentDirectoryPath)"
-      )
-    } else if !files.isReadableFile(atPath: path) {
-      reason = LocalizedText(zh: "没有读取权限", en: "permission denied")
-      remedy = LocalizedText(zh: "让当前用户可读", en: "let this user read it")
-    } else {
-      reason = LocalizedText(zh: "不是普通文件，或读取出错", en: "it is a folder, or reading it failed")
-      remedy = LocalizedText(zh: "指定一个文件；检查磁盘", en: "name a file; check the disk")
-    }
+    let fault = FileFault(reading: path)
+    self.init(path: path, reason: fault.reason, remedy: fault.remedy)
   }
 }
 

@@ -47,9 +47,10 @@ struct ImportPoints: ParsableCommand {
     let site = list.siteText(profiles: catalog.profiles)
     let findings = list.findings + site.findings
     LoadedConfiguration.print(findings)
+    let isWhole = !findings.contains { $0.severity == .error }
     let difference = list.difference(to: catalog, enterprise: enterprise)
-    try show(difference, rows: list.rows.count, encoding: list.encoding)
-    if findings.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+    try show(difference, of: list, isWhole: isWhole)
+    guard isWhole else { throw ExitCode(1) }
     guard let out else { return }
     guard !FileManager.default.fileExists(atPath: out) else {
       throw ValidationError("\(out) exists; give a new file")
@@ -60,14 +61,26 @@ struct ImportPoints: ParsableCommand {
     )
   }
 
-  private func show(_ difference: PointListDifference, rows: Int, encoding: String) throws {
+  /// Shows the difference; of a list with mistakes it is that of the rows which could be read.
+  private func show(
+    _ difference: PointListDifference,
+    of list: PointListImport,
+    isWhole: Bool
+  ) throws {
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       Terminal.line(String(decoding: try encoder.encode(difference), as: UTF8.self))
       return
     }
-    Terminal.line("\(rows) rows, \(encoding)")
+    guard isWhole || !list.rows.isEmpty else {
+      Terminal.line("nothing compared: the list could not be read")
+      return
+    }
+    Terminal.line("\(list.rows.count) rows, \(list.encoding)")
+    if !isWhole {
+      Terminal.line("compared as far as it could be read: points of rows that are wrong seem missing")
+    }
     for point in difference.added { Terminal.line("new      \(point)") }
     for point in difference.missing { Terminal.line("missing  \(point)") }
     for change in difference.changed {
@@ -75,6 +88,6 @@ struct ImportPoints: ParsableCommand {
         "changed  \(change.point) \(change.field): '\(change.before)' → '\(change.after)' (line \(change.line))"
       )
     }
-    if difference.isEmpty { Terminal.line("the list says what the catalog has") }
+    if difference.isEmpty, isWhole { Terminal.line("the list says what the catalog has") }
   }
 }

@@ -174,4 +174,48 @@ import Testing
       warnings.last?.remedy.en == "write + instead, or take it in the mapping by {topic: zone}"
     )
   }
+  @Test(
+    "a site file that cannot be read is told with its reason, in both languages",
+    arguments: [
+      (nil, "there is no such file", "没有这个文件"), ([0xFF, 0xFE, 0x65, 0], "UTF-16", "UTF-16"),
+      ([0xD6, 0xD0, 0xCE, 0xC4], "not UTF-8", "GBK"),
+    ] as [([UInt8]?, String, String)]
+  )
+  func unreadable(bytes: [UInt8]?, en: String, zh: String) throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let path = try Self.write(into: folder)
+    if let bytes {
+      _ = try folder.file("site.yaml", bytes)
+    } else {
+      try FileManager.default.removeItem(atPath: folder.path + "/site.yaml")
+    }
+    let day = try #require(CalendarDate("2026-03-01"))
+    let findings = ServiceConfiguration.examine(file: path, on: day).findings
+    let finding = try #require(findings.first { $0.code == "unreadable-file" }, "\(findings)")
+    #expect(finding.message.en.contains(en) && finding.message.zh.contains(zh), "\(finding)")
+  }
+
+  @Test("a folder in the place of a service file is told as one")
+  func folderForFile() throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let findings = ServiceConfiguration.load(path: folder.path).findings
+    #expect(findings.map(\.code) == ["unreadable-file"])
+    #expect(findings.first?.message.en.contains("it is a folder") == true, "\(findings)")
+  }
+
+  @Test("a path that a shell would expand is refused, not made a folder", arguments: ["~", "~/data"])
+  func home(path: String) throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let file = try folder.file(
+      "service.yaml",
+      "station: county\ndata: \(path)\ndevices: devices\nsites: [site.yaml]\n"
+    )
+    let result = ServiceConfiguration.load(path: file)
+    #expect(result.configuration == nil)
+    #expect(result.findings.map(\.place.key) == ["data"])
+    #expect(result.findings.first?.place.line == 2)
+  }
 }

@@ -93,6 +93,13 @@ struct ReadingListTests {
     #expect(list.findings.first?.remedy.en.contains("--time-unit s") == true)
   }
 
+  @Test("a column of times of another name is told how to be named")
+  func timeRemedy() {
+    let list = read("时间,甲烷,t\n1795451234567,1,2\n")
+    #expect(list.findings.map(\.code) == ["unknown-column"])
+    #expect(list.findings.first?.remedy.en.contains("--time; the header has: 时间") == true)
+  }
+
   @Test("bytes that are text in no encoding, and a file that is wrong from end to end")
   func limits() {
     #expect(read([0xFF, 0xFF, 0x00]).findings.map(\.code) == ["unreadable-file"])

@@ -336,6 +336,21 @@ import Testing
     #expect(bench.send(topic, String(repeating: " ", count: 2_001)).description == "!oversize")
   }
 
+  @Test(
+    "text in another encoding is told as such",
+    arguments: [
+      ([0xEF, 0xBB, 0xBF, 0x7B, 0x7D], "byte order mark"), ([0xFF, 0xFE, 0x7B, 0], "UTF-16"),
+      ([0xFE, 0xFF, 0, 0x7B], "UTF-16"), ([0x7B, 0, 0x7D, 0], "UTF-16"),
+      ([0, 0x7B, 0, 0x7D], "UTF-16"), ([0x7C, 0x7D], "no JSON value"), ([0], "no JSON value"),
+    ] as [([UInt8], String)]
+  )
+  func encodings(payload: [UInt8], word: String) throws {
+    var bench = Bench(try Self.routes())
+    let outcome = bench.send("davy/v1/acme/gw-1/readings", payload)
+    #expect(outcome.description.hasPrefix("!malformedPayload byte "))
+    #expect(bench.notes.first?.reject?.detail.contains(word) == true, "\(bench.notes)")
+  }
+
   @Test("every reason has a stable name and a remedy in two languages")
   func remedies() {
     for reason in RejectReason.allCases {
