@@ -202,12 +202,13 @@ struct RouteSpec {
       guard let entry = entry.map() else { continue }
       defer { entry.finish() }
       let pointer = entry.required("value")?.string()
-      let device = entry.required("device").flatMap(field)
-      let point = entry.required("point").flatMap(field)
+      let stars = Self.stars(pointer ?? "")
+      let device = entry.required("device").flatMap { field($0, stars: stars) }
+      let point = entry.required("point").flatMap { field($0, stars: stars) }
       var optional: MappedValue.Fields = []
-      let time = entry["time"].flatMap { declared($0, .time, &optional) }
-      let status = entry["status"].flatMap { declared($0, .status, &optional) }
-      let unit = entry["unit"].flatMap { declared($0, .unit, &optional) }
+      let time = entry["time"].flatMap { declared($0, .time, &optional, stars: stars) }
+      let status = entry["status"].flatMap { declared($0, .status, &optional, stars: stars) }
+      let unit = entry["unit"].flatMap { declared($0, .unit, &optional, stars: stars) }
       let scale = entry["scale"]?.factor() ?? 1
       let offset = entry["offset"]?.number() ?? 0
       let required = entry["required"]?.bool() ?? true
@@ -238,36 +239,57 @@ struct RouteSpec {
     )
   }
 
+  /// How many `*` a pointer has.
+  private static func stars(_ pointer: String) -> Int {
+    pointer.split(separator: "/").count { $0 == "*" }
+  }
+
   /// `{pointer: /a/b}`, `{topic: device}`, `{constant: x}` or `{key: 0}`.
-  private static func field(_ value: YAMLValue) -> FieldSource? {
+  private static func field(_ value: YAMLValue, stars: Int) -> FieldSource? {
     guard let map = value.map() else { return nil }
     defer { map.finish() }
-    return source(map)
+    return source(map, stars: stars)
   }
 
   /// Time, status or unit: also `{pointer: /a/b, required: false}`, for what a message may leave out.
   private static func declared(
     _ value: YAMLValue,
     _ name: MappedValue.Fields,
-    _ optional: inout MappedValue.Fields
+    _ optional: inout MappedValue.Fields,
+    stars: Int
   ) -> FieldSource? {
     guard let map = value.map() else { return nil }
     defer { map.finish() }
     if map["required"]?.bool() == false { optional.insert(name) }
-    return source(map)
+    return source(map, stars: stars)
   }
 
-  private static func source(_ map: YAMLMap) -> FieldSource? {
-    let pointer = map["pointer"]?.string()
-    let topic = map["topic"]?.string()
-    let constant = map["constant"]?.string()
-    let key = map["key"]?.integer()
-    if let pointer { return .pointer(pointer) }
-    if let topic { return .topic(topic) }
-    if let constant { return .constant(constant) }
-    if let key { return .key(key) }
-    map.value.report(.missingKey(key: "pointer"))
-    return nil
+  /// Where an attribute comes from, in a mapping whose value has so many `*`.
+  private static func source(_ map: YAMLMap, stars: Int) -> FieldSource? {
+    let said = ["pointer", "topic", "constant", "key"].compactMap { name in
+      map[name].map { (name: name, value: $0) }
+    }
+    guard let first = said.first else {
+      map.value.report(.missingKey(key: "pointer"))
+      return nil
+    }
+    if said.count > 1 { map.value.report(.severalSources(said.map { $0.name }), as: .warning) }
+    let source: FieldSource? =
+      switch first.name {
+      case "pointer": first.value.string().map { .pointer($0) }
+      case "topic": first.value.string().map { .topic($0) }
+      case "constant": first.value.string().map { .constant($0) }
+      default: first.value.integer().map { .key($0) }
+      }
+    // What asks for more elements than a value has finds nothing, and every reading is refused for it.
+    let isBeyond =
+      switch source {
+      case .pointer(let text): Self.stars(text) > stars
+      case .key(let number): !(0..<stars).contains(number)
+      case .topic, .constant, nil: false
+      }
+    if isBeyond { map.value.report(.beyondValue, as: .warning) }
+    return source
   }
 }
 
@@ -296,6 +318,30 @@ extension Problem {
       remedyZh: slip.map { "是否想写“{\($0)}”？" } ?? "改为 +，或在 mapping 中用 {topic: \(name)} 取它",
       remedyEn: slip.map { "did you mean \"{\($0)}\"?" }
         ?? "write + instead, or take it in the mapping by {topic: \(name)}"
+    )
+  }
+
+  /// An attribute with several sources, of which the first counts.
+  fileprivate static func severalSources(_ names: [String]) -> Problem {
+    let list = names.joined(separator: ", ")
+    let first = names.first ?? ""
+    return .other(
+      code: "several-sources",
+      zh: "同时写了 \(list)：只用 \(first)",
+      en: "\(list) together: only \(first) is used",
+      remedyZh: "只写其中一个",
+      remedyEn: "write one of them"
+    )
+  }
+
+  /// A pointer with more `*` than the value's, or a key of one that it does not have.
+  fileprivate static var beyondValue: Problem {
+    .other(
+      code: "beyond-value",
+      zh: "用到的 * 比 value 中的多：永远取不到",
+      en: "it asks for a * that \"value\" does not have: nothing is ever found there",
+      remedyZh: "在 value 中写上同样的 *（key 从 0 数起），或更正此处",
+      remedyEn: "write the same * into \"value\" (a key counts them from 0), or correct it here"
     )
   }
 

@@ -80,4 +80,24 @@ struct RouteErrorTests {
     #expect(Set(result.findings.map(\.code)) == Set(codes))
     #expect(result.findings.allSatisfy { $0.severity == .warning })
   }
+
+  @Test(
+    "a source of a mapping that finds nothing, or that another one hides, is a warning",
+    arguments: [
+      ("/v/*, device: {key: 0}, point: {pointer: /n/*}", []),
+      ("/v/*, device: {key: 1}, point: {constant: p}", ["beyond-value"]),
+      ("/v, device: {pointer: /d/*}, point: {constant: p}", ["beyond-value"]),
+      ("/v, device: {topic: device}, point: {pointer: /p, constant: p}", ["several-sources"]),
+    ] as [(String, [String])]
+  )
+  func sources(value: String, codes: [String]) {
+    let result = SmallCatalog.load(
+      replacing: "sites:\n",
+      with: "routes:\n  r: {topic: \"a/{enterprise}/{gateway}/{device}\", format: mapped-json, "
+        + "mapping: {values: [{value: \(value)}]}}\nsites:\n"
+    )
+    #expect(result.catalog != nil)
+    #expect(result.findings.map(\.code) == codes, "\(result.findings)")
+    #expect(result.findings.allSatisfy { $0.severity == .warning })
+  }
 }
