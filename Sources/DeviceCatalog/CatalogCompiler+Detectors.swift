@@ -139,7 +139,12 @@ extension CatalogCompiler {
         return nil
       }
       log.report(
-        .badExpression(text: text, reason: error.description, reasonZh: error.message),
+        .badExpression(
+          text: text,
+          reason: "\(error.line):\(error.column): \(error.message)",
+          reasonZh: "第 \(error.line) 行第 \(error.column) 列，\(error.message)",
+          remedy: LocalizedText(zh: "按 docs/profiles.md 更正表达式", en: error.remedy)
+        ),
         at: place
       )
       return nil

@@ -334,7 +334,12 @@ struct CascadeSpec: Sendable {
       return CascadeSpec(members: members, grade: grade, cascade: cascade, place: map.place)
     } catch {
       map.value.report(
-        .badExpression(text: "cascade", reason: "\(error)", reasonZh: "计数须在 2 至 1000 之间")
+        .badExpression(
+          text: "cascade",
+          reason: "\(error)",
+          reasonZh: "计数须在 2 至 1000 之间",
+          remedy: LocalizedText(zh: "更正计数", en: "write counts from 2 to 1000")
+        )
       )
       return nil
     }

@@ -27,6 +27,8 @@ extension DeviceResolver {
     let (when, until, override) = (profileLimit.when, profileLimit.until, setting.override)
     guard let setpoint = setpoint(when.quantity, of: setting) else { return nil }
     func missing(_ part: String) {
+      // A range or figure that the profile has wrong is told there.
+      guard faults?.covers(rule: setting.name) != true else { return }
       log.report(
         .siteValueMissing(name: "limits.\(setting.name).\(part)", zh: setting.profile.text.zh),
         at: spec.place

@@ -20,7 +20,12 @@ enum Problem {
   case unknownReference(kind: String, kindZh: String, name: String, known: [String])
   case duplicateName(kind: String, kindZh: String, name: String, first: String)
   case identityCollision(name: String, other: String)
-  case badExpression(text: String, reason: String, reasonZh: String)
+  case badExpression(
+    text: String,
+    reason: String,
+    reasonZh: String,
+    remedy: LocalizedText = .limitForms
+  )
   case limitOrder(lower: String, lowerValue: Double, upper: String, upperValue: Double)
   case restoreSide(setpoint: Double, restore: Double, comparison: String)
   case restoreMissing
@@ -109,7 +114,7 @@ enum Problem {
         "“\(name)”与“\(other)”的标识哈希相同",
         "\"\(name)\" and \"\(other)\" have the same identity hash"
       )
-    case .badExpression(let found, let reason, let zh):
+    case .badExpression(let found, let reason, let zh, _):
       text("无法理解“\(found)”：\(zh)", "cannot understand \"\(found)\": \(reason)")
     case .limitOrder(let lower, let lowerValue, let upper, let upperValue):
       text(
@@ -194,11 +199,7 @@ enum Problem {
           ))
     case .duplicateName: text("改名或删除其中一个", "rename or remove one of them")
     case .identityCollision: text("更改其中一个名称", "rename one of them")
-    case .badExpression:
-      text(
-        "写成“>= 25”“>= alarm”“>= 2 * oel”或“>= site”的形式",
-        "write it like \">= 25\", \">= alarm\", \">= 2 * oel\" or \">= site\""
-      )
+    case .badExpression(_, _, _, let remedy): remedy
     case .limitOrder: text("按 LL < L < H < HH 设定", "set the limits so that LL < L < H < HH")
     case .restoreSide:
       text(
@@ -240,6 +241,14 @@ enum Problem {
   private func text(_ zh: String, _ en: String) -> LocalizedText { LocalizedText(zh: zh, en: en) }
 
   private func list(_ words: [String]) -> String { words.sorted().joined(separator: ", ") }
+}
+
+extension LocalizedText {
+  /// How limits are written.
+  static let limitForms = LocalizedText(
+    zh: "写成“>= 25”“>= alarm”“>= 2 * oel”或“>= site”的形式",
+    en: "write it like \">= 25\", \">= alarm\", \">= 2 * oel\" or \">= site\""
+  )
 }
 
 extension Problem {

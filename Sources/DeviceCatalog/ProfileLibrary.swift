@@ -125,6 +125,7 @@ struct ProfileLibrary: Sendable {
 
   /// A file's path below `devices/`, without its extension.
   private static func name(of file: SourceFile) -> String {
-    String(file.canonical.dropFirst("devices/".count).dropLast(".yaml".count))
+    let path = file.canonical.dropFirst("devices/".count)
+    return String(path.dropLast(path.hasSuffix(".yml") ? ".yml".count : ".yaml".count))
   }
 }

@@ -81,7 +81,11 @@ extension ProfileReader {
         .badExpression(
           text: "until",
           reason: "it must compare the other way round than \"when\"",
-          reasonZh: "比较方向须与 when 相反"
+          reasonZh: "比较方向须与 when 相反",
+          remedy: LocalizedText(
+            zh: "如 when: \">= 25\"、until: \"< 24\"",
+            en: "as in when: \">= 25\" with until: \"< 24\""
+          )
         )
       )
       return nil

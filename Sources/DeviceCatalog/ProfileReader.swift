@@ -128,7 +128,12 @@ struct ProfileReader {
         formula = text
         if molarMass(formula: text) == nil {
           value.report(
-            .badExpression(text: text, reason: "not a chemical formula", reasonZh: "不是化学式")
+            .badExpression(
+              text: text,
+              reason: "not a chemical formula",
+              reasonZh: "不是化学式",
+              remedy: LocalizedText(zh: "写成 CH4、C2H5OH 的形式", en: "write it like CH4 or C2H5OH")
+            )
           )
         }
       }

@@ -109,7 +109,17 @@ extension YAMLValue {
       return nil
     }
     guard let value = Quantity.parse(text) else {
-      report(.badExpression(text: text, reason: "not a figure", reasonZh: "不是数值"))
+      report(
+        .badExpression(
+          text: text,
+          reason: "not a figure",
+          reasonZh: "不是数值",
+          remedy: LocalizedText(
+            zh: "写数字或数值的名称，如 25、alarm、2 * oel",
+            en: "write a number or the name of a figure, such as 25, alarm or 2 * oel"
+          )
+        )
+      )
       return nil
     }
     return value
@@ -120,7 +130,14 @@ extension YAMLValue {
     if let text = scalarText, text.hasSuffix("%") {
       let digits = text.dropLast().trimmingCharacters(in: .whitespaces)
       guard let share = Double(digits), share.isFinite, share >= 0, share < 100 else {
-        report(.badExpression(text: text, reason: "not a share of the range", reasonZh: "不是量程的百分比"))
+        report(
+          .badExpression(
+            text: text,
+            reason: "not a share of the range",
+            reasonZh: "不是量程的百分比",
+            remedy: LocalizedText(zh: "写成 2 %，不小于 0", en: "write it like 2 %, from 0 on")
+          )
+        )
         return nil
       }
       return .percentOfRange(share)

@@ -69,11 +69,20 @@ struct RouteSpec {
     let mappingMap = map["mapping"]?.map()
     var template: TopicTemplate?
     if let text = topicValue?.string() {
-      do {
+      do throws(TopicTemplateError) {
         template = try TopicTemplate(text)
       } catch {
         topicValue?.report(
-          .badExpression(text: text, reason: "\(error)", reasonZh: "不是主题模板（\(error)）")
+          .badExpression(
+            text: text,
+            reason: error.words.en,
+            reasonZh: error.words.zh,
+            remedy: LocalizedText(
+              zh: "每级只写文字、+ 或 {名称}，# 只在最后一级，如 kj/{enterprise}/{gateway}/realtime",
+              en: "each level is text, + or {name}, with # at the end only: "
+                + "kj/{enterprise}/{gateway}/realtime"
+            )
+          )
         )
       }
     }
@@ -308,6 +317,26 @@ extension JSONMapping {
   }
 }
 
+extension TopicTemplateError {
+  /// What is wrong, for people.
+  fileprivate var words: LocalizedText {
+    switch self {
+    case .empty: LocalizedText(zh: "主题为空", en: "the topic is empty")
+    case .badLevel(let level):
+      LocalizedText(
+        zh: "“\(level)”在一级中混用文字与通配符或花括号",
+        en: "the level \"\(level)\" mixes text with a wildcard or braces"
+      )
+    case .repeatedCapture(let name):
+      LocalizedText(
+        zh: "占位符“{\(name)}”出现两次",
+        en: "the placeholder \"{\(name)}\" occurs twice"
+      )
+    case .wildcardNotLast: LocalizedText(zh: "# 不在最后一级", en: "# is not the last level")
+    }
+  }
+}
+
 extension Problem {
   /// A placeholder that the topic has and nothing uses, and the name that was probably meant.
   fileprivate static func unusedPlaceholder(_ name: String, slip: String?) -> Problem {
@@ -399,7 +428,12 @@ extension YAMLValue {
     guard let text = string() else { return nil }
     guard let minutes = parseOffset(text) else {
       report(
-        .badExpression(text: text, reason: "not an offset like +08:00", reasonZh: "不是 +08:00 形式的时差")
+        .badExpression(
+          text: text,
+          reason: "not an offset from UTC",
+          reasonZh: "不是与 UTC 的时差",
+          remedy: LocalizedText(zh: "写成 +08:00 的形式", en: "write it like +08:00")
+        )
       )
       return nil
     }

@@ -95,8 +95,12 @@ struct ProfileSample: Sendable {
           value.report(
             .badExpression(
               text: words.joined(separator: " "),
-              reason: "write it like \"10s ch4 1.0 normal\"",
-              reasonZh: "写成“10s ch4 1.0 normal”"
+              reason: "not a reading",
+              reasonZh: "不是读数",
+              remedy: LocalizedText(
+                zh: "写成“10s ch4 1.0 normal”",
+                en: "write it like \"10s ch4 1.0 normal\""
+              )
             )
           )
           return nil
@@ -115,8 +119,12 @@ struct ProfileSample: Sendable {
         value.report(
           .badExpression(
             text: words.joined(separator: " "),
-            reason: "write it like \"10s ch4.alarm raised\"",
-            reasonZh: "写成“10s ch4.alarm raised”"
+            reason: "not an alarm's step",
+            reasonZh: "不是报警步骤",
+            remedy: LocalizedText(
+              zh: "写成“10s ch4.alarm raised”",
+              en: "write it like \"10s ch4.alarm raised\""
+            )
           )
         )
         return nil

@@ -135,6 +135,16 @@ import Testing
     #expect(try Self.errors(profile: profile) == ["\(code) detector.yaml \(key)"])
   }
 
+  @Test("a range that cannot be read is no figure that the site owes")
+  func rangeOnly() throws {
+    let errors = try Self.errors(
+      profile: Self.profile.replacing("range: [0, 100]", with: "range: 0-100")
+        .replacing("deadband: 1\n", with: "deadband: 1 %\n")
+    )
+    #expect(errors.contains("wrong-type detector.yaml points.gas.range"), "\(errors)")
+    #expect(!errors.contains { $0.hasPrefix("site-value-missing") }, "\(errors)")
+  }
+
   @Test("mistakes elsewhere are told in the same run")
   func together() throws {
     let found = try Self.errors(

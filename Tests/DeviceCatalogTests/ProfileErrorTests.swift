@@ -144,4 +144,31 @@ struct ProfileErrorTests {
     )
     #expect(!sound.lint(on: day).contains { $0.code.contains("suppressed") })
   }
+
+  @Test("a profile's file may end in .yml")
+  func shortExtension() {
+    let result = Catalog.load(sources: [
+      ("devices/standards.yaml", SmallCatalog.standards),
+      ("devices/gas/detector.yml", SmallCatalog.profile), ("sites/e.yaml", SmallCatalog.site),
+    ])
+    #expect(result.findings.isEmpty, "\(result.findings)")
+  }
+
+  @Test(
+    "what cannot be understood is told how to be written",
+    arguments: [
+      ("deadband: 1\n", "deadband: 1 2\n", "such as 25, alarm or 2 * oel"),
+      ("deadband: 1\n", "deadband: -1 %\n", "write it like 2 %"),
+      ("until: \"< 40\"", "until: \"> 40\"", "when: \">= 25\" with until: \"< 24\""),
+      ("priority: orange\n", "priority: orange\n        suppress-when: gas >\n", "condition"),
+    ]
+  )
+  func remedies(old: String, new: String, remedy: String) throws {
+    let result = SmallCatalog.load(replacing: old, with: new)
+    let finding = try #require(
+      result.findings.first { $0.code == "bad-expression" },
+      "\(result.findings)"
+    )
+    #expect(finding.remedy.en.contains(remedy), "\(finding)")
+  }
 }

@@ -100,4 +100,21 @@ struct RouteErrorTests {
     #expect(result.findings.map(\.code) == codes, "\(result.findings)")
     #expect(result.findings.allSatisfy { $0.severity == .warning })
   }
+
+  @Test(
+    "a topic that is no template is told in words",
+    arguments: [
+      ("kj/{enterprise", "mixes text"), ("kj/#/up", "# is not the last"),
+      ("{gateway}/{gateway}", "occurs twice"),
+    ]
+  )
+  func templates(topic: String, reason: String) throws {
+    let result = SmallCatalog.load(
+      replacing: "sites:\n",
+      with: "routes:\n  r: {topic: \"\(topic)\", format: davy-json}\nsites:\n"
+    )
+    let finding = try #require(result.findings.first, "\(result.findings)")
+    #expect(finding.code == "bad-expression" && finding.message.en.contains(reason), "\(finding)")
+    #expect(finding.remedy.en.hasPrefix("each level is text"))
+  }
 }
