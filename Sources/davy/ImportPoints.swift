@@ -79,7 +79,7 @@ struct ImportPoints: ParsableCommand {
     }
     Terminal.line("\(list.rows.count) rows, \(list.encoding)")
     if !isWhole {
-      Terminal.line("compared as far as it could be read: points of rows that are wrong seem missing")
+      Terminal.line("compared as far as it could be read: points of wrong rows seem missing")
     }
     for point in difference.added { Terminal.line("new      \(point)") }
     for point in difference.missing { Terminal.line("missing  \(point)") }

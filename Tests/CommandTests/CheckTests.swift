@@ -172,7 +172,8 @@ import Testing
       into: folder,
       site: Self.site.replacing(
         "sites:",
-        with: "routes:\n  r: {topic: \"kj/{enterprise}/{gateway}/{zone}\", format: davy-json}\nsites:"
+        with: "routes:\n  r: {topic: \"kj/{enterprise}/{gateway}/{zone}\", format: davy-json}\n"
+          + "sites:"
       ),
       service: "broker: {passwordEnvironment: DAVY_SECRET}\n"
     )
@@ -215,7 +216,7 @@ import Testing
     #expect(findings.first?.message.en.contains("it is a folder") == true, "\(findings)")
   }
 
-  @Test("a path that a shell would expand is refused, not made a folder", arguments: ["~", "~/data"])
+  @Test("a path that a shell would expand is refused, not made a folder", arguments: ["~", "~/d"])
   func home(path: String) throws {
     let folder = try Folder()
     defer { folder.remove() }

@@ -332,7 +332,7 @@ import Testing
     #expect(bench.send(item.topic, item.payload).description == item.expected)
   }
 
-  @Test("events beyond the limit are counted with those that say the same, and another is still told")
+  @Test("events beyond the limit are counted with those that say the same; another is still told")
   func manyEvents() throws {
     var bench = Bench(
       [
