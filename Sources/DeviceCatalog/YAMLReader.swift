@@ -285,14 +285,27 @@ func parseYAML(_ text: String, file: String, log: FindingLog) -> YAMLMap? {
       at: Place(file: file, line: mark.line, column: mark.column, key: "")
     )
   } catch YamlError.duplicatedKeysInMapping(let duplicates, let context) {
+    let (line, column) = (context.mark.line, context.mark.column)
+    let second = duplicates.first.flatMap {
+      secondLine(of: $0, in: text, line: line, column: column)
+    }
     log.report(
       .duplicateKey(keys: duplicates),
-      at: Place(file: file, line: context.mark.line, column: context.mark.column, key: "")
+      at: Place(file: file, line: second ?? line, column: column, key: "")
     )
   } catch {
     log.report(.syntax(problem: "\(error)"), at: whole)
   }
   return nil
+}
+
+/// The line on which a mapping says a key again that it says first at a place; nil where it is not written line by line.
+private func secondLine(of key: String, in text: String, line: Int, column: Int) -> Int? {
+  let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+  let indent = String(repeating: " ", count: max(0, column - 1))
+  guard lines.indices.contains(line - 1), lines[line - 1].hasPrefix(indent) else { return nil }
+  let found = lines.indices.dropFirst(line - 1).filter { lines[$0].hasPrefix(indent + key + ":") }
+  return found.count > 1 ? found[1] + 1 : nil
 }
 
 /// A configuration file larger than this is refused.

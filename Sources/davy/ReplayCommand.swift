@@ -98,6 +98,9 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    guard FileManager.default.fileExists(atPath: recording) else {
+      throw GivenFileError(recording)
+    }
     let source = try Recording(path: recording)
     guard source.lastSequence > 0 else {
       throw ValidationError("\(recording) holds no records")

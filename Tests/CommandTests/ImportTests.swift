@@ -75,6 +75,15 @@ import Testing
     await #expect(throws: ExitCode(1)) { try await davy("replay", recording) }
   }
 
+  @Test("a recording that is not there is named, with what to do")
+  func missingRecording() async throws {
+    let error = await #expect(throws: (any Error).self) {
+      try await davy("replay", "/nonexistent/recording")
+    }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains("/nonexistent/recording: ") && text.contains("check the path"), "\(text)")
+  }
+
   @Test("a file that is not there is named, with what to do")
   func missingFile() {
     let missing = "/nonexistent/list.csv"

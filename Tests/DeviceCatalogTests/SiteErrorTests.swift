@@ -131,7 +131,7 @@ struct SiteErrorTests {
       line: 24,
       key: "sites.s.areas.a.devices.D2.feedback.gas.level-2"
     ),
-    ErrorCase(old: "D2:", new: "D1:", code: "duplicate-key", line: 17, key: ""),
+    ErrorCase(old: "D2:", new: "D1:", code: "duplicate-key", line: 21, key: ""),
     ErrorCase(
       old: "D2:",
       new: "D2:\n            aliases: [D1]",
@@ -216,5 +216,15 @@ struct SiteErrorTests {
     )
     let finding = try #require(result.findings.first { $0.code.hasPrefix("unknown-") })
     #expect(finding.remedy.en == remedy)
+  }
+
+  @Test("a key that one line says twice is told there")
+  func duplicateInLine() throws {
+    let result = SmallCatalog.load(
+      replacing: "limits: {gas.level-2: 50}",
+      with: "limits: {gas.level-2: 50, gas.level-2: 60}"
+    )
+    let finding = try #require(result.findings.first, "\(result.findings)")
+    #expect(finding.code == "duplicate-key" && finding.place.line == 20, "\(finding)")
   }
 }
