@@ -52,6 +52,7 @@ public struct ReadingListImport: Sendable {
   private let timeColumn: String
   private let columns: [Column]
   private let unit: TimeUnit
+  private let utcOffsetMinutes: Int?
 
   /// After so many errors the rest of the file is not looked at.
   static let findingLimit = 20
@@ -64,17 +65,20 @@ public struct ReadingListImport: Sendable {
   ///   - timeColumn: name of the column that holds each row's moment.
   ///   - columns: what to take; other columns are passed over.
   ///   - unit: what plain numbers in the time column count.
+  ///   - utcOffsetMinutes: minutes east of UTC of times that say no zone; nil refuses these.
   public init(
     bytes: [UInt8],
     file: String,
     timeColumn: String,
     columns: [Column],
-    unit: TimeUnit = .milliseconds
+    unit: TimeUnit = .milliseconds,
+    utcOffsetMinutes: Int? = nil
   ) {
     self.file = file
     self.timeColumn = timeColumn
     self.columns = columns
     self.unit = unit
+    self.utcOffsetMinutes = utcOffsetMinutes
     let log = FindingLog()
     read(bytes, log)
     findings = log.findings
@@ -201,8 +205,16 @@ public struct ReadingListImport: Sendable {
   /// What lies outside is a wrong unit or clock, and what lies before is refused when it is decoded.
   private static let moments: Range<Int64> = 946_684_800_000..<4_102_444_800_000
 
+  /// Minutes east of UTC that `+08:00` says; nil when it is no such offset.
+  public static func utcOffset(_ text: String) -> Int? { parseOffset(text) }
+
   private func time(_ cell: String, at place: Place, _ log: FindingLog) -> Int64? {
-    guard let time = plainTime(cell) ?? Self.dateTime(cell) else {
+    let local = utcOffsetMinutes.flatMap { Self.localTime(cell, utcOffsetMinutes: $0) }
+    guard let time = plainTime(cell) ?? Self.dateTime(cell) ?? local else {
+      if Self.localTime(cell, utcOffsetMinutes: 0) != nil {
+        log.report(.zoneMissing(cell), at: place)
+        return nil
+      }
       log.report(
         .wrongType(
           expected: "a time: ISO 8601 with its zone (2026-11-23T17:12:04+08:00) or "
@@ -268,9 +280,61 @@ public struct ReadingListImport: Sendable {
     else { return nil }
     return Int64((date.timeIntervalSince1970 * 1000).rounded())
   }
+
+  /// A day and a time of day as spreadsheets write them, without a zone: `2026/11/23 8:05`, `2026-11-23 08:05:06.250`; nil
+  /// when `cell` is none.
+  private static func localTime(_ cell: String, utcOffsetMinutes: Int) -> Int64? {
+    let parts = cell.split { $0 == " " || $0 == "T" }
+    guard parts.count == 2, let day = day(parts[0]), let time = timeOfDay(parts[1]) else {
+      return nil
+    }
+    return Int64(day.daysSinceEpoch) * 86_400_000 + time - Int64(utcOffsetMinutes) * 60_000
+  }
+
+  private static func day(_ text: Substring) -> CalendarDate? {
+    let parts = text.split(omittingEmptySubsequences: false) { $0 == "-" || $0 == "/" }
+    guard parts.count == 3, let year = digits(parts[0], 4...4), let month = digits(parts[1], 1...2),
+      let day = digits(parts[2], 1...2)
+    else { return nil }
+    return CalendarDate(year: year, month: month, day: day)
+  }
+
+  /// Milliseconds since midnight.
+  private static func timeOfDay(_ text: Substring) -> Int64? {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard (2...3).contains(parts.count), let hour = digits(parts[0], 1...2), hour < 24,
+      let minute = digits(parts[1], 2...2), minute < 60
+    else { return nil }
+    let whole = Int64(hour * 60 + minute) * 60_000
+    guard parts.count == 3 else { return whole }
+    let seconds = parts[2].split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let second = digits(seconds[0], 2...2), second < 60 else { return nil }
+    guard seconds.count == 2 else { return whole + Int64(second) * 1_000 }
+    guard digits(seconds[1], 1...9) != nil, let thousandths = Int64((seconds[1] + "00").prefix(3))
+    else { return nil }
+    return whole + Int64(second) * 1_000 + thousandths
+  }
+
+  /// A number of so many decimal digits and nothing else.
+  private static func digits(_ text: Substring, _ count: ClosedRange<Int>) -> Int? {
+    guard count.contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+    else { return nil }
+    return Int(text)
+  }
 }
 
 extension Problem {
+  /// A time of day that may be of any zone.
+  fileprivate static func zoneMissing(_ cell: String) -> Problem {
+    .other(
+      code: "zone-missing",
+      zh: "时间 \(cell) 没有时区",
+      en: "the time \(cell) says no zone",
+      remedyZh: "用 --utc-offset 说明时区，如 --utc-offset +08:00",
+      remedyEn: "say the zone by --utc-offset, as in --utc-offset +08:00"
+    )
+  }
+
   /// The column of times has another name than was said, or than is usual.
   fileprivate static func noTimeColumn(_ name: String, among known: [String]) -> Problem {
     let names = known.joined(separator: ", ")

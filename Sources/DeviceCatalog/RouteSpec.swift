@@ -469,7 +469,7 @@ extension YAMLValue {
 }
 
 /// Parses `+08:00`; nil when it is no offset from UTC.
-private func parseOffset(_ text: String) -> Int? {
+func parseOffset(_ text: String) -> Int? {
   let parts = text.dropFirst().split(separator: ":")
   guard text.first == "+" || text.first == "-", parts.count == 2, let hours = Int(parts[0]),
     let minutes = Int(parts[1]), (0...14).contains(hours), (0...59).contains(minutes)

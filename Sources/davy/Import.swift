@@ -44,7 +44,8 @@ struct ImportReadings: ParsableCommand {
 
   @Option(
     name: .customLong("time"),
-    help: "Name of the time column; ISO 8601 with zone, or a number as --time-unit says."
+    help:
+      "Name of the time column; ISO 8601, without a zone where --utc-offset says it, or a number as --time-unit says."
   )
   var timeColumn: String = "time"
 
@@ -53,6 +54,9 @@ struct ImportReadings: ParsableCommand {
       "What numbers in the time column count since the Unix epoch: ms (milliseconds) or s (seconds)."
   )
   var timeUnit: String = "ms"
+
+  @Option(help: "Zone of times that say none, as an offset from UTC such as +08:00.")
+  var utcOffset: String?
 
   @Option(name: .customLong("column"), help: "COLUMN=DEVICE/POINT, once for each column to take.")
   var columns: [String]
@@ -70,12 +74,19 @@ struct ImportReadings: ParsableCommand {
     guard let unit = ReadingListImport.TimeUnit(rawValue: timeUnit) else {
       throw ValidationError("--time-unit '\(timeUnit)' is neither ms nor s")
     }
+    let offset = try utcOffset.map { text -> Int in
+      guard let minutes = ReadingListImport.utcOffset(text) else {
+        throw ValidationError("--utc-offset '\(text)' is not an offset from UTC like +08:00")
+      }
+      return minutes
+    }
     let list = ReadingListImport(
       bytes: try GivenFile.bytes(csv),
       file: csv,
       timeColumn: timeColumn,
       columns: wanted,
-      unit: unit
+      unit: unit,
+      utcOffsetMinutes: offset
     )
     LoadedConfiguration.print(list.findings)
     guard !list.findings.contains(where: { $0.severity == .error }) else { throw ExitCode(1) }

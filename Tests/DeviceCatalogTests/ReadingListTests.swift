@@ -71,7 +71,8 @@ struct ReadingListTests {
       ("time,甲烷,t\n1795451234,1,2\n", ["time-out-of-range 2:1"]),
       ("time,甲烷,t\n1795451234567000,1,2\n", ["time-out-of-range 2:1"]),
       ("time,甲烷,t\n1999-12-31T00:00:00Z,1,2\n", ["time-out-of-range 2:1"]),
-      ("time,甲烷,t\n2026-11-23T17:12:04,1,2\n", ["wrong-type 2:1"]),
+      ("time,甲烷,t\n2026-11-23T17:12:04,1,2\n", ["zone-missing 2:1"]),
+      ("time,甲烷,t\n2026/11/23 8:05,1,2\n", ["zone-missing 2:1"]),
       ("time,甲烷,t\n2026-11-23T17:12:04Z?,1,2\n,1,2\n", ["wrong-type 2:1", "wrong-type 3:1"]),
       // A cell over two lines does not shift the lines after it.
       ("time,甲烷,t,n\n1795451234567,1,2,\"a\nb\"\n1795451234568,1,x,\n", ["wrong-type 4:3"]),
@@ -91,6 +92,37 @@ struct ReadingListTests {
   func secondsRemedy() {
     let list = read("time,甲烷,t\n1795451234,1,2\n")
     #expect(list.findings.first?.remedy.en.contains("--time-unit s") == true)
+  }
+
+  @Test("times without a zone are taken at the offset that is said, others by their own")
+  func offset() {
+    let cells = [
+      "2026/11/23 8:05", "2026-11-23 08:05:06.25", "2026-11-23T08:05:06", "2026-11-23T00:05:06Z",
+      "1795392306000",
+    ]
+    let text = "time,甲烷,t\n" + cells.map { "\($0),1,2\n" }.joined()
+    let list = ReadingListImport(
+      bytes: Array(text.utf8),
+      file: "r.csv",
+      timeColumn: "time",
+      columns: columns,
+      utcOffsetMinutes: 480
+    )
+    #expect(list.findings.isEmpty, "\(list.findings)")
+    let second: Int64 = 1_795_392_306_000
+    #expect(list.rows.map(\.time) == [second - 6_000, second + 250, second, second, second])
+    for cell in ["2026/13/23 8:05", "2026/11/23 24:00", "2026/11/23", "11/23/2026 8:05"] {
+      let wrong = ReadingListImport(
+        bytes: Array("time,甲烷,t\n\(cell),1,2\n".utf8),
+        file: "r.csv",
+        timeColumn: "time",
+        columns: columns,
+        utcOffsetMinutes: 480
+      )
+      #expect(wrong.findings.map(\.code) == ["wrong-type"], "\(cell)")
+    }
+    #expect(ReadingListImport.utcOffset("+08:00") == 480)
+    #expect(ReadingListImport.utcOffset("8") == nil)
   }
 
   @Test("a column of times of another name is told how to be named")
