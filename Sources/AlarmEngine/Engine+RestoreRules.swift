@@ -1,0 +1,167 @@
+// Rules with their histories, detectors and deadlines out of a snapshot.
+
+extension Engine {
+  /// Returns which rows the snapshot had.
+  mutating func restoreRules(
+    _ reader: inout StateReader,
+    _ afresh: inout Set<DetectorBank.Place>
+  ) throws(StateReadError) -> [Bool] {
+    var found = [Bool](repeating: false, count: rules.count)
+    let rows = RowsByIdentity(identities.rules)
+    let counts = 0...Int(UInt32.max)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      var scratch = RuleRecord()
+      if let row { scratch = rules[row] }
+      try scratch.restore(from: &reader)
+      guard let row else { continue }
+      rules[row] = scratch
+      found[row] = true
+    }
+    try restoreHistories(&reader, rows)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let kind = try reader.byte()
+      let form = try reader.word()
+      let state = try reader.bytes(try reader.count(in: counts))
+      if let row, let place = restoreDetector(row, kind, form, state) { afresh.insert(place) }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let form = try reader.word()
+      let state = try reader.bytes(try reader.count(in: counts))
+      guard let row else { continue }
+      let suppressor = parameters.row(row).it.suppressor
+      // What another expression has suppressed is not suppressed until this one says so. One without a state was left so by
+      // an earlier plan already.
+      guard suppressor != .max, !state.isEmpty else {
+        orphans.insert(UInt32(row))
+        continue
+      }
+      let place = places[Int(suppressor)]
+      guard restore(place, form, state) else {
+        orphans.insert(UInt32(row))
+        afresh.insert(place)
+        continue
+      }
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let onset = try reader.integer()
+      if let row { owed.insert(slot: UInt32(row), onset: onset) }
+    }
+    try restoreHeld(&reader)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let due = try reader.integer()
+      guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
+      let wait = try reader.integer()
+      guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
+      guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
+      guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
+      else { continue }
+      // Where the plan waits less long than it did, a silence or a delay that runs is looked at sooner.
+      let sooner = max(0, wait - self.wait(of: kind, row))
+      arm(kind, UInt32(row), atEngineTime: due - sooner, mayBeEarlier: true)
+    }
+    return found
+  }
+
+  private mutating func restoreHistories(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity
+  ) throws(StateReadError) {
+    let counts = 0...Int(UInt32.max)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = rows[try reader.word()]
+      let figures = try reader.word()
+      let slot = row.map { UInt32($0) }
+      let kept = slot.map { historyRow($0) }
+      try histories.restore(kept, from: &reader)
+      guard let row, let slot, let kept else { continue }
+      // Steps that were made by other figures are not to be judged by these.
+      if stepsKept(of: slot) == 0 || figures != parameters.row(row).it.figures {
+        histories.forgetSteps(of: kept)
+      }
+    }
+    noteStandingPhases()
+    let channelRows = RowsByIdentity(identities.channels)
+    for _ in 0..<(try reader.count(in: counts)) {
+      let row = channelRows[try reader.word()]
+      var past = ChannelPast()
+      past.floor = try reader.integer()
+      for _ in 0..<(try reader.count(in: counts)) {
+        let time = try reader.integer()
+        past.extras.append(ChannelPast.Extra(time: time, value: try reader.double()))
+      }
+      if let row { pasts[row] = past }
+    }
+    try restoreTies(&reader) { channelRows[$0] }
+    try restoreLeaps(&reader) { channelRows[$0] }
+    try restoreTimes(&reader, rows) { engine, slot, time in engine.shelves[slot] = time }
+    try restoreTimes(&reader, rows) { engine, slot, time in
+      guard engine.parameters.row(Int(slot)).it.reAlarm > 0 else { return }
+      engine.reAlarms[slot] = time
+    }
+    try restoreTimes(&reader, rows) { engine, slot, time in
+      guard engine.parameters.row(Int(slot)).it.escalateAfter > 0 else { return }
+      engine.escalations[slot] = time
+    }
+  }
+
+  /// Where steps are kept and a condition has moved without any, it goes on from where it stands.
+  private mutating func noteStandingPhases() {
+    for slot in UInt32(0)..<UInt32(rules.count) where stepsKept(of: slot) > 0 {
+      let hasMoved =
+        rules.row(Int(slot)).it.phase != .idle || rules.row(Int(slot)).it.history != .max
+      guard hasMoved, !history(of: slot).hasSteps else { continue }
+      let newest = channels.row(Int(parameters.row(Int(slot)).it.channel)).it.newest
+      let state = stateNow(slot, at: newest)
+      histories.restart(historyRow(slot), state)
+    }
+  }
+
+  private mutating func restoreTimes(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity,
+    _ put: (inout Engine, UInt32, Int64) -> Void
+  ) throws(StateReadError) {
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let row = rows[try reader.word()]
+      let time = try reader.integer()
+      if let row { put(&self, UInt32(row), time) }
+    }
+  }
+
+  /// Gives a detector its state back; where that means nothing to it, it begins afresh, no delay runs on what it said, and its
+  /// place is returned.
+  private mutating func restoreDetector(
+    _ slot: Int,
+    _ kind: UInt8,
+    _ form: UInt64,
+    _ state: [UInt8]
+  ) -> DetectorBank.Place? {
+    let parameters = parameters[slot]
+    guard parameters.kind == .single || parameters.kind == .group else { return nil }
+    let place = places[Int(parameters.number)]
+    if place.kind.rawValue == kind, restore(place, form, state) { return nil }
+    drop(UInt32(slot), at: now)
+    return place
+  }
+
+  /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.
+  private mutating func restore(
+    _ place: DetectorBank.Place,
+    _ form: UInt64,
+    _ state: [UInt8]
+  ) -> Bool {
+    guard bank.form(place) == form else { return false }
+    var reader = StateReader(state)
+    do {
+      try bank.restore(place, from: &reader)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
