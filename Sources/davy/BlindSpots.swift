@@ -34,11 +34,9 @@ extension ServiceConfiguration {
       }
       guard !missing.isEmpty else { continue }
       // Filters that are narrower than the route may take all that is sent: that is for people to know.
-      let isWhole =
-        missing.allSatisfy { topic in
-          !given.contains { TopicFilter.overlap($0, topic.filter) }
-        }
-        && missing.count == route.topics.count
+      let isWhole = route.topics.allSatisfy { topic in
+        !given.contains { TopicFilter.overlap($0, topic.filter) }
+      }
       let gateways = isWhole ? nil : names(of: missing)
       findings.append(
         Finding(
