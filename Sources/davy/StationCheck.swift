@@ -149,21 +149,38 @@ private struct Beginning {
   private var snapshots: [UInt64] = []
   /// The journal begins with what a start could not see.
   private var isTold = false
+  /// What could not be looked into, and why: a start may yet find its way there.
+  private var unread: [String] = []
   private static let earliest = 64
   private static let tellsOfGaps = Array("gap/unseen".utf8)
 
   init(journal: String, snapshots path: String) {
+    // (The check of the journal by itself says why one cannot be opened.)
     guard let recording = try? Recording(path: journal), recording.firstSequence > 1 else { return }
     first = recording.firstSequence
-    // A start that had nothing of what is before has put that on record: nothing is missing that is not told.
-    let earliest = (try? recording.read(from: first, limit: Self.earliest)) ?? []
-    isTold = earliest.contains { $0.input.kind == .external && $0.input.topic == Self.tellsOfGaps }
-    guard FileManager.default.fileExists(atPath: path),
-      let folder = try? SnapshotFolder(path: path), let positions = try? folder.positions()
-    else { return }
-    snapshots = positions.filter { position in
-      guard position >= first - 1, let bytes = try? folder.read(position) else { return false }
-      return (try? StationCore(snapshot: bytes)) != nil
+    do {
+      // A start that had nothing of what is before has put that on record: nothing is missing that is not told.
+      let earliest = try recording.read(from: first, limit: Self.earliest)
+      isTold = earliest.contains {
+        $0.input.kind == .external && $0.input.topic == Self.tellsOfGaps
+      }
+    } catch {
+      unread.append("\(error)")
+    }
+    guard FileManager.default.fileExists(atPath: path) else { return }
+    do {
+      let folder = try SnapshotFolder(path: path)
+      for position in try folder.positions() where position >= first - 1 {
+        do {
+          let bytes = try folder.read(position)
+          // What is no snapshot of this version takes no start anywhere.
+          if (try? StationCore(snapshot: bytes)) != nil { snapshots.append(position) }
+        } catch {
+          unread.append("snapshot \(position): \(error.localizedDescription)")
+        }
+      }
+    } catch {
+      unread.append("\(path): \(error.localizedDescription)")
     }
   }
 
@@ -172,6 +189,7 @@ private struct Beginning {
     guard first > 1, !isTold, !snapshots.contains(where: { $0 <= position }) else { return nil }
     return "the journal begins at input \(first), and no usable snapshot takes a start as far: "
       + "what is before is lost to it; put the missing segments or snapshots back, or restore a backup"
+      + (unread.isEmpty ? "" : " (could not be read: \(unread.joined(separator: "; ")))")
   }
 }
 

@@ -78,6 +78,19 @@ import Testing
     #expect(data.check.isWhole, "\(data.check.lines)")
   }
 
+  @Test("a snapshot that might help a start but cannot be read is named")
+  func unreadableSnapshot() throws {
+    let data = try StationData()
+    defer { data.folder.remove() }
+    try data.remove(segment: 0)
+    try FileManager.default.createDirectory(
+      atPath: data.folder.path + "/snapshots/snapshot-1.davy",
+      withIntermediateDirectories: true
+    )
+    let gap = try #require(data.check.gaps.first)
+    #expect(gap.contains("could not be read: snapshot 1: "), "\(gap)")
+  }
+
   @Test("a ledger that cannot be read is a finding, and the journal is looked at all the same")
   func damagedLedger() async throws {
     let data = try StationData()
