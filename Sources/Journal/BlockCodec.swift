@@ -76,12 +76,13 @@ package enum BlockFault: Error, Equatable {
   /// Below this zstd gains nothing: a lone message goes through without it.
   private static let smallestWorthCompressing = 256
 
-  private let context: OpaquePointer
+  /// Nil where zstd had no memory for one: blocks are then stored as they are.
+  private let context: OpaquePointer?
   private var stored: [UInt8] = []
 
   package init() {
-    guard let context = unsafe ZSTD_createCCtx() else { fatalError("out of memory") }
-    unsafe self.context = unsafe context
+    unsafe self.context = unsafe ZSTD_createCCtx()
+    guard let context = unsafe context else { return }
     // Level 1: on telemetry it is smaller and no slower than the negative levels.
     let status = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1)
     precondition(ZSTD_isError(status) == 0, "zstd refuses compression level 1")
@@ -123,9 +124,11 @@ package enum BlockFault: Error, Equatable {
     }
   }
 
-  /// Compresses into `stored`; nil when that makes the block no smaller.
+  /// Compresses into `stored`; nil when that makes the block no smaller, or cannot be done.
   private mutating func compress(_ batch: borrowing JournalBatch) -> Int? {
-    guard batch.byteCount >= Self.smallestWorthCompressing else { return nil }
+    guard batch.byteCount >= Self.smallestWorthCompressing, let context = unsafe context else {
+      return nil
+    }
     let bound = ZSTD_compressBound(batch.byteCount)
     if stored.count < bound {
       stored.append(contentsOf: repeatElement(0, count: bound - stored.count))
@@ -151,7 +154,10 @@ package enum BlockFault: Error, Equatable {
   private let context: OpaquePointer
 
   package init() {
-    guard let context = unsafe ZSTD_createDCtx() else { fatalError("out of memory") }
+    // Whoever reads would take blocks for damaged that are whole, and pass them over: better to stop, and start again.
+    guard let context = unsafe ZSTD_createDCtx() else {
+      fatalError("zstd has no memory to read journal blocks with")
+    }
     unsafe self.context = unsafe context
   }
 
