@@ -16,11 +16,20 @@ func threadTime() -> Int {
   return time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
+/// Ends the program with a line that says why.
+func stop(_ reason: String) -> Never {
+  let line = Array("decodebench: \(reason)\n".utf8)
+  _ = unsafe line.withUnsafeBytes {
+    unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count)
+  }
+  exit(1)
+}
+
 func template(_ text: String) -> TopicTemplate {
   do {
     return try TopicTemplate(text)
   } catch {
-    fatalError("\(text): \(error)")
+    stop("\(text): \(error)")
   }
 }
 
@@ -41,7 +50,7 @@ func input(_ count: Int) -> [UInt8]? {
 if CommandLine.arguments.dropFirst().first == "sparkplug" {
   while let head = input(4) {
     let length = head.reduce(0) { $0 << 8 | Int($1) }
-    guard let payload = input(length) else { fatalError("the input ends in a payload") }
+    guard let payload = input(length) else { stop("the input ends in a payload") }
     print(SparkplugPayload.text(of: payload))
   }
   exit(0)
@@ -62,7 +71,7 @@ if arguments.first == "run" || arguments.first == "write" {
     case "--messages" where value > 0: messages = value
     case "--rounds" where value > 0: rounds = value
     case "--only": only = arguments[1]
-    default: fatalError("unknown argument \(arguments[0]) \(arguments[1])")
+    default: stop("unknown argument \(arguments[0]) \(arguments[1])")
     }
     arguments.removeFirst(2)
   }
@@ -177,10 +186,10 @@ let compact = (0..<messages / 10).map { index in
 
 func write(_ payloads: [[UInt8]], _ path: String) {
   let text = payloads.reduce(into: [UInt8]()) { $0 += $1 + [0x0A] }
-  guard let file = unsafe fopen(path, "w") else { fatalError("cannot write \(path)") }
+  guard let file = unsafe fopen(path, "w") else { stop("cannot write \(path)") }
   let written = unsafe text.withUnsafeBytes { unsafe fwrite($0.baseAddress, 1, $0.count, file) }
   let closed = unsafe fclose(file)
-  guard written == text.count, closed == 0 else { fatalError("cannot write \(path)") }
+  guard written == text.count, closed == 0 else { stop("cannot write \(path)") }
 }
 
 if let directory {
@@ -325,7 +334,7 @@ where only.isEmpty || only == name {
     var nodes = 0
     for payload in payloads { nodes += decoder.countJSON(payload) ?? 0 }
     costs.append(threadTime() - start)
-    guard nodes > payloads.count * 10 else { fatalError("\(name): \(nodes) nodes") }
+    guard nodes > payloads.count * 10 else { stop("\(name): \(nodes) nodes") }
   }
   report("davy parser alone", name, payloads, name.hasSuffix("flat") ? 1 : 50, costs)
 }
@@ -396,11 +405,11 @@ for workload in workloads where only.isEmpty || only == workload.name {
     costs.append(threadTime() - start)
     decoded += batch.count
     batch.reset(received: received, baseSequence: 0)
-    guard notes.isEmpty else { fatalError("\(workload.name): \(notes[0])") }
+    guard notes.isEmpty else { stop("\(workload.name): \(notes[0])") }
   }
   // The births of a later round stand in the batch too.
   guard decoded >= workload.payloads.count * workload.readings else {
-    fatalError("\(workload.name): \(decoded) readings")
+    stop("\(workload.name): \(decoded) readings")
   }
   report("davy", workload.name, workload.payloads, workload.readings, costs)
 }
