@@ -217,37 +217,28 @@ struct ChannelRuleOracleTests {
     seed: UInt64,
     _ random: inout DetectorRandom
   ) throws {
-    let packing = Packing.allCases[Int(seed % 3)]
+    var trial = OracleTrial(seed: seed)
+    let packing = trial.packing
     let delay = [0, 0, 3, 10].map { packing == .packed ? 0 : $0 * stream.step }
     let isSilenceWatched = packing != .packed && random.below(2) == 0
     let staleAfter = isSilenceWatched ? (8 + Int64(random.below(20))) * stream.step : nil
-    var builder = PlanBuilder()
-    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
     var delays: [(on: Int64, off: Int64)] = []
     func add(_ name: String, _ detector: Detector, isBrief: Bool) {
       let onDelay = isBrief ? 0 : delay[random.below(4)]
       delays.append((onDelay, delay[random.below(4)]))
-      builder.add(name, detector, onDelay: onDelay, offDelay: delays[delays.count - 1].off)
+      trial.builder.add(name, detector, onDelay: onDelay, offDelay: delays[delays.count - 1].off)
     }
     for rule in rules { add(rule.name, rule.detector, isBrief: rule.isBrief) }
     if let staleAfter { add("stale", .stale(afterMilliseconds: staleAfter), isBrief: false) }
-    let readings = stream.readings(&random, count: Self.count)
-    let end = readings.reduce(epochOfTests) { max($0, $1.time) } + 7 * 86_400_000
+    trial.take(stream.readings(&random, count: Self.count), rest: 7 * 86_400_000)
     let expected = definedChanges(
       rules,
       delays: delays,
       staleAfter: staleAfter,
-      readings,
-      until: end
+      trial.readings,
+      until: trial.end
     )
-    let actual = try engineChanges(
-      builder.plan,
-      readings,
-      packing: packing,
-      lag: [0, 40, 1500, -500][random.below(4)],
-      until: end,
-      &random
-    )
+    let actual = try trial.engineChanges(lag: OracleTrial.lag(&random), &random)
     for (index, delay) in delays.enumerated() {
       let name = index < rules.count ? "\(rules[index].name) \(rules[index].note)" : "stale"
       let note = "SEED=\(seed) \(packing) \(name) \(delay) stale \(staleAfter ?? 0)"

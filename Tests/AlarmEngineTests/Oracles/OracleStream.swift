@@ -139,57 +139,80 @@ enum Packing: CaseIterable {
   case packed
 }
 
-/// Hands readings to an engine; what each rule's alarm did.
-func engineChanges(
-  _ plan: EnginePlan,
-  _ readings: [StreamReading],
-  packing: Packing,
-  lag: Int64,
-  until end: Int64,
-  _ random: inout DetectorRandom
-) throws -> [[AlarmChange]] {
-  var engine = try Engine(plan: plan)
-  var out: [Transition] = []
-  var changes = [[AlarmChange]](repeating: [], count: plan.rules.count)
-  func collect() {
-    for transition in out where transition.kind == .raised || transition.kind == .returned {
-      changes[Int(transition.rule.rawValue)].append(
-        AlarmChange(
-          isRaised: transition.kind == .raised,
-          time: transition.time.milliseconds,
-          onset: transition.onset.milliseconds
+/// One seed's rules and readings, for the engine and for the definitions.
+struct OracleTrial {
+  let packing: Packing
+  /// One device, whose clock nobody guards.
+  var builder: PlanBuilder
+  private(set) var readings: [StreamReading] = []
+  /// When both are looked at last.
+  private(set) var end = epochOfTests
+
+  init(seed: UInt64, channels: Int = 1) {
+    packing = Packing.allCases[Int(seed % 3)]
+    builder = PlanBuilder(channelsPerDevice: channels)
+    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
+  }
+
+  /// Takes the readings; after the newest there is rest, in milliseconds, in which delays run out.
+  mutating func take(_ readings: [StreamReading], rest: Int64) {
+    self.readings = readings
+    end = readings.reduce(epochOfTests) { max($0, $1.time) } + rest
+  }
+
+  /// By how much receive time is behind the device's.
+  static func lag(_ random: inout DetectorRandom) -> Int64 {
+    [0, 40, 1500, -500][random.below(4)]
+  }
+
+  /// Hands the readings to an engine; what each rule's alarm did.
+  func engineChanges(
+    lag: Int64,
+    _ random: inout DetectorRandom
+  ) throws -> [[AlarmChange]] {
+    var engine = try Engine(plan: builder.plan)
+    var out: [Transition] = []
+    var changes = [[AlarmChange]](repeating: [], count: builder.plan.rules.count)
+    func collect() {
+      for transition in out where transition.kind == .raised || transition.kind == .returned {
+        changes[Int(transition.rule.rawValue)].append(
+          AlarmChange(
+            isRaised: transition.kind == .raised,
+            time: transition.time.milliseconds,
+            onset: transition.onset.milliseconds
+          )
         )
-      )
+      }
+      out.removeAll(keepingCapacity: true)
     }
-    out.removeAll(keepingCapacity: true)
-  }
-  var batch = ReadingBatch()
-  var index = 0
-  var clock = epochOfTests
-  while index < readings.count {
-    // The first message has one reading, which tells the usual lag.
-    let limit = index == 0 || packing == .single ? 1 : 1 + random.below(20)
-    var next = index
-    var sent = clock
-    while next < readings.count, next - index < limit {
-      sent = max(sent, readings[next].time + lag)
-      next += 1
+    var batch = ReadingBatch()
+    var index = 0
+    var clock = epochOfTests
+    while index < readings.count {
+      // The first message has one reading, which tells the usual lag.
+      let limit = index == 0 || packing == .single ? 1 : 1 + random.below(20)
+      var next = index
+      var sent = clock
+      while next < readings.count, next - index < limit {
+        sent = max(sent, readings[next].time + lag)
+        next += 1
+      }
+      if packing == .single, sent > clock, random.below(4) == 0 {
+        let tick = clock + Int64(random.below(Int(sent - clock) + 1))
+        engine.advance(to: Timestamp(milliseconds: tick), into: &out)
+      }
+      batch.reset(received: Timestamp(milliseconds: sent), baseSequence: UInt64(index))
+      batch.isBacklog = packing == .backlog
+      for place in index..<next {
+        batch.append(readings[place].reading, sequence: UInt64(place))
+      }
+      engine.apply(batch, into: &out)
+      collect()
+      clock = sent
+      index = next
     }
-    if packing == .single, sent > clock, random.below(4) == 0 {
-      let tick = clock + Int64(random.below(Int(sent - clock) + 1))
-      engine.advance(to: Timestamp(milliseconds: tick), into: &out)
-    }
-    batch.reset(received: Timestamp(milliseconds: sent), baseSequence: UInt64(index))
-    batch.isBacklog = packing == .backlog
-    for place in index..<next {
-      batch.append(readings[place].reading, sequence: UInt64(place))
-    }
-    engine.apply(batch, into: &out)
+    engine.advance(to: Timestamp(milliseconds: end + lag), into: &out)
     collect()
-    clock = sent
-    index = next
+    return changes
   }
-  engine.advance(to: Timestamp(milliseconds: end + lag), into: &out)
-  collect()
-  return changes
 }

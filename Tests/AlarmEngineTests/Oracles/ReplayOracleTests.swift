@@ -39,28 +39,19 @@ struct ReplayOracleTests {
   @Test("raised for nothing else, and never missed", arguments: 1...20 as ClosedRange<UInt64>)
   func replays(seed: UInt64) throws {
     var random = DetectorRandom(seed: seed &+ 500)
-    var builder = PlanBuilder()
-    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
-    builder.add(
+    var trial = OracleTrial(seed: seed)
+    trial.builder.add(
       "replay",
       .replayedRun(.init(length: Self.length, changes: 20, history: Self.history))
     )
-    let readings = Self.readings(&random, count: 100_000)
-    let end = readings.reduce(epochOfTests) { max($0, $1.time) } + 1000
-    var changes = try engineChanges(
-      builder.plan,
-      readings,
-      packing: Packing.allCases[Int(seed % 3)],
-      lag: 0,
-      until: end,
-      &random
-    )[0][...]
+    trial.take(Self.readings(&random, count: 100_000), rest: 1000)
+    var changes = try trial.engineChanges(lag: 0, &random)[0][...]
     var values: [Double] = []
     // For each lag, how many of the newest values equal those before.
     var runs = [Int32](repeating: 0, count: Self.history)
     var stands = false
     var raises = 0
-    for item in readings where !item.isIgnored {
+    for item in trial.readings where !item.isIgnored {
       guard let value = item.usable else { continue }
       values.append(value)
       var longest: Int32 = 0

@@ -131,42 +131,33 @@ struct SignalRuleOracleTests {
   @Test("deviation, expression, interlock, distance", arguments: seeds)
   func signals(seed: UInt64) throws {
     var random = DetectorRandom(seed: seed &+ 300)
-    let packing = Packing.allCases[Int(seed % 3)]
+    var trial = OracleTrial(seed: seed, channels: Self.channels)
+    let packing = trial.packing
     let rules = try Self.rules(&random, isTimed: packing != .packed)
     let staleAfter = packing == .single && random.below(2) == 0 ? Int64(9000) : nil
-    var builder = PlanBuilder(channelsPerDevice: Self.channels)
-    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
     let delay: [Int64] = packing == .packed ? [0] : [0, 0, 700, 2500]
     let delays = rules.map { _ in
       (on: delay[random.below(delay.count)], off: delay[random.below(delay.count)])
     }
     for (rule, delay) in zip(rules, delays) {
-      builder.add(rule.name, rule.detector, onDelay: delay.on, offDelay: delay.off)
+      trial.builder.add(rule.name, rule.detector, onDelay: delay.on, offDelay: delay.off)
     }
     if let staleAfter {
       for channel in 0..<UInt32(Self.channels) {
-        builder.add("stale", .stale(afterMilliseconds: staleAfter), channel: channel)
+        trial.builder.add("stale", .stale(afterMilliseconds: staleAfter), channel: channel)
       }
     }
     let stream = OracleStream(channels: Self.channels, step: 500, hasTies: false)
-    let readings = stream.readings(&random, count: Self.count)
-    let end = readings.reduce(epochOfTests) { max($0, $1.time) } + 86_400_000
+    trial.take(stream.readings(&random, count: Self.count), rest: 86_400_000)
     let expected = definedChanges(
       rules,
       delays: delays,
       channels: Self.channels,
       staleAfter: staleAfter,
-      readings,
-      until: end
+      trial.readings,
+      until: trial.end
     )
-    let actual = try engineChanges(
-      builder.plan,
-      readings,
-      packing: packing,
-      lag: [0, 40, 1500, -500][random.below(4)],
-      until: end,
-      &random
-    )
+    let actual = try trial.engineChanges(lag: OracleTrial.lag(&random), &random)
     for (index, rule) in rules.enumerated() {
       let note = "SEED=\(seed) \(packing) \(rule.name) \(delays[index]) stale \(staleAfter ?? 0)"
       expectSame(expected[index], actual[index], note)
@@ -177,7 +168,8 @@ struct SignalRuleOracleTests {
   func cascade(seed: UInt64) throws {
     var random = DetectorRandom(seed: seed &+ 400)
     let channels = 5
-    let packing = Packing.allCases[Int(seed % 3)]
+    var trial = OracleTrial(seed: seed, channels: channels)
+    let packing = trial.packing
     let definition = CascadeDefinition(
       cascade: try CountCascade(
         bluePerYellow: 2 + random.below(2),
@@ -190,8 +182,6 @@ struct SignalRuleOracleTests {
       },
       grades: [.blue, .yellow]
     )
-    var builder = PlanBuilder(channelsPerDevice: channels)
-    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
     let delay: [Int64] = [0, 0, 700, 2500]
     var delays: [(on: Int64, off: Int64)] = []
     func add(_ name: String, _ detector: Detector, _ channel: UInt32) -> RuleIndex {
@@ -201,7 +191,13 @@ struct SignalRuleOracleTests {
       let (on, off) = (random.below(delay.count), random.below(delay.count))
       delays.append(isDelayed ? (delay[on], delay[off]) : (0, 0))
       let last = delays[delays.count - 1]
-      return builder.add(name, detector, channel: channel, onDelay: last.on, offDelay: last.off)
+      return trial.builder.add(
+        name,
+        detector,
+        channel: channel,
+        onDelay: last.on,
+        offDelay: last.off
+      )
     }
     let points = (0..<UInt32(channels)).map { channel in
       zip(definition.members, definition.grades).map { limit, grade in
@@ -215,22 +211,14 @@ struct SignalRuleOracleTests {
     )
     _ = add("whole", .cascade(parameters), 0)
     let stream = OracleStream(channels: channels, step: 300, hasTies: false)
-    let readings = stream.readings(&random, count: Self.count)
-    let end = readings.reduce(epochOfTests) { max($0, $1.time) } + 86_400_000
+    trial.take(stream.readings(&random, count: Self.count), rest: 86_400_000)
     let expected = definition.changes(
       delays: delays,
       channels: channels,
-      readings,
-      until: end
+      trial.readings,
+      until: trial.end
     )
-    let actual = try engineChanges(
-      builder.plan,
-      readings,
-      packing: packing,
-      lag: [0, 40, 1500, -500][random.below(4)],
-      until: end,
-      &random
-    )
+    let actual = try trial.engineChanges(lag: OracleTrial.lag(&random), &random)
     for index in expected.indices {
       let note = "SEED=\(seed) \(packing) rule \(index) \(delays[index]) \(definition.grade)"
       expectSame(expected[index], actual[index], note)
