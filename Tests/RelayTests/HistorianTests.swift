@@ -118,14 +118,7 @@ final class FakeInflux: Sendable {
   ) async throws {
     let task = Task { await historian.run() }
     defer { task.cancel() }
-    let limit = ContinuousClock.now + .seconds(600)
-    while !isDone(historian.status) {
-      guard ContinuousClock.now < limit else {
-        Issue.record("not done: \(historian.status)")
-        return
-      }
-      try await Task.sleep(for: .milliseconds(2))
-    }
+    try await RelayTests.until({ isDone(historian.status) }, comment: "\(historian.status)")
   }
 
   @Test("busy, limited, away, too large: everything is there once in the end")

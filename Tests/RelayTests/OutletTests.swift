@@ -122,17 +122,7 @@ import Testing
       readingLimit: 3
     )
     let trends = try TrendStore(path: scratch.file("trends.sqlite"), outlets: [outlet])
-    let catalog = try Site.catalog()
-    let stages = try Stages(
-      catalog: catalog,
-      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
-      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
-      snapshots: nil,
-      trends: trends,
-      limits: StationLimits(),
-      logger: quiet,
-      now: 0
-    )
+    let stages = try RelayTests.stages(scratch, trends: trends)
     let start: Int64 = 1_700_000_000_000
     var sequence: UInt64 = 1
     func feed(_ device: String, _ value: Double, _ second: Int64) throws {

@@ -57,16 +57,7 @@ import Testing
       readings: [ReadingOutlet.Rule(points: try #require(PointPattern("#")))]
     )
     let trends = try TrendStore(path: scratch.file("trends.sqlite"), outlets: [outlet])
-    let stages = try Stages(
-      catalog: try Site.catalog(),
-      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
-      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
-      snapshots: nil,
-      trends: trends,
-      limits: StationLimits(),
-      logger: quiet,
-      now: 0
-    )
+    let stages = try RelayTests.stages(scratch, trends: trends)
     var sequence: UInt64 = 1
     func feed(_ value: Double) throws {
       sequence += 1

@@ -5,6 +5,7 @@ import HazardLedger
 import Journal
 import Logging
 import ServiceLifecycle
+import Simulation
 import Station
 import Synchronization
 import Telemetry
@@ -108,6 +109,20 @@ final class Lower: Sendable {
     }
     try ledger.append(drafts(origin), position: origin)
   }
+}
+
+/// The stages of a station on the methane site, in memory but for ledger and trends.
+func stages(_ scratch: Scratch, trends: TrendStore) throws -> Stages {
+  try Stages(
+    catalog: try Site.catalog(),
+    journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
+    ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
+    snapshots: nil,
+    trends: trends,
+    limits: StationLimits(),
+    logger: quiet,
+    now: 0
+  )
 }
 
 /// Entries of a ledger, all of them.

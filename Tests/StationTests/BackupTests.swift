@@ -37,14 +37,7 @@ struct BackupTests {
 
     func send(_ value: Int, sequence: UInt64) throws {
       let time = 1_700_000_000_000 + Int64(sequence) * 1_000
-      var input = Fixture.message(
-        #"{"device":"ch4_n","point":"ch4","v":\#(value),"t":\#(time)}"#
-      )
-      input.received = time
-      let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
-      try stages.commit(batch)
-      stages.evaluate(batch, at: time)
-      _ = try stages.record(isUrgent: true)
+      try stages.take(Fixture.reading(value, at: time), sequence: sequence)
     }
   }
 

@@ -62,15 +62,8 @@ struct ReportTests {
     for step in -60..<1_440 as Range<Int64> {
       let time = period.from + step * minute
       let isHigh = (-30..<30).contains(step) || step >= 1_410
-      var input = Fixture.message(
-        #"{"device":"ch4_n","point":"ch4","v":\#(isHigh ? 900 : 2),"t":\#(time)}"#
-      )
-      input.received = time
       sequence += 1
-      let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
-      try stages.commit(batch)
-      stages.evaluate(batch, at: time)
-      _ = try stages.record(isUrgent: true)
+      try stages.take(Fixture.reading(isHigh ? 900 : 2, at: time), sequence: sequence)
     }
     let report = try PlantReport(
       period,

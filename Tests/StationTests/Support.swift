@@ -69,6 +69,13 @@ enum Fixture {
     JournalInput(received: 0, topic: Array(topic.utf8), payload: Array(payload.utf8), qos: 1)
   }
 
+  /// A reading of the north sensor, received when it was taken.
+  static func reading(_ value: some Numeric, at time: Int64) -> JournalInput {
+    var input = message(#"{"device":"ch4_n","point":"ch4","v":\#(value),"t":\#(time)}"#)
+    input.received = time
+    return input
+  }
+
   static func alarms(of ledger: any LedgerStore) throws -> [String] {
     var alarms: [String] = []
     var cursor: Int64 = 0
@@ -81,5 +88,15 @@ enum Fixture {
         alarms.append("\(body.alarm) \(body.event.rawValue)")
       }
     }
+  }
+}
+
+extension Stages {
+  /// Takes one input the whole way, which the threads of a station go one after the other.
+  func take(_ input: JournalInput, sequence: UInt64) throws {
+    let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
+    try commit(batch)
+    evaluate(batch, at: input.received)
+    _ = try record(isUrgent: true)
   }
 }

@@ -83,15 +83,8 @@ struct TrendStoreTests {
         let time = start + Int64(readings.count) * 7_000
         let value = Double(Int.random(in: 0..<40, using: &generator))
         readings.append((time, value))
-        var input = Fixture.message(
-          #"{"device":"ch4_n","point":"ch4","v":\#(value),"t":\#(time)}"#
-        )
-        input.received = time
         sequence += 1
-        let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
-        try stages.commit(batch)
-        stages.evaluate(batch, at: time)
-        _ = try stages.record(isUrgent: true)
+        try stages.take(Fixture.reading(value, at: time), sequence: sequence)
         if Int.random(in: 0..<9, using: &generator) == 0 {
           trends.seal()
           // A seal without its write is what a crash leaves.
@@ -114,10 +107,16 @@ struct TrendStoreTests {
     }
   }
 
-  @Test("trends that are never written keep neither snapshots nor pruning back for good")
-  func snapshots() throws {
-    let scratch = try Scratch()
-    let trends = try TrendStore(path: scratch.file("trends.sqlite"))
+  /// Behind which inputs the journal was told to prune.
+  private final class Floors: Sendable {
+    let told = Mutex<[UInt64]>([])
+  }
+
+  /// A station that takes a snapshot every ten inputs.
+  private static func pruned(
+    _ scratch: Scratch,
+    trends: TrendStore? = nil
+  ) throws -> (stages: Stages, folder: SnapshotFolder, floors: Floors) {
     let folder = try SnapshotFolder(path: scratch.file("snapshots"))
     var limits = StationLimits()
     limits.snapshotEvery = 10
@@ -131,26 +130,31 @@ struct TrendStoreTests {
       logger: Fixture.quiet,
       now: 0
     )
-    let floors = Mutex<[UInt64]>([])
+    let floors = Floors()
     stages.prune = { _, floor in
-      floors.withLock { $0.append(floor) }
+      floors.told.withLock { $0.append(floor) }
       return 0
     }
+    return (stages, folder, floors)
+  }
+
+  @Test("trends that are never written keep neither snapshots nor pruning back for good")
+  func snapshots() throws {
+    let scratch = try Scratch()
+    let trends = try TrendStore(path: scratch.file("trends.sqlite"))
+    let (stages, folder, floors) = try Self.pruned(scratch, trends: trends)
     var positions: [[UInt64]] = []
     for sequence in 2...45 as ClosedRange<UInt64> {
       var input = Fixture.message(#"{"device":"ch4_n","point":"ch4","v":1}"#)
       input.received = Int64(sequence) * 1_000
-      let batch = InputBatch(JournalBatch([input]), firstSequence: sequence)
-      try stages.commit(batch)
-      stages.evaluate(batch, at: input.received)
-      _ = try stages.record(isUrgent: true)
+      try stages.take(input, sequence: sequence)
       positions.append(try folder.positions())
     }
     // Each waits until the next one is due, not longer, and is not replaced by it.
     #expect(positions[15].isEmpty)
     #expect(positions[20] == [10])
     #expect(positions[43].first == 30)
-    #expect(floors.withLock { $0 } == [10, 10])
+    #expect(floors.told.withLock { $0 } == [10, 10])
     // With the trends there it does not wait.
     trends.seal()
     try trends.write(durable: stages.exchange.durable)
@@ -160,23 +164,7 @@ struct TrendStoreTests {
   @Test("a folder that takes no snapshots does not stop the pruning behind those it has")
   func pruning() throws {
     let scratch = try Scratch()
-    let folder = try SnapshotFolder(path: scratch.file("snapshots"))
-    var limits = StationLimits()
-    limits.snapshotEvery = 10
-    let stages = try Stages(
-      catalog: try Fixture.catalog(),
-      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
-      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
-      snapshots: folder,
-      limits: limits,
-      logger: Fixture.quiet,
-      now: 0
-    )
-    let floors = Mutex<[UInt64]>([])
-    stages.prune = { _, floor in
-      floors.withLock { $0.append(floor) }
-      return 0
-    }
+    let (stages, folder, floors) = try Self.pruned(scratch)
     for sequence in 2...25 as ClosedRange<UInt64> {
       // A folder under the name of the file that is to be written: as a full disk would refuse it.
       if sequence == 15 {
@@ -185,16 +173,10 @@ struct TrendStoreTests {
           withIntermediateDirectories: true
         )
       }
-      let batch = InputBatch(
-        JournalBatch([JournalInput(kind: .tick, received: Int64(sequence))]),
-        firstSequence: sequence
-      )
-      try stages.commit(batch)
-      stages.evaluate(batch, at: 0)
-      _ = try stages.record(isUrgent: true)
+      try stages.take(JournalInput(kind: .tick, received: Int64(sequence)), sequence: sequence)
     }
     #expect(try folder.positions() == [10])
-    #expect(floors.withLock { $0 } == [10, 10])
+    #expect(floors.told.withLock { $0 } == [10, 10])
   }
 
   @Test("trends that cannot be written are dropped before memory is the limit, and counted")
