@@ -231,21 +231,7 @@ import Testing
   func unrecorded() async throws {
     let station = try FakeStation()
     station.note()
-    let body = AlarmBody(
-      point: "acme/plant/tanks/T-101/level",
-      rule: "HH",
-      onset: Timestamp(milliseconds: 7),
-      event: .raised,
-      state: .unacknowledged,
-      previous: .normal,
-      priority: 4,
-      value: 91.3,
-      limit: 85,
-      unit: "%",
-      received: Timestamp(milliseconds: 7),
-      cause: 1,
-      catalog: station.catalog.version
-    )
+    let body = ScopeTests.raised("acme/plant/tanks/T-101/level", onset: 7, in: station)
     try await withConsole(station) { port in
       let client = EventStreamClient(port: port)
       let events = Collector()

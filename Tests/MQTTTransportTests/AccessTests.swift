@@ -98,11 +98,9 @@ struct AccessTests {
     }
   }
 
-  @Test("user name and password come from file or environment; wrong ones are an error state")
-  func password() throws {
-    let folder = try TestFolder.make()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let broker = try TestBroker(
+  /// A broker that takes user `davy` with password `lamp-1815`, and nobody else.
+  private static func guardedBroker() throws -> TestBroker {
+    try TestBroker(
       extra: "password_file %folder%/users",
       anonymous: false,
       prepare: { folder in
@@ -112,6 +110,13 @@ struct AccessTests {
         )
       }
     )
+  }
+
+  @Test("user name and password come from file or environment; wrong ones are an error state")
+  func password() throws {
+    let folder = try TestFolder.make()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let broker = try Self.guardedBroker()
     let file = "\(folder)/password"
     var options = testOptions(port: broker.port)
     for mode in [0o600, 0o640] as [mode_t] {
@@ -143,16 +148,7 @@ struct AccessTests {
     let file = "\(folder)/password"
     try "wrong".write(toFile: file, atomically: true, encoding: .utf8)
     unsafe chmod(file, 0o600)
-    let broker = try TestBroker(
-      extra: "password_file %folder%/users",
-      anonymous: false,
-      prepare: { folder in
-        try ChildProcess.run(
-          "/usr/bin/mosquitto_passwd",
-          ["-b", "-c", "\(folder)/users", "davy", "lamp-1815"]
-        )
-      }
-    )
+    let broker = try Self.guardedBroker()
     var options = testOptions(port: broker.port)
     options.credentials = MQTTCredentials(userName: .text("davy"), password: .file(file))
     let client = try IntakeClient(options: options)

@@ -51,16 +51,7 @@ import Testing
     try process([StationCoreTests.catalogInput(catalog)])
     while let messages = run.fleet.next() {
       guard !messages.isEmpty else { continue }
-      try process(
-        messages.map {
-          JournalInput(
-            received: $0.time + 40,
-            topic: Array($0.topic.utf8),
-            payload: $0.payload,
-            qos: $0.qos
-          )
-        }
-      )
+      try process(messages.map(\.arrival))
     }
     run.readings = core.readingCount
     return run
@@ -148,5 +139,12 @@ import Testing
     let first = try bytes(1)
     #expect(try bytes(1) == first)
     #expect(try bytes(2) != first)
+  }
+}
+
+extension FleetMessage {
+  /// The message as it is received, 40 ms later.
+  var arrival: JournalInput {
+    JournalInput(received: time + 40, topic: Array(topic.utf8), payload: payload, qos: qos)
   }
 }

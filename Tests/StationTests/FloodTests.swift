@@ -77,20 +77,8 @@ struct FloodTests {
   }
 
   static func run(_ inputs: [JournalInput], page: Int = .max, cut: Int? = nil) throws -> Outcome {
-    var core = StationCore()
     var outcome = Outcome()
-    var next = 0
-    while next < inputs.count {
-      var end = min(inputs.count, next + min(page, inputs.count))
-      if let cut, cut > next { end = min(end, cut) }
-      let output = core.process(
-        JournalBatch(Array(inputs[next..<end])),
-        firstSequence: UInt64(next + 1)
-      )
-      outcome.drafts += output.drafts
-      next = end
-      if next == cut { core = try StationCore(snapshot: core.snapshot()) }
-    }
+    outcome.drafts = try Fixture.drafts(of: inputs, page: page, cut: cut)
     for draft in outcome.drafts {
       if draft.kind == .alarm { outcome.bodies.append(try AlarmBody(decoding: draft.body)) }
       guard draft.kind == .system, let members = try JSONValue(parsing: draft.body).members,

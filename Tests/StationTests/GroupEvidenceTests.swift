@@ -91,21 +91,8 @@ struct GroupEvidenceTests {
   static func bodies(_ inputs: [JournalInput], page: Int = .max, cut: Int? = nil) throws
     -> [AlarmBody]
   {
-    var core = StationCore()
-    var drafts: [LedgerDraft] = []
-    var next = 0
-    while next < inputs.count {
-      var end = min(inputs.count, next + min(page, inputs.count))
-      if let cut, cut > next { end = min(end, cut) }
-      let output = core.process(
-        JournalBatch(Array(inputs[next..<end])),
-        firstSequence: UInt64(next + 1)
-      )
-      drafts += output.drafts
-      next = end
-      if next == cut { core = try StationCore(snapshot: core.snapshot()) }
-    }
-    return try drafts.filter { $0.kind == .alarm }.map { try AlarmBody(decoding: $0.body) }
+    try Fixture.drafts(of: inputs, page: page, cut: cut).filter { $0.kind == .alarm }
+      .map { try AlarmBody(decoding: $0.body) }
   }
 
   @Test(

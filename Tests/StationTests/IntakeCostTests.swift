@@ -53,16 +53,7 @@ struct IntakeCostTests {
     while let messages = fleet.next() {
       guard !messages.isEmpty else { continue }
       let batch = InputBatch(
-        JournalBatch(
-          messages.map {
-            JournalInput(
-              received: $0.time + 40,
-              topic: Array($0.topic.utf8),
-              payload: $0.payload,
-              qos: $0.qos
-            )
-          }
-        ),
+        JournalBatch(messages.map(\.arrival)),
         firstSequence: sequence + 1
       )
       sequence = batch.lastSequence

@@ -47,6 +47,24 @@ struct SimulationTests {
     return Run(outcome: outcome, verification: try LedgerVerifier(path: path).verify())
   }
 
+  /// Replays a run's journal, so many records at a time, and holds each ledger to the run's own.
+  static func expectReplay(
+    of live: SimulationRun.Outcome,
+    pages: [Int],
+    _ note: String
+  ) throws {
+    for page in pages {
+      let scratch = try Scratch()
+      let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "simulated")
+      var replay = Replay(into: ledger)
+      for start in stride(from: 0, to: live.records.count, by: page) {
+        let records = live.records[start..<min(start + page, live.records.count)]
+        try replay.process(JournalBatch(records.map(\.input)))
+      }
+      #expect(try ledger.head.hash == live.head, "\(note), \(page) records at a time")
+    }
+  }
+
   @Test("a faulted run ends with the clean run's alarms, each once", arguments: seeds)
   func faultsChangeNothing(seed: UInt64) throws {
     let catalog = try Self.shared.get()
@@ -82,16 +100,7 @@ struct SimulationTests {
   func replayIsLive(seed: UInt64) throws {
     let catalog = try Self.shared.get()
     let live = try Self.run(seed, hasFaults: true, catalog: catalog).outcome
-    for page in [1, 7, 1_000] {
-      let scratch = try Scratch()
-      let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "simulated")
-      var replay = Replay(into: ledger)
-      for start in stride(from: 0, to: live.records.count, by: page) {
-        let records = live.records[start..<min(start + page, live.records.count)]
-        try replay.process(JournalBatch(records.map(\.input)))
-      }
-      #expect(try ledger.head.hash == live.head, "SEED=\(seed), \(page) records at a time")
-    }
+    try Self.expectReplay(of: live, pages: [1, 7, 1_000], "SEED=\(seed)")
   }
 
   @Test("the faults do happen, and the plant does alarm")

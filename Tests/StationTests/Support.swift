@@ -76,6 +76,29 @@ enum Fixture {
     return input
   }
 
+  /// What a core drafts of inputs that come so many at a time; at `cut` it is put into a snapshot and goes on from that.
+  static func drafts(
+    of inputs: [JournalInput],
+    page: Int = .max,
+    cut: Int? = nil
+  ) throws -> [LedgerDraft] {
+    var core = StationCore()
+    var drafts: [LedgerDraft] = []
+    var next = 0
+    while next < inputs.count {
+      var end = min(inputs.count, next + min(page, inputs.count))
+      if let cut, cut > next { end = min(end, cut) }
+      let output = core.process(
+        JournalBatch(Array(inputs[next..<end])),
+        firstSequence: UInt64(next + 1)
+      )
+      drafts += output.drafts
+      next = end
+      if next == cut { core = try StationCore(snapshot: core.snapshot()) }
+    }
+    return drafts
+  }
+
   static func alarms(of ledger: any LedgerStore) throws -> [String] {
     var alarms: [String] = []
     var cursor: Int64 = 0

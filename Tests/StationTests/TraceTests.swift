@@ -229,17 +229,7 @@ struct TraceTests {
     let catalog = try Self.shared.get()
     let run = try SimulationTests.run(seed, hasFaults: true, catalog: catalog)
     #expect(run.verification.findings == [], "SEED=\(seed)")
-    let live = run.outcome
-    for page in [1, 1_000] {
-      let scratch = try Scratch()
-      let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "simulated")
-      var replay = Replay(into: ledger)
-      for start in stride(from: 0, to: live.records.count, by: page) {
-        let records = live.records[start..<min(start + page, live.records.count)]
-        try replay.process(JournalBatch(records.map(\.input)))
-      }
-      #expect(try ledger.head.hash == live.head, "SEED=\(seed), \(page) records at a time")
-    }
+    try SimulationTests.expectReplay(of: run.outcome, pages: [1, 1_000], "SEED=\(seed)")
   }
 
   static let shared = Result { try DeskStation.catalog(response: DeskStation.response) }
