@@ -36,45 +36,14 @@ struct ActRoutes: Sendable {
         "send the act as application/json"
       )
     }
-    let given = request.headers[.named("Idempotency-Key")]
-    if let given, given.isEmpty || given.count > 255 {
-      throw Problem.parameter("Idempotency-Key", "must have 1 to 255 characters")
-    }
+    let key = try IdempotencyStore.key(of: request, context)
     let buffer = try await request.body.collect(upTo: context.maxUploadSize)
     let bytes = Array(buffer.readableBytesView)
     let act = try parse(bytes, alarm: alarm, context: context)
-    guard let given else { return try await answer(submit(act)) }
-    // A key is its caller's own: another's must neither meet it nor be told its answer.
-    let key = try context.principal.subject + " " + given
-    switch answers.claim(key, fingerprint: Array(alarm.utf8) + [0] + bytes) {
-    case .answered(let body): return answer(body)
-    case .inProgress:
-      throw Problem(
-        .conflict,
-        "in-progress",
-        "the same request is being worked on",
-        retryAfter: 1
-      )
-    case .otherRequest:
-      throw Problem(
-        .unprocessableContent,
-        "key-reused",
-        "this idempotency key was used for another request"
-      )
-    case .new: break
+    let body = try await answers.once(key, fingerprint: Array(alarm.utf8) + [0] + bytes) {
+      try await submit(act)
     }
-    do {
-      let body = try await submit(act)
-      answers.complete(key, answer: body)
-      return answer(body)
-    } catch {
-      answers.release(key)
-      throw error
-    }
-  }
-
-  private func answer(_ body: [UInt8]) -> Response {
-    Response(json: body)
+    return Response(json: body)
   }
 
   private func submit(_ act: OperatorAct) async throws -> [UInt8] {

@@ -51,39 +51,12 @@ struct DeskCommands: Sendable {
       &members,
       at: place ?? members["place"]?.text ?? members["path"]?.text
     )
-    let key = request.headers[.named("Idempotency-Key")]
-    if let key, key.isEmpty || key.count > 255 {
-      throw Problem.parameter("Idempotency-Key", "must have 1 to 255 characters")
-    }
+    let key = try IdempotencyStore.key(of: request, context)
     let payload = HazardLedger.JSONValue.object(members).canonicalBytes()
-    guard let key else {
-      return Response(json: try await submit(verb, payload, kind, answer), status: status)
+    let body = try await answers.once(key, fingerprint: Array(verb.utf8) + [0] + payload) {
+      try await submit(verb, payload, kind, answer)
     }
-    switch answers.claim(key, fingerprint: Array(verb.utf8) + [0] + payload) {
-    case .answered(let body): return Response(json: body, status: status)
-    case .inProgress:
-      throw Problem(
-        .conflict,
-        "in-progress",
-        "the same request is being worked on",
-        retryAfter: 1
-      )
-    case .otherRequest:
-      throw Problem(
-        .unprocessableContent,
-        "key-reused",
-        "this idempotency key was used for another request"
-      )
-    case .new: break
-    }
-    do {
-      let body = try await submit(verb, payload, kind, answer)
-      answers.complete(key, answer: body)
-      return Response(json: body, status: status)
-    } catch {
-      answers.release(key)
-      throw error
-    }
+    return Response(json: body, status: status)
   }
 
   /// Submits an act that was made up here.
