@@ -46,17 +46,7 @@ struct LedgerBench {
       PostgresOptions(connection: connection),
       station: "bench-\(UUID().uuidString)"
     )
-    let batch = 1_000
-    let batches = (0..<entries / batch).map { drafts(batch: $0, size: batch) }
-    var waits: [Double] = []
-    let append = try Cost {
-      for (index, drafts) in batches.enumerated() {
-        let one = try Cost { try ledger.append(drafts, position: UInt64((index + 1) * batch)) }
-        waits.append(one.wall * 1_000)
-      }
-    }
-    waits.sort()
-    let count = Double(batches.count * batch)
+    let (appends, count) = try appendFigures(ledger, entries: entries, prefix: "postgres_")
     let proofs = try proofFigures(ledger, prefix: "postgres_") {
       try ledger.inclusionPath(of: $0, size: $1)
     }
@@ -68,21 +58,9 @@ struct LedgerBench {
     }
     let rebuild = try Cost { try ledger.rebuildViews() }
     ledger.close()
-    return proofs + [
+    return appends + proofs + [
       Figure(name: "postgres_export_alarm_ms", value: export.wall * 1_000, unit: "ms"),
       Figure(name: "postgres_export_alarm_bytes", value: Double(bytes), unit: "bytes"),
-      Figure(name: "postgres_append_entries_per_second", value: count / append.wall, unit: "/s"),
-      Figure(
-        name: "postgres_append_processor_us_per_entry",
-        value: append.processor / count * 1e6,
-        unit: "µs"
-      ),
-      Figure(name: "postgres_append_batch_ms_p50", value: waits[waits.count / 2], unit: "ms"),
-      Figure(
-        name: "postgres_append_batch_ms_p99",
-        value: waits[waits.count * 99 / 100],
-        unit: "ms"
-      ),
       Figure(
         name: "postgres_rebuild_views_entries_per_second",
         value: count / rebuild.wall,
@@ -104,35 +82,8 @@ struct LedgerBench {
 
   static func measure(entries: Int, path: String) throws -> [Figure] {
     let ledger = try SQLiteLedger(path: path, station: "bench")
-    var figures: [Figure] = []
-    let batch = 1_000
-    let batches = (0..<entries / batch).map { drafts(batch: $0, size: batch) }
-    var waits: [Double] = []
-    let append = try Cost {
-      for (index, drafts) in batches.enumerated() {
-        let one = try Cost { try ledger.append(drafts, position: UInt64((index + 1) * batch)) }
-        waits.append(one.wall * 1_000)
-      }
-    }
-    waits.sort()
-    let count = Double(batches.count * batch)
-    figures.append(
-      Figure(name: "append_entries_per_second", value: count / append.wall, unit: "/s")
-    )
-    figures.append(
-      Figure(
-        name: "append_processor_us_per_entry",
-        value: append.processor / count * 1e6,
-        unit: "µs"
-      )
-    )
-    figures.append(
-      Figure(name: "append_batch_ms_p50", value: waits[waits.count / 2], unit: "ms")
-    )
-    figures.append(
-      Figure(name: "append_batch_ms_p99", value: waits[waits.count * 99 / 100], unit: "ms")
-    )
-
+    let (appends, count) = try appendFigures(ledger, entries: entries, prefix: "")
+    var figures = appends
     figures += try proofFigures(ledger, prefix: "") {
       try ledger.inclusionPath(of: $0, size: $1)
     }
@@ -181,6 +132,42 @@ struct LedgerBench {
     let bytes = (attributes[.size] as? NSNumber)?.doubleValue ?? 0
     figures.append(Figure(name: "file_bytes_per_entry", value: bytes / count, unit: "bytes"))
     return figures
+  }
+
+  /// Entries in batches of 1,000: what they cost, and how many there were.
+  static func appendFigures(
+    _ ledger: any LedgerStore,
+    entries: Int,
+    prefix: String
+  ) throws -> ([Figure], count: Double) {
+    let batch = 1_000
+    let batches = (0..<entries / batch).map { drafts(batch: $0, size: batch) }
+    var waits: [Double] = []
+    let append = try Cost {
+      for (index, drafts) in batches.enumerated() {
+        let one = try Cost {
+          try ledger.append(drafts, rejects: [], position: UInt64((index + 1) * batch))
+        }
+        waits.append(one.wall * 1_000)
+      }
+    }
+    waits.sort()
+    let count = Double(batches.count * batch)
+    let figures = [
+      Figure(name: prefix + "append_entries_per_second", value: count / append.wall, unit: "/s"),
+      Figure(
+        name: prefix + "append_processor_us_per_entry",
+        value: append.processor / count * 1e6,
+        unit: "µs"
+      ),
+      Figure(name: prefix + "append_batch_ms_p50", value: waits[waits.count / 2], unit: "ms"),
+      Figure(
+        name: prefix + "append_batch_ms_p99",
+        value: waits[waits.count * 99 / 100],
+        unit: "ms"
+      ),
+    ]
+    return (figures, count)
   }
 
   /// Checkpoint, proofs, and a page of what one enterprise of forty may see from the middle on.
