@@ -11,6 +11,14 @@ struct StationMetrics {
     exchange: Exchange,
     trends: TrendStore?
   ) {
+    addIntake(status, counters)
+    addRecords(status, counters, exchange)
+    addAnnouncements(counters)
+    addReplies(counters, exchange)
+    if let trends { addTrends(trends) }
+  }
+
+  private mutating func addIntake(_ status: StationStatus, _ counters: StationCounters) {
     counter("davy_ingest_messages_total", "Messages taken in.", status.messages)
     counter("davy_ingest_readings_total", "Readings evaluated.", status.readings)
     head("davy_ingest_rejects_total", "Messages and readings refused, by reason.", "counter")
@@ -27,6 +35,22 @@ struct StationMetrics {
       "By how much the server's clock is behind the newest receive time; time goes on a tenth slower until it is there.",
       counters.clockBehind.load(ordering: .relaxed) / 1_000
     )
+    if let last = status.lastMessage {
+      head(
+        "davy_ingest_last_message_timestamp_seconds",
+        "Receive time of the newest message.",
+        "gauge"
+      )
+      text += "davy_ingest_last_message_timestamp_seconds \(Double(last.milliseconds) / 1000)\n"
+    }
+  }
+
+  /// Journal, ledger and snapshots.
+  private mutating func addRecords(
+    _ status: StationStatus,
+    _ counters: StationCounters,
+    _ exchange: Exchange
+  ) {
     gauge(
       "davy_journal_sequence",
       "Newest durable journal sequence.",
@@ -79,26 +103,6 @@ struct StationMetrics {
       counters.snapshotsBeforeTrends.load(ordering: .relaxed)
     )
     counter(
-      "davy_alarm_published_total",
-      "Alarm messages that the broker has taken.",
-      counters.published.load(ordering: .relaxed)
-    )
-    counter(
-      "davy_alarm_unrecorded_total",
-      "Alarm steps announced before they could be recorded.",
-      counters.unrecorded.load(ordering: .relaxed)
-    )
-    counter(
-      "davy_callout_dispatches_total",
-      "Calls and messages to persons handed to their channels.",
-      counters.dispatches.load(ordering: .relaxed)
-    )
-    counter(
-      "davy_callout_failed_total",
-      "Calls and messages to persons that no channel has taken.",
-      counters.failedDispatches.load(ordering: .relaxed)
-    )
-    counter(
       "davy_ledger_checkpoints_total",
       "Checkpoints of the ledger signed.",
       counters.checkpoints.load(ordering: .relaxed)
@@ -107,6 +111,20 @@ struct StationMetrics {
       "davy_ledger_checkpoint_failures_total",
       "Checkpoints that could not be signed.",
       counters.checkpointFailures.load(ordering: .relaxed)
+    )
+  }
+
+  /// What goes to people and to whoever listens.
+  private mutating func addAnnouncements(_ counters: StationCounters) {
+    counter(
+      "davy_alarm_published_total",
+      "Alarm messages that the broker has taken.",
+      counters.published.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_alarm_unrecorded_total",
+      "Alarm steps announced before they could be recorded.",
+      counters.unrecorded.load(ordering: .relaxed)
     )
     let announcer = counters.announcer.withLock { $0 }
     counter(
@@ -140,6 +158,20 @@ struct StationMetrics {
       announcer.cursorWrites
     )
     counter(
+      "davy_callout_dispatches_total",
+      "Calls and messages to persons handed to their channels.",
+      counters.dispatches.load(ordering: .relaxed)
+    )
+    counter(
+      "davy_callout_failed_total",
+      "Calls and messages to persons that no channel has taken.",
+      counters.failedDispatches.load(ordering: .relaxed)
+    )
+  }
+
+  /// What goes back to gateways and machines.
+  private mutating func addReplies(_ counters: StationCounters, _ exchange: Exchange) {
+    counter(
       "davy_reply_published_total",
       "Replies of formats (rebirth requests, HJ 212 answers) handed to the MQTT publisher.",
       counters.replies.load(ordering: .relaxed)
@@ -159,19 +191,6 @@ struct StationMetrics {
       "Replies and words to gateways that found no room.",
       counters.outgoingDropped.load(ordering: .relaxed) + exchange.outgoingDropped
     )
-    if let trends {
-      counter("davy_trend_write_failures_total", "Writes of trends that failed.", trends.failures)
-      counter(
-        "davy_trend_dropped_total",
-        "Minutes, and readings chosen for others, dropped because the trends could not be written for too long.",
-        trends.dropped
-      )
-      gauge(
-        "davy_trend_position",
-        "Journal sequence up to which trends are written.",
-        Int64(trends.writtenPosition)
-      )
-    }
     let answers = counters.answers.withLock { $0 }
     counter("davy_answers_total", "Answers and commands of desks sent.", answers.sent)
     counter(
@@ -184,14 +203,20 @@ struct StationMetrics {
       "Answers and commands never sent because the broker took none.",
       answers.dropped
     )
-    if let last = status.lastMessage {
-      head(
-        "davy_ingest_last_message_timestamp_seconds",
-        "Receive time of the newest message.",
-        "gauge"
-      )
-      text += "davy_ingest_last_message_timestamp_seconds \(Double(last.milliseconds) / 1000)\n"
-    }
+  }
+
+  private mutating func addTrends(_ trends: TrendStore) {
+    counter("davy_trend_write_failures_total", "Writes of trends that failed.", trends.failures)
+    counter(
+      "davy_trend_dropped_total",
+      "Minutes, and readings chosen for others, dropped because the trends could not be written for too long.",
+      trends.dropped
+    )
+    gauge(
+      "davy_trend_position",
+      "Journal sequence up to which trends are written.",
+      Int64(trends.writtenPosition)
+    )
   }
 
   private mutating func head(_ name: String, _ help: String, _ type: String) {
