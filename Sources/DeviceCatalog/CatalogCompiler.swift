@@ -128,37 +128,8 @@ struct CatalogCompiler {
     let spec = placed.spec
     let site = enterprise.sites[placed.site]
     let area = site.areas[placed.area]
-    guard let wanted = spec.profile else { return }
-    let faults = library.faults[wanted.value]
-    let found = library.profiles.first { $0.id == wanted.value }
-    // What follows from the profile's own errors would be reported as the site's.
-    if let faults, found == nil || faults.isGeneral {
-      skipped.insert("\(enterprise.id)/\(spec.id)")
-      return
-    }
-    guard let profile = found else {
-      skipped.insert("\(enterprise.id)/\(spec.id)")
-      log.report(
-        .unknownReference(
-          kind: "profile",
-          kindZh: "型谱",
-          name: wanted.value,
-          known: library.profiles.map(\.id)
-        ),
-        at: wanted.place
-      )
-      return
-    }
-    for name in [spec.id] + spec.aliases {
-      let key = "\(enterprise.id)/\(name)"
-      if let first = payloadNames[key] {
-        log.report(
-          .duplicateName(kind: "device", kindZh: "设备", name: name, first: first.text),
-          at: spec.place
-        )
-      }
-      payloadNames[key] = spec.place
-    }
+    guard let profile = profile(of: spec, in: enterprise) else { return }
+    claimNames(of: spec, in: enterprise)
     guard let gateway = gateway(spec, enterprise) else { return }
     let path = "\(area.path)/\(spec.id)"
     guard claim(path, at: spec.place) else { return }
@@ -166,7 +137,7 @@ struct CatalogCompiler {
       profile: profile,
       spec: spec,
       policies: enterprise.policies,
-      faults: faults,
+      faults: library.faults[profile.id],
       log: log
     )
     let responsible =
@@ -207,36 +178,15 @@ struct CatalogCompiler {
       points: [],
       statusCodes: statusCodes(spec, gateway)
     )
-    var deferred: [(ResolvedRule, Int)] = []
+    // Conditions over several points wait until all of them have their rows.
+    var deferred: [(ResolvedRule, ChannelDescription)] = []
     // Its points, and its rules as `point.rule`.
     var present: Set<String> = []
     for point in resolver.points() {
-      let channel = ChannelDescription(
-        index: UInt32(channels.count),
-        path: "\(path)/\(point.profile.id)",
-        enterprise: enterprise.id,
-        site: site.id,
-        area: area.id,
-        device: spec.id,
-        point: point.profile.id,
-        name: LocalizedText(
-          zh: "\(name.zh) \(point.profile.name.zh)",
-          en: "\(name.en): \(point.profile.name.en)"
-        ),
-        unit: point.profile.unit.symbol,
-        kind: point.profile.kind,
-        low: point.low,
-        high: point.high,
-        staleMilliseconds: point.stale,
-        states: Dictionary(
-          point.profile.states.map { (plain($0.value), $0.text) },
-          uniquingKeysWith: { first, _ in first }
-        ),
-        position: spec.position,
-        responsible: point.responsible.isEmpty ? responsible : point.responsible,
-        conversion: point.conversion,
-        molarVolume: point.molarVolume,
-        place: point.place
+      let channel = description(
+        of: point,
+        on: devices[Int(row)],
+        in: (enterprise.id, site.id, area.id)
       )
       guard claim(channel.path, at: point.place) else { continue }
       let rules = resolver.rules(of: point)
@@ -272,23 +222,102 @@ struct CatalogCompiler {
             )
           )
         }
-        switch rule.profile.detector {
-        // A condition over several points waits until all of them have their rows.
-        case .cascade(let spec): cascades.append((rule, channels.count - 1, spec))
-        case .window, .expression, .interlock, .detect: deferred.append((rule, channels.count - 1))
-        case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault:
-          if rule.profile.suppression == nil {
-            add(rule, to: channel, signals: [])
-          } else {
-            deferred.append((rule, channels.count - 1))
-          }
-        }
+        if !layOut(rule, at: channel) { deferred.append((rule, channel)) }
       }
     }
-    for (rule, row) in deferred { add(rule, to: channels[row], signals: entry.points) }
+    for (rule, channel) in deferred { add(rule, to: channel, signals: entry.points) }
     decodingPlan.devices.append(entry)
     resolver.reportUnused()
     demands += resolver.unmetDemands(device: path, present: present)
+  }
+
+  /// The profile of a device; nil where there is none that can be used, and the device is passed over.
+  private mutating func profile(of spec: DeviceSpec, in enterprise: Enterprise) -> DeviceProfile? {
+    guard let wanted = spec.profile else { return nil }
+    let faults = library.faults[wanted.value]
+    let found = library.profiles.first { $0.id == wanted.value }
+    // What follows from the profile's own errors would be reported as the site's.
+    if let faults, found == nil || faults.isGeneral {
+      skipped.insert("\(enterprise.id)/\(spec.id)")
+      return nil
+    }
+    guard let found else {
+      skipped.insert("\(enterprise.id)/\(spec.id)")
+      log.report(
+        .unknownReference(
+          kind: "profile",
+          kindZh: "型谱",
+          name: wanted.value,
+          known: library.profiles.map(\.id)
+        ),
+        at: wanted.place
+      )
+      return nil
+    }
+    return found
+  }
+
+  /// Notes the names by which payloads may speak of a device; each may name but one.
+  private mutating func claimNames(of spec: DeviceSpec, in enterprise: Enterprise) {
+    for name in [spec.id] + spec.aliases {
+      let key = "\(enterprise.id)/\(name)"
+      if let first = payloadNames[key] {
+        log.report(
+          .duplicateName(kind: "device", kindZh: "设备", name: name, first: first.text),
+          at: spec.place
+        )
+      }
+      payloadNames[key] = spec.place
+    }
+  }
+
+  private func description(
+    of point: ResolvedPoint,
+    on device: DeviceDescription,
+    in parent: (enterprise: String, site: String, area: String)
+  ) -> ChannelDescription {
+    ChannelDescription(
+      index: UInt32(channels.count),
+      path: "\(device.path)/\(point.profile.id)",
+      enterprise: parent.enterprise,
+      site: parent.site,
+      area: parent.area,
+      device: device.id,
+      point: point.profile.id,
+      name: LocalizedText(
+        zh: "\(device.name.zh) \(point.profile.name.zh)",
+        en: "\(device.name.en): \(point.profile.name.en)"
+      ),
+      unit: point.profile.unit.symbol,
+      kind: point.profile.kind,
+      low: point.low,
+      high: point.high,
+      staleMilliseconds: point.stale,
+      states: Dictionary(
+        point.profile.states.map { (plain($0.value), $0.text) },
+        uniquingKeysWith: { first, _ in first }
+      ),
+      position: device.position,
+      responsible: point.responsible.isEmpty ? device.responsible : point.responsible,
+      conversion: point.conversion,
+      molarVolume: point.molarVolume,
+      place: point.place
+    )
+  }
+
+  /// Lays a rule out that looks at its own point alone, or notes one that counts others' alarms; false where it has to wait.
+  private mutating func layOut(_ rule: ResolvedRule, at channel: ChannelDescription) -> Bool {
+    switch rule.profile.detector {
+    case .cascade(let spec):
+      cascades.append((rule, Int(channel.index), spec))
+      return true
+    case .window, .expression, .interlock, .detect:
+      return false
+    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault:
+      guard rule.profile.suppression == nil else { return false }
+      add(rule, to: channel, signals: [])
+      return true
+    }
   }
 
   private mutating func add(

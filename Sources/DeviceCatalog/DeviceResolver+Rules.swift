@@ -26,26 +26,7 @@ extension DeviceResolver {
       deviation: override?.deviation,
       place: override?.place ?? rule.place
     )
-    switch rule.detector {
-    case .physicalRange, .stale:
-      // These have no set-point to be set: range and staleness are said at the point.
-      if let override,
-        override.setpoint != nil || override.restore != nil || override.deadband != nil
-      {
-        log.report(
-          .other(
-            code: "limit-not-settable",
-            zh: "规则“\(name)”没有可设定的限值",
-            en: "rule \"\(name)\" has no figure to set",
-            remedyZh: "量程用 parameters，失联时间用 points.\(point.profile.id).stale",
-            remedyEn: "set the range by parameters, silence by points.\(point.profile.id).stale"
-          ),
-          at: override.place
-        )
-      }
-    case .limit, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect, .cascade:
-      break
-    }
+    refuseFigures(of: setting)
     switch rule.detector {
     case .physicalRange:
       guard let low = point.low, let high = point.high else { return nil }
@@ -121,6 +102,29 @@ extension DeviceResolver {
       )
     }
     return resolved
+  }
+
+  /// Range and staleness have no set-point to be set by a site: they are said at the point.
+  private func refuseFigures(of setting: RuleSetting) {
+    switch setting.profile.detector {
+    case .physicalRange, .stale: break
+    case .limit, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect, .cascade:
+      return
+    }
+    guard let override = setting.override,
+      override.setpoint != nil || override.restore != nil || override.deadband != nil
+    else { return }
+    let point = setting.point.profile.id
+    log.report(
+      .other(
+        code: "limit-not-settable",
+        zh: "规则“\(setting.name)”没有可设定的限值",
+        en: "rule \"\(setting.name)\" has no figure to set",
+        remedyZh: "量程用 parameters，失联时间用 points.\(point).stale",
+        remedyEn: "set the range by parameters, silence by points.\(point).stale"
+      ),
+      at: override.place
+    )
   }
 
   /// The condition with its figures put in; nil when a figure is absent here, or a point that it names: then there is
