@@ -13,7 +13,6 @@ struct InvarianceTests {
     static let ticks = Disturbance(rawValue: 2)
     static let snapshots = Disturbance(rawValue: 4)
     static let samePlan = Disturbance(rawValue: 8)
-    static let shuffledPlan = Disturbance(rawValue: 16)
   }
 
   /// Feeds a stream; readings of one receive time go in one batch unless told otherwise.

@@ -41,7 +41,6 @@ struct Packet: Equatable, CustomStringConvertible {
   static let publish: UInt8 = 3
   static let puback: UInt8 = 4
   static let pingreq: UInt8 = 12
-  static let disconnect: UInt8 = 14
 }
 
 /// A blocking connection that speaks MQTT byte by byte, independently of any library.
