@@ -1,5 +1,6 @@
 internal import Crypto
 import Foundation
+import HazardLedger
 
 /// The signatures that receivers ask for.
 package enum Signing {
@@ -25,11 +26,7 @@ package enum Signing {
 
   /// The generic webhook: over the time and the body as sent, so that neither can be replayed with another.
   package static func webhook(secret: String, seconds: Int64, body: String) -> String {
-    "sha256="
-      + hmac("\(seconds).\(body)", key: secret).map { byte in
-        let digits = String(byte, radix: 16)
-        return byte < 16 ? "0" + digits : digits
-      }.joined()
+    "sha256=" + hmac("\(seconds).\(body)", key: secret).hex
   }
 }
 

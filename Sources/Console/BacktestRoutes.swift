@@ -300,7 +300,7 @@ final class BacktestRoutes: Sendable {
         writer.member("rejects", side.outcome?.rejects)
         writer.member("firstSequence", side.outcome?.sequences?.lowerBound)
         writer.member("lastSequence", side.outcome?.sequences?.upperBound)
-        writer.member("headHash", side.outcome?.headHash.hexadecimal)
+        writer.member("headHash", side.outcome?.headHash.hex)
         writer.member("count", side.outcome.map { $0.alarms.count + $0.left })
         writer.member("left", side.outcome?.left)
         guard withAlarms, let outcome = side.outcome else { return }

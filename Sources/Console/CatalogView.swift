@@ -47,7 +47,7 @@ final class CatalogRoutes: Sendable {
     if let known { return known }
     let json = CatalogTree(catalog, scope: scope).json
     // Two scopes see two trees of one version: the tag is the answer's, not the catalog's.
-    let tag = "\"\(Array(SHA256.hash(data: json).prefix(16)).hexadecimal)\""
+    let tag = "\"\(Array(SHA256.hash(data: json).prefix(16)).hex)\""
     let tree = Tree(json: json, tag: tag)
     written.withLock { written in
       if written.version != catalog.version || written.trees.count >= Self.capacity {

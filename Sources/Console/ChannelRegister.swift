@@ -270,6 +270,6 @@ extension ChannelRegister.Entry {
     members["secrets"] = .object(secrets.mapValues { .string($0) })
     members["removed"] = .bool(isRemoved)
     let bytes = HazardLedger.JSONValue.object(members).canonicalBytes()
-    return "\"\(version)-\(Array(SHA256.hash(data: bytes).prefix(8)).hexadecimal)\""
+    return "\"\(version)-\(Array(SHA256.hash(data: bytes).prefix(8)).hex)\""
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import HazardLedger
 
 /// The folder in which secrets of channels lie that people have entered: a file each, for the service's eyes alone.
 ///
@@ -26,7 +27,7 @@ struct ChannelSecrets: Sendable {
     )
     var generator = SystemRandomNumberGenerator()
     let identity = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-      .hexadecimal
+      .hex
     guard
       manager.createFile(
         atPath: path(identity),

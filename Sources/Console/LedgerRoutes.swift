@@ -87,7 +87,7 @@ struct RejectCursor: Comparable {
   init(text: String) throws {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     let decoded = parts.dropFirst().map { part in
-      [UInt8](hexadecimal: part).map { String(decoding: $0, as: UTF8.self) }
+      [UInt8](hex: String(part)).map { String(decoding: $0, as: UTF8.self) }
     }
     guard parts.count == 4, let sequence = UInt64(parts[0]), let reason = decoded[0],
       let topic = decoded[1], let device = decoded[2]
@@ -99,7 +99,7 @@ struct RejectCursor: Comparable {
   }
 
   var text: String {
-    let names = [reason, topic, device].map { Array($0.utf8).hexadecimal }
+    let names = [reason, topic, device].map { Array($0.utf8).hex }
     return "\(lastSequence).\(names.joined(separator: "."))"
   }
 
@@ -126,7 +126,7 @@ extension RejectTally {
       writer.member("sample", text)
       writer.member("sampleEncoding", "utf-8")
     } else {
-      writer.member("sample", sample.hexadecimal)
+      writer.member("sample", sample.hex)
       writer.member("sampleEncoding", "hex")
     }
   }

@@ -17,8 +17,8 @@ extension LedgerEntry {
     writer.member("subject", subject)
     writer.member("actor", actor)
     writer.member("origin", origin)
-    writer.member("previousHash", previousHash.hexadecimal)
-    writer.member("hash", hash.hexadecimal)
+    writer.member("previousHash", previousHash.hex)
+    writer.member("hash", hash.hex)
     writer.key("body")
     if let body { writer.raw(body) } else { writer.null() }
   }
@@ -101,37 +101,5 @@ extension UnrecordedAnnouncement {
     writer.member("number", number)
     writer.key("body")
     writer.raw(body)
-  }
-}
-
-extension [UInt8] {
-  /// The bytes that lower-case hexadecimal digits stand for; nil for anything else.
-  init?(hexadecimal text: some StringProtocol) {
-    func digit(_ byte: UInt8) -> UInt8? {
-      switch byte {
-      case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-      case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-      default: nil
-      }
-    }
-    let digits = text.utf8.map(digit)
-    guard digits.count.isMultiple(of: 2) else { return nil }
-    self = []
-    for start in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = digits[start], let low = digits[start + 1] else { return nil }
-      append(high << 4 | low)
-    }
-  }
-
-  /// The bytes as lower-case hexadecimal digits.
-  var hexadecimal: String {
-    let digits = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity(count * 2)
-    for byte in self {
-      text.append(digits[Int(byte >> 4)])
-      text.append(digits[Int(byte & 15)])
-    }
-    return String(decoding: text, as: UTF8.self)
   }
 }

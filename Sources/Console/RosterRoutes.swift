@@ -133,7 +133,7 @@ extension DutyBoard.Row {
   /// Changes with the roster, whoever changed it: people, or a newer response file.
   var tag: String {
     let bytes = JSONWriter.object(writeTable)
-    return "\"\(version)-\(Array(SHA256.hash(data: bytes).prefix(8)).hexadecimal)\""
+    return "\"\(version)-\(Array(SHA256.hash(data: bytes).prefix(8)).hex)\""
   }
 
   /// Writes the roster's members, with who is on duty at a time.

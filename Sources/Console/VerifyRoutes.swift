@@ -48,7 +48,7 @@ final class VerifyRoutes: Sendable {
         writer.member("redacted", report.redacted)
         writer.member("checkpoints", report.checkpoints)
         writer.member("position", report.position)
-        writer.member("headHash", report.headHash.hexadecimal)
+        writer.member("headHash", report.headHash.hex)
         writer.member("firstBadEntry", report.firstBadEntry)
         writer.key("findings")
         writer.array(report.findings) { writer, finding in writer.string(finding.description) }

@@ -394,7 +394,7 @@ public final class UpwardRelay: Pusher {
   /// Whether what the station above has newest is in this ledger, letter by letter.
   private func isOwn(_ outcome: RelayOutcome, _ batch: RelayBatch) async throws -> Bool {
     let (sequence, hash) = outcome.newest
-    let sent = batch.entries.last { $0.sequence == sequence }?.hash.hexText
+    let sent = batch.entries.last { $0.sequence == sequence }?.hash.hex
     return try await offThread { [ledger] in
       // Who has more than was ever here has it from elsewhere; going on behind it would pass over what comes.
       guard try ledger.head.sequence >= outcome.sequence else { return false }
@@ -403,7 +403,7 @@ public final class UpwardRelay: Pusher {
       guard let entry = try ledger.entries(after: sequence - 1, limit: 1).first else {
         return false
       }
-      return entry.sequence == sequence && entry.hash.hexText == hash
+      return entry.sequence == sequence && entry.hash.hex == hash
     }
   }
 

@@ -535,7 +535,7 @@ public struct AlarmMessage: Sendable {
       body: body,
       adding: [
         "recorded": .bool(true), "sequence": .integer(entry.sequence),
-        "hash": .string(entry.hash.hexText), "time": .integer(entry.time.milliseconds),
+        "hash": .string(entry.hash.hex), "time": .integer(entry.time.milliseconds),
       ]
     )
   }
@@ -556,19 +556,5 @@ public struct AlarmMessage: Sendable {
     standingTopic = "davy/v1/standing/\(path)/\(rule)/\(all["onset"]?.wholeNumber ?? 0)"
     isStanding = all["state"]?.text != "normal"
     payload = HazardLedger.JSONValue.object(all).canonicalBytes()
-  }
-}
-
-extension [UInt8] {
-  /// The bytes as lower-case hexadecimal digits.
-  public var hexText: String {
-    let digits = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity(count * 2)
-    for byte in self {
-      text.append(digits[Int(byte >> 4)])
-      text.append(digits[Int(byte & 15)])
-    }
-    return String(decoding: text, as: UTF8.self)
   }
 }

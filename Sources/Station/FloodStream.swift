@@ -48,7 +48,7 @@ package struct FloodMessage {
       let value = try? JSONValue(parsing: body), var members = value.members
     else { return nil }
     members["sequence"] = .integer(entry.sequence)
-    members["hash"] = .string(entry.hash.hexText)
+    members["hash"] = .string(entry.hash.hex)
     members["time"] = .integer(entry.time.milliseconds)
     topic =
       "davy/v1/floods/"

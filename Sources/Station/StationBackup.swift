@@ -1,5 +1,6 @@
 public import Foundation
 import Crypto
+import HazardLedger
 
 /// A copy of a station's data folder, taken while the station runs or not, and its way back.
 ///
@@ -201,7 +202,7 @@ public struct StationBackup: Codable, Hashable, Sendable {
       hash.update(data: piece)
       bytes += piece.count
     }
-    return File(path: path, bytes: bytes, sha256: Array(hash.finalize()).hexText)
+    return File(path: path, bytes: bytes, sha256: Array(hash.finalize()).hex)
   }
 }
 

@@ -176,7 +176,7 @@ struct ReplayCommand: AsyncParsableCommand {
         "event time \(TimeText.utc(span.lowerBound.milliseconds)) to \(TimeText.utc(span.upperBound.milliseconds))"
       )
     }
-    Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hexText)")
+    Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hex)")
     if kpis, let span = summary.span {
       let report = try IndicatorReport(
         of: store,

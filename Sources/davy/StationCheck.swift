@@ -59,7 +59,7 @@ package struct StationCheck: Sendable {
         "ledger  \(report.station): \(report.entries) entries, \(report.redacted) redacted, position \(report.position), "
           + (report.isIntact ? "chain intact" : "NOT INTACT")
       )
-      lines.append("        head \(report.headHash.hexText)")
+      lines.append("        head \(report.headHash.hex)")
       lines += report.findings.map { "        \($0)" }
     case .failure(let error):
       lines += ["ledger  NOT READABLE", "        \(error.found)"]
@@ -88,7 +88,7 @@ package struct StationCheck: Sendable {
     case .success(let report):
       .object([
         "station": .string(report.station), "entries": .integer(report.entries),
-        "redacted": .integer(report.redacted), "head": .string(report.headHash.hexText),
+        "redacted": .integer(report.redacted), "head": .string(report.headHash.hex),
         "position": .integer(report.position), "checkpoints": .integer(Int64(report.checkpoints)),
         "intact": .bool(report.isIntact),
         "firstBadEntry": report.firstBadEntry.map(JSONValue.integer) ?? .null,

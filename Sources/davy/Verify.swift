@@ -39,7 +39,7 @@ struct Verify: ParsableCommand {
         + "\(report.checkpoints) checkpoints, "
         + (report.isIntact ? "chain intact" : "NOT INTACT")
     )
-    Terminal.line("        head \(report.headHash.hexText)")
+    Terminal.line("        head \(report.headHash.hex)")
     for finding in report.findings { Terminal.line("        \(finding)") }
     if !report.isIntact { throw ExitCode(1) }
   }

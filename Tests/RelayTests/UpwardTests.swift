@@ -84,7 +84,7 @@ import Testing
     let expected = try entries(lower.ledger, [.alarm, .hazard])
     let found = try relayed(upper)
     #expect(found.map(\.sequence) == expected.map(\.sequence))
-    #expect(found.map(\.hash) == expected.map(\.hash.hexText))
+    #expect(found.map(\.hash) == expected.map(\.hash.hex))
   }
 
   @Test("outages of either side, lost answers and repeats: nothing is lost, nothing is doubled")

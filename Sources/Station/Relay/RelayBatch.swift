@@ -353,7 +353,7 @@ extension LedgerEntry {
       "sequence": .integer(sequence), "time": .integer(time.milliseconds),
       "kind": .string(kind.rawValue), "subject": .string(subject), "actor": .string(actor),
       "body": value, "origin": .integer(Int64(clamping: origin)),
-      "previous": .string(previousHash.hexText), "hash": .string(hash.hexText),
+      "previous": .string(previousHash.hex), "hash": .string(hash.hex),
     ])
   }
 
@@ -369,8 +369,8 @@ extension LedgerEntry {
     else { throw RelayFault("subject, actor: too long, or with U+0000") }
     let origin = try json.relayWhole("origin")
     guard origin >= 0 else { throw RelayFault("origin: a journal sequence") }
-    guard let previous = [UInt8](hexText: try json.relayText("previous")), previous.count == 32,
-      let hash = [UInt8](hexText: try json.relayText("hash")), hash.count == 32
+    guard let previous = [UInt8](hex: try json.relayText("previous")), previous.count == 32,
+      let hash = [UInt8](hex: try json.relayText("hash")), hash.count == 32
     else { throw RelayFault("previous, hash: 64 hexadecimal digits") }
     guard let body = json["body"], body.members != nil else {
       throw RelayFault("body: an object")
@@ -473,19 +473,5 @@ extension LedgerJSON {
   fileprivate func relayCount(_ name: String) -> Int {
     let limit = Int64(RelayBatch.entryLimit + RelayBatch.readingLimit)
     return Int(clamping: min(max(self[name]?.wholeNumber ?? 0, 0), limit))
-  }
-}
-
-extension [UInt8] {
-  /// The bytes that lower-case hexadecimal digits stand for; nil for anything else.
-  init?(hexText text: String) {
-    let digits = Array<UInt8>("0123456789abcdef".utf8)
-    let values = text.utf8.map { digits.firstIndex(of: $0) }
-    guard values.count.isMultiple(of: 2) else { return nil }
-    self = []
-    for place in stride(from: 0, to: values.count, by: 2) {
-      guard let high = values[place], let low = values[place + 1] else { return nil }
-      append(UInt8(high << 4 | low))
-    }
   }
 }

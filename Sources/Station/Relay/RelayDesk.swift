@@ -132,14 +132,14 @@ final class RelayDesk: Desk {
       }
       output.drafts.append(try draft(of: entry, from: station, record))
       peer.newest = entry.sequence
-      peer.newestHash = entry.hash.hexText
+      peer.newestHash = entry.hash.hex
       peer.entries += 1
       outcome.taken += 1
     } catch {
       refuse(
         entry.sequence,
         error.description,
-        hash: entry.hash.hexText,
+        hash: entry.hash.hex,
         of: station,
         &outcome,
         record,
@@ -234,7 +234,7 @@ final class RelayDesk: Desk {
     }
     var origin: [String: LedgerJSON] = [
       "station": .string(station), "sequence": .integer(entry.sequence),
-      "hash": .string(entry.hash.hexText), "cause": .integer(Int64(clamping: entry.origin)),
+      "hash": .string(entry.hash.hex), "cause": .integer(Int64(clamping: entry.origin)),
     ]
     // Two levels up, the way is in the entry: province ← city ← county.
     if let before = body["origin"] { origin["origin"] = before }
