@@ -240,21 +240,12 @@ struct Serve: AsyncParsableCommand {
       file: ledgerFile,
       takesOver: takesOver
     )
-    var options = SegmentOptions()
-    options.sequenceFloor = try ledger.position
-    options.segmentBytes = service.journal.segmentBytes
-    options.retentionAge = service.journal.maximumAgeMilliseconds
-    options.retentionBytes = service.journal.maximumBytes
-    let journal = try SegmentJournal(
-      directory: folder.appendingPathComponent("journal").path,
-      options: options
+    let journal = try openJournal(
+      in: folder,
+      service,
+      floor: try ledger.position,
+      logger: logger
     )
-    for fault in journal.faults {
-      logger.error(
-        "journal segment damaged; what can be read is read",
-        metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"]
-      )
-    }
     if isLedgerMissing, let loss = LedgerLoss(of: ledgerFile, beside: journal) {
       logger.critical("the ledger is gone and begun anew", metadata: ["loss": "\(loss)"])
     }
@@ -276,6 +267,42 @@ struct Serve: AsyncParsableCommand {
       logger: logger,
       now: SystemClocks().wall()
     )
+    stages.checkpoints = try signer(of: ledger, in: folder, service, logger: logger)
+    stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count
+    }
+    return stages
+  }
+
+  private static func openJournal(
+    in folder: URL,
+    _ service: ServiceConfiguration,
+    floor: UInt64,
+    logger: Logger
+  ) throws -> SegmentJournal {
+    var options = SegmentOptions()
+    options.sequenceFloor = floor
+    options.segmentBytes = service.journal.segmentBytes
+    options.retentionAge = service.journal.maximumAgeMilliseconds
+    options.retentionBytes = service.journal.maximumBytes
+    let journal = try SegmentJournal(
+      directory: folder.appendingPathComponent("journal").path,
+      options: options
+    )
+    for fault in journal.faults {
+      logger.error(
+        "journal segment damaged; what can be read is read",
+        metadata: ["segment": "\(fault.segment)", "cause": "\(fault.message)"]
+      )
+    }
+    return journal
+  }
+
+  private static func signer(
+    of ledger: any CheckpointStore,
+    in folder: URL,
+    _ service: ServiceConfiguration,
+    logger: Logger
+  ) throws -> CheckpointSigner {
     let key = try CheckpointKey(
       path: service.checkpoints.keyFile ?? folder.appendingPathComponent("checkpoint.key").path
     )
@@ -288,15 +315,12 @@ struct Serve: AsyncParsableCommand {
         metadata: ["former": "\(former)"]
       )
     }
-    stages.checkpoints = try CheckpointSigner(
+    return try CheckpointSigner(
       ledger: ledger,
       key: key,
       everyMilliseconds: service.checkpoints.everyMilliseconds,
       everyEntries: service.checkpoints.everyEntries
     )
-    stages.prune = { now, floor in try journal.enforceRetention(now: now, keepingAfter: floor).count
-    }
-    return stages
   }
 
   private static func start(
