@@ -109,51 +109,53 @@ struct PublishTests {
     client.stop()
   }
 
-  @Test("status topic: online, offline by Last Will when the connection breaks, stopped at the end")
-  func statusTopic() throws {
-    let broker = try TestBroker()
-    let status = StatusTopic(topic: "davy/status")
+  private static let status = StatusTopic(topic: "davy/status")
+
+  /// A client that says on its status topic how it is, and somebody who has seen it come online.
+  private static func watched(
+    _ broker: TestBroker
+  ) throws -> (client: PublishClient, watcher: RawClient) {
     let watcher = try RawClient(port: broker.port, id: "watcher")
-    try watcher.subscribe("davy/status")
+    try watcher.subscribe(status.topic)
     let client = try PublishClient(
       options: testOptions(port: broker.port, id: "davy"),
       status: status
     )
     #expect(try watcher.receive()?.payload == status.online)
+    return (client, watcher)
+  }
+
+  @Test("status topic: online, offline by Last Will when the connection breaks, stopped at the end")
+  func statusTopic() throws {
+    let broker = try TestBroker()
+    let (client, watcher) = try Self.watched(broker)
     // Throwing the client out breaks its connection without a good-bye.
     let intruder = try RawClient(port: broker.port, id: "davy")
-    #expect(try watcher.receive()?.payload == status.offline)
-    #expect(try watcher.receive()?.payload == status.online)
+    #expect(try watcher.receive()?.payload == Self.status.offline)
+    #expect(try watcher.receive()?.payload == Self.status.online)
     withExtendedLifetime(intruder) {}
     client.stop()
-    #expect(try watcher.receive()?.payload == status.stopped)
+    #expect(try watcher.receive()?.payload == Self.status.stopped)
     #expect(try watcher.receive(seconds: 0.3) == nil)
     let late = try RawClient(port: broker.port, id: "late")
     try late.subscribe("davy/status")
     let retained = try late.receive()
-    #expect(retained?.payload == status.stopped)
+    #expect(retained?.payload == Self.status.stopped)
     #expect(retained?.retain == true)
   }
 
   @Test("what the status topic says while online can change, and holds after a reconnect")
   func statusChange() throws {
     let broker = try TestBroker()
-    let status = StatusTopic(topic: "davy/status")
-    let watcher = try RawClient(port: broker.port, id: "watcher")
-    try watcher.subscribe("davy/status")
-    let client = try PublishClient(
-      options: testOptions(port: broker.port, id: "davy"),
-      status: status
-    )
-    #expect(try watcher.receive()?.payload == status.online)
+    let (client, watcher) = try Self.watched(broker)
     client.setOnline([7])
     #expect(try watcher.receive()?.payload == [7])
     let intruder = try RawClient(port: broker.port, id: "davy")
-    #expect(try watcher.receive()?.payload == status.offline)
+    #expect(try watcher.receive()?.payload == Self.status.offline)
     #expect(try watcher.receive()?.payload == [7])
     withExtendedLifetime(intruder) {}
     client.stop()
-    #expect(try watcher.receive()?.payload == status.stopped)
+    #expect(try watcher.receive()?.payload == Self.status.stopped)
   }
 
   @Test("what the broker or the library refuses is told, and does not hold up the rest")
