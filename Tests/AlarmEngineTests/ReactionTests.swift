@@ -194,8 +194,9 @@ struct ReactionTests {
     }
   }
 
-  /// Two points of two devices that make a yellow together, on a device that never reports. The second device's clock is
-  /// `ahead`, and the guard has seen so.
+  /// Two points of two devices that make a yellow together, on a device that never reports.
+  ///
+  /// The second device's clock is `ahead`, and the guard has seen so.
   private static func pair(ahead: Int64, onDelay: Int64 = 0, offDelay: Int64 = 0) throws -> Bench {
     var builder = PlanBuilder(devices: 3)
     var points: [[CascadeParameters.Member]] = []
