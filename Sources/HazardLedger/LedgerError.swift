@@ -69,6 +69,16 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension LedgerError {
+  /// True when the volume or the moment is at fault: the same commit may go well later.
+  package var isPassing: Bool {
+    switch self {
+    case .diskFull, .busy, .notAccessible, .inputOutput: true
+    case .inUse, .damaged, .schemaTooNew, .notALedger, .wrongStation, .fenced, .checkpointKey,
+      .alreadyRecorded, .refused:
+      false
+    }
+  }
+
   /// Runs work on a store and names its failure by place and remedy.
   ///
   /// - Parameters:

@@ -120,6 +120,14 @@ extension JournalDamage: CustomStringConvertible {
 }
 
 extension JournalError {
+  /// True when the volume or the moment is at fault: the same call may go well later.
+  package var isPassing: Bool {
+    switch self {
+    case .diskFull, .io: true
+    case .damaged, .locked, .gap, .conflict, .tooLarge, .notAJournal, .occupied, .closed: false
+    }
+  }
+
   /// Runs `body` and gives whatever it throws the journal's words.
   static func mapping<Result>(
     _ path: String,
@@ -162,10 +170,7 @@ extension Error {
   /// True when the disk or the moment is at fault, not what the file holds: trying again may help.
   var isOfTheMoment: Bool {
     if let error = self as? DatabaseError { return !error.isCorruption }
-    switch self as? JournalError {
-    case .diskFull, .io: return true
-    default: return false
-    }
+    return (self as? JournalError)?.isPassing ?? false
   }
 }
 

@@ -107,8 +107,16 @@ public final class Exchange: Sendable {
   private static let outgoingLimit = 10_000
 
   /// Makes an exchange over what the stores hold at the start.
-  public init(durable: UInt64, position: UInt64, head: Int64) {
-    state = Mutex(State(durable: durable, position: position, head: head))
+  ///
+  /// - Parameters:
+  ///   - durable: newest sequence of the journal.
+  ///   - position: journal sequence that the ledger stands at.
+  ///   - head: the ledger's head.
+  ///   - waiting: what the ledger has not taken, oldest first; it has waited long enough to be announced unrecorded.
+  public init(durable: UInt64, position: UInt64, head: Int64, waiting: [CoreOutput] = []) {
+    var start = State(durable: durable, position: position, head: head)
+    for output in waiting { Self.hold(output, since: .min / 2, in: &start) }
+    state = Mutex(start)
   }
 
   // MARK: - Journal
@@ -180,12 +188,8 @@ public final class Exchange: Sendable {
       kept.latest = []
       kept.former = []
       kept.relayed = []
-      state.waiting.append(Waiting(output: kept, since: now))
-      state.waitingDrafts += output.drafts.count
-      state.load.entries += kept.entriesForLedger
-      state.load.bytes += kept.bytesForLedger
+      Self.hold(kept, since: now, in: &state)
       if state.waiting.count >= state.thinnedAt { Self.thin(&state) }
-      if output.isForLedger, state.oldestFilled == nil { state.oldestFilled = output.position }
       let count = output.replies.count + output.rejects.count
       if count > 0, state.outgoingCount + count > Self.outgoingLimit {
         state.outgoingDropped += UInt64(count)
@@ -197,6 +201,15 @@ public final class Exchange: Sendable {
     }
     if isLedgerReady { wake(.ledger) }
     if hasOutgoing { wake(.announcer) }
+  }
+
+  /// Lets an output wait for the ledger behind those that do already.
+  private static func hold(_ output: CoreOutput, since: Int64, in state: inout State) {
+    state.waiting.append(Waiting(output: output, since: since))
+    state.waitingDrafts += output.drafts.count
+    state.load.entries += output.entriesForLedger
+    state.load.bytes += output.bytesForLedger
+    if output.isForLedger, state.oldestFilled == nil { state.oldestFilled = output.position }
   }
 
   /// Lets go of outputs that say only how far the journal has been worked through, where the journal covers the next one
@@ -566,10 +579,10 @@ extension CoreOutput {
   /// Whether nobody would miss it once a later one is recorded.
   fileprivate var saysOnlyPosition: Bool { !isForLedger && dispatches.isEmpty && answers.isEmpty }
 
-  fileprivate var entriesForLedger: Int { drafts.count + rejects.count + acts.count }
+  var entriesForLedger: Int { drafts.count + rejects.count + acts.count }
 
   /// About what it takes in memory until it is recorded.
-  fileprivate var bytesForLedger: Int {
+  var bytesForLedger: Int {
     var bytes = 0
     for draft in drafts { bytes += draft.body.count + Self.bytesOfARow }
     for tally in rejects {

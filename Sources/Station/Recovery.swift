@@ -6,6 +6,9 @@ import Telemetry
 
 /// The one way a station starts, after a clean stop and after a crash: the newest snapshot that the ledger has come
 /// up to, then the journal from there; entries that the ledger has already are not written again.
+///
+/// A store that has no room for what it lacks keeps no station from starting: alarms must not wait for somebody to clear a
+/// disk. What the ledger does not take waits as ``LedgerBacklog``, what the journal does not take as ``owed``.
 struct Recovery {
   /// The core, at the journal's end once ``replay(_:into:trends:)`` has returned.
   private(set) var core: StationCore
@@ -13,6 +16,12 @@ struct Recovery {
   let snapshotPosition: UInt64
   /// Receive time of the newest record replayed, milliseconds since the Unix epoch.
   private(set) var lastReceived: Int64 = .min
+  /// What the ledger has not taken.
+  private(set) var backlog: LedgerBacklog
+  /// What the journal has not taken, oldest first: it has to, before anything that comes later.
+  private(set) var owed: [InputBatch] = []
+  /// The newest input that the journal has.
+  var durable: UInt64 { owed.first.map { $0.firstSequence - 1 } ?? core.position }
 
   /// Records passed over because the journal cannot give them back.
   private var gaps: [GapDesk.Unseen.Gap] = []
@@ -21,8 +30,14 @@ struct Recovery {
   private let logger: Logger
   private static let page = 8_192
 
-  init(ledger: any LedgerStore, snapshots: SnapshotFolder?, logger: Logger) throws {
+  init(
+    ledger: any LedgerStore,
+    snapshots: SnapshotFolder?,
+    limits: StationLimits,
+    logger: Logger
+  ) throws {
     self.logger = logger
+    backlog = LedgerBacklog(limits: limits)
     let ledgerPosition = try ledger.position
     for position in try snapshots?.positions() ?? [] where position <= ledgerPosition {
       do {
@@ -78,10 +93,46 @@ struct Recovery {
       }
       if let last = records.last { lastReceived = max(lastReceived, last.input.received) }
     }
+    if let fault = backlog.fault {
+      logger.critical(
+        """
+        the ledger does not take what it lacks of the journal; the station starts all the same: alarms are told \
+        unrecorded, and recorded as soon as it does
+        """,
+        metadata: ["error": "\(fault)"]
+      )
+    }
     logger.info(
       "recovered",
       metadata: ["from": "\(snapshotPosition)", "to": "\(core.position)"]
     )
+  }
+
+  /// Takes in what the start itself has to say, as the input after all others.
+  mutating func take(
+    _ input: JournalInput,
+    into journal: any JournalStore,
+    _ ledger: any LedgerStore
+  ) throws {
+    let batch = InputBatch(JournalBatch([input]), firstSequence: core.position + 1)
+    if owed.isEmpty {
+      do {
+        try journal.append(batch.inputs, firstSequence: batch.firstSequence)
+      } catch let error as JournalError where error.isPassing {
+        logger.critical(
+          """
+          the journal has no room for what the start has to say; the station starts all the same: acknowledgements are \
+          withheld until it has
+          """,
+          metadata: ["error": "\(error)"]
+        )
+        owed.append(batch)
+      }
+    } else {
+      owed.append(batch)
+    }
+    let output = core.process(batch.inputs, firstSequence: batch.firstSequence)
+    try backlog.add(output, to: ledger, isDurable: owed.isEmpty)
   }
 
   /// What the ledger is still to be told of gaps that were passed, as an input for the journal; nil when nothing is.
@@ -90,15 +141,20 @@ struct Recovery {
   /// have not seen these records again, know nothing of them.
   func unseen(by ledger: any LedgerStore) throws -> DeskInput? {
     guard !gaps.isEmpty else { return nil }
-    let untold = try gaps.filter {
-      try ledger.entries(of: EventDraft.subject(of: $0), after: 0, limit: 1).isEmpty
+    let untold = try gaps.filter { gap in
+      let subject = EventDraft.subject(of: gap)
+      return try !backlog.holds(subject: subject)
+        && ledger.entries(of: subject, after: 0, limit: 1).isEmpty
     }
     var unseen = GapDesk.Unseen(gaps: untold)
     if gaps.contains(where: { $0.after < known }) {
-      (unseen.alarms, unseen.unrecorded) = core.compare(with: try ledger.standingAlarms())
-      for index in unseen.unrecorded.indices
-      where try ledger.alarm(id: unseen.unrecorded[index].alarm) != nil {
-        unseen.unrecorded[index].isKnown = true
+      let standing = try backlog.standing(after: ledger.standingAlarms())
+      (unseen.alarms, unseen.unrecorded) = core.compare(with: standing)
+      for index in unseen.unrecorded.indices {
+        let alarm = unseen.unrecorded[index].alarm
+        if try backlog.holds(subject: alarm) || ledger.alarm(id: alarm) != nil {
+          unseen.unrecorded[index].isKnown = true
+        }
       }
     }
     guard !untold.isEmpty || !unseen.alarms.isEmpty || !unseen.unrecorded.isEmpty else {
@@ -137,7 +193,7 @@ struct Recovery {
     gaps.append(GapDesk.Unseen.Gap(after: core.position, through: next - 1))
     let output = core.passGap(through: next - 1, received: lastReceived)
     guard output.position > ledgerPosition else { return }
-    _ = try ledger.append(output.drafts, rejects: [], position: output.position)
+    try backlog.add(output, to: ledger)
   }
 
   /// The records cut where sequences are missing.
@@ -153,7 +209,7 @@ struct Recovery {
   }
 
   /// Processes a page, cut where the ledger and the trends stand, so that each gets what it lacks and nothing twice.
-  private func commit(
+  private mutating func commit(
     _ records: [JournalRecord],
     upTo ledgerPosition: UInt64,
     into ledger: any LedgerStore,
@@ -166,9 +222,7 @@ struct Recovery {
       rest = rest.dropFirst(part.count)
       guard let first = part.first else { continue }
       let output = core.process(JournalBatch(part.map(\.input)), firstSequence: first.sequence)
-      if first.sequence > ledgerPosition {
-        _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
-      }
+      if first.sequence > ledgerPosition { try backlog.add(output, to: ledger) }
       trends?.add(output, catalog: core.catalog)
     }
   }

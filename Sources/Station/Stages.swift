@@ -13,8 +13,8 @@ import Telemetry
 /// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
 /// snapshots. They meet in the ``Exchange``.
 ///
-/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `lastSnapshot`, `reported`, `reportWalk`, `shownInhibitions` and
-/// `attempted` are touched by one stage each, as said above; the rest is behind locks.
+/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `lastSnapshot`, `reported`, `reportWalk`, `shownInhibitions`,
+/// `owed` and `attempted` are touched by one stage each, as said above; the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow.
   ///
@@ -57,6 +57,8 @@ public final class Stages: @unchecked Sendable {
   /// What looks that were cut at a limit have brought since one that was not.
   private var waited = (messages: 0, bytes: 0)
   private var lastSnapshot: UInt64
+  /// What the start has had to say and the journal had no room for; it goes before everything else.
+  private var owed: [InputBatch]
   /// How many outputs the commit had that failed and has to be tried again.
   private var attempted: Int?
   private let inbox: Mutex<[Inboxed]> = Mutex([])
@@ -89,6 +91,8 @@ public final class Stages: @unchecked Sendable {
   /// Brings a station to the state in which it stopped: the newest usable snapshot, then the journal after it,
   /// then `catalog`, where it differs from the one in force.
   ///
+  /// Stores that have no room are no reason not to start (``Recovery``).
+  ///
   /// - Parameters:
   ///   - catalog: the catalog to run with.
   ///   - journal: the inputs so far and to come.
@@ -115,7 +119,12 @@ public final class Stages: @unchecked Sendable {
     self.snapshots = snapshots
     self.limits = limits
     self.logger = logger
-    var recovery = try Recovery(ledger: ledger, snapshots: snapshots, logger: logger)
+    var recovery = try Recovery(
+      ledger: ledger,
+      snapshots: snapshots,
+      limits: limits,
+      logger: logger
+    )
     try recovery.replay(journal, into: ledger, trends: trends)
     core = recovery.core
     welding = core.welding
@@ -128,7 +137,7 @@ public final class Stages: @unchecked Sendable {
     if let unseen = try recovery.unseen(by: ledger) {
       var input = unseen.journalInput
       input.received = sequencer.stamp(now)
-      try Self.take(input, &sequencer, core, journal, ledger)
+      try recovery.take(input, into: journal, ledger)
     }
     // A release whose desks go by other rules says so in the journal, before anything that they are for.
     if core.catalog?.version != catalog.version || core.level < .newest {
@@ -138,7 +147,7 @@ public final class Stages: @unchecked Sendable {
         topic: Array("catalog".utf8),
         payload: try CatalogRecord(sources: catalog.sources).journalPayload()
       )
-      try Self.take(input, &sequencer, core, journal, ledger)
+      try recovery.take(input, into: journal, ledger)
       logger.info(
         "catalog in force",
         metadata: [
@@ -147,11 +156,16 @@ public final class Stages: @unchecked Sendable {
         ]
       )
     }
+    _ = sequencer.reserve(Int(core.position + 1 - sequencer.next))
+    owed = recovery.owed
+    attempted = recovery.backlog.attempted
     exchange = Exchange(
-      durable: core.position,
+      durable: recovery.durable,
       position: try ledger.position,
-      head: try ledger.head.sequence
+      head: try ledger.head.sequence,
+      waiting: recovery.backlog.outputs
     )
+    if let fault = recovery.backlog.fault { exchange.setLedgerFault("\(fault)") }
     shown = Showcase(catalog: catalog, trendBytes: limits.trendBytes)
     if journal is SegmentJournal {
       do throws(TrendError) {
@@ -167,21 +181,6 @@ public final class Stages: @unchecked Sendable {
       inbox.withLock { $0.append(Inboxed(input: input.journalInput, ticket: nil)) }
     }
     showEngines()
-  }
-
-  /// Takes in what a start has to say, before the stages run.
-  private static func take(
-    _ input: JournalInput,
-    _ sequencer: inout Sequencer,
-    _ core: StationCore,
-    _ journal: any JournalStore,
-    _ ledger: any LedgerStore
-  ) throws {
-    let inputs = JournalBatch([input])
-    let sequence = sequencer.reserve(1)
-    try journal.append(inputs, firstSequence: sequence)
-    let output = core.process(inputs, firstSequence: sequence)
-    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
   }
 
   // MARK: - Stage 1: collect
@@ -335,6 +334,10 @@ public final class Stages: @unchecked Sendable {
   /// - Throws: what the journal throws; the same batch is then tried again.
   public func commit(_ batch: InputBatch) throws {
     do {
+      while let first = owed.first {
+        try journal.append(first.inputs, firstSequence: first.firstSequence)
+        owed.removeFirst()
+      }
       try journal.append(batch.inputs, firstSequence: batch.firstSequence)
       exchange.setDurable(batch.lastSequence)
     } catch {
