@@ -30,7 +30,11 @@ import Glibc
   /// Whether the last read found the socket empty.
   private(set) var isDrained = true
   private let handle: OpaquePointer
+  /// Host and port, for messages.
+  private let place: String
   private let usesTLS: Bool
+  /// Whether the broker has sent anything.
+  private var hasHeard = false
   private let clientKeepAlive: Duration
   private var keepAlive: Int64
   private var stage: Stage
@@ -65,6 +69,7 @@ import Glibc
     unsafe self.handle = handle
     self.inbox = inbox
     self.version = version
+    place = "\(options.host):\(options.port)"
     usesTLS = tls != nil
     started = now
     lastSent = now
@@ -143,6 +148,8 @@ import Glibc
   /// Whether the broker has accepted the connection and it stands.
   var isActive: Bool { if case .active = stage { true } else { false } }
 
+  private var isHandshake: Bool { if case .handshake = stage { true } else { false } }
+
   /// Whether something waits to be written.
   var wantsWrite: Bool {
     let isQueued = unsafe mosquitto_want_write(handle)
@@ -187,9 +194,10 @@ import Glibc
       return try advance(now: now)
     case .handshake:
       try flush(now: now)
+      try hear()
       repeat {
         try readPacket(now: now)
-        if inbox.answer == nil, hasEnded { throw handshakeBroken }
+        if inbox.answer == nil, peek() == .end { throw hungUp }
       } while !isDrained && inbox.answer == nil
       // TLS may have been agreed on just now, so that CONNECT can leave.
       try flush(now: now)
@@ -200,8 +208,15 @@ import Glibc
     }
   }
 
-  /// Whether the broker has hung up; the library does not notice while TLS is being agreed on.
-  private var hasEnded: Bool {
+  private enum Peek: Equatable {
+    case nothing
+    case byte(UInt8)
+    case end
+  }
+
+  /// What comes next from the broker, left where it is; that it has hung up the library does not notice while TLS is being
+  /// agreed on.
+  private func peek() -> Peek {
     var byte: UInt8 = 0
     let count = unsafe recv(
       mosquitto_socket(handle),
@@ -209,13 +224,41 @@ import Glibc
       1,
       Int32(MSG_PEEK | MSG_DONTWAIT)
     )
-    return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+    if count > 0 { return .byte(byte) }
+    return count < 0 && (errno == EAGAIN || errno == EINTR) ? .nothing : .end
   }
 
-  private var handshakeBroken: LinkFailure {
-    usesTLS
-      ? .tls(inbox.lastError ?? "the broker hung up during the handshake; is it a TLS port?")
-      : .closed(nil)
+  /// The types of TLS records, none of which begins an MQTT packet of a broker's.
+  private static let tlsRecords: ClosedRange<UInt8> = 0x14...0x17
+
+  /// Holds the first byte that comes against what is spoken here: library and OpenSSL would call it a broken protocol.
+  private func hear() throws(LinkFailure) {
+    guard !hasHeard, case .byte(let first) = peek() else { return }
+    hasHeard = true
+    switch (usesTLS, Self.tlsRecords.contains(first)) {
+    case (true, true), (false, false): break
+    case (true, false): throw .plainPort(place: place)
+    case (false, true): throw .tlsPort(place: place)
+    }
+  }
+
+  /// Why there is no answer to CONNECT where the broker has hung up.
+  private var hungUp: LinkFailure {
+    !usesTLS || isTLSAgreed ? .unanswered(place: place, isPlain: !usesTLS) : tlsFailure
+  }
+
+  private var isTLSAgreed: Bool {
+    guard let tls = unsafe mosquitto_ssl_get(handle) else { return false }
+    return unsafe SSL_is_init_finished(OpaquePointer(tls)) == 1
+  }
+
+  /// Why TLS was not agreed on: what answers in another way, or hangs up at the first word of it, does not know it.
+  private var tlsFailure: LinkFailure {
+    let error = inbox.lastError
+    let isForeign = error?.contains("wrong version number") ?? false
+    let isSilent = !hasHeard && (error?.contains("unexpected eof") ?? true)
+    if isForeign || isSilent { return .plainPort(place: place) }
+    return .tls(error ?? "the broker hung up during the handshake")
   }
 
   private func accept(_ answer: ConnectAnswer) {
@@ -457,15 +500,15 @@ import Glibc
     switch code {
     case MOSQ_ERR_EAI:
       return .unknownHost(unsafe String(cString: gai_strerror(error)))
-    case MOSQ_ERR_TLS:
-      return .tls(inbox.lastError ?? "handshake failed")
-    case MOSQ_ERR_ERRNO where usesTLS && error == EPROTO:
-      return .tls(inbox.lastError ?? "the broker broke it off")
+    case MOSQ_ERR_TLS: return tlsFailure
+    case MOSQ_ERR_ERRNO where usesTLS && error == EPROTO: return tlsFailure
+    case MOSQ_ERR_ERRNO where isHandshake && (error == ECONNRESET || error == EPIPE): return hungUp
     case MOSQ_ERR_ERRNO where !isActive && session == nil && error != 0:
       return .unreachable(SystemError.text(error))
     case MOSQ_ERR_SUCCESS, MOSQ_ERR_CONN_LOST, MOSQ_ERR_NO_CONN, MOSQ_ERR_ERRNO:
       // A broker's DISCONNECT closes the socket and leaves its reason code here.
       let reason = inbox.disconnectCode ?? 0
+      if isHandshake, reason < 0x80 { return hungUp }
       return .closed(reason >= 0x80 ? UInt8(truncatingIfNeeded: reason) : nil)
     case MOSQ_ERR_MALFORMED_UTF8:
       return .protocolError(

@@ -161,7 +161,7 @@ final class Link {
     case .unsupportedVersion:
       version = .v5
       fellBack = false
-    case .closed(nil):
+    case .unanswered:
       // Some brokers hang up on a version they do not know: try the other one every second time.
       guard !fellBack else { return false }
       silentRefusals += 1

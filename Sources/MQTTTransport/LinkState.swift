@@ -55,6 +55,12 @@ public enum LinkFailure: Error, Sendable, Equatable, CustomStringConvertible {
   case unreachable(String)
   /// TLS was not agreed on.
   case tls(String)
+  /// The port at `place` speaks TLS, and we do not.
+  case tlsPort(place: String)
+  /// The port at `place` does not speak TLS, and we do.
+  case plainPort(place: String)
+  /// The broker at `place` hung up before it answered CONNECT, which came without TLS where it `isPlain`.
+  case unanswered(place: String, isPlain: Bool)
   /// The broker did not answer in time.
   case handshakeTimeout
   /// The broker speaks neither version that is allowed.
@@ -75,6 +81,14 @@ public enum LinkFailure: Error, Sendable, Equatable, CustomStringConvertible {
     case .unknownHost(let host): "host '\(host)' is unknown (check name and DNS)"
     case .unreachable(let reason): "broker cannot be reached: \(reason)"
     case .tls(let reason): "TLS failed: \(reason) (check CA, certificate, server name and version)"
+    case .tlsPort(let place):
+      "\(place) speaks TLS and is spoken to without it (turn TLS on here, or name the broker's plain port, usually 1883)"
+    case .plainPort(let place):
+      "\(place) knows no TLS and is spoken to with it (name the broker's TLS port, usually 8883, or turn TLS off here)"
+    case .unanswered(place: let place, isPlain: true):
+      "\(place): broker hung up without an answer (a TLS port does that: is TLS to be turned on here? else see its log)"
+    case .unanswered(place: let place, isPlain: false):
+      "\(place): broker hung up without an answer (see its log)"
     case .handshakeTimeout: "broker does not answer (is this an MQTT port, with or without TLS?)"
     case .unsupportedVersion: "broker supports no MQTT version that is allowed here"
     case .refused(let code): "broker refuses the connection: \(ReasonCode.text(code))"

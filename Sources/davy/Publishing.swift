@@ -104,6 +104,26 @@ extension LinkFailure {
         zh: "检查地址、端口、防火墙以及 broker 是否在运行",
         en: "check host, port and firewall, and whether the broker runs"
       )
+    case .tlsPort:
+      LocalizedText(
+        zh: "打开 TLS（服务文件的 broker.tls，命令的 --tls），或改用 broker 的明文端口（通常 1883）",
+        en:
+          "turn TLS on (broker.tls of a service file, --tls of a command), or name the broker's plain port, usually 1883"
+      )
+    case .plainPort:
+      LocalizedText(
+        zh: "改用 broker 的 TLS 端口（通常 8883），或关闭 TLS（服务文件的 broker.tls，命令的 --tls）",
+        en:
+          "name the broker's TLS port, usually 8883, or turn TLS off (broker.tls of a service file, --tls of a command)"
+      )
+    case .unanswered(place: _, isPlain: true):
+      LocalizedText(
+        zh: "若为 TLS 端口，请打开 TLS（服务文件的 broker.tls，命令的 --tls）；否则查看 broker 的日志",
+        en:
+          "if it is a TLS port, turn TLS on (broker.tls of a service file, --tls of a command); else see the broker's log"
+      )
+    case .unanswered(place: _, isPlain: false):
+      LocalizedText(zh: "查看 broker 的日志", en: "see the broker's log")
     case .options, .tls, .unsupportedVersion, .keepAliveTimeout, .protocolError: nil
     }
   }

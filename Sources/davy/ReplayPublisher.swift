@@ -246,7 +246,7 @@ extension NoBrokerError {
         en:
           "use a broker that speaks MQTT 5: the receive time goes as a user property, which MQTT 3.1.1 does not have"
       )
-    case .closed(nil):
+    case .closed(nil), .unanswered:
       LocalizedText(
         zh: "查看 broker 的日志；broker 必须支持 MQTT 5",
         en: "see the broker's log; it has to speak MQTT 5"

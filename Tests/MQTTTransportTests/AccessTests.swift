@@ -71,7 +71,16 @@ struct AccessTests {
     #expect(try !outcome(options).isConnected)
 
     options.tls = nil
-    #expect(try !outcome(options).isConnected)
+    let reason = try failure(outcome(options))
+    #expect(reason.hasPrefix("127.0.0.1:\(broker.port)") && reason.contains("TLS"), "\(reason)")
+  }
+
+  @Test("TLS at a port that knows none is named by place and remedy")
+  func plainPort() throws {
+    let broker = try TestBroker()
+    var options = testOptions(port: broker.port)
+    options.tls = TLSOptions()
+    #expect(try failure(outcome(options)).hasPrefix("127.0.0.1:\(broker.port) knows no TLS"))
   }
 
   @Test("TLS files that cannot be used are named before the first attempt")

@@ -228,6 +228,57 @@ import Testing
     #expect(reasons.withLock { $0 }.first?.contains("taken over") == saysWhy)
   }
 
+  /// What answers CONNECT or a TLS handshake; who says nothing hangs up.
+  struct WrongPort: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    var says: [UInt8] = []
+    var usesTLS: Bool
+    var words: String
+  }
+
+  @Test(
+    "a port that speaks TLS where we do not, or the other way round, is named by place and remedy",
+    arguments: [
+      WrongPort(
+        testDescription: "an alert of TLS",
+        says: [0x15, 3, 3, 0, 2, 2, 70],
+        usesTLS: false,
+        words: "speaks TLS"
+      ),
+      WrongPort(testDescription: "nothing", usesTLS: false, words: "a TLS port does that"),
+      WrongPort(testDescription: "nothing to TLS", usesTLS: true, words: "knows no TLS"),
+      WrongPort(
+        testDescription: "words of HTTP to TLS",
+        says: Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8),
+        usesTLS: true,
+        words: "knows no TLS"
+      ),
+    ]
+  )
+  func wrongPort(_ test: WrongPort) throws {
+    let broker = try FakeBroker { peer in
+      guard !test.says.isEmpty else { return }
+      try peer.socket.write(test.says)
+      // Until the client has gone: an end that comes with a reset takes along what has not been read.
+      while try peer.socket.read() != nil {}
+    }
+    var options = testOptions(port: broker.port)
+    if test.usesTLS { options.tls = TLSOptions() }
+    let reasons = Mutex<[String]>([])
+    let client = try IntakeClient(options: options) { state in
+      if case .waiting(let failure, _, _) = state {
+        reasons.withLock { $0.append(failure.description) }
+      }
+    }
+    var batch = MessageBatch()
+    try wait(until: "a reason") {
+      _ = client.poll(into: &batch, timeout: .milliseconds(50))
+      return reasons.withLock { !$0.isEmpty }
+    }
+    let first = reasons.withLock { $0.first ?? "" }
+    #expect(first.hasPrefix("127.0.0.1:\(broker.port)") && first.contains(test.words), "\(first)")
+  }
+
   @Test("garbage instead of MQTT is an error state")
   func garbage() throws {
     let broker = try FakeBroker { peer in
