@@ -17,8 +17,8 @@ final class Link {
   private let observer: (@Sendable (LinkState) -> Void)?
   private var phase = Phase.idle(until: 0)
   private var version: MQTTVersion
-  private var fellBack = false
   private var failures = 0
+  /// Times that MQTT 5 was hung up at since the last connection.
   private var silentRefusals = 0
   private(set) var reconnects = 0
   /// Times that the broker no longer had the session of the connection before, an earlier process's included.
@@ -135,6 +135,7 @@ final class Link {
       if wasActive {
         reconnects += 1
         silentRefusals = 0
+        version = options.protocolPreference == .v311 ? .v311 : .v5
         // Only a connection that lasted shows that the trouble is over; two clients that throw each
         // other out must not do so once a second for ever.
         if now - connection.started >= options.backOff.maximum.milliseconds { failures = 0 }
@@ -149,26 +150,32 @@ final class Link {
   }
 
   /// Chooses the protocol version of the next attempt; true when it may follow at once.
+  ///
+  /// Every round, after a delay or a connection, begins with MQTT 5, so that nothing that has passed keeps the link on 3.1.1:
+  /// not a proxy that hung up while the broker behind it was away, nor a broker that has learnt MQTT 5 since.
   private func fallBack(after failure: LinkFailure) -> Bool {
     guard options.protocolPreference == .v5ThenV311 else { return false }
-    switch failure {
-    case .unsupportedVersion where version == .v5:
-      version = .v311
-      fellBack = true
-      logger.notice("MQTT \(options.clientID): broker does not know MQTT 5, falling back to 3.1.1")
-      phase = .idle(until: 0)
-      return true
-    case .unsupportedVersion:
+    guard version == .v5 else {
       version = .v5
-      fellBack = false
-    case .unanswered:
-      // Some brokers hang up on a version they do not know: try the other one every second time.
-      guard !fellBack else { return false }
-      silentRefusals += 1
-      version = silentRefusals % 4 < 2 ? .v5 : .v311
-    default: break
+      return false
     }
-    return false
+    switch failure {
+    case .unsupportedVersion:
+      logger.notice("MQTT \(options.clientID): broker does not know MQTT 5, falling back to 3.1.1")
+    case .unanswered:
+      // Some brokers hang up on a version they do not know. Once may have any reason.
+      silentRefusals += 1
+      guard silentRefusals > 1 else { return false }
+      if silentRefusals == 2 {
+        logger.notice("MQTT \(options.clientID): broker hangs up at MQTT 5, trying 3.1.1 each time too")
+      }
+    case .options, .unknownHost, .unreachable, .tls, .tlsPort, .plainPort, .handshakeTimeout,
+      .refused, .closed, .keepAliveTimeout, .protocolError:
+      return false
+    }
+    version = .v311
+    phase = .idle(until: 0)
+    return true
   }
 
   /// Ends for good, saying good-bye to the broker, which keeps the session.

@@ -31,6 +31,49 @@ import Testing
     try wait(until: "PUBACK") { broker.packets.last == Packet(header: 0x40, body: [0, 7]) }
   }
 
+  @Test(
+    "MQTT 3.1.1 is spoken for no longer than a connection, whatever led to it",
+    arguments: ["MQTT 5 answer", "hangs up"]
+  )
+  func fallBackEnds(refusal: String) throws {
+    // Until the first connection in MQTT 3.1.1 ends; the broker that comes then knows both.
+    let isOld = Mutex(true)
+    let broker = try FakeBroker { peer in
+      let isOldBroker = isOld.withLock { $0 }
+      if isOldBroker, peer.version == 5 {
+        if refusal == "MQTT 5 answer" { try peer.socket.write([0x20, 3, 0, 0x84, 0]) }
+        return
+      }
+      try peer.welcome()
+      try peer.grant([1])
+      isOld.withLock { $0 = false }
+      if !isOldBroker { try peer.readToEnd() }
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    var batch = MessageBatch()
+    try wait(until: "the second connection") {
+      let isConnected = client.poll(into: &batch, timeout: .milliseconds(50)).isConnected
+      return isConnected && client.counters.reconnects == 1
+    }
+    guard case .connected(let session) = client.state else { throw TestFailure("\(client.state)") }
+    #expect(session.version == .v5)
+  }
+
+  @Test("hang-ups that have passed lead to no older version: a proxy whose broker was away")
+  func proxy() throws {
+    let broker = try FakeBroker { peer in
+      // Away for a few rounds; each of them ends with a try in MQTT 3.1.1.
+      guard peer.number > 7 else { return }
+      try peer.welcome()
+      try peer.grant([1])
+      try peer.readToEnd()
+    }
+    let client = try IntakeClient(options: testOptions(port: broker.port))
+    try client.connect()
+    guard case .connected(let session) = client.state else { throw TestFailure("\(client.state)") }
+    #expect(session.version == .v5)
+  }
+
   @Test("a broker that refuses both versions is named, and asked again")
   func noVersion() throws {
     let broker = try FakeBroker { try $0.socket.write([0x20, 2, 0, 1]) }
