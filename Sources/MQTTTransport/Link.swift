@@ -167,7 +167,7 @@ final class Link {
       silentRefusals += 1
       guard silentRefusals > 1 else { return false }
       if silentRefusals == 2 {
-        logger.notice("MQTT \(options.clientID): broker hangs up at MQTT 5, trying 3.1.1 each time too")
+        logger.notice("MQTT \(options.clientID): broker hangs up at MQTT 5, trying 3.1.1 after it")
       }
     case .options, .unknownHost, .unreachable, .tls, .tlsPort, .plainPort, .handshakeTimeout,
       .refused, .closed, .keepAliveTimeout, .protocolError:

@@ -116,6 +116,8 @@ public final class Exchange: Sendable {
   public init(durable: UInt64, position: UInt64, head: Int64, waiting: [CoreOutput] = []) {
     var start = State(durable: durable, position: position, head: head)
     for output in waiting { Self.hold(output, since: .min / 2, in: &start) }
+    // The ledger may have it although it has said otherwise.
+    start.handedOut = min(1, waiting.count)
     state = Mutex(start)
   }
 
@@ -234,6 +236,48 @@ public final class Exchange: Sendable {
     state.overdue = overdue
     state.thinnedAt = max(leastThinned, 2 * kept.count)
   }
+
+  /// Puts outputs together that have been announced and wait on: of their refusals one line of a kind remains.
+  ///
+  /// So a ledger that takes nothing for a day does not stop the reading for what was refused meanwhile. An output is
+  /// committed whole, so that a crash neither loses nor doubles a count.
+  private static func join(_ state: inout State) {
+    let (first, end) = (state.handedOut, state.overdue)
+    guard end - first > 1 else { return }
+    let answering = Set(state.answers.map(\.position))
+    var groups: [[Waiting]] = []
+    var drafts = 0
+    var isOpen = false
+    for waiting in state.waiting[first..<end] {
+      let output = waiting.output
+      let canJoin = output.position <= state.durable && !answering.contains(output.position)
+      drafts += output.drafts.count
+      if isOpen, canJoin, drafts <= joinedDrafts {
+        groups[groups.count - 1].append(waiting)
+      } else {
+        groups.append([waiting])
+        drafts = output.drafts.count
+        isOpen = canJoin
+      }
+    }
+    guard groups.count < end - first else { return }
+    let joined = groups.map { group in
+      group.count == 1
+        ? group[0]
+        : Waiting(output: CoreOutput(joining: group.map(\.output)), since: group[0].since)
+    }
+    state.waiting.replaceSubrange(first..<end, with: joined)
+    state.overdue = first + joined.count
+    state.load = state.waiting.reduce(into: Load()) { load, waiting in
+      load.entries += waiting.output.entriesForLedger
+      load.bytes += waiting.output.bytesForLedger
+    }
+    state.oldestFilled = state.waiting.first { $0.output.isForLedger }?.output.position
+    state.thinnedAt = max(leastThinned, 2 * state.waiting.count)
+  }
+
+  /// Drafts of outputs that are put together at most: their refusals are lines of their own again.
+  private static let joinedDrafts = 1_024
 
   // MARK: - Replies and feedback
 
@@ -365,7 +409,8 @@ public final class Exchange: Sendable {
     let overdue = state.withLock { state in
       var announced: [UnrecordedAnnouncement] = []
       var dispatches: [CalloutDispatch] = []
-      for index in state.overdue..<state.waiting.count {
+      let before = state.overdue
+      for index in before..<state.waiting.count {
         guard now - state.waiting[index].since >= limit else { break }
         state.overdue = index + 1
         for var dispatch in state.waiting[index].output.dispatches {
@@ -379,6 +424,7 @@ public final class Exchange: Sendable {
           )
         }
       }
+      if state.overdue > before { Self.join(&state) }
       guard !announced.isEmpty else { return (announced: announced, dispatches: dispatches) }
       state.unrecorded.append(contentsOf: announced)
       if state.unrecorded.count > Self.unrecordedLimit {
@@ -578,6 +624,22 @@ extension CoreOutput {
 
   /// Whether nobody would miss it once a later one is recorded.
   fileprivate var saysOnlyPosition: Bool { !isForLedger && dispatches.isEmpty && answers.isEmpty }
+
+  /// Makes one of some that follow on each other, whose alarms have been announced and whose calls have gone out.
+  fileprivate init(joining outputs: [CoreOutput]) {
+    self.init(position: outputs.last?.position ?? 0)
+    for output in outputs {
+      for var act in output.acts {
+        act.draftIndex += drafts.count
+        acts.append(act)
+      }
+      drafts += output.drafts
+    }
+    rejects = RejectTally.merged(outputs.flatMap(\.rejects), lines: Self.joinedLines)
+  }
+
+  /// Lines of refusals that are told apart in outputs put together.
+  private static var joinedLines: Int { 128 }
 
   var entriesForLedger: Int { drafts.count + rejects.count + acts.count }
 

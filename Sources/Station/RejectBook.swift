@@ -21,6 +21,8 @@ struct RejectBook {
   private static let textLimit = 512
   private static let sampleLimit = 512
   private static let lineLimit = 4_096
+  /// Stands for topics and devices that found no line of their own.
+  fileprivate static let others = "…"
 
   /// Counts a refusal that the decoder reported of `record`.
   mutating func add(_ reject: Reject, record: JournalRecord) {
@@ -50,7 +52,7 @@ struct RejectBook {
       device: Self.cut(device)
     )
     if tallies[key] == nil, order.count >= Self.lineLimit {
-      key = Key(reason: reason, topic: "…", device: "…")
+      key = Key(reason: reason, topic: Self.others, device: Self.others)
     }
     let received = Timestamp(milliseconds: record.input.received)
     if var tally = tallies[key] {
@@ -92,12 +94,17 @@ struct RejectBook {
 }
 
 extension RejectTally {
-  /// Adds up tallies of the same reason, topic and device, in order of first appearance.
-  static func merged(_ tallies: [RejectTally]) -> [RejectTally] {
+  /// Adds up tallies of the same reason, topic and device, in order of first appearance; past so many lines those of the
+  /// same reason.
+  static func merged(_ tallies: [RejectTally], lines: Int = .max) -> [RejectTally] {
     var rows: [[String]: Int] = [:]
     var merged: [RejectTally] = []
-    for tally in tallies {
-      let key = [tally.reason, tally.topic, tally.device]
+    for var tally in tallies {
+      var key = [tally.reason, tally.topic, tally.device]
+      if rows[key] == nil, merged.count >= lines {
+        (tally.topic, tally.device) = (RejectBook.others, RejectBook.others)
+        key = [tally.reason, tally.topic, tally.device]
+      }
       guard let row = rows[key] else {
         rows[key] = merged.count
         merged.append(tally)

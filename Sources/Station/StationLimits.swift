@@ -18,7 +18,8 @@ public struct StationLimits: Sendable {
   public var deepInputs = 16_384
   /// See ``deepInputs``.
   public var deepBytes = 4 << 20
-  /// Drafts, refusals and acts, with the outputs that hold them, that may wait for the ledger before intake stops reading.
+  /// Drafts, refusals and acts, with the outputs that hold them, that may wait for the ledger before intake stops reading;
+  /// refusals that have waited a while count as a line of their kind (`Exchange`).
   public var waitingDrafts = 200_000
   /// Bytes that these may take.
   public var waitingDraftBytes = 256 << 20
