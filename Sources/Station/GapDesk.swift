@@ -14,6 +14,8 @@ import Telemetry
 /// close: acknowledging or resetting it ends it, with reason. Whether its condition still holds is judged anew from the
 /// next readings, as an occurrence of its own.
 ///
+/// What people had silenced before a gap may have been ended in it; that a start ends itself (`DoubtedSilences`).
+///
 /// The other way round, what the engine raised behind a gap may stand there under another onset than in the ledger, whose
 /// entries of that time are not written again: it is recorded now, or closing the one would hide that the other stands.
 ///
@@ -232,6 +234,43 @@ extension StationCore {
     case .normal, .unacknowledged, .acknowledged, .returnedUnacknowledged, .latchedUnacknowledged,
       .latchedAcknowledged:
       false
+    }
+  }
+}
+
+extension StationCore {
+  /// Rules that do not annunciate, as `point#rule`.
+  var inhibitedByName: [String: InhibitedRule] {
+    guard let catalog else { return [:] }
+    var named: [String: InhibitedRule] = [:]
+    for inhibition in inhibited {
+      named[catalog.rules[Int(inhibition.rule)].fullName] = inhibition
+    }
+    return named
+  }
+
+  /// The act that ends a silence of a rule, `point#rule`, so that what stands is annunciated; nil where there is none.
+  func act(ending kind: DoubtedSilences.Kind, of rule: String, at received: Int64) -> OperatorAct? {
+    guard let inhibition = inhibitedByName[rule], let catalog else { return nil }
+    switch kind {
+    case .outOfService:
+      guard inhibition.state == AlarmBody.State.outOfService.rawValue else { return nil }
+      return OperatorAct(kind: .returnToService, alarm: rule, actor: "davy", reason: "")
+    case .shelf:
+      guard inhibition.state == AlarmBody.State.shelved.rawValue || inhibition.until != nil else {
+        return nil
+      }
+      let channel = catalog.enginePlan.rules[Int(inhibition.rule)].channel
+      // A replay source's shelves run out by its own time.
+      let time = lanes.lane(of: channel)?.time.milliseconds ?? received
+      let now = lanes.isLive(channel) ? max(time, received) : time
+      return OperatorAct(
+        kind: .shelve,
+        alarm: rule,
+        actor: "davy",
+        reason: "",
+        until: Timestamp(milliseconds: now + 1)
+      )
     }
   }
 }

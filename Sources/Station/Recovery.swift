@@ -25,6 +25,7 @@ struct Recovery {
 
   /// Records passed over because the journal cannot give them back.
   private var gaps: [GapDesk.Unseen.Gap] = []
+  private var doubted = DoubtedSilences()
   /// Journal position of the ledger when the replay began.
   private var known: UInt64 = 0
   private let logger: Logger
@@ -132,6 +133,7 @@ struct Recovery {
       owed.append(batch)
     }
     let output = core.process(batch.inputs, firstSequence: batch.firstSequence)
+    try doubted.follow(output.drafts)
     try backlog.add(output, to: ledger, isDurable: owed.isEmpty)
   }
 
@@ -179,6 +181,46 @@ struct Recovery {
   /// How many of the alarms that nothing watches the log names.
   private static let namedAlarms = 20
 
+  /// Ends shelves and times out of service that may have been ended among lost records (``DoubtedSilences``), by acts as a
+  /// person's, so that every later start and replay knows the same and each is told in its alarm's own history.
+  ///
+  /// A shelf is let run out: an alarm that stands is then annunciated, where un-shelving would leave it acknowledged.
+  mutating func endDoubtedSilences(
+    at received: Int64,
+    in journal: any JournalStore,
+    _ ledger: any LedgerStore
+  ) throws {
+    guard !doubted.isEmpty else { return }
+    let standing = try backlog.standing(after: ledger.standingAlarms())
+    var ended: [String] = []
+    for kind in [DoubtedSilences.Kind.outOfService, .shelf] {
+      for (rule, gap) in doubted.rules(kind, standing: standing, known: known) {
+        guard var act = core.act(ending: kind, of: rule, at: received) else { continue }
+        act.reason =
+          "records \(gap.after + 1) to \(gap.through) of the journal are lost, in which it may have been ended"
+        ended.append(rule)
+        let input = JournalInput(
+          kind: .command,
+          received: received,
+          topic: Array("act".utf8),
+          payload: try act.journalPayload()
+        )
+        try take(input, into: journal, ledger)
+      }
+    }
+    guard !ended.isEmpty else { return }
+    logger.critical(
+      """
+      shelves and times out of service ended: records of the journal are lost in which somebody may have ended them; \
+      what is still to be silent has to be set again
+      """,
+      metadata: [
+        "count": "\(ended.count)",
+        "rules": "\(ended.prefix(Self.namedAlarms).joined(separator: ", "))",
+      ]
+    )
+  }
+
   /// Goes on behind records that the journal cannot give back; the loss is an entry of the ledger, here where it has not
   /// come as far, else by ``unseen(by:)``.
   private mutating func passGap(
@@ -190,7 +232,9 @@ struct Recovery {
       "journal records lost: a segment is missing or damaged; `davy verify` names it",
       metadata: ["after": "\(core.position)", "next": "\(next)"]
     )
-    gaps.append(GapDesk.Unseen.Gap(after: core.position, through: next - 1))
+    let gap = GapDesk.Unseen.Gap(after: core.position, through: next - 1)
+    gaps.append(gap)
+    doubted.doubt(core.inhibitedByName, before: gap)
     let output = core.passGap(through: next - 1, received: lastReceived)
     guard output.position > ledgerPosition else { return }
     try backlog.add(output, to: ledger)
@@ -222,6 +266,7 @@ struct Recovery {
       rest = rest.dropFirst(part.count)
       guard let first = part.first else { continue }
       let output = core.process(JournalBatch(part.map(\.input)), firstSequence: first.sequence)
+      try doubted.follow(output.drafts)
       if first.sequence > ledgerPosition { try backlog.add(output, to: ledger) }
       trends?.add(output, catalog: core.catalog)
     }

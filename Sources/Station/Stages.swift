@@ -139,6 +139,7 @@ public final class Stages: @unchecked Sendable {
       input.received = sequencer.stamp(now)
       try recovery.take(input, into: journal, ledger)
     }
+    try recovery.endDoubtedSilences(at: sequencer.stamp(now), in: journal, ledger)
     // A release whose desks go by other rules says so in the journal, before anything that they are for.
     if core.catalog?.version != catalog.version || core.level < .newest {
       let input = JournalInput(

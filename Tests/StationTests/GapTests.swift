@@ -179,6 +179,101 @@ struct GapTests {
     #expect(try events() == told)
   }
 
+  /// What a rule's silence is, and what becomes of it behind a gap.
+  struct Silence: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    /// Acts on the rule, a second apart, from the journal's third record on; empty for a reading.
+    var acts: [String]
+    var lost: ClosedRange<UInt64>
+    /// How far the ledger has come, too.
+    var isRecorded: Bool
+    /// Steps of the rule that the start adds.
+    var steps: [String]
+  }
+
+  @Test(
+    "a silence that lost records may have ended is ended and told, once",
+    arguments: [
+      Silence(
+        testDescription: "out of service, its end lost",
+        acts: ["removeFromService", "", "returnToService"],
+        lost: 5...5,
+        isRecorded: true,
+        steps: ["returnedToService"]
+      ),
+      Silence(
+        testDescription: "the same, and the ledger does not have it",
+        acts: ["removeFromService", "", "returnToService"],
+        lost: 5...5,
+        isRecorded: false,
+        steps: ["returnedToService"]
+      ),
+      Silence(
+        testDescription: "shelved until it returns, its end lost",
+        acts: ["shelveOnce", "", "unshelve"],
+        lost: 5...5,
+        isRecorded: true,
+        steps: ["shelved"]
+      ),
+      Silence(
+        testDescription: "out of service, as the ledger has it",
+        acts: ["removeFromService", "", ""],
+        lost: 4...4,
+        isRecorded: true,
+        steps: []
+      ),
+      Silence(
+        testDescription: "shelved anew since the gap",
+        acts: ["shelveOnce", "", "shelveOnce"],
+        lost: 4...4,
+        isRecorded: false,
+        steps: []
+      ),
+    ]
+  )
+  func silence(_ test: Silence) throws {
+    let rule = "metec/metec/fence/ch4_n/ch4#H"
+    let first = try restart()
+    var inputs = [StationCoreTests.reading(1, at: Self.start + 1_000)]
+    for (number, act) in test.acts.enumerated() {
+      let time = Self.start + 2_000 + Int64(number) * 1_000
+      inputs.append(
+        act.isEmpty
+          ? StationCoreTests.reading(1, at: time)
+          : StationCoreTests.act(act, alarm: rule, at: time)
+      )
+    }
+    if test.isRecorded {
+      try run(first, inputs)
+    } else {
+      try journal.append(inputs, firstSequence: 2)
+    }
+    journal.lost.withLock { $0 = test.lost }
+    let second = try restart()
+    func steps() throws -> [AlarmBody] {
+      try ledger.entries(after: 0, limit: 1_000).filter { $0.kind == .alarm && $0.actor == "davy" }
+        .map { try AlarmBody(decoding: $0.body ?? []) }
+    }
+    #expect(try steps().map(\.event.rawValue) == test.steps)
+    #expect(try steps().allSatisfy { $0.reason.contains("\(test.lost.upperBound)") })
+
+    // However often it starts, it says so once.
+    _ = try restart()
+    #expect(try steps().count == test.steps.count)
+
+    // What stands then is annunciated, or is not.
+    try run(
+      second,
+      [
+        JournalInput(kind: .tick, received: Self.start + 200_000),
+        StationCoreTests.reading(9, at: Self.start + 200_001),
+      ]
+    )
+    let states = try ledger.standingAlarms().filter { $0.rule == "H" }.map(\.state)
+    #expect(states.contains(.unacknowledged) == !test.steps.isEmpty)
+    #expect(states.contains { $0 == .outOfService || $0 == .shelved } == test.steps.isEmpty)
+  }
+
   @Test("alarms that nothing watches outlive a snapshot")
   func snapshot() throws {
     let core = StationCore()
