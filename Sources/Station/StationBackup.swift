@@ -4,9 +4,11 @@ import HazardLedger
 
 /// A copy of a station's data folder, taken while the station runs or not, and its way back.
 ///
-/// The ledger is copied first and the journal after it, so that the journal of the copy reaches at least as far as its
-/// ledger: a start from the copy replays what lies between, as a start after a crash does. Databases are copied by
-/// SQLite's online backup, other files as they are; a manifest names every file with its size and SHA-256.
+/// What says how far it has come with something else is copied before that: snapshots, trends and the announcer's cursor before
+/// the ledger, the ledger before the journal. So the ledger of the copy is never ahead of its journal, and a snapshot
+/// never ahead of the ledger, where it would be of no use, and later, behind other inputs than those that it was made of, worse:
+/// a start from the copy replays what lies between, as a start after a crash does. Databases are copied by SQLite's online
+/// backup, other files as they are; a manifest names every file with its size and SHA-256.
 public struct StationBackup: Codable, Hashable, Sendable {
   /// A file of the copy.
   public struct File: Codable, Hashable, Sendable {
@@ -38,6 +40,16 @@ public struct StationBackup: Codable, Hashable, Sendable {
   /// - Throws: ``BackupFault``, or what the file system says.
   public static func take(of dataFolder: URL, into target: URL, now: Int64) throws -> StationBackup
   {
+    try take(of: dataFolder, into: target, now: now) { _ in }
+  }
+
+  /// Does so, and says of each file when it has been copied, for tests of what a station does meanwhile.
+  package static func take(
+    of dataFolder: URL,
+    into target: URL,
+    now: Int64,
+    didCopy: (String) throws -> Void
+  ) throws -> StationBackup {
     let manager = FileManager.default
     guard
       manager.fileExists(atPath: dataFolder.appendingPathComponent(ledgerName).path)
@@ -53,19 +65,20 @@ public struct StationBackup: Codable, Hashable, Sendable {
     )
     do {
       var copied: Set<String> = []
-      try copy(ledgerName, from: dataFolder, to: part)
-      copied.insert(ledgerName)
-      // The journal grows while it is copied; a segment begun meanwhile belongs to the copy too.
-      while true {
-        let found = try files(below: dataFolder).filter { !copied.contains($0) }
-        guard !found.isEmpty else { break }
-        // Secrets before the journal that names them: one that is changed meanwhile is replaced by the next round's.
-        let secrets = found.filter { $0.hasPrefix("secrets/") }
-        for path in secrets + found.filter({ !$0.hasPrefix("secrets/") }) {
+      func copyAll(where isWanted: (String) -> Bool) throws {
+        for path in try files(below: dataFolder) where !copied.contains(path) && isWanted(path) {
           try copy(path, from: dataFolder, to: part)
           copied.insert(path)
+          try didCopy(path)
         }
       }
+      try copyAll { $0.hasPrefix(snapshotFolder) }
+      try copyAll { $0 != ledgerName && !$0.hasPrefix(journalFolder) }
+      try copyAll { $0 == ledgerName }
+      // The segments that there are now, in order: one that is begun meanwhile would leave a gap behind the end of that before.
+      try copyAll { $0.hasPrefix(journalFolder) }
+      // Secrets and evidence that came meanwhile, which journal and ledger may name.
+      try copyAll { !$0.hasPrefix(journalFolder) && !$0.hasPrefix(snapshotFolder) }
       var backup = StationBackup(taken: now, files: [])
       for path in try files(below: part) {
         backup.files.append(try describe(path, below: part))
@@ -147,6 +160,8 @@ public struct StationBackup: Codable, Hashable, Sendable {
   // MARK: - Files
 
   private static let ledgerName = "ledger.sqlite"
+  private static let journalFolder = "journal/"
+  private static let snapshotFolder = "snapshots/"
 
   /// Regular files below a folder, by path, without what only the running process needs.
   private static func files(below folder: URL) throws -> [String] {

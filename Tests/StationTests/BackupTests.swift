@@ -16,7 +16,7 @@ struct BackupTests {
     let journal: SegmentJournal
     let stages: Stages
 
-    init(_ scratch: Scratch) throws {
+    init(_ scratch: Scratch, limits: StationLimits = StationLimits()) throws {
       folder = URL(fileURLWithPath: scratch.file("data"))
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       ledger = try SQLiteLedger(
@@ -29,7 +29,7 @@ struct BackupTests {
         journal: journal,
         ledger: ledger,
         snapshots: SnapshotFolder(path: folder.appendingPathComponent("snapshots").path),
-        limits: StationLimits(),
+        limits: limits,
         logger: Fixture.quiet,
         now: 1_000
       )
@@ -77,6 +77,37 @@ struct BackupTests {
       try Fixture.alarms(of: ledger) == alarms,
       "a restore raises nothing again and loses nothing"
     )
+  }
+
+  @Test("a copy has snapshots that its ledger has come up to, whatever the station does meanwhile")
+  func meanwhile() throws {
+    let scratch = try Scratch()
+    var limits = StationLimits()
+    limits.snapshotEvery = 5
+    let running = try Running(scratch, limits: limits)
+    for sequence in 2...21 as ClosedRange<UInt64> {
+      try running.send(sequence % 8 < 4 ? 900 : 2, sequence: sequence)
+    }
+    let copy = URL(fileURLWithPath: scratch.file("copy"))
+    // Each snapshot that there is goes by the time that the next file has been copied.
+    var sequence: UInt64 = 22
+    _ = try StationBackup.take(of: running.folder, into: copy, now: 5) { path in
+      guard path == "ledger.sqlite" || path.hasPrefix("snapshots/") else { return }
+      for _ in 0..<20 {
+        try running.send(sequence % 8 < 4 ? 900 : 2, sequence: sequence)
+        sequence += 1
+      }
+    }
+    let ledger = try SQLiteLedger(
+      path: copy.appendingPathComponent("ledger.sqlite").path,
+      station: "test"
+    )
+    let journal = try SegmentJournal(directory: copy.appendingPathComponent("journal").path)
+    let snapshots = try SnapshotFolder(path: copy.appendingPathComponent("snapshots").path)
+    let known = try ledger.position
+    #expect(journal.lastSequence >= known)
+    let positions = try snapshots.positions()
+    #expect(!positions.isEmpty && positions.allSatisfy { $0 <= known }, "\(positions), \(known)")
   }
 
   @Test("a damaged, a missing and a foreign file are named; nothing is overwritten")
