@@ -127,6 +127,8 @@ struct JournalReadings {
     var topics: [[UInt8]: (isWanted: Bool, isReplay: Bool, text: String)] = [:]
     var readings = ReadingBatch()
     var notes: [DecodingNote] = []
+    // The newest value of each channel that counts, for what comes retained behind it.
+    var newest: [UInt32: Double] = [:]
     try visit(range) { sequence, input in
       guard input.kind == .message else { return }
       let topic: (isWanted: Bool, isReplay: Bool, text: String)
@@ -164,10 +166,11 @@ struct JournalReadings {
         let reading = readings.reading(at: row)
         // What has counted for an alarm belongs to it; what has been refused is no reading.
         if RetainedReadings.isOfUnknownAge(reading.flags, isRetained: isRetained),
-          !retained.isBadNews(reading)
+          !retained.counts(reading, after: newest[reading.channel.rawValue])
         {
           continue
         }
+        if reading.status.use == .evaluate { newest[reading.channel.rawValue] = reading.value }
         body(
           Int(readings.channel[row]),
           RecordedReading(

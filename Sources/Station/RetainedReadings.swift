@@ -58,6 +58,17 @@ struct RetainedReadings {
   }
 }
 
+extension RetainedReadings {
+  /// The same where of the point only the value before is at hand, and not what stands: what that does not return may stand.
+  func counts(_ reading: Reading, after former: Double?) -> Bool {
+    counts(reading) { row in
+      let rule = rules[Int(row)]
+      guard let former, rule.channel == reading.channel else { return false }
+      return rule.detector.isWithin(former) == false
+    }
+  }
+}
+
 extension Detector {
   /// Whether a value makes the condition of a limit or range true; nil for every other detector.
   fileprivate func isBeyond(_ value: Double) -> Bool? {

@@ -1,3 +1,4 @@
+import DeviceCatalog
 import HazardLedger
 import Journal
 import Station
@@ -102,6 +103,39 @@ struct RetainedTests {
       )
       #expect(try !StationCoreTests.bodies(next).isEmpty)
     }
+  }
+
+  @Test(
+    "what was refused is not shown after a restart either",
+    arguments: [(25, 9, 25), (9, 25, 25), (1, 9, 9), (1, 2, 1)] as [(Double, Double, Double)]
+  )
+  func shownAfterRestart(before: Double, retained: Double, shown: Double) throws {
+    let scratch = try Scratch()
+    let catalog = try Fixture.catalog()
+    let journal = try SegmentJournal(directory: scratch.file("journal"))
+    let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    func start() throws -> Stages {
+      try Stages(
+        catalog: catalog,
+        journal: journal,
+        ledger: ledger,
+        snapshots: nil,
+        limits: StationLimits(),
+        logger: Fixture.quiet,
+        now: Self.start
+      )
+    }
+    _ = try start()
+    try journal.append(
+      [
+        Self.message(before, at: Self.start + 1_000, retain: false),
+        Self.message(retained, at: Self.start + 30_000, retain: true),
+      ],
+      firstSequence: 2
+    )
+    let station = LiveStation(stages: try start(), clocks: SystemClocks(), logger: Fixture.quiet)
+    let row = try #require(catalog.channels.firstIndex { $0.path == "metec/metec/fence/ch4_n/ch4" })
+    #expect(station.latestReadings()[row]?.value == shown)
   }
 
   @Test("a silence goes on, however often what is retained comes again")
