@@ -153,6 +153,10 @@ public final class LiveStation: StationAccess {
         isSlow: isSlow,
         clock: clocks.wall
       )
+      if let leap = clockWatch.leap(wall: clocks.wall(), monotonic: clocks.monotonic()) {
+        stages.counters.clockLeaps.add(1, ordering: .relaxed)
+        logger.critical("\(ClockWatch.text(leap: leap))")
+      }
       clockWatch.note(stages.counters.clockBehind.load(ordering: .relaxed), logger)
       guard let batch = collected else { continue }
       if toEngine.isEmpty { enginePulse.store(clocks.monotonic(), ordering: .relaxed) }

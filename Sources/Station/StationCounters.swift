@@ -22,6 +22,8 @@ public final class StationCounters: Sendable {
   let announcer = Mutex(Announcer.Faults())
   /// By how much the clock is behind the newest receive time, in milliseconds.
   let clockBehind = Atomic<Int64>(0)
+  /// Times that it has gone ahead at once.
+  let clockLeaps = Atomic<UInt64>(0)
   let replies = Atomic<UInt64>(0)
   let feedback = Atomic<UInt64>(0)
   let feedbackHeldBack = Atomic<UInt64>(0)

@@ -35,6 +35,11 @@ struct StationMetrics {
       "By how much the server's clock is behind the newest receive time; time goes on a tenth slower until it is there.",
       counters.clockBehind.load(ordering: .relaxed) / 1_000
     )
+    counter(
+      "davy_clock_leaps_total",
+      "Times that the server's clock has gone ahead by 10 s or more at once; points may have been told stale that did report.",
+      counters.clockLeaps.load(ordering: .relaxed)
+    )
     if let last = status.lastMessage {
       head(
         "davy_ingest_last_message_timestamp_seconds",

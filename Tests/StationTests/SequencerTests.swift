@@ -29,6 +29,25 @@ struct SequencerTests {
     #expect(sequencer.stamp(clock + 1) == clock + 1)
   }
 
+  @Test("a clock that goes ahead of the time that has passed is told, one that goes back is not")
+  func leaps() {
+    var watch = ClockWatch()
+    // Wall and monotonic clock, and the leap between them.
+    let looks: [(wall: Int64, monotonic: Int64, leap: Int64?)] = [
+      (5_000_000, 10, nil),
+      (5_000_020, 30, nil),
+      (5_060_020, 60_030, nil),
+      (8_660_020, 60_030, 3_600_000),
+      (8_660_040, 60_050, nil),
+      (8_665_040, 60_050, nil),
+      (5_000_000, 60_070, nil),
+      (5_000_020, 60_090, nil),
+    ]
+    for look in looks {
+      #expect(watch.leap(wall: look.wall, monotonic: look.monotonic) == look.leap, "\(look)")
+    }
+  }
+
   @Test("a journal from a clock that was ahead does not stop time")
   func aheadBefore() {
     var sequencer = Sequencer(after: 7, received: 1_000_000)
