@@ -49,6 +49,8 @@ struct ExchangeTests {
     }
     exchange.setDurable(3)
     #expect(exchange.unrecorded.isEmpty)
+    // What the ledger has been handed stays as it is.
+    #expect(exchange.readyOutputs(limit: 1).map(\.position) == [1])
     let announced = exchange.announceOverdue(at: 202, limit: 200).announced
     #expect(exchange.unrecorded.map(\.number) == [1, 2])
     #expect(exchange.unrecorded.map(\.body) == announced.map(\.body))
