@@ -49,8 +49,9 @@ struct LedgerBacklog {
     kept.rejects = output.rejects
     load.entries += kept.entriesForLedger + 1
     load.bytes += kept.bytesForLedger
-    if let fault, load.entries > Self.share * limits.waitingDrafts
-      || load.bytes > Self.share * limits.waitingDraftBytes
+    if let fault,
+      load.entries > Self.share * limits.waitingDrafts
+        || load.bytes > Self.share * limits.waitingDraftBytes
     {
       throw fault
     }
