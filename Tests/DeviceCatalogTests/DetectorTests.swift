@@ -478,8 +478,9 @@ struct DetectorTests {
 
   @Test("spe is refused where a model retains every component: nothing is left over")
   func noResidual() throws {
-    let rows = (0..<400).map { index in
-      [Double(index % 40), Double(index % 40) + Double(index % 7) * 0.1]
+    let rows = (0..<400).map { index -> [Double] in
+      let first = Double(index % 40)
+      return [first, first + Double(index % 7) * 0.1]
     }
     for (lags, retained, isRefused) in [(0, 2, true), (0, 1, false), (1, 4, true), (1, 3, false)] {
       let model = try MultivariateModel.learn(
