@@ -1,5 +1,6 @@
 #pragma once
 #include <errno.h>
+#include <linux/sockios.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <openssl/err.h>
@@ -7,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 /// Reads at most one packet. `*would_block` tells whether the last read found the socket empty.
 ///
@@ -17,6 +19,12 @@ static inline int cmosquitto_loop_read(struct mosquitto *m, bool *would_block) {
   int rc = mosquitto_loop_read(m, 1);
   *would_block = errno == EAGAIN || errno == EWOULDBLOCK;
   return rc;
+}
+
+/// How many bytes written to a socket the other side has not confirmed yet; -1 when that is not to be had.
+static inline int cmosquitto_unsent(int socket) {
+  int count = 0;
+  return ioctl(socket, SIOCOUTQ, &count) == 0 ? count : -1;
 }
 
 /// Refuses protocol versions below `version` (a macro in OpenSSL, so Swift cannot call it).

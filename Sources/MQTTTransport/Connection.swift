@@ -38,9 +38,13 @@ import Glibc
   private let clientKeepAlive: Duration
   private var keepAlive: Int64
   private var stage: Stage
+  /// When the socket last took something.
   private var lastSent: Int64
   private var lastReceived: Int64
+  /// When the first PINGREQ left since which nothing has come, or the broker was last seen to take what is before it.
   private var pingSent: Int64?
+  /// How many bytes before it the broker's system had not taken then.
+  private var unsent: Int32 = 0
   private var pingRest: [UInt8] = []
 
   /// Prepares a handle and starts to connect.
@@ -289,6 +293,7 @@ import Glibc
 
   /// Reads at most one packet (with TLS: those already decrypted).
   func readPacket(now: Int64) throws(LinkFailure) {
+    noteLife(now: now)
     let activity = inbox.activity
     var wouldBlock = false
     let code = unsafe cmosquitto_loop_read(handle, &wouldBlock)
@@ -296,30 +301,55 @@ import Glibc
     if code != MOSQ_ERR_SUCCESS.rawValue { throw failure(code: code, error: error) }
     if unsafe mosquitto_socket(handle) < 0 { throw failure(code: code, error: error) }
     isDrained = wouldBlock && inbox.activity == activity
-    guard isDrained else {
-      lastReceived = now
+    if !isDrained { lastReceived = now }
+    try expectLife(now: now)
+  }
+
+  /// Takes any byte that has come since PINGREQ for an answer: PINGRESP waits behind a message that is long in coming, of
+  /// which the library tells only when it is complete.
+  private func noteLife(now: Int64) {
+    guard let pingSent, lastReceived < pingSent, case .byte = peek() else { return }
+    lastReceived = now
+  }
+
+  /// Throws when nothing has come, and nothing been taken, for longer than the keep alive since PINGREQ left.
+  ///
+  /// Only a socket that was read empty shows that: while a commit blocks, nothing is read, and PINGRESP may wait in what TLS has
+  /// taken from the socket.
+  private func expectLife(now: Int64) throws(LinkFailure) {
+    guard isDrained, let pingSent else { return }
+    guard lastReceived < pingSent else {
+      self.pingSent = nil
       return
     }
-    // Only a socket just read empty shows that PINGRESP is missing: while a commit blocks, nothing is
-    // read, and it waits behind messages.
-    guard let pingSent else { return }
-    if lastReceived >= pingSent {
-      self.pingSent = nil
-    } else if now - pingSent > keepAlive {
-      throw .keepAliveTimeout
-    }
+    guard now - pingSent > keepAlive else { return }
+    // PINGREQ waits behind a message of ours that is long on its way: who takes some of it lives.
+    let rest = cmosquitto_unsent(unsafe mosquitto_socket(handle))
+    guard rest < unsent else { throw .keepAliveTimeout }
+    unsent = rest
+    self.pingSent = now
+  }
+
+  /// Whether the socket takes something at this moment.
+  private var isWritable: Bool {
+    var descriptors = [
+      pollfd(fd: unsafe mosquitto_socket(handle), events: Int16(POLLOUT), revents: 0)
+    ]
+    waitForEvents(&descriptors, milliseconds: 0)
+    return descriptors[0].revents != 0
   }
 
   /// Writes the library's queue: every acknowledgement included.
   func flush(now: Int64) throws(LinkFailure) {
     guard try finishPing(now: now) else { return }
+    let takesSomething = !isWriteBlocked || isWritable
     isWriteBlocked = false
     while unsafe mosquitto_want_write(handle) {
       errno = 0
       let code = unsafe mosquitto_loop_write(handle, 1)
       let error = errno
       if code != MOSQ_ERR_SUCCESS.rawValue { throw failure(code: code, error: error) }
-      lastSent = now
+      if takesSomething { lastSent = now }
       if error == EAGAIN || error == EWOULDBLOCK {
         isWriteBlocked = unsafe mosquitto_want_write(handle)
         return
@@ -339,12 +369,25 @@ import Glibc
     )
   }
 
-  /// Writes a PINGREQ past the library's queue when it is time; `readPacket` looks for the answer.
+  /// Writes a PINGREQ past the library's queue when it is time, and throws when the broker shows no sign of life.
+  ///
+  /// It is to be called now and then, whether anything comes or not; `readPacket` looks for the answer too.
   func ping(now: Int64) throws(LinkFailure) {
-    guard isActive, keepAlive > 0, try finishPing(now: now) else { return }
-    guard now - lastSent >= keepAlive / 2, !isWriteBlocked else { return }
+    guard isActive, keepAlive > 0 else { return }
+    noteLife(now: now)
+    try expectLife(now: now)
+    guard try finishPing(now: now), now - lastSent >= keepAlive / 2 else { return }
+    guard !isWriteBlocked else {
+      // No PINGREQ can leave. A socket that takes nothing for so long, and brings nothing, has nobody at its other end.
+      guard now - max(lastSent, lastReceived) <= keepAlive || isWritable || peek() != .nothing
+      else { throw .keepAliveTimeout }
+      return
+    }
     pingRest = [0xC0, 0x00]
-    if pingSent == nil { pingSent = now }
+    if pingSent == nil {
+      pingSent = now
+      unsent = cmosquitto_unsent(unsafe mosquitto_socket(handle))
+    }
     _ = try finishPing(now: now)
   }
 

@@ -81,7 +81,8 @@ final class PublishWorker {
     let mayWait = inFlight.count >= Self.window || queue.counters.waiting + again.count == 0
     waitForEvents(&descriptors, milliseconds: mayWait ? min(deadline - now, pause) : 0)
     if descriptors[1].revents != 0 { queue.wake.clear() }
-    guard descriptors[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 else { return }
+    let hasNews = descriptors[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0
+    guard hasNews || !connection.isDrained else { return }
     now = monotonicMilliseconds()
     repeat { try connection.readPacket(now: now) } while !connection.isDrained
     confirm(connection)

@@ -203,6 +203,75 @@ import Testing
     #expect(polls < 100, "twice the keep alive of 5 s")
   }
 
+  @Test(
+    "a silent broker is found out by who only sends, its socket full or not, and all is sent again",
+    arguments: [(1, 10), (40, 1 << 20)]
+  )
+  func silentBrokerOfPublisher(count: Int, bytes: Int) throws {
+    let failures = Mutex<[LinkFailure]>([])
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      guard peer.number > 1 else {
+        // Neither reads nor answers.
+        return try wait(until: "found out") { failures.withLock { !$0.isEmpty } }
+      }
+      while let packet = try peer.read() {
+        guard packet.type == Packet.publish else { continue }
+        let topic = Int(packet.body[0]) << 8 | Int(packet.body[1])
+        try peer.socket.write(Wire.packet(0x40, Array(packet.body[(2 + topic)..<(4 + topic)])))
+      }
+    }
+    var options = testOptions(port: broker.port, subscriptions: [])
+    options.keepAlive = .seconds(5)
+    let outcomes = Mutex<[PublishOutcome]>([])
+    let client = try PublishClient(
+      options: options,
+      onOutcome: { outcome in outcomes.withLock { $0.append(outcome) } },
+      onStateChange: { state in
+        if case .waiting(let failure, _, _) = state { failures.withLock { $0.append(failure) } }
+      }
+    )
+    let payload = [UInt8](repeating: 1, count: bytes)
+    for token in 1...UInt64(count) {
+      #expect(client.publish(Publication(token: token, topic: "t", payload: payload)) == .queued)
+    }
+    try wait(until: "all is confirmed") { outcomes.withLock { $0.count } == count }
+    #expect(failures.withLock { $0 } == [.keepAliveTimeout])
+    #expect(outcomes.withLock { $0 } == (1...UInt64(count)).map { .confirmed(token: $0) })
+  }
+
+  @Test("a message that takes longer to come than the keep alive is no silence")
+  func longMessage() throws {
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      try peer.grant([1])
+      guard peer.number == 1 else {
+        try peer.publish(Array("t".utf8), Array("after a loss".utf8), id: 2)
+        return try peer.readToEnd()
+      }
+      let message = Wire.publish(
+        topic: Array("t".utf8),
+        payload: Array("in one go".utf8),
+        qos: 1,
+        id: 1,
+        v5: peer.version == 5
+      )
+      // A byte at a time, half a second or a PINGREQ apart: longer than silence would be borne with.
+      for byte in message.dropLast() {
+        try peer.socket.write([byte])
+        _ = try peer.socket.read(seconds: 0.5)
+        _ = try peer.socket.read(seconds: 0.5)
+      }
+      try peer.socket.write([message[message.count - 1]])
+      try peer.readToEnd()
+    }
+    var options = testOptions(port: broker.port)
+    options.keepAlive = .seconds(5)
+    let client = try IntakeClient(options: options)
+    #expect(try payloads(client.receive(1)) == ["in one go"])
+    #expect(client.counters.reconnects == 0)
+  }
+
   @Test("a broker that takes the connection and says nothing does not hold the caller")
   func noAnswer() throws {
     let broker = try FakeBroker { peer in while try peer.socket.read() != nil {} }
