@@ -40,6 +40,10 @@ public protocol AlarmPublishing: AnyObject, Sendable {
   ///
   /// - Returns: false when the queue is full, and then nothing was queued.
   func send(_ message: OutgoingMessage) -> Bool
+  /// How the connection to the broker stands.
+  var state: LinkState { get }
+  /// Sends what is queued as long as `grace` lasts, says good-bye, and returns when that is done.
+  func stop(grace: Duration)
 }
 
 /// Publishes every alarm entry of the ledger, in order, at least once.
@@ -65,11 +69,19 @@ public final class Announcer: Sendable {
     public var refusal: String?
     /// Messages given up: refused for their own sake (topic, size), or when too many waited; the ledger has them.
     public var givenUp: UInt64 = 0
+    /// Entries of the ledger from the first on that is to go to the broker and is not there yet.
+    public var waiting: Int64 = 0
+    /// Monotonic milliseconds since when none of them has got there; nil while nothing waits.
+    public var waitingSince: Int64?
   }
 
   /// How often the cursor is kept, in milliseconds: each time costs the disk a sync that journal and ledger then wait
   /// for, and a cursor that is late only has a crash followed by steps sent again.
   static let cursorPeriod: Int64 = 1_000
+  /// How long none of what waits may get to the broker, in milliseconds, before that counts as a fault.
+  static let longestWait: Int64 = 60_000
+  /// How long a stop waits for the broker to take what is queued.
+  static let grace: Duration = .seconds(5)
   /// How many unrecorded steps may wait for room in the publisher's queue.
   public static let pendingLimit = 10_000
   /// How many refused messages wait to be sent again.
@@ -176,6 +188,9 @@ public final class Announcer: Sendable {
   /// What has kept it from its work since the start.
   public var faults: Faults { counted.withLock { $0 } }
 
+  /// How the publisher's connection to the broker stands.
+  var linkState: LinkState { publisher.state }
+
   /// Alarm messages that the broker has taken, those retained not counted.
   public var taken: UInt64 { takenCount.load(ordering: .relaxed) }
 
@@ -206,7 +221,9 @@ public final class Announcer: Sendable {
   ) -> Int {
     checkCursor(head: exchange.head)
     var handed = sendUnrecorded(unrecorded)
+    let reached = state.confirmed
     settle(at: now)
+    noteWaiting(exchange.head - state.confirmed, hasMoved: state.confirmed != reached, at: now)
     if now >= state.nextSave, state.confirmed != state.saved {
       state.nextSave = now + Self.cursorPeriod
       save()
@@ -421,6 +438,24 @@ public final class Announcer: Sendable {
   /// Hands messages over that nobody asks after; gives how many found room.
   func send(_ messages: [OutgoingMessage]) -> Int {
     messages.count { publisher.send($0) }
+  }
+
+  /// Waits a while for the broker to take what is queued, has the publisher say good-bye, and keeps the cursor.
+  package func stop() {
+    finish()
+    publisher.stop(grace: Self.grace)
+    finish()
+  }
+
+  private func noteWaiting(_ waiting: Int64, hasMoved: Bool, at now: Int64) {
+    counted.withLock { counted in
+      counted.waiting = waiting
+      if waiting == 0 {
+        counted.waitingSince = nil
+      } else if hasMoved || counted.waitingSince == nil {
+        counted.waitingSince = now
+      }
+    }
   }
 
   /// Takes in confirmations once more and keeps the cursor.

@@ -7,6 +7,10 @@ import Synchronization
 public protocol AnswerPublishing: AnyObject, Sendable {
   /// Queues an answer at QoS 1; false when the queue is full, and then nothing was queued.
   func publish(topic: String, payload: [UInt8], correlation: [UInt8]) -> Bool
+  /// How the connection to the broker stands.
+  var state: LinkState { get }
+  /// Sends what is queued as long as `grace` lasts, says good-bye, and returns when that is done.
+  func stop(grace: Duration)
 }
 
 /// Sends the messages of desks, answers to scans and commands to machines, once they are recorded.
@@ -36,6 +40,12 @@ public final class AnswerSender: Sendable {
       droppedCount.load(ordering: .relaxed)
     )
   }
+
+  /// How the publisher's connection to the broker stands.
+  var linkState: LinkState { publisher.state }
+
+  /// Waits a while for the broker to take what is queued.
+  func stop() { publisher.stop(grace: Announcer.grace) }
 
   /// Hands over what may go out and returns how many messages that were.
   func work(exchange: Exchange, at now: Int64, limit: Int64) -> Int {
@@ -91,5 +101,13 @@ public final class MQTTAnswers: AnswerPublishing {
   public func publish(topic: String, payload: [UInt8], correlation: [UInt8]) -> Bool {
     let publication = Publication(topic: topic, payload: payload, correlation: correlation)
     return client.publish(publication) == .queued
+  }
+
+  /// How the connection to the broker stands.
+  public var state: LinkState { client.state }
+
+  /// Sends what is queued as long as `grace` lasts and says good-bye.
+  public func stop(grace: Duration) {
+    client.stop(grace: grace)
   }
 }

@@ -22,6 +22,9 @@ extension LiveStation {
     if link.state == "connected", let refusal = counters.announcer.withLock({ $0.refusal }) {
       link = LinkReport(state: "degraded", reason: "alarm messages are refused: \(refusal)")
     }
+    if link.state == "connected", let fault = publishFault {
+      link = LinkReport(state: "degraded", reason: fault)
+    }
     let behind = counters.clockBehind.load(ordering: .relaxed)
     if link.state == "connected", behind >= ClockWatch.limit {
       link = LinkReport(state: "degraded", reason: ClockWatch.text(behind))
@@ -44,13 +47,30 @@ extension LiveStation {
     )
   }
 
+  /// Why nothing is sent, or nothing gets through, where that has lasted.
+  private var publishFault: String? {
+    let counters = stages.counters
+    let now = clocks.monotonic()
+    let links = counters.publishLinks.withLock { $0 }
+    for (name, link) in links.sorted(by: { $0.key < $1.key }) {
+      if let reason = link.fault(at: now) { return "no connection to send \(name) over: \(reason)" }
+    }
+    let announcer = counters.announcer.withLock { $0 }
+    guard let since = announcer.waitingSince, now - since > Announcer.longestWait else {
+      return nil
+    }
+    let seconds = (now - since) / 1_000
+    return "the broker takes no alarm message: \(announcer.waiting) entries wait, for \(seconds) s"
+  }
+
   /// Every counter and gauge in the Prometheus text format.
   public func metrics() -> String {
     let own = StationMetrics(
       status: status(),
       counters: stages.counters,
       exchange: stages.exchange,
-      trends: stages.trends
+      trends: stages.trends,
+      now: clocks.monotonic()
     ).text
     let engines = EngineMetrics(stages.engineReport(), inhibited: stages.inhibitedRules()).text
     let more = moreMetrics.withLock { $0 }

@@ -75,6 +75,7 @@ public final class LiveStation: StationAccess {
   /// Stops the threads and waits for them.
   ///
   /// What was read still goes into the journal, unless that takes long: at QoS 1 and 2 it would come again, at QoS 0 it would not.
+  /// What is queued for the broker gets ``Announcer/grace``; alarm steps that do not make it go out at the next start.
   public func stop() {
     stages.exchange.stop()
     toEngine.close()
@@ -322,6 +323,7 @@ public final class LiveStation: StationAccess {
           at: clocks.monotonic()
         ) ?? 0
       if let announcer {
+        stages.counters.note(announcer.linkState, of: "alarms", at: clocks.monotonic())
         stages.counters.published.store(announcer.taken, ordering: .relaxed)
         stages.counters.announcer.withLock { $0 = announcer.faults }
       }
@@ -332,7 +334,7 @@ public final class LiveStation: StationAccess {
         }
       }
     }
-    announcer?.finish()
+    announcer?.stop()
   }
 
   /// Sends replies of the formats and tells gateways what was refused; false when there was nothing.
@@ -392,7 +394,10 @@ public final class LiveStation: StationAccess {
       let sent =
         sender?.work(exchange: exchange, at: now, limit: limit)
         ?? exchange.takeAnswers(at: now, limit: limit).count
-      if let counts = sender?.counts { stages.counters.answers.withLock { $0 = counts } }
+      if let sender {
+        stages.counters.note(sender.linkState, of: "answers", at: now)
+        stages.counters.answers.withLock { $0 = sender.counts }
+      }
       if sent == 0 {
         // Those that are left have no room at the publisher, and it says nothing when there is some.
         let isFull = exchange.hasAnswers
@@ -401,6 +406,7 @@ public final class LiveStation: StationAccess {
         }
       }
     }
+    sender?.stop()
   }
 
   private func pause() {

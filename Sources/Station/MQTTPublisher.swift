@@ -105,6 +105,9 @@ public final class MQTTPublisher: AlarmPublishing {
     }
   }
 
+  /// How the connection to the broker stands.
+  public var state: LinkState { client.state }
+
   /// Sends what is queued as long as `grace` lasts and says good-bye.
   public func stop(grace: Duration) {
     client.stop(grace: grace)

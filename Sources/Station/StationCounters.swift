@@ -1,4 +1,5 @@
 import HazardLedger
+import MQTTTransport
 import Synchronization
 public import Telemetry
 
@@ -20,6 +21,8 @@ public final class StationCounters: Sendable {
   let checkpoints = Atomic<UInt64>(0)
   let checkpointFailures = Atomic<UInt64>(0)
   let announcer = Mutex(Announcer.Faults())
+  /// The connections over which alarm messages and answers go, by what goes over them; none where nothing does.
+  let publishLinks: Mutex<[String: PublishLink]> = Mutex([:])
   /// By how much the clock is behind the newest receive time, in milliseconds.
   let clockBehind = Atomic<Int64>(0)
   /// Times that it has gone ahead at once.
@@ -62,6 +65,11 @@ public final class StationCounters: Sendable {
     feedback.add(UInt64(sent), ordering: .relaxed)
     outgoingDropped.add(UInt64(all - sent), ordering: .relaxed)
     feedbackHeldBack.store(heldBack, ordering: .relaxed)
+  }
+
+  /// Takes in how a connection stands over which something goes.
+  func note(_ state: LinkState, of name: String, at now: Int64) {
+    publishLinks.withLock { $0[name, default: PublishLink(at: now)].note(state, at: now) }
   }
 
   func set(_ report: LinkReport) {

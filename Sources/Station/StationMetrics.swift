@@ -5,15 +5,18 @@ import Telemetry
 struct StationMetrics {
   private(set) var text = ""
 
+  /// Writes them; `now` is in monotonic milliseconds.
   init(
     status: StationStatus,
     counters: StationCounters,
     exchange: Exchange,
-    trends: TrendStore?
+    trends: TrendStore?,
+    now: Int64
   ) {
     addIntake(status, counters)
     addRecords(status, counters, exchange)
     addAnnouncements(counters)
+    addPublishing(counters, at: now)
     addReplies(counters, exchange)
     if let trends { addTrends(trends) }
   }
@@ -171,6 +174,32 @@ struct StationMetrics {
       "davy_callout_failed_total",
       "Calls and messages to persons that no channel has taken.",
       counters.failedDispatches.load(ordering: .relaxed)
+    )
+  }
+
+  /// Whether what is to go to the broker gets there.
+  private mutating func addPublishing(_ counters: StationCounters, at now: Int64) {
+    let links = counters.publishLinks.withLock { $0 }
+    if !links.isEmpty {
+      head(
+        "davy_publish_connected",
+        "1 while the broker link stands over which alarms, or answers and commands of desks, are sent.",
+        "gauge"
+      )
+      for (name, link) in links.sorted(by: { $0.key < $1.key }) {
+        text += "davy_publish_connected{link=\"\(name)\"} \(link.isConnected ? 1 : 0)\n"
+      }
+    }
+    let announcer = counters.announcer.withLock { $0 }
+    gauge(
+      "davy_alarm_waiting",
+      "Ledger entries from the first on that is to go to the broker and is not there yet.",
+      announcer.waiting
+    )
+    gauge(
+      "davy_alarm_waiting_seconds",
+      "For how long none of them has got there.",
+      announcer.waitingSince.map { max(0, now - $0) / 1_000 } ?? 0
     )
   }
 

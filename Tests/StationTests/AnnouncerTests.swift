@@ -20,13 +20,22 @@ struct AnnouncerTests {
       var kept: [String: String] = [:]
       var refused: [AlarmRefusal] = []
       var refusal: (@Sendable (_ token: Int64) -> PublishRefusal?)?
-    }
-    private let state: Mutex<State>
+      /// Confirms nothing before it is stopped.
+      var isSilent = false
+      var unconfirmed: [Int64] = []
+      var link = LinkState.connecting(attempt: 1)
+      var isStopped = false
 
-    init(room: Int) { state = Mutex(State(room: room)) }
+      mutating func settle(_ token: Int64) {
+        if isSilent { unconfirmed.append(token) } else { confirmed.append(token) }
+      }
+    }
+    private let content: Mutex<State>
+
+    init(room: Int) { content = Mutex(State(room: room)) }
 
     func publish(topic: String, payload: [UInt8], token: Int64, retain: Bool) -> Bool {
-      state.withLock { state in
+      content.withLock { state in
         if let reason = state.refusal?(token) {
           if !retain { state.sent.append((token, String(decoding: payload, as: UTF8.self))) }
           state.refused.append(AlarmRefusal(token: token, reason: reason))
@@ -34,26 +43,26 @@ struct AnnouncerTests {
         }
         guard !retain else {
           state.kept[topic] = payload.isEmpty ? nil : String(decoding: payload, as: UTF8.self)
-          if token != 0 { state.confirmed.append(token) }
+          if token != 0 { state.settle(token) }
           return true
         }
         guard state.room > 0 else { return false }
         state.room -= 1
         state.sent.append((token, String(decoding: payload, as: UTF8.self)))
-        if token > 0 { state.confirmed.append(token) }
+        if token > 0 { state.settle(token) }
         return true
       }
     }
 
     func takeConfirmed() -> [Int64] {
-      state.withLock { state in
+      content.withLock { state in
         defer { state.confirmed = [] }
         return state.confirmed
       }
     }
 
     func takeRefused() -> [AlarmRefusal] {
-      state.withLock { state in
+      content.withLock { state in
         defer { state.refused = [] }
         return state.refused
       }
@@ -61,16 +70,31 @@ struct AnnouncerTests {
 
     /// Refuses messages from now on, by their tokens; nil takes all.
     func refuse(_ refusal: (@Sendable (_ token: Int64) -> PublishRefusal?)?) {
-      state.withLock { $0.refusal = refusal }
+      content.withLock { $0.refusal = refusal }
     }
 
     func send(_ message: OutgoingMessage) -> Bool { true }
 
-    func makeRoom(_ count: Int) { state.withLock { $0.room = count } }
+    var state: LinkState { content.withLock { $0.link } }
+
+    func stop(grace: Duration) {
+      content.withLock { state in
+        state.isStopped = true
+        state.confirmed += state.unconfirmed
+        state.unconfirmed = []
+      }
+    }
+
+    /// Confirms what comes from now on not before it is stopped.
+    func fallSilent() { content.withLock { $0.isSilent = true } }
+    func set(_ link: LinkState) { content.withLock { $0.link = link } }
+    var isStopped: Bool { content.withLock { $0.isStopped } }
+
+    func makeRoom(_ count: Int) { content.withLock { $0.room = count } }
     /// What a broker would have retained, by topic.
-    var kept: [String: String] { state.withLock { $0.kept } }
-    var tokens: [Int64] { state.withLock { $0.sent.map(\.token) } }
-    var payloads: [String] { state.withLock { $0.sent.map(\.payload) } }
+    var kept: [String: String] { content.withLock { $0.kept } }
+    var tokens: [Int64] { content.withLock { $0.sent.map(\.token) } }
+    var payloads: [String] { content.withLock { $0.sent.map(\.payload) } }
   }
 
   static func body(_ number: Int) -> AlarmBody {
@@ -320,6 +344,34 @@ struct AnnouncerTests {
     #expect(seen.count == 3)
     announcer.finish()
     #expect(try kept() == (try ledger.head.sequence))
+  }
+
+  @Test("what does not get to the broker is counted, with the time since when nothing has")
+  func waiting() throws {
+    let bench = try Bench(alarms: 3)
+    bench.publisher.fallSilent()
+    // The first look finds them, the second passes over what does not go to the broker.
+    for now in [500, 1_000] as [Int64] { _ = try bench.work(at: now) }
+    let since = try #require(bench.announcer.faults.waitingSince)
+    #expect(since <= 1_000)
+    _ = try bench.work(at: 5_000)
+    #expect(bench.announcer.faults.waiting == 3)
+    #expect(bench.announcer.faults.waitingSince == since)
+    bench.publisher.stop(grace: .zero)
+    _ = try bench.work(at: 6_000)
+    #expect(bench.announcer.faults.waiting == 0)
+    #expect(bench.announcer.faults.waitingSince == nil)
+  }
+
+  @Test("a stop waits for the broker to take what is queued, and keeps the cursor behind it")
+  func stop() throws {
+    let bench = try Bench(alarms: 2)
+    bench.publisher.fallSilent()
+    #expect(try bench.work(at: 0) == 2)
+    bench.announcer.stop()
+    #expect(bench.publisher.isStopped)
+    let kept = try String(contentsOfFile: bench.scratch.file("cursor"), encoding: .utf8)
+    #expect(Int64(kept.dropLast()) == (try bench.ledger.head.sequence))
   }
 
   @Test("a cursor that cannot be kept is counted")
