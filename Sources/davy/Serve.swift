@@ -124,6 +124,8 @@ struct Serve: AsyncParsableCommand {
       logger: logger
     )
     defer {
+      // A stop takes some seconds at most: a second word must not cut its last words to the broker short.
+      for number in [SIGTERM, SIGINT] { signal(number, SIG_IGN) }
       Self.tell(manager, "STOPPING=1", logger)
       host?.stop()
       station.stop()
