@@ -9,9 +9,9 @@ import Telemetry
 
 /// The text of server-sent events.
 enum StreamFrame {
-  /// An alarm's step that stands in the ledger; its id is the ledger sequence.
+  /// An alarm's step that stands in the ledger; its id is its place there.
   static func alarm(_ entry: LedgerEntry) -> ByteBuffer {
-    event("alarm", id: entry.sequence, data: entry.json)
+    event("alarm", id: entry.place, data: entry.json)
   }
 
   /// What the streams show of an entry, and to whom: an alarm's step, unless the summary of the enterprise's flood
@@ -21,7 +21,7 @@ enum StreamFrame {
       let id = String(scope.drop { $0 != ":" }.dropFirst())
       return (
         scope.hasPrefix("area:") ? .area(id) : .enterprise(id),
-        event("flood", id: entry.sequence, data: entry.json)
+        event("flood", id: entry.place, data: entry.json)
       )
     }
     guard entry.isAlarmStep else { return nil }
@@ -42,11 +42,11 @@ enum StreamFrame {
   }
 
   /// One event; `data` is JSON without line breaks.
-  static func event(_ name: String, id: Int64?, data: [UInt8]) -> ByteBuffer {
+  static func event(_ name: String, id: StreamPlace?, data: [UInt8]) -> ByteBuffer {
     var buffer = ByteBuffer()
     buffer.reserveCapacity(data.count + 64)
     buffer.writeString("event: \(name)\n")
-    if let id { buffer.writeString("id: \(id)\n") }
+    if let id { buffer.writeString("id: \(id.text)\n") }
     buffer.writeString("data: ")
     buffer.writeBytes(data)
     buffer.writeString("\n\n")
@@ -92,7 +92,7 @@ struct AlarmStream: Sendable {
   /// Where a reader wants to begin.
   enum Start: Sendable {
     case snapshot
-    case after(Int64)
+    case after(StreamPlace)
   }
 
   /// Bytes that the system may keep for a reader that is slow; it would go up to megabytes by itself.
@@ -169,14 +169,18 @@ struct AlarmStream: Sendable {
     switch start {
     case .snapshot:
       cursor = try await sendSnapshot(of: ledger, to: &writer)
-    case .after(let sequence):
-      let head = try await BlockingWork.run { try ledger.head }
-      if sequence > head {
+    case .after(let named):
+      let (head, place) = try await BlockingWork.run { [station] in
+        (try ledger.head, try Self.place(at: named.sequence, in: station.ledger))
+      }
+      guard let place, named.agrees(with: place) else {
         cursor = try await sendReset("unknown-cursor", of: ledger, to: &writer)
-      } else if head - sequence > Int64(options.maximumStreamLag) {
+        break
+      }
+      if head - place.sequence > Int64(options.maximumStreamLag) {
         cursor = try await sendReset("too-far-behind", of: ledger, to: &writer)
       } else {
-        cursor = StreamCursor(ledger: sequence)
+        cursor = StreamCursor(place: place)
       }
     }
     try await writer.write(heartbeatFrame(at: cursor))
@@ -190,7 +194,7 @@ struct AlarmStream: Sendable {
         if head - cursor.ledger > Int64(options.maximumStreamLag) {
           cursor = try await sendReset("too-far-behind", of: ledger, to: &writer)
         } else {
-          cursor.ledger = try await sendPage(after: cursor.ledger, in: scope, to: &writer)
+          cursor.place = try await sendPage(after: cursor.place, in: scope, to: &writer)
         }
       case .nothing:
         await tail.wait(stream: stream, after: cursor, until: beat)
@@ -206,14 +210,24 @@ struct AlarmStream: Sendable {
     }
   }
 
-  /// Sends a page read from the ledger itself; returns the sequence reached.
+  /// The place of a sequence in the ledger as it is; nil where it has none.
+  private static func place(
+    at sequence: Int64,
+    in ledger: any LedgerStore
+  ) throws -> StreamPlace? {
+    guard sequence > 0 else { return StreamPlace(sequence: 0, hash: []) }
+    let entry = try ledger.entries(after: sequence - 1, limit: 1).first
+    return entry?.sequence == sequence ? entry?.place : nil
+  }
+
+  /// Sends a page read from the ledger itself; returns the place reached.
   @concurrent private func sendPage(
-    after sequence: Int64,
+    after place: StreamPlace,
     in scope: StreamScope,
     to writer: inout any ResponseBodyWriter
-  ) async throws -> Int64 {
+  ) async throws -> StreamPlace {
     let page = try await BlockingWork.run { [station] in
-      try station.ledger.entries(after: sequence, limit: 512)
+      try station.ledger.entries(after: place.sequence, limit: 512)
     }
     for entry in page {
       guard let shown = StreamFrame.frame(of: entry), scope.includes(shown.audience) else {
@@ -221,7 +235,7 @@ struct AlarmStream: Sendable {
       }
       try await writer.write(shown.frame)
     }
-    return page.last?.sequence ?? sequence
+    return page.last?.place ?? place
   }
 
   @concurrent private func sendReset(
@@ -241,9 +255,9 @@ struct AlarmStream: Sendable {
   ) async throws -> StreamCursor {
     let standing = try await BlockingWork.run { try StandingAlarms(ledger) }
     try await writer.write(
-      StreamFrame.event("snapshot", id: standing.head, data: standing.json)
+      StreamFrame.event("snapshot", id: standing.place, data: standing.json)
     )
-    return StreamCursor(ledger: standing.head)
+    return StreamCursor(place: standing.place)
   }
 
   private func heartbeatFrame(at cursor: StreamCursor) -> ByteBuffer {
@@ -252,7 +266,7 @@ struct AlarmStream: Sendable {
       writer.key("status")
       station.status().write(to: &writer)
     }
-    return StreamFrame.event("heartbeat", id: cursor.ledger, data: data)
+    return StreamFrame.event("heartbeat", id: cursor.place, data: data)
   }
 
   private static func start(of request: Request) throws -> Start {
@@ -260,10 +274,10 @@ struct AlarmStream: Sendable {
     let name = HTTPField.Name.named("Last-Event-ID")
     let text = request.headers[name] ?? request.uri.queryParameters["since"].map(String.init)
     guard let text, !text.isEmpty else { return .snapshot }
-    guard let sequence = Int64(text), sequence >= 0 else {
-      throw Problem.parameter("since", "\(text) is not a ledger sequence")
+    guard let place = StreamPlace(text) else {
+      throw Problem.parameter("since", "\(text) is neither an event's id nor a ledger sequence")
     }
-    return .after(sequence)
+    return .after(place)
   }
 
   private func heartbeat(of request: Request) throws -> Duration {

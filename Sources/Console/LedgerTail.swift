@@ -7,8 +7,10 @@ import Synchronization
 
 /// How far a stream has come, and which alarms it was told of before they were recorded.
 struct StreamCursor: Hashable, Sendable {
-  var ledger: Int64
+  var place: StreamPlace
   var unrecorded: UInt64 = 0
+
+  var ledger: Int64 { place.sequence }
 }
 
 /// The newest end of the ledger, encoded once for every stream that follows it.
@@ -49,8 +51,10 @@ final class LedgerTail: Service {
   private struct State {
     /// Sequence of the entry before `frames[0]`.
     var base: Int64 = 0
-    /// One place an entry; nil for entries that are not streamed.
+    /// One an entry; nil for entries that are not streamed.
     var frames: [Frame?] = []
+    /// The places of the same entries.
+    var places: [StreamPlace] = []
     /// Announced and not yet seen in the ledger, oldest first.
     var announcements: [Announcement] = []
     var newestAnnouncement: UInt64 = 0
@@ -153,7 +157,7 @@ final class LedgerTail: Service {
       if start < end {
         for case let frame? in state.frames[start..<end]
         where scope.includes(frame.audience) { frames.append(frame.bytes) }
-        reached.ledger = state.base + Int64(end)
+        reached.place = state.places[end - 1]
       }
       return reached == cursor ? .nothing : .frames(frames, reached)
     }
@@ -266,9 +270,11 @@ final class LedgerTail: Service {
         "ledger sequences are dense and come in order"
       )
       state.frames.append(contentsOf: frames)
+      state.places.append(contentsOf: entries.map(\.place))
       if state.frames.count > 2 * Self.capacity {
         let surplus = state.frames.count - Self.capacity
         state.frames.removeFirst(surplus)
+        state.places.removeFirst(surplus)
         state.base += Int64(surplus)
       }
       if !state.announcements.isEmpty {

@@ -6,6 +6,9 @@ extension LedgerEntry {
   /// Whether the entry is a step of an alarm whose body is still kept.
   var isAlarmStep: Bool { kind == .alarm && body != nil }
 
+  /// Where a stream that has told the entry goes on.
+  var place: StreamPlace { StreamPlace(sequence: sequence, hash: hash) }
+
   /// The entry as JSON; its body is embedded as it stands in the ledger.
   var json: [UInt8] { JSONWriter.object(write) }
 
@@ -57,7 +60,7 @@ extension AlarmView {
 /// The standing alarms and the ledger sequence that they are complete to.
 struct StandingAlarms: Sendable {
   /// Every entry up to here is in `alarms`.
-  var head: Int64
+  var place: StreamPlace
   /// Every alarm that is not normal, oldest first.
   ///
   /// While alarms are being written, single ones may already show a step after `head`; each tells
@@ -66,22 +69,22 @@ struct StandingAlarms: Sendable {
 
   /// Reads both, and again if something was written in between.
   init(_ ledger: ScopedLedger) throws {
-    var before = try ledger.head
+    var before = try ledger.newest
     alarms = try ledger.standingAlarms()
     for _ in 0..<3 {
-      let after = try ledger.head
+      let after = try ledger.newest
       if after == before { break }
       before = after
       alarms = try ledger.standingAlarms()
     }
-    head = before
+    place = StreamPlace(sequence: before.sequence, hash: before.hash)
   }
 
   var json: [UInt8] { JSONWriter.object(write) }
 
   /// Writes both.
   func write(to writer: inout JSONWriter) {
-    writer.member("head", head)
+    writer.member("head", place.sequence)
     writer.key("alarms")
     writer.array(alarms) { writer, alarm in
       writer.object(alarm.write)

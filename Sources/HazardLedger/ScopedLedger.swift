@@ -17,6 +17,11 @@ public struct ScopedLedger: Sendable {
     get throws(LedgerError) { try store.head.sequence }
   }
 
+  /// Sequence and hash of the newest entry, whoever's it is.
+  public var newest: (sequence: Int64, hash: [UInt8]) {
+    get throws(LedgerError) { try store.head }
+  }
+
   /// Entries behind a cursor, in order.
   public func entries(after sequence: Int64, limit: Int) throws(LedgerError) -> [LedgerEntry] {
     guard case .enterprises(let ids) = scope else {

@@ -169,7 +169,7 @@ struct FloodStreamTests {
           _ = events.add(event)
           guard event.name == "heartbeat" else { return false }
           if let play, station.memory.newest == sequence { try play(station) }
-          return event.id == "\(station.memory.newest)"
+          return event.sequence == station.memory.newest
         }
     }
     return events.all.filter { $0.name == "alarm" || $0.name == "flood" }

@@ -199,11 +199,11 @@ import Testing
           station.raise(Self.ours, rule: "L", onset: 11)
           station.raise(Self.theirs, rule: "LL", onset: 12)
         }
-        return event.name == "heartbeat" && event.id == "8"
+        return event.name == "heartbeat" && event.sequence == 8
       }
       let events = seen.withLock { $0 }
       #expect(events.allSatisfy { !$0.data.contains("zeta") })
-      #expect(events.filter { $0.name == "alarm" }.map(\.id) == ["7"])
+      #expect(events.filter { $0.name == "alarm" }.map(\.sequence) == [7])
     }
   }
 }

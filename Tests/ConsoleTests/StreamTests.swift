@@ -8,7 +8,7 @@ import Telemetry
 import Testing
 
 @Suite("Alarm stream") struct StreamTests {
-  @Test("gives the standing alarms at the head, then every alarm entry with its sequence as id")
+  @Test("gives the standing alarms at the head, then every alarm entry with its place as id")
   func snapshotThenSteps() async throws {
     let station = try FakeStation()
     let standing = station.raise(onset: 1)
@@ -27,10 +27,10 @@ import Testing
       #expect(head.status == 200)
       #expect(head.lines.contains("Content-Type: text/event-stream; charset=utf-8"))
       let snapshot = try #require(events.all.first { $0.name == "snapshot" })
-      #expect(snapshot.id == "2")
+      #expect(snapshot.sequence == 2)
       #expect(snapshot.data.contains("\"head\":2"))
       #expect(snapshot.data.contains("\"alarm\":\"\(standing)\""))
-      #expect(events.all.filter { $0.name == "alarm" }.map(\.id) == ["4", "5"])
+      #expect(events.all.filter { $0.name == "alarm" }.map(\.sequence) == [4, 5])
     }
   }
 
@@ -89,7 +89,7 @@ import Testing
               headers: useHeader ? ["Last-Event-ID: \(resume)"] : []
             ) { event in
               if let id = event.id { cursor.withLock { $0 = id } }
-              if event.name == "alarm", let id = event.id.flatMap(Int64.init) {
+              if event.name == "alarm", let id = event.sequence {
                 seen.withLock { $0.append(id) }
                 taken.withLock { $0 += 1 }
                 taking.yield(id)
@@ -128,7 +128,7 @@ import Testing
               starter.yield()
               for await _ in gate { break }
             }
-            if event.name == "alarm", let id = event.id.flatMap(Int64.init) {
+            if event.name == "alarm", let id = event.sequence {
               taken.withLock { $0.append(id) }
             }
             return false
@@ -142,7 +142,7 @@ import Testing
       let told = Mutex<[Int64]>([])
       let other = Task {
         _ = try await client.read("/api/v1/alarms/stream?since=1") { event in
-          guard event.name == "alarm", let id = event.id.flatMap(Int64.init) else { return false }
+          guard event.name == "alarm", let id = event.sequence else { return false }
           return told.withLock { told in
             told.append(id)
             return id == total
@@ -170,7 +170,7 @@ import Testing
       let cursor = first.last ?? 1
       let rest = Mutex<[Int64]>([])
       _ = try await client.read("/api/v1/alarms/stream?since=\(cursor)") { event in
-        guard event.name == "alarm", let id = event.id.flatMap(Int64.init) else { return false }
+        guard event.name == "alarm", let id = event.sequence else { return false }
         return rest.withLock { rest in
           rest.append(id)
           return id == total
@@ -199,7 +199,39 @@ import Testing
       }
       #expect(events.all.map(\.name) == ["reset", "snapshot", "heartbeat"])
       #expect(events.all[0].data.contains("unknown-cursor"))
-      #expect(events.all[1].id == "1")
+      #expect(events.all[1].sequence == 1)
+    }
+  }
+
+  @Test(
+    "a cursor of another ledger is answered by a reset, although this one has come past it",
+    arguments: [("2-01010102", true), ("2-01010101", false), ("2", false), ("0", false)]
+  )
+  func foreignCursor(cursor: String, isReset: Bool) async throws {
+    let station = try FakeStation()
+    for onset in 1...4 as ClosedRange<Int64> { station.raise(onset: onset) }
+    try await withConsole(station) { port in
+      let events = Collector()
+      _ = try await EventStreamClient(port: port).read(
+        "/api/v1/alarms/stream?heartbeat=1&since=\(cursor)"
+      ) { event in
+        _ = events.add(event)
+        return event.name == "snapshot" || event.id == "4-01010101"
+      }
+      #expect(events.all.contains { $0.name == "reset" } == isReset)
+      #expect(events.all.contains { $0.name == "alarm" } == !isReset)
+    }
+  }
+
+  @Test("a cursor that is neither an id nor a sequence is refused")
+  func unreadableCursor() async throws {
+    let station = try FakeStation()
+    try await withConsole(station) { port in
+      for cursor in ["x", "-1", "7-", "7-0a1b", "7-0a1b2c3d4", "7-0a1b2c3x"] {
+        let path = "/api/v1/alarms/stream?since=\(cursor)"
+        let head = try await EventStreamClient(port: port).read(path) { _ in true }
+        #expect(head.status == 400, "\(cursor)")
+      }
     }
   }
 
@@ -222,7 +254,8 @@ import Testing
         within.add(event)("alarm") == 30
       }
       #expect(
-        within.all.filter { $0.name == "alarm" }.compactMap(\.id) == (11...40).map(String.init)
+        within.all.filter { $0.name == "alarm" }.compactMap(\.sequence)
+          == Array(11...40 as ClosedRange<Int64>)
       )
     }
   }
@@ -246,7 +279,7 @@ import Testing
         return event.name == "alarm"
       }
       #expect(events.all.filter { $0.name == "unrecorded" }.count == 1)
-      #expect(events.all.last?.id == "2")
+      #expect(events.all.last?.sequence == 2)
       let later = Collector()
       _ = try await client.read("/api/v1/alarms/stream?heartbeat=1") { event in
         later.add(event)("heartbeat") == 2
@@ -273,7 +306,7 @@ import Testing
       }
       let took = ContinuousClock.now - begin
       #expect(took > .milliseconds(900) && took < .seconds(60), "took \(took)")
-      #expect(events.all.last?.id == "6")
+      #expect(events.all.last?.sequence == 6)
       #expect(events.all.last?.data.contains("\"link\":\"connected\"") == true)
     }
   }
@@ -324,7 +357,7 @@ import Testing
         }
         return count("alarm") == 2
       }
-      #expect(events.all.filter { $0.name == "alarm" }.compactMap(\.id) == ["2", "3"])
+      #expect(events.all.filter { $0.name == "alarm" }.compactMap(\.sequence) == [2, 3])
     }
   }
 

@@ -237,7 +237,8 @@ import Testing
     }
     try wait(until: "all is confirmed") { outcomes.withLock { $0.count } == count }
     #expect(failures.withLock { $0 } == [.keepAliveTimeout])
-    #expect(outcomes.withLock { $0 } == (1...UInt64(count)).map { .confirmed(token: $0) })
+    let confirmed = (1...UInt64(count)).map { PublishOutcome.confirmed(token: $0) }
+    #expect(outcomes.withLock { $0 } == confirmed)
   }
 
   @Test("a message that takes longer to come than the keep alive is no silence")

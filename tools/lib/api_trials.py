@@ -445,8 +445,13 @@ def scopes(plant, options):
         f"none of another's rows; by status {dict(sorted(counts.items()))}; own rows seen {seen}")
 
 
+def sequence(number):
+    """The ledger sequence in an event's id."""
+    return int(number.split("-")[0])
+
+
 async def events(plant, bearer, since=None, heartbeat=1):
-    """The events of one stream as (name, id, data)."""
+    """The events of one stream as (name, id, data); `sequence` reads an id."""
     reader, writer = await asyncio.open_connection("127.0.0.1", plant.http, limit=1 << 24)
     query = f"?heartbeat={heartbeat}" + (f"&since={since}" if since is not None else "")
     writer.write((f"GET /api/v1/alarms/stream{query} HTTP/1.1\r\nHost: 127.0.0.1:{plant.http}\r\n"
@@ -485,7 +490,7 @@ def streams(plant, options):
         told, cursor, resumed = [], None, 0
         async for name, number, data in events(plant, bearer):
             if name == "snapshot":
-                cursor = start = int(number)
+                cursor, start = number, sequence(number)
                 break
         while resumed < drops:
             left = draws.randint(1, 4)
@@ -493,9 +498,9 @@ def streams(plant, options):
                 if name in ("reset", "snapshot"):
                     raise Failure(f"a {name} after {cursor}")
                 if number:
-                    cursor = int(number)
+                    cursor = number
                 if name == "alarm":
-                    told.append(int(number))
+                    told.append(sequence(number))
                     if any(e.encode() in data for e in ENTERPRISES if e not in own):
                         raise Failure(f"another's alarm: {data[:200]}")
                 left -= 1
@@ -508,8 +513,8 @@ def streams(plant, options):
         head = plant.all.json("GET", "/api/v1/status")["status"]["ledgerHead"]
         async for name, number, data in events(plant, bearer, cursor):
             if name == "alarm":
-                told.append(int(number))
-            if number and int(number) >= head:
+                told.append(sequence(number))
+            if number and sequence(number) >= head:
                 break
         return start, head, told
 
@@ -560,7 +565,7 @@ def clients(plant, options):
             async for name, number, data in events(plant, bearers[index % len(bearers)], heartbeat=10):
                 if name == "snapshot":
                     ready.release()
-                elif name == "alarm" and marks.get("from") and int(number) > marks["from"]:
+                elif name == "alarm" and marks.get("from") and sequence(number) > marks["from"]:
                     told[index] += 1
 
         before = memory(pid)

@@ -6,6 +6,11 @@ struct ServerEvent: Equatable, Sendable {
   var name = "message"
   var id: String?
   var data = ""
+
+  /// The ledger sequence in its id.
+  var sequence: Int64? {
+    id?.split(separator: "-").first.flatMap { Int64($0) }
+  }
 }
 
 /// A bare HTTP/1.1 connection that reads an event stream as it comes.
