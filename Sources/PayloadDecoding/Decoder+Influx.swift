@@ -214,11 +214,14 @@ extension Decoder {
       )
       return
     }
-    let number: Double
+    var draft = Draft(point: point, value: 0, time: time, status: status)
     switch value {
-    case .number(let value): number = value
-    case .bool(let value): number = value ? 1 : 0
-    case .notFinite where status.use == .noValue: number = 0
+    case .number(let value): draft.value = value
+    case .bool(let value) where isUnitless(draft): draft.value = value ? 1 : 0
+    case .bool:
+      refuseFlag(payload[range].excerpt(), draft, place: place, message, &notes)
+      return
+    case .notFinite where status.use == .noValue: break
     case .notFinite, .text:
       var isText = false
       if case .text = value { isText = true }
@@ -233,12 +236,6 @@ extension Decoder {
       )
       return
     }
-    emit(
-      Draft(point: point, value: number, time: time, status: status),
-      message,
-      place: place,
-      &batch,
-      &notes
-    )
+    emit(draft, message, place: place, &batch, &notes)
   }
 }

@@ -89,8 +89,6 @@ extension Decoder {
       switch node.kind {
       case .integer: return Double(Int64(bitPattern: node.bits))
       case .double: return Double(bitPattern: node.bits)
-      case .true: return 1
-      case .false: return 0
       default: break
       }
     }
@@ -121,6 +119,10 @@ extension Decoder {
     let device = plan.devices[point.device].id
     let kind: JSONKind = field >= 0 ? document[field].kind : .null
     switch kind {
+    case .true where isUnitless(draft): return 1
+    case .false where isUnitless(draft): return 0
+    case .true, .false:
+      refuseFlag(document.excerpt(field), draft, place: place(name), message, &notes)
     case .null where draft.status.use == .noValue:
       return 0
     case .null:

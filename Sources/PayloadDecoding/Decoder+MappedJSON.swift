@@ -10,6 +10,7 @@ extension Decoder {
     var names: [Int] = []
     /// Element number of each wildcard.
     var numbers: [Int] = []
+    let counterparts: MappedCounterparts
   }
 
   func decodeMappedJSON(
@@ -19,8 +20,9 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) {
     guard let mapping = plan.routes[message.match.route].mapping else { return }
+    let counterparts = MappedCounterparts()
     for value in mapping.values {
-      var binding = Binding()
+      var binding = Binding(counterparts: counterparts)
       expand(
         document,
         mapping,
@@ -136,16 +138,16 @@ extension Decoder {
         guard let next = step(document, node, name) else { return nil }
         node = next
       case .wildcard:
-        // Another container than the value's: the element at the same number.
-        guard wildcard < binding.numbers.count else { return nil }
-        let container = document[node]
-        let number = binding.numbers[wildcard]
-        guard container.kind == .array || container.kind == .object, number < container.extra
+        // Another container than the value's.
+        guard wildcard < binding.numbers.count,
+          let next = binding.counterparts.find(
+            document,
+            in: node,
+            name: binding.names[wildcard],
+            number: binding.numbers[wildcard]
+          )
         else { return nil }
-        let isObject = container.kind == .object
-        var child = node + 1
-        for _ in 0..<number { child = document.after(isObject ? child + 1 : child) }
-        node = isObject ? child + 1 : child
+        node = next
         wildcard += 1
       }
     }
@@ -166,17 +168,6 @@ extension Decoder {
     case .bytes: false
     case .absent: true
     }
-  }
-
-  /// Units of numbers that can be in no other. ("1" can: it may be sent in percent.)
-  private static let plainUnits: Set<[UInt8]> = Set(
-    ["", "state", "count"].map { Array($0.utf8) }
-  )
-
-  /// Whether a reading means the same without a unit: it is no measurement, or can be in no other unit.
-  private func needsNoUnit(_ draft: Draft) -> Bool {
-    draft.status.use == .noValue
-      || Self.plainUnits.contains(plan.points[draft.point].sourceUnit)
   }
 
   private func attribute(
@@ -423,7 +414,7 @@ extension Decoder {
           else { return }
           draft.value = converted
         }
-      } else if !isAbsent || !(value.optional.contains(.unit) || needsNoUnit(draft)) {
+      } else if !isAbsent || !(value.optional.contains(.unit) || isUnitless(draft)) {
         reject(
           message,
           isAbsent ? .missingField : .wrongType,

@@ -55,6 +55,36 @@ extension Decoder {
     notes.append(.reject(reject))
   }
 
+  /// Whether a reading means the same without a unit: it is no measurement, or can be in no other unit.
+  ///
+  /// Of these alone true and false are values, 1 and 0.
+  func isUnitless(_ draft: Draft) -> Bool {
+    draft.status.use == .noValue || hot[point: draft.point].isUnitless
+  }
+
+  /// Refuses true or false for a measurement: who sends a flag for "no value" would have the point at a calm 0.
+  @inline(never)
+  func refuseFlag(
+    _ sent: String,
+    _ draft: Draft,
+    place: @autoclosure () -> String,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) {
+    let point = plan.points[draft.point]
+    let unit = String(decoding: point.sourceUnit, as: UTF8.self)
+    reject(
+      message,
+      .wrongType,
+      device: plan.devices[point.device].id,
+      point: point.name,
+      place: place(),
+      detail: "\(sent) for a measurement in \(unit): "
+        + "send a number, or a status that says why there is none",
+      &notes
+    )
+  }
+
   /// Notes something that cost no reading.
   ///
   /// Beyond twice the notes limit equal events are counted together, beyond three times all of a kind.

@@ -252,6 +252,10 @@ extension Decoder {
       return
     }
     var draft = Draft(point: target.point, value: value)
+    if let flag = resolved.bool, !isUnitless(draft) {
+      refuseFlag("\(flag)", draft, place: "\(place)/vb", message, &notes)
+      return
+    }
     if resolved.isTimed {
       let seconds = resolved.time
       if seconds < SenML.absoluteTime {

@@ -132,6 +132,10 @@ extension Decoder {
         return
       }
     }
+    if case .bool(let flag) = metric.value, !metric.isNull, !isUnitless(draft) {
+      refuseFlag("\(flag)", draft, place: place, message, &notes)
+      return
+    }
     let sent = metric.isNull ? nil : SparkplugPayload.number(metric.value, datatype: datatype)
     if let sent {
       draft.value = sent

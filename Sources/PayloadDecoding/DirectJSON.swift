@@ -247,7 +247,7 @@ struct DirectJSON {
 
   // MARK: Numbers
 
-  /// A number, or true and false as 1 and 0, and the place behind it; −1 for neither.
+  /// A number and the place behind it; −1 for anything else. (Whether true and false are values hangs on the point.)
   @inline(__always)
   func value(at start: Int) -> (Double, end: Int) {
     let isNegative = self[start] == 0x2D
@@ -286,8 +286,6 @@ struct DirectJSON {
       case .double: return (Double(bitPattern: node.bits), end)
       default: return (0, -1)
       }
-    case 0x74 where word(at: start) & 0xFFFF_FFFF == 0x6575_7274: return (1, start &+ 4)
-    case 0x66 where word(at: start) & 0xFF_FFFF_FFFF == 0x65_736C_6166: return (0, start &+ 5)
     default: return (0, -1)
     }
   }

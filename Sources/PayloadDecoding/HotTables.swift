@@ -19,6 +19,14 @@ struct HotTables: @unchecked Sendable {
     /// The same of the unit that its source speaks.
     var unitLength: UInt32
     var unitWord: UInt64
+
+    /// Whether its numbers can be in no other unit: they have none, or are states ("state") or things counted ("count").
+    /// ("1" can: it may be sent in percent.)
+    @inline(__always)
+    var isUnitless: Bool {
+      unitLength == 0
+        || unitLength == 5 && (unitWord == 0x65_7461_7473 || unitWord == 0x74_6E75_6F63)
+    }
   }
 
   /// Where a device's name lies among ``deviceNames``, in the scope of its owner.

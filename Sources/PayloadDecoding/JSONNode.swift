@@ -100,6 +100,14 @@ struct JSONDocument {
     String(decoding: unescaped(index), as: UTF8.self)
   }
 
+  /// Whether two strings say the same.
+  func isSameText(_ left: Int, _ right: Int) -> Bool {
+    if self[left].kind == .string, self[right].kind == .string {
+      return raw(left).equals(raw(right))
+    }
+    return unescaped(left) == unescaped(right)
+  }
+
   /// The value of the member `name` of the object at `index`, or nil.
   func member(_ name: ByteView, of index: Int) -> Int? {
     let object = self[index]

@@ -105,8 +105,8 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
       ("Add the field named.", "请补充所示字段。")
     case .wrongType:
       (
-        "Send the field with the type the format asks for (a number, not text).",
-        "请按格式要求的类型发送该字段(数值而非文本)。"
+        "Send the field with the type the format asks for (a number, not text; true and false only of states and counts).",
+        "请按格式要求的类型发送该字段(数值而非文本;true/false 仅用于状态量和计数量)。"
       )
     case .unknownDevice:
       (

@@ -54,8 +54,26 @@ import Testing
       expected: "1=1.0@1795425124000"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":1795451234567.9,"v":true}"#,
+      payload: #"{"device":"GD-07","point":"ch4","t":1795451234567.9,"v":1}"#,
       expected: "1=1.0@1795451234567"
+    ),
+    // True and false are values of what has no unit, is a state or is counted; a measurement of 0 they are not.
+    Case(
+      payload:
+        #"{"device":"pump-1","values":{"runs":true,"starts":{"v":true},"note":false,"share":true}}"#,
+      expected: "8=1.0 9=1.0 10=0.0 !wrongType /values/share"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","values":{"ch4":false,"temp":true,"level":{"v":false}}}"#,
+      expected: "!wrongType /values/ch4 !wrongType /values/temp !wrongType /values/level/v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"overRange"}"#,
+      expected: "!wrongType /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"lineBroken"}"#,
+      expected: "1=0.0/lineBroken"
     ),
     Case(
       payload: #"{"device":"GD-07",\#(t),"values":{"ch4":1.5,"temp":20.25}}"#,

@@ -21,6 +21,7 @@ import Testing
       points: [
         PointEntry(name: "v", channel: ChannelIndex(rawValue: 1), aliases: ["cpu.v", "m x.v"]),
         PointEntry(name: "field key,=", channel: ChannelIndex(rawValue: 2)),
+        PointEntry(name: "ch4", channel: ChannelIndex(rawValue: 3), unit: "%LEL"),
       ],
       statusCodes: ["3": .lineBroken]
     )
@@ -56,6 +57,10 @@ import Testing
     Case(
       payload: "m,device=p1 v=t\nm,device=p1 v=F\nm,device=p1 v=True\nm,device=p1 v=FALSE",
       expected: "1=1.0 1=0.0 1=1.0 1=0.0"
+    ),
+    Case(
+      payload: "m,device=p1 ch4=f,v=1\nm,device=p1,status=3 ch4=F",
+      expected: "1=1.0 3=0.0/lineBroken !wrongType line 1, field ch4"
     ),
     Case(payload: "m,device=p1 v=tRUE", expected: "!malformedPayload line 1, byte 14"),
     Case(payload: "m,device=p1 v=NaN", expected: "!notFinite line 1, field v"),

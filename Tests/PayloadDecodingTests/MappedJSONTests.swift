@@ -70,6 +70,20 @@ import Testing
     values: [
       MappedValue(value: "/v/*", device: .topic("device"), point: .pointer("/names/*"))
     ])
+  /// Value, status and unit in three containers beside each other, of one form or another.
+  static let beside = JSONMapping(
+    values: [
+      MappedValue(
+        value: "/values/*",
+        device: .topic("device"),
+        point: .key(0),
+        status: .pointer("/status/*"),
+        unit: .pointer("/more/*/unit"),
+        optional: .unit
+      )
+    ],
+    statusCodes: ["0": .normal, "2": .powerCut]
+  )
   static func status(
     _ source: FieldSource,
     optional: MappedValue.Fields = []
@@ -157,6 +171,37 @@ import Testing
       mapping: columns,
       payload: #"{"names":["ch4","temp"],"v":[1,2,3]}"#,
       expected: "1=1.0 2=2.0 !missingField /names/2"
+    ),
+    Case(
+      name: "objects beside each other: members belong together by name",
+      mapping: beside,
+      payload:
+        #"{"values":{"ch4":55,"temp":68},"status":{"temp":"2","ch4":"0"},"more":{"x":{},"t\u0065mp":{"unit":"degF"}}}"#,
+      expected: "1=55.0 2=20.0/powerCut"
+    ),
+    Case(
+      name: "objects beside each other: a name that only one has, and one written otherwise",
+      mapping: beside,
+      payload: #"{"status":{"x":"2","\u6e29度":"2"},"values":{"ch4":55,"温度":20}}"#,
+      expected: "1=55.0/unknown 2=20.0/powerCut ?unmappedStatus"
+    ),
+    Case(
+      name: "an array beside an object says nothing of its members",
+      mapping: beside,
+      payload: #"{"values":{"ch4":55},"status":["2"],"more":[{"unit":"%VOL"}]}"#,
+      expected: "1=55.0/unknown ?unmappedStatus"
+    ),
+    Case(
+      name: "an object beside an array says nothing of its elements",
+      mapping: columns,
+      payload: #"{"names":{"a":"ch4"},"v":[1]}"#,
+      expected: "!missingField /names/0"
+    ),
+    Case(
+      name: "true and false are no measurements",
+      mapping: time(.iso8601, optional: .time),
+      payload: #"{"v":false}"#,
+      expected: "!wrongType /v"
     ),
     Case(
       name: "names: escaped, numbers, of another type, absent",
@@ -330,6 +375,50 @@ import Testing
       )
     ])
     #expect(bench.send(item.topic, item.payload).description == item.expected)
+  }
+
+  @Test("members have no order", arguments: 1...20 as ClosedRange<UInt64>)
+  func order(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    let count = 400
+    let device = DeviceEntry(
+      enterprise: "acme",
+      gateway: "gw-1",
+      id: "GD-07",
+      points: (0..<count).map {
+        PointEntry(name: "p\($0)", channel: ChannelIndex(rawValue: UInt32($0)), unit: "kPa")
+      }
+    )
+    var bench = Bench(
+      [
+        TopicRoute(
+          id: "plant",
+          template: try TopicTemplate("plant/{enterprise}/{gateway}/{device}/up"),
+          format: .mappedJSON(Self.beside)
+        )
+      ],
+      devices: [device]
+    )
+    // What is said of point n hangs on n alone; some members are left out, and some have names with an escape.
+    func object(_ member: (Int) -> String, isWhole: Bool) -> String {
+      let members = (0..<count).filter { isWhole || $0 % 7 != 0 }.shuffled(using: &random)
+      return members.map { "\"\($0 % 5 == 0 ? "\\u0070" : "p")\($0)\":\(member($0))" }
+        .joined(separator: ",")
+    }
+    let values = object({ "\($0)" }, isWhole: true)
+    let status = object({ "\"\($0 % 3 == 0 ? 2 : 0)\"" }, isWhole: false)
+    let more = object({ "{\"unit\":\"\($0 % 2 == 0 ? "kPa" : "MPa")\"}" }, isWhole: false)
+    let payload = "{\"status\":{\(status)},\"values\":{\(values)},\"more\":{\(more)}}"
+    let outcome = bench.send("plant/acme/gw-1/GD-07/up", payload)
+    #expect(outcome.readings.count == count, "SEED=\(seed)")
+    for reading in outcome.readings {
+      let number = Int(reading.channel.rawValue)
+      let isThere = number % 7 != 0
+      let scale = isThere && number % 2 == 1 ? 1_000.0 : 1
+      #expect(reading.value == Double(number) * scale, "SEED=\(seed) p\(number)")
+      let said: SourceStatus = number % 3 == 0 ? .powerCut : .normal
+      #expect(reading.status == (isThere ? said : .unknown), "SEED=\(seed) p\(number)")
+    }
   }
 
   @Test("events beyond the limit are counted with those that say the same; another is still told")

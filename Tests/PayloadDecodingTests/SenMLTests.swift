@@ -112,6 +112,11 @@ import Testing
       expected: "8=23.1 9=0.0 !wrongType /1 !wrongType /3"
     ),
     Case(
+      name: "a boolean is no temperature",
+      payload: #"[{"n":"box:temp","vb":false},{"n":"box:open","vb":true}]"#,
+      expected: "9=1.0 !wrongType /0/vb"
+    ),
+    Case(
       name: "RFC 8428, 5.1.6: a collection of resources",
       payload:
         #"[{"bn":"2001:db8::2/","bt":1.320078429e+09,"n":"temperature","u":"Cel","v":25.2},{"n":"humidity","u":"%RH","v":30},{"bn":"2001:db8::1/","n":"temperature","u":"Cel","v":12.3},{"n":"humidity","u":"%RH","v":67}]"#,
@@ -232,6 +237,11 @@ import Testing
     ),
     Case(name: "labels as text", payload: "81a2616e68626f783a74656d70617601", expected: "8=1.0"),
     Case(name: "boolean", payload: "81a20068626f783a6f70656e04f5", expected: "9=1.0"),
+    Case(
+      name: "boolean for a temperature",
+      payload: "81a20068626f783a74656d7004f4",
+      expected: "!wrongType /0/vb"
+    ),
     Case(
       name: "single precision",
       payload: "81a20068626f783a74656d7002fa3fc00000",

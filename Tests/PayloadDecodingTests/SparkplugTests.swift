@@ -24,7 +24,10 @@ import Testing
   static let at = "@1795451234567"
   static let rebirth = ">spBv1.0/acme/NCMD/edge"
 
-  static func bench(limits: DecodingLimits = DecodingLimits()) throws -> Bench {
+  static func bench(
+    limits: DecodingLimits = DecodingLimits(),
+    devices: [DeviceEntry] = devices
+  ) throws -> Bench {
     Bench(
       [
         TopicRoute(
@@ -88,6 +91,19 @@ import Testing
   func data(vector: String, expected: String) throws {
     var bench = try Self.born()
     #expect(try Self.send(&bench, "DDATA", vector) == expected)
+  }
+
+  @Test("a boolean is no measurement")
+  func boolean() throws {
+    var devices = Self.devices
+    devices[0].points[10].unit = "%LEL"
+    var bench = try Self.bench(devices: devices)
+    #expect(try Self.send(&bench, "NBIRTH", V.nodeBirth) == "20=0.5\(Self.at) ?born")
+    #expect(
+      try Self.send(&bench, "DBIRTH", V.deviceBirth)
+        == Self.birth.replacing(" 11=1.0\(Self.at)", with: "")
+        + " !wrongType metric 10 !wrongType metric 11"
+    )
   }
 
   @Test("node data by alias")

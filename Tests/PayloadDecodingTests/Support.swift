@@ -62,6 +62,17 @@ struct Bench {
       id: "shared",
       points: [PointEntry(name: "v", channel: ChannelIndex(rawValue: 7))]
     ),
+    DeviceEntry(
+      enterprise: "acme",
+      gateway: "",
+      id: "pump-1",
+      points: [
+        PointEntry(name: "runs", channel: ChannelIndex(rawValue: 8), unit: "state"),
+        PointEntry(name: "starts", channel: ChannelIndex(rawValue: 9), unit: "count"),
+        PointEntry(name: "note", channel: ChannelIndex(rawValue: 10)),
+        PointEntry(name: "share", channel: ChannelIndex(rawValue: 11), unit: "1"),
+      ]
+    ),
   ]
 
   mutating func send(_ topic: String, _ payload: [UInt8], after milliseconds: Int64 = 0) -> Outcome

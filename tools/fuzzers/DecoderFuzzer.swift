@@ -49,6 +49,15 @@ private let mapping = JSONMapping(
       unit: .pointer("/u/*"),
       scale: 2
     ),
+    MappedValue(
+      value: "/v/*",
+      device: .pointer("/dev"),
+      point: .key(0),
+      status: .pointer("/s/*"),
+      unit: .pointer("/u/*"),
+      optional: [.status, .unit],
+      required: false
+    ),
   ],
   timeFormat: .dateTime(utcOffsetMinutes: 480),
   statusCodes: ["1": .alarm],
@@ -115,7 +124,7 @@ private func plan(_ variant: Variant) -> DecodingPlan {
           PointEntry(
             name: name,
             channel: ChannelIndex(rawValue: UInt32(index)),
-            unit: "Cel",
+            unit: name == "load" ? "state" : "Cel",
             aliases: index == 70 ? ["v", "p3"] : ["\(name)x"]
           )
         },

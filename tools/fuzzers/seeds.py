@@ -61,10 +61,11 @@ seeds = {
     "mapped": [
         message(f'{{"dev":[{{"ts":"2026-11-23 17:12:04","values":{{"ch4":1.5,"v":"2"}}}}]}}'),
         message('{"dev":"dev","t":"2026/11/23 17:12:04","u":["K"],"d":[{"n":"v","v":1,"s":1}]}'),
+        message('{"dev":"dev","v":{"ch4":1,"v":2,"load":true},"s":{"v":1,"ch4":"x","load":1},"u":{"load":"state","ch4":"K"},"d":[]}'),
     ],
     "senml-json": [
         message('[{"bn":"dev:","bt":1.795451234567e9,"bu":"Cel","bver":5,"n":"v","v":1},'
-                '{"n":"current","t":-5,"v":1.2},{"n":"ch4","vb":true}]'),
+                '{"n":"current","t":-5,"v":1.2},{"n":"ch4","vb":true},{"n":"load","vb":true}]'),
         message('[{"n":"urn:dev:dev:v","u":"K","v":300}]'),
     ],
     "senml-cbor": [
