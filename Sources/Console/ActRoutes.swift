@@ -80,13 +80,13 @@ struct ActRoutes: Sendable {
       throw Problem(.unprocessableContent, "unknown-act", "act must be one of \(kinds)")
     }
     try context.require(kind.roles)
-    let named = try body.actor.map { try text($0, "actor", atMost: Self.maximumActor) }
+    let named = try body.actor.map { try Self.text($0, "actor", atMost: Self.maximumActor) }
     // An open console knows nobody: there a name is needed.
     if context.isOpen, named == nil {
       throw Problem(.badRequest, "malformed", "the body is not an act: actor is missing")
     }
     let actor = named == "" ? "" : try context.actor(named: named)
-    let reason = try text(body.reason ?? "", "reason", atMost: Self.maximumReason)
+    let reason = try Self.text(body.reason ?? "", "reason", atMost: Self.maximumReason)
     guard !actor.isEmpty else {
       throw Problem(.unprocessableContent, "incomplete", "actor: who acts must be named")
     }
@@ -118,7 +118,10 @@ struct ActRoutes: Sendable {
     return OperatorAct(kind: kind, alarm: alarm, actor: actor, reason: reason, until: until)
   }
 
-  private func text(_ text: String, _ name: String, atMost limit: Int) throws -> String {
+  /// What a person has written, without white space around it.
+  ///
+  /// - Throws: a problem 422 where it is too long or holds control characters.
+  static func text(_ text: String, _ name: String, atMost limit: Int) throws -> String {
     let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
     guard trimmed.count <= limit, trimmed.utf8.count <= 4 * limit else {
       throw Problem(.unprocessableContent, "too-long", "\(name): at most \(limit) characters")

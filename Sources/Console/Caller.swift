@@ -83,7 +83,13 @@ struct ConsoleContext: RequestContext {
   func actor(named name: String?) throws -> String {
     let principal = try principal
     guard let name, !name.isEmpty else { return principal.subject }
-    if isOpen { return name }
+    if isOpen {
+      let named = try ActRoutes.text(name, "actor", atMost: ActRoutes.maximumActor)
+      guard !named.isEmpty else {
+        throw Problem(.unprocessableContent, "incomplete", "actor: who acts must be named")
+      }
+      return named
+    }
     guard name == principal.subject || name == principal.displayName else {
       throw Problem(
         .forbidden,

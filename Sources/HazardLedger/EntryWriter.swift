@@ -124,9 +124,6 @@ extension LedgerDraft {
           reason: "draft \(index) has origin \(draft.origin), beyond position \(newest)"
         )
       }
-      guard !draft.subject.utf8.contains(0), !draft.actor.utf8.contains(0) else {
-        throw .refused(reason: "draft \(index) holds U+0000 in subject or actor")
-      }
     }
   }
 
@@ -193,11 +190,11 @@ struct RejectWriter {
       sql: "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
     for tally in tallies {
-      let reason = Self.storable(tally.reason)
-      let detail = Self.storable(tally.detail)
+      let reason = tally.reason.storable
+      let detail = tally.detail.storable
       let sample = Data(tally.sample.prefix(options.rejectSampleBytes))
-      let topic = Self.storable(tally.topic)
-      let device = Self.storable(tally.device)
+      let topic = tally.topic.storable
+      let device = tally.device.storable
       try update.execute(arguments: [
         tally.count, Int64(tally.lastSequence), tally.lastTime.milliseconds, detail, sample,
         reason, topic, device,
@@ -245,11 +242,5 @@ struct RejectWriter {
     try db.cachedStatement(
       sql: "DELETE FROM reject WHERE reason = ? AND topic = ? AND device = ?"
     ).execute(arguments: StatementArguments(key))
-  }
-
-  /// SQLite's text ends at U+0000: it is shown by its picture instead.
-  private static func storable(_ text: String) -> String {
-    guard text.utf8.contains(0) else { return text }
-    return String(text.map { $0 == "\0" ? "\u{2400}" : $0 })
   }
 }

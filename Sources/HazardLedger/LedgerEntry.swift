@@ -38,10 +38,10 @@ public struct LedgerDraft: Hashable, Sendable {
   public var time: Timestamp
   /// What it is about.
   public var kind: EntryKind
-  /// Which alarm, hazard or other thing, by its id; no U+0000.
-  public var subject: String
-  /// `engine`, or the person who acted; no U+0000.
-  public var actor: String
+  /// Which alarm, hazard or other thing, by its id; U+0000, which no store holds, stands there as U+2400.
+  public var subject: String { didSet { subject = subject.storable } }
+  /// `engine`, or the person who acted; U+0000 stands there as U+2400.
+  public var actor: String { didSet { actor = actor.storable } }
   /// Canonical JSON.
   public var body: [UInt8]
   /// Journal sequence of the input that brought it about.
@@ -58,8 +58,8 @@ public struct LedgerDraft: Hashable, Sendable {
   ) {
     self.time = time
     self.kind = kind
-    self.subject = subject
-    self.actor = actor
+    self.subject = subject.storable
+    self.actor = actor.storable
     self.body = body
     self.origin = origin
   }
@@ -74,6 +74,14 @@ public struct LedgerDraft: Hashable, Sendable {
       body: body.encoded(),
       origin: origin
     )
+  }
+}
+
+extension String {
+  /// The text as stores can keep it: SQLite's ends at U+0000, and PostgreSQL's cannot hold it, so its picture stands there.
+  package var storable: String {
+    guard utf8.contains(0) else { return self }
+    return String(map { $0 == "\0" ? "\u{2400}" : $0 })
   }
 }
 

@@ -40,6 +40,11 @@ struct HazardRouteTests {
           #expect(answer["type"] as? String == "urn:davy:problem:" + kind, "\(body)")
         }
       }
+      try await act(
+        #"{"act":"verify","actor":"a\u0000b","role":"county","reason":"属实"}"#,
+        422,
+        "control-characters"
+      )
       try await act(#"{"act":"verify","actor":"a","role":"county","reason":"属实"}"#, 200)
       try await act(
         #"{"act":"verify","actor":"a","role":"county","reason":"x"}"#,

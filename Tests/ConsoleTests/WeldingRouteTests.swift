@@ -133,8 +133,12 @@ import Testing
     try await test(station) { client in
       let welder =
         #"{"actor":"zhou","value":{"name":"李","certificate":"T2","validFrom":"2024-01-01","validUntil":"2030-12-31"}}"#
+      let unprintable = welder.replacing("zhou", with: #"zh\u0000ou"#)
+      let nobody = welder.replacing("zhou", with: " ")
       for (method, path, body, status, words) in [
         (HTTPRequest.Method.put, "acme/welders/w2", welder, 200, "ledgerSequence"),
+        (.put, "acme/welders/w3", unprintable, 422, "control characters"),
+        (.put, "acme/welders/w3", nobody, 422, "who acts must be named"),
         (
           .put, "acme/welders/w3", #"{"actor":"zhou","value":{"name":"李"}}"#, 422,
           "certificate: missing"
