@@ -2,6 +2,8 @@ internal import GRDB
 
 /// What a ledger file holds at a glance, read beside a running writer and without its lock.
 public struct LedgerGlance: Hashable, Sendable {
+  /// Name of the station.
+  public var station: String
   /// Entries.
   public var entries: Int64
   /// Journal position.
@@ -21,7 +23,7 @@ public struct LedgerGlance: Hashable, Sendable {
       configuration.busyMode = .timeout(5)
       let queue = try DatabaseQueue(path: path, configuration: configuration)
       return try queue.read { db in
-        let row = try Row.fetchOne(db, sql: "SELECT head_seq, position FROM station")
+        let row = try Row.fetchOne(db, sql: "SELECT head_seq, position, name FROM station")
         guard let row else {
           throw LedgerError.notALedger(path: path, detail: "it holds no station")
         }
@@ -34,6 +36,7 @@ public struct LedgerGlance: Hashable, Sendable {
         )
         let position: Int64 = row[1]
         return LedgerGlance(
+          station: row[2],
           entries: row[0],
           position: UInt64(bitPattern: position),
           standing: rules.count,
@@ -43,7 +46,14 @@ public struct LedgerGlance: Hashable, Sendable {
     }
   }
 
-  private init(entries: Int64, position: UInt64, standing: Int, standingRules: Set<String>) {
+  private init(
+    station: String,
+    entries: Int64,
+    position: UInt64,
+    standing: Int,
+    standingRules: Set<String>
+  ) {
+    self.station = station
     self.entries = entries
     self.position = position
     self.standing = standing

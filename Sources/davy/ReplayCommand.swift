@@ -44,8 +44,13 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(help: "Write the ledger to this new file and keep it.", completion: .file())
   var ledger: String?
 
-  @Option(help: "Name of the ledger's station; give the live one's to compare hashes.")
-  var station: String = "replay"
+  @Option(
+    help: """
+      Name of the ledger's station, which its first entry holds: equal hashes need equal names. That of the ledger beside the \
+      journal when left out, 'replay' where there is none.
+      """
+  )
+  var station: String?
 
   @Flag(help: "Print the figures of ISA-18.2 over the recording's span as one JSON object.")
   var kpis = false
@@ -141,6 +146,16 @@ struct ReplayCommand: AsyncParsableCommand {
     guard tally.missing == 0 else { throw ExitCode(1) }
   }
 
+  /// The station whose ledger lies beside the journal; nil where none does.
+  private var stationBeside: String? {
+    get throws {
+      let path = URL(fileURLWithPath: recording).standardizedFileURL.deletingLastPathComponent()
+        .appendingPathComponent("ledger.sqlite").path
+      guard FileManager.default.fileExists(atPath: path) else { return nil }
+      return try LedgerGlance(path: path).station
+    }
+  }
+
   private func evaluate(_ source: Recording) throws {
     let catalog = try rules.map { try LoadedConfiguration(serviceFile: $0).catalog }
     let folder = FileManager.default.temporaryDirectory
@@ -156,6 +171,7 @@ struct ReplayCommand: AsyncParsableCommand {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       path = folder.appendingPathComponent("ledger.sqlite").path
     }
+    let station = try self.station ?? stationBeside ?? "replay"
     let store = try SQLiteLedger(path: path, station: station)
     var replay = Replay(into: store, catalog: catalog)
     let total = source.lastSequence
@@ -176,7 +192,7 @@ struct ReplayCommand: AsyncParsableCommand {
         "event time \(TimeText.utc(span.lowerBound.milliseconds)) to \(TimeText.utc(span.upperBound.milliseconds))"
       )
     }
-    Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hex)")
+    Terminal.line("ledger     \(head.sequence) entries, head \(head.hash.hex), station \(station)")
     if kpis, let span = summary.span {
       let report = try IndicatorReport(
         of: store,

@@ -2,6 +2,7 @@ import ArgumentParser
 import DavyCommands
 import Foundation
 import Glibc
+import HazardLedger
 import Journal
 import MQTTTransport
 import NIOCore
@@ -181,6 +182,25 @@ import Testing
     try await davy("replay", path, "--rules", rules)
     try Data(repeating: 7, count: 8_192).write(to: URL(fileURLWithPath: middle))
     await #expect(throws: ExitCode(1)) { try await davy("replay", path, "--rules", rules) }
+  }
+
+  @Test("a replay is of the station whose ledger lies beside the journal, with the same head")
+  func station() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let journal = try SegmentJournal(directory: folder.path + "/journal")
+    try journal.append([JournalInput(kind: .tick, received: 1)], firstSequence: 1)
+    try journal.close()
+    let files = ["alone", "beside", "named"].map { folder.path + "/\($0).sqlite" }
+    try await davy("replay", folder.path + "/journal", "--ledger", files[0])
+    #expect(try LedgerGlance(path: files[0]).station == "replay")
+    let live = try SQLiteLedger(path: folder.path + "/ledger.sqlite", station: "north")
+    try live.append([], position: 1)
+    try await davy("replay", folder.path + "/journal/", "--ledger", files[1])
+    let replayed = try SQLiteLedger(path: files[1], station: "north")
+    #expect(try replayed.head == live.head)
+    try await davy("replay", folder.path + "/journal", "--station", "south", "--ledger", files[2])
+    #expect(try LedgerGlance(path: files[2]).station == "south")
   }
 
   @Test(
