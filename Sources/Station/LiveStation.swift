@@ -76,12 +76,24 @@ public final class LiveStation: StationAccess {
   ///
   /// What was read still goes into the journal, unless that takes long: at QoS 1 and 2 it would come again, at QoS 0 it would not.
   /// What is queued for the broker gets ``Announcer/grace``; alarm steps that do not make it go out at the next start.
+  /// Then a snapshot is written, for which a disk is not waited for long either.
   public func stop() {
     stages.exchange.stop()
     toEngine.close()
     threads.join()
     stages.refuseInbox()
+    let last = ThreadGroup()
+    let end = clocks.monotonic() + Self.lastSnapshot
+    last.run("davy-snapshot") { [stages, clocks] in
+      stages.finish { clocks.monotonic() >= end }
+    }
+    if !last.join(milliseconds: Int(Self.lastSnapshot)) {
+      logger.warning("stopped before a snapshot was written; the next start replays the journal")
+    }
   }
+
+  /// How long a stop waits for its snapshot, in milliseconds: a service manager kills what takes much longer.
+  private static let lastSnapshot: Int64 = 10_000
 
   // MARK: - Threads
 

@@ -1,6 +1,40 @@
 import Foundation
 import Glibc
 
+/// When a station's next snapshot is due: after so many records, so many bytes, or so much time, whichever comes first.
+struct SnapshotPace {
+  /// Where the newest was taken.
+  private(set) var position: UInt64
+  private var bytes = 0
+  /// When that was, monotonic milliseconds; the first batch of a process counts as one.
+  private var taken: Int64?
+
+  init(position: UInt64) {
+    self.position = position
+  }
+
+  /// Counts a batch that the core has taken in up to `position`; true when a snapshot is due.
+  mutating func isDue(
+    _ position: UInt64,
+    bytes added: Int,
+    at now: Int64,
+    _ limits: StationLimits
+  ) -> Bool {
+    bytes += added
+    let begin = taken ?? now
+    taken = begin
+    return position - self.position >= limits.snapshotEvery || bytes >= limits.snapshotBytes
+      || now - begin >= limits.snapshotMilliseconds
+  }
+
+  /// Counts from here on.
+  mutating func restart(_ position: UInt64, at now: Int64) {
+    self.position = position
+    bytes = 0
+    taken = now
+  }
+}
+
 /// The snapshot files of a station: `snapshot-<position>.davy` in one folder, the newest few kept.
 ///
 /// A snapshot is written only after the ledger stands at its position or beyond, under a temporary name, synced,

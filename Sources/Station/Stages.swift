@@ -13,7 +13,7 @@ import Telemetry
 /// ``commit`` the journal's writes, ``evaluate`` the ``StationCore``, ``record`` the ledger's writes and the
 /// snapshots. They meet in the ``Exchange``.
 ///
-/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `lastSnapshot`, `reported`, `reportWalk`, `shownInhibitions`,
+/// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `snapshotPace`, `reported`, `reportWalk`, `shownInhibitions`,
 /// `owed` and `attempted` are touched by one stage each, as said above; the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow.
@@ -56,7 +56,7 @@ public final class Stages: @unchecked Sendable {
   private var pace: TickPace
   /// What looks that were cut at a limit have brought since one that was not.
   private var waited = (messages: 0, bytes: 0)
-  private var lastSnapshot: UInt64
+  private var snapshotPace: SnapshotPace
   /// What the start has had to say and the journal had no room for; it goes before everything else.
   private var owed: [InputBatch]
   /// How many outputs the commit had that failed and has to be tried again.
@@ -131,7 +131,7 @@ public final class Stages: @unchecked Sendable {
     duty = core.duty
     channels = core.channels
     relay = core.relay
-    lastSnapshot = recovery.snapshotPosition
+    snapshotPace = SnapshotPace(position: recovery.snapshotPosition)
     sequencer = Sequencer(after: core.position, received: recovery.lastReceived)
     pace = TickPace(settle: limits.settleMilliseconds, linkLoss: limits.linkLossMilliseconds)
     if let unseen = try recovery.unseen(by: ledger) {
@@ -363,8 +363,10 @@ public final class Stages: @unchecked Sendable {
     core.reuse(&output)
     showEngines()
     exchange.enqueue(output, at: now)
-    if snapshots != nil, core.position - lastSnapshot >= limits.snapshotEvery {
-      keepSnapshot()
+    if snapshots != nil,
+      snapshotPace.isDue(core.position, bytes: batch.inputs.byteCount, at: now, limits)
+    {
+      keepSnapshot(at: now)
     }
   }
 
@@ -391,8 +393,8 @@ public final class Stages: @unchecked Sendable {
   ///
   /// One that still waits is written first: were it replaced, stores that are always a little behind would never have any,
   /// and without snapshots the journal is not pruned.
-  public func keepSnapshot() {
-    lastSnapshot = core.position
+  private func keepSnapshot(at now: Int64) {
+    snapshotPace.restart(core.position, at: now)
     let isWaiting = pendingSnapshot.withLock { pending in
       pending?.isOverdue = true
       return pending != nil
@@ -502,6 +504,34 @@ public final class Stages: @unchecked Sendable {
       _ = try prune?(exchange.received, min(floor, position))
     } catch {
       logger.error("journal not pruned", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// At an orderly stop, when no thread works here any more: records what the journal has of what was evaluated, and writes
+  /// a snapshot, so that the next start has nothing to replay.
+  ///
+  /// Nothing depends on it: stores that do not take theirs leave the next start what a crash would.
+  ///
+  /// - Parameter isLate: whether there is no time for more.
+  func finish(isLate: () -> Bool) {
+    guard snapshots != nil, core.position > snapshotPace.position else { return }
+    do {
+      // Twice: what a write that failed has left is still to be written before what came since.
+      for _ in 0..<2 {
+        trends?.seal()
+        try trends?.write(durable: exchange.durable)
+      }
+      while try !isLate() && record(isUrgent: true) {}
+      // A ledger that another station has taken over stands where that one's journal does.
+      guard !isLate(), exchange.faults.ledger == nil else { return }
+      let last = PendingSnapshot(position: core.position, bytes: core.snapshot())
+      pendingSnapshot.withLock { $0 = last }
+      try writeDueSnapshot(position: try ledger.position)
+    } catch {
+      logger.warning(
+        "no snapshot at the stop; the next start replays the journal from an older one",
+        metadata: ["error": "\(error)"]
+      )
     }
   }
 

@@ -30,7 +30,13 @@ public struct StationLimits: Sendable {
   /// How long an act waits for its ledger entry.
   public var actTimeout: Duration = .seconds(10)
   /// Records between two snapshots.
+  ///
+  /// Each saves the next start the journal before it, and lets retention delete that.
   public var snapshotEvery: UInt64 = 500_000
+  /// Bytes of inputs between two snapshots.
+  public var snapshotBytes = 16 << 30
+  /// Milliseconds between two snapshots where anything came; a great engine stands still for each.
+  public var snapshotMilliseconds: Int64 = 3_600_000
   /// How long a link must have stood, with nothing waiting at the broker, before engine deadlines fire again.
   public var settleMilliseconds: Int64 = 2_000
   /// How long a link may be down before engine deadlines fire all the same.
@@ -44,4 +50,12 @@ public struct StationLimits: Sendable {
 
   /// The defaults.
   public init() {}
+
+  /// The defaults, for a journal that is kept below a size.
+  ///
+  /// Only what lies before the older of the two snapshots that are kept can be deleted, so the journal grows beyond its size by
+  /// what comes between them: a quarter at most, or two segments, which are deleted as a whole.
+  public init(journalBytes: Int64, segmentBytes: Int64) {
+    snapshotBytes = Int(max(journalBytes / 8, segmentBytes))
+  }
 }

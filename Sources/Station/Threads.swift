@@ -145,4 +145,9 @@ final class ThreadGroup: Sendable {
   func join() {
     group.wait()
   }
+
+  /// Waits so long at most; false when a thread still runs.
+  func join(milliseconds: Int) -> Bool {
+    group.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
+  }
 }

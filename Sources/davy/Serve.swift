@@ -265,7 +265,10 @@ struct Serve: AsyncParsableCommand {
         now: SystemClocks().wall(),
         logger: logger
       ),
-      limits: StationLimits(),
+      limits: StationLimits(
+        journalBytes: service.journal.maximumBytes,
+        segmentBytes: service.journal.segmentBytes
+      ),
       logger: logger,
       now: SystemClocks().wall()
     )
