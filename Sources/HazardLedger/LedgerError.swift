@@ -26,6 +26,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
   case alreadyRecorded(position: UInt64)
   /// The caller handed in what the ledger does not take.
   case refused(reason: String)
+  /// One draft of the batch holds what the ledger does not take; the others may be sound.
+  case refusedDraft(index: Int, reason: String)
 
   /// Place, cause and remedy in one line.
   public var description: String {
@@ -62,7 +64,7 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
         + "a start then makes a new key, and whoever verifies needs the new .pub beside the old one"
     case .alreadyRecorded(let position):
       "ledger: the inputs up to \(position) are recorded already; read the position and go on there"
-    case .refused(let reason):
+    case .refused(let reason), .refusedDraft(_, let reason):
       "ledger: refused, \(reason)"
     }
   }
@@ -74,7 +76,7 @@ extension LedgerError {
     switch self {
     case .diskFull, .busy, .notAccessible, .inputOutput: true
     case .inUse, .damaged, .schemaTooNew, .notALedger, .wrongStation, .fenced, .checkpointKey,
-      .alreadyRecorded, .refused:
+      .alreadyRecorded, .refused, .refusedDraft:
       false
     }
   }

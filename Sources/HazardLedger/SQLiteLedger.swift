@@ -136,7 +136,13 @@ public final class SQLiteLedger: CheckpointStore {
       try db.inTransaction(.immediate) {
         var batch = try EntryWriter(db)
         try batch.admit(drafts, hasRejects: !rejects.isEmpty, position: position)
-        for draft in drafts { try batch.add(draft) }
+        for (index, draft) in drafts.enumerated() {
+          do {
+            try batch.add(draft)
+          } catch LedgerError.refused(let reason) {
+            throw LedgerError.refusedDraft(index: index, reason: reason)
+          }
+        }
         try RejectWriter(db, options: options).add(rejects)
         range = try batch.finish(position: position)
         committed = batch.entries

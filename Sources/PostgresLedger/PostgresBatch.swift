@@ -64,7 +64,13 @@ struct PostgresBatch {
     guard !entries.isEmpty else { return }
     try EntryColumns.insert(entries, connection)
     try tables.expect(entries)
-    for entry in entries { try views.apply(entry) }
+    for entry in entries {
+      do {
+        try views.apply(entry)
+      } catch LedgerError.refused(let reason) {
+        throw LedgerError.refusedDraft(index: Int(entry.sequence - first), reason: reason)
+      }
+    }
   }
 
   private mutating func prune(_ orders: [LedgerDraft]) throws {
@@ -73,7 +79,11 @@ struct PostgresBatch {
       do throws(BodyError) {
         rule = try RedactionRule(order: order)
       } catch {
-        throw LedgerError.refused(reason: error.description)
+        // Each draft before it has a sequence.
+        throw LedgerError.refusedDraft(
+          index: Int(sequence + 1 - first),
+          reason: error.description
+        )
       }
       // The order sees everything before it, also what came in this batch.
       try views.flush()

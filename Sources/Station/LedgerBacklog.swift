@@ -36,7 +36,12 @@ struct LedgerBacklog {
   ) throws(LedgerError) {
     if outputs.isEmpty, isDurable {
       do throws(LedgerError) {
-        try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+        try ledger.append(
+          output.drafts,
+          rejects: output.rejects,
+          position: output.position,
+          onRefused: { _, _ in }
+        )
         return
       } catch {
         guard error.isPassing else { throw error }

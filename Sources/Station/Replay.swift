@@ -59,7 +59,7 @@ public struct Replay {
     while let first = try cursor.next(into: &batch) {
       if catalog == nil, core.position > 0, first > core.position + 1 {
         let output = core.passGap(through: first - 1, received: lastReceived)
-        _ = try ledger.append(output.drafts, rejects: [], position: output.position)
+        try append(output, rejects: [])
       }
       lastReceived = batch.latestReceived
       try begin(with: batch)
@@ -89,6 +89,15 @@ public struct Replay {
     try process(batch.withoutCatalogs)
   }
 
+  private func append(_ output: CoreOutput, rejects: [RejectTally]) throws(LedgerError) {
+    try ledger.append(
+      output.drafts,
+      rejects: rejects,
+      position: output.position,
+      onRefused: { _, _ in }
+    )
+  }
+
   /// Messages, readings and refusals so far.
   var messageCount: UInt64 { core.messageCount }
   var readingCount: UInt64 { core.readingCount }
@@ -98,7 +107,7 @@ public struct Replay {
   public mutating func process(_ inputs: JournalBatch) throws {
     guard !inputs.isEmpty else { return }
     let output = core.process(inputs, firstSequence: core.position + 1)
-    _ = try ledger.append(output.drafts, rejects: output.rejects, position: output.position)
+    try append(output, rejects: output.rejects)
     summary.entries += output.drafts.count
     summary.rejects += output.rejects.reduce(0) { $0 + $1.count }
     for entry in output.latest {

@@ -462,7 +462,15 @@ public final class Stages: @unchecked Sendable {
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
     do {
-      return try ledger.append(drafts, rejects: rejects, position: position)
+      return try ledger.append(drafts, rejects: rejects, position: position) { draft, reason in
+        logger.critical(
+          "the ledger does not take an entry; another tells so in its place",
+          metadata: [
+            "kind": "\(draft.kind.rawValue)", "subject": "\(draft.subject)",
+            "input": "\(draft.origin)", "reason": "\(reason)",
+          ]
+        )
+      }
     } catch .alreadyRecorded where attempted != nil {
       guard !drafts.isEmpty else { return nil }
       let head = try ledger.head.sequence

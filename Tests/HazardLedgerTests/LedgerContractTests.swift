@@ -134,12 +134,47 @@ struct LedgerContractTests {
     if which >= 4 {
       #expect(error == .alreadyRecorded(position: 100))
     } else if case .refused = error {
+    } else if case .refusedDraft(1, _) = error {
     } else {
       Issue.record("\(String(describing: error))")
     }
     #expect(try ledger.head == before)
     #expect(try ledger.position == 100)
     #expect(try ledger.append([good], rejects: [], position: 200) == 5...5)
+  }
+
+  @Test("a draft that is not taken is told in its place", arguments: StoreKind.available)
+  func refusedDrafts(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    var story = AlarmStory(seed: 3)
+    var drafts = story.steps(3)
+    drafts[1].body = [UInt8]("{}".utf8)
+    drafts[2].body = []
+    drafts.append(
+      LedgerDraft(
+        time: drafts[2].time,
+        kind: .redaction,
+        subject: "",
+        actor: "li",
+        body: [UInt8]("{}".utf8),
+        origin: drafts[2].origin
+      )
+    )
+    var told: [LedgerDraft] = []
+    let given = try ledger.append(drafts, rejects: [], position: 100) { draft, _ in
+      told.append(draft)
+    }
+    #expect(given == 2...5)
+    #expect(told == Array(drafts[1...]))
+    let entries = try ledger.entries(after: 1, limit: 9)
+    #expect(entries.map(\.kind) == [.alarm, .system, .system, .system])
+    #expect(entries.map(\.subject) == drafts.map(\.subject))
+    #expect(entries.map(\.origin) == drafts.map(\.origin))
+    let body = try JSONValue(parsing: entries[3].body ?? [])
+    #expect(body["event"]?.text == "draft.refused" && body["kind"]?.text == "redaction")
+    #expect(try ledger.position == 100)
+    #expect(try place.verify().findings == [])
   }
 
   @Test("U+0000 in subject or actor is shown by its picture", arguments: StoreKind.available)
