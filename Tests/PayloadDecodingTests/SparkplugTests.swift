@@ -26,7 +26,7 @@ import Testing
 
   static func bench(
     limits: DecodingLimits = DecodingLimits(),
-    devices: [DeviceEntry] = devices
+    devices: [DeviceEntry] = SparkplugTests.devices
   ) throws -> Bench {
     Bench(
       [
