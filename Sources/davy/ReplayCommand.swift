@@ -146,14 +146,12 @@ struct ReplayCommand: AsyncParsableCommand {
     guard tally.missing == 0 else { throw ExitCode(1) }
   }
 
-  /// The station whose ledger lies beside the journal; nil where none does.
+  /// The station whose ledger lies beside the journal; nil where none does, or it cannot be read: a replay is what helps then.
   private var stationBeside: String? {
-    get throws {
-      let path = URL(fileURLWithPath: recording).standardizedFileURL.deletingLastPathComponent()
-        .appendingPathComponent("ledger.sqlite").path
-      guard FileManager.default.fileExists(atPath: path) else { return nil }
-      return try LedgerGlance(path: path).station
-    }
+    let path = URL(fileURLWithPath: recording).standardizedFileURL.deletingLastPathComponent()
+      .appendingPathComponent("ledger.sqlite").path
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    return (try? LedgerGlance(path: path))?.station
   }
 
   private func evaluate(_ source: Recording) throws {
@@ -171,7 +169,7 @@ struct ReplayCommand: AsyncParsableCommand {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       path = folder.appendingPathComponent("ledger.sqlite").path
     }
-    let station = try self.station ?? stationBeside ?? "replay"
+    let station = self.station ?? stationBeside ?? "replay"
     let store = try SQLiteLedger(path: path, station: station)
     var replay = Replay(into: store, catalog: catalog)
     let total = source.lastSequence
