@@ -6,7 +6,8 @@
 /// Quantities carry units and are only compared or added with their like; literals are converted to
 /// the signal's unit when the expression is read, so that a limit means the very same number. Every
 /// signal can be unknown (stale, bad status, never seen); what depends on it is then unknown, unless the
-/// known part decides (Kleene's logic). `for` holds for the whole condition before it, up to its
+/// known part decides (Kleene's logic): of `or` and `and`, and of `max` and `min`, by which `max(a, b) > 25 %` is true when
+/// either is above. `for` holds for the whole condition before it, up to its
 /// parenthesis. Windows are (t − span, t] by event time; a window that has more readings than it may hold
 /// is unknown, for a mean over a part of it would mislead. Division by zero is unknown.
 ///
@@ -84,7 +85,7 @@ public struct ExpressionEvaluator: Sendable {
   private var values: [Double]
   private var windows: [SlidingWindow]
   private var clocks: [Persistence]
-  private var stack: [Double]
+  private var stack: [ValueBounds]
   private var evaluated = Int64.min
 
   /// Starts with every signal unknown.
@@ -103,7 +104,7 @@ public struct ExpressionEvaluator: Sendable {
       }
     }
     clocks = [Persistence](repeating: Persistence(), count: expression.persistences)
-    stack = [Double](repeating: .nan, count: max(1, expression.depth))
+    stack = [ValueBounds](repeating: .unknown, count: max(1, expression.depth))
   }
 
   /// A signal (by its place in `signals`) has a new value.
@@ -143,13 +144,13 @@ public struct ExpressionEvaluator: Sendable {
       switch instruction {
       case .constant(let value):
         top += 1
-        stack[top] = value
+        stack[top] = ValueBounds(value)
       case .truth(let truth):
         top += 1
-        stack[top] = Double(truth.rawValue)
+        stack[top] = Self.number(truth)
       case .signal(let slot):
         top += 1
-        stack[top] = values[slot]
+        stack[top] = ValueBounds(values[slot])
       case .state(let slot):
         top += 1
         stack[top] = Self.number(values[slot].isNaN ? .unknown : Truth(values[slot] != 0))
@@ -160,10 +161,12 @@ public struct ExpressionEvaluator: Sendable {
         top += 1
         let isKnown =
           !values[expression.windows[index].signal].isNaN && !windows[index].contents.isTruncated
-        stack[top] = isKnown ? windows[index].contents.value(of: function) : .nan
-      case .convert(let factor, let offset): stack[top] = stack[top] * factor + offset
-      case .negate: stack[top] = -stack[top]
-      case .magnitude: stack[top] = stack[top].magnitude
+        stack[top] =
+          isKnown ? ValueBounds(windows[index].contents.value(of: function)) : .unknown
+      case .convert(let factor, let offset):
+        stack[top] = stack[top].scaled(by: factor, plus: offset)
+      case .negate: stack[top] = stack[top].negated
+      case .magnitude: stack[top] = ValueBounds(stack[top].value.magnitude)
       case .not: stack[top] = Self.number(!truth(top))
       case .persist(let slot, let duration):
         let held = clocks[slot].step(time: time, condition: truth(top), duration: duration)
@@ -189,26 +192,24 @@ public struct ExpressionEvaluator: Sendable {
   }
 
   private func truth(_ place: Int) -> Truth {
-    stack[place] == 2 ? .yes : stack[place] == 0 ? .no : .unknown
+    stack[place].low == 2 ? .yes : stack[place].low == 0 ? .no : .unknown
   }
 
-  private static func number(_ truth: Truth) -> Double { Double(truth.rawValue) }
+  private static func number(_ truth: Truth) -> ValueBounds { ValueBounds(Double(truth.rawValue)) }
 
-  private func combine(_ instruction: Instruction, _ place: Int) -> Double {
+  private func combine(_ instruction: Instruction, _ place: Int) -> ValueBounds {
     let left = stack[place]
     let right = stack[place + 1]
     switch instruction {
-    case .add: return known(left + right)
-    case .subtract: return known(left - right)
-    case .multiply: return known(left * right)
-    case .divide: return known(left / right)
-    case .smaller: return left.isNaN || right.isNaN ? .nan : min(left, right)
-    case .larger: return left.isNaN || right.isNaN ? .nan : max(left, right)
+    case .add: return known(left.value + right.value)
+    case .subtract: return known(left.value - right.value)
+    case .multiply: return known(left.value * right.value)
+    case .divide: return known(left.value / right.value)
+    case .smaller: return .smaller(left, right)
+    case .larger: return .larger(left, right)
     case .and: return Self.number(truth(place) && truth(place + 1))
     case .or: return Self.number(truth(place) || truth(place + 1))
-    case .compare(let comparison):
-      guard !left.isNaN, !right.isNaN else { return Self.number(.unknown) }
-      return Self.number(Truth(comparison.holds(left, right)))
+    case .compare(let comparison): return Self.number(comparison.truth(left, right))
     case .constant, .truth, .signal, .state, .known, .window, .convert, .negate, .magnitude, .not,
       .atLeast, .persist:
       preconditionFailure("not a step with two operands")
@@ -216,7 +217,9 @@ public struct ExpressionEvaluator: Sendable {
   }
 
   /// What leaves the range of numbers is not known.
-  private func known(_ value: Double) -> Double { value.isFinite ? value : .nan }
+  private func known(_ value: Double) -> ValueBounds {
+    value.isFinite ? ValueBounds(value) : .unknown
+  }
 
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
@@ -234,19 +237,6 @@ public struct ExpressionEvaluator: Sendable {
     evaluated = try reader.integer()
     for index in windows.indices { try windows[index].restore(from: &reader) }
     for index in clocks.indices { clocks[index] = try Persistence(reading: &reader) }
-  }
-}
-
-extension Instruction.Comparison {
-  func holds(_ left: Double, _ right: Double) -> Bool {
-    switch self {
-    case .above: left > right
-    case .atLeast: left >= right
-    case .below: left < right
-    case .atMost: left <= right
-    case .equal: left == right
-    case .notEqual: left != right
-    }
   }
 }
 

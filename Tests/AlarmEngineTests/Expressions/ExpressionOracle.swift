@@ -21,6 +21,20 @@ indirect enum Tree {
   static let quantities = 4
   static let names = ["a.level", "T101.temp", "气体.ch4", "GD-07 x", "pump.on", "valve.closed"]
 
+  /// The members of which it is the smallest or the largest, itself or turned round.
+  var choice: (isSmallest: Bool, members: [Tree])? {
+    switch self {
+    case .extreme(let isSmallest, let members): (isSmallest, members)
+    case .negative(let inner):
+      inner.choice.map { choice in
+        (!choice.isSmallest, choice.members.map { Tree.negative($0) })
+      }
+    case .literal, .signal, .window, .arithmetic, .state, .known, .truth, .relation, .and, .or,
+      .not, .count, .lasting:
+      nil
+    }
+  }
+
   /// Text with more parentheses than needed now and then.
   func text(_ random: inout DetectorRandom) -> String {
     let plain: String
@@ -163,22 +177,40 @@ struct TreeWalker {
     }
   }
 
+  /// The largest of some is above what any of them is above, the smallest what all of them are; and so on.
+  private func relation(_ symbol: String, _ left: Tree, _ right: Tree, _ now: Int64) -> Bool? {
+    let isEquality = symbol == "==" || symbol == "!="
+    if !isEquality, let choice = left.choice {
+      let members = choice.members.map { relation(symbol, $0, right, now) }
+      return joined(members, byAny: choice.isSmallest == symbol.hasPrefix("<"))
+    }
+    if !isEquality, let choice = right.choice {
+      let members = choice.members.map { relation(symbol, left, $0, now) }
+      return joined(members, byAny: choice.isSmallest == symbol.hasPrefix(">"))
+    }
+    guard let a = number(left, now), let b = number(right, now) else { return nil }
+    switch symbol {
+    case ">": return a > b
+    case ">=": return a >= b
+    case "<": return a < b
+    case "<=": return a <= b
+    case "==": return a == b
+    default: return a != b
+    }
+  }
+
+  private func joined(_ members: [Bool?], byAny: Bool) -> Bool? {
+    if members.contains(byAny) { return byAny }
+    return members.contains(nil) ? nil : !byAny
+  }
+
   /// Three-valued by trying out: nil is unknown.
   mutating func truth(_ tree: Tree, _ now: Int64) -> Bool? {
     switch tree {
     case .truth(let value): return value
     case .state(let index): return isKnown[index] ? history[index].last.map { $0.value != 0 } : nil
     case .known(let index): return isKnown[index]
-    case .relation(let symbol, let left, let right):
-      guard let a = number(left, now), let b = number(right, now) else { return nil }
-      switch symbol {
-      case ">": return a > b
-      case ">=": return a >= b
-      case "<": return a < b
-      case "<=": return a <= b
-      case "==": return a == b
-      default: return a != b
-      }
+    case .relation(let symbol, let left, let right): return relation(symbol, left, right, now)
     case .and(let left, let right):
       let a = truth(left, now)
       let b = truth(right, now)
