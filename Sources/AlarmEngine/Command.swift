@@ -32,6 +32,8 @@ public struct Command: Hashable, Sendable {
   /// To which rule's alarm.
   public var rule: RuleIndex
   /// To which occurrence; nil for acts on the rule as such (shelve, suppress, service) or the standing one.
+  ///
+  /// An act that sets the rule's alarm aside may name the one that it was decided on.
   public var onset: Timestamp?
   /// Journal sequence of the command.
   public var sequence: UInt64

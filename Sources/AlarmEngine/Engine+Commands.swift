@@ -4,7 +4,8 @@ extension Engine {
   /// Advances to `now` and does what a person, or plant logic, asks.
   ///
   /// Acknowledging without an onset acknowledges the current occurrence and every earlier one of the
-  /// rule that is still owed it. Acts on the rule as such (shelve, suppress, service) ignore the onset.
+  /// rule that is still owed it. What sets the rule's alarm aside is refused by the name of an earlier occurrence while another
+  /// stands, for it would silence one that whoever acts has not seen; other acts on the rule as such ignore the onset.
   ///
   /// - Returns: why nothing was done; nil when it was.
   public mutating func perform(
@@ -22,6 +23,9 @@ extension Engine {
       sequence: command.sequence,
       value: .nan
     )
+    if command.act.setsAside, let onset = command.onset?.milliseconds, isAnother(slot, onset) {
+      return .unknownOccurrence
+    }
     switch command.act {
     case .acknowledge:
       return acknowledge(slot, command.onset, moment, &out)
@@ -72,6 +76,11 @@ extension Engine {
     return record.it.onset == onset && record.it.lifeCycle.base != .normal
   }
 
+  /// Whether an occurrence stands that did not begin at this onset.
+  private func isAnother(_ slot: UInt32, _ onset: Int64) -> Bool {
+    rules.row(Int(slot)).it.lifeCycle.base != .normal && !isCurrent(slot, onset)
+  }
+
   private mutating func act(
     _ event: LifeCycle.Event,
     _ slot: UInt32,
@@ -83,5 +92,15 @@ extension Engine {
     guard !step.isRefused else { return .notApplicable }
     take(step, slot, moment, &out)
     return nil
+  }
+}
+
+extension Command.Act {
+  /// Keeps the alarm that stands, and those to come, from annunciating.
+  fileprivate var setsAside: Bool {
+    switch self {
+    case .shelve, .shelveOnce, .removeFromService: true
+    case .acknowledge, .reset, .unshelve, .suppress, .unsuppress, .returnToService: false
+    }
   }
 }

@@ -73,7 +73,7 @@ extension StationCore {
       command,
       rule: UInt32(rule),
       on: catalog.enginePlan.rules[rule].channel,
-      onset: name.onset,
+      onset: act.kind.setsAside && level < .areas ? nil : name.onset,
       sequence: record.sequence,
       received: Timestamp(milliseconds: record.input.received),
       into: &transitions
@@ -82,6 +82,16 @@ extension StationCore {
     case .none: nil
     case .unknownRule, .unknownOccurrence: .unknownAlarm(act.alarm)
     case .notApplicable: .notApplicable(act.alarm)
+    }
+  }
+}
+
+extension OperatorAct.Kind {
+  /// Keeps the alarm from annunciating; by the rules before ``RulesLevel/areas`` whichever occurrence was named.
+  fileprivate var setsAside: Bool {
+    switch self {
+    case .shelve, .shelveOnce, .removeFromService: true
+    case .acknowledge, .reset, .unshelve, .returnToService, .note: false
     }
   }
 }

@@ -201,6 +201,34 @@ struct CommandTests {
     )
   }
 
+  @Test(
+    "an alarm that nobody has seen is not set aside by the name of an earlier one",
+    arguments: [.shelve(until: at(900_000)), .shelveOnce, .removeFromService] as [Command.Act]
+  )
+  func earlierName(act: Command.Act) throws {
+    var bench = try bench()
+    bench.read(0, 11)
+    bench.read(10_000, 9)
+    bench.read(20_000, 11)
+    _ = bench.take()
+    #expect(bench.act(act, rule, at: 25_000, onset: at(0)) == .unknownOccurrence)
+    #expect(bench.take() == [])
+    #expect(bench.standing().map(\.state) == [.returnedUnacknowledged, .unacknowledged])
+    // Nor while it waits, returned, to be seen; by its own name, and by none, it is.
+    bench.read(30_000, 9)
+    #expect(bench.act(act, rule, at: 31_000, onset: at(0)) == .unknownOccurrence)
+    #expect(bench.act(act, rule, at: 32_000, onset: at(20_000)) == nil)
+    bench = try self.bench()
+    bench.read(0, 11)
+    #expect(bench.act(act, rule, at: 1000) == nil)
+    // What is over may name the rule that is to be quiet from now on.
+    bench = try self.bench()
+    bench.read(0, 11)
+    bench.read(10_000, 9)
+    bench.act(.acknowledge, rule, at: 11_000)
+    #expect(bench.act(act, rule, at: 12_000, onset: at(0)) == nil)
+  }
+
   @Test("an alarm that still stands annunciates again, again and again")
   func reAlarm() throws {
     var bench = try bench(reAlarm: 10_000)

@@ -288,6 +288,28 @@ struct StationCoreTests {
     #expect(try ledger.standingAlarms().map(\.id) == [])
   }
 
+  @Test(
+    "nothing is silenced by the name of an earlier alarm; by the rules before it was",
+    arguments: [RulesLevel.areas, .notices]
+  )
+  func silencedByAnotherName(level: RulesLevel) throws {
+    let core = StationCore()
+    let inputs = [
+      try Self.catalogInput(Fixture.catalog(), level: level), Self.reading(9, at: Self.start),
+      Self.reading(2, at: Self.start + 10_000), Self.reading(9, at: Self.start + 20_000),
+    ]
+    let output = core.process(JournalBatch(inputs), firstSequence: 1)
+    let raised = try Self.bodies(output).filter { $0.event == .raised }
+    let alarm = try #require(raised.first).alarm
+    try #require(raised.contains { $0.rule == raised[0].rule && $0.alarm != alarm })
+    let act = core.process(
+      JournalBatch([Self.act("shelveOnce", alarm: alarm, at: Self.start + 25_000)]),
+      firstSequence: core.position + 1
+    )
+    #expect(act.acts.first?.refusal == (level >= .areas ? .unknownAlarm(alarm) : nil))
+    #expect(try Self.bodies(act).map(\.event) == (level >= .areas ? [] : [.shelved]))
+  }
+
   @Test("refusals are tallied by reason, topic and device; a flood costs one row")
   func rejects() throws {
     let core = StationCore()
