@@ -15,7 +15,7 @@ enum StreamFrame {
   }
 
   /// What the streams show of an entry, and to whom: an alarm's step, unless the summary of the enterprise's flood
-  /// stands for it, or the summary (`flood`); nil for every other entry.
+  /// stands for it (``LedgerEntry/floods``), or the summary (`flood`); nil for every other entry.
   static func frame(of entry: LedgerEntry) -> (audience: StreamAudience, frame: ByteBuffer)? {
     if let scope = entry.floodScope {
       let id = String(scope.drop { $0 != ":" }.dropFirst())

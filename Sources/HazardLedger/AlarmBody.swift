@@ -100,7 +100,7 @@ public struct AlarmBody: Hashable, Sendable {
   /// returned.
   public var revision: Revision?
   /// Supervisor scopes that are in flood, separated by blanks (`enterprise:acme area:360981 area:360900`): their streams show
-  /// a summary instead of this step; nil when none is.
+  /// a summary instead of this step, unless it is of the highest priority; nil when none is.
   public var flood: String?
   /// For the raise of a group's alarm (``Evidence``), what it was raised on; nil for every other step.
   public var evidence: Evidence?

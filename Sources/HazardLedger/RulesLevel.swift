@@ -15,6 +15,7 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``). What comes
   /// retained and without a time counts as bad news only; the readings of a message are judged in the order of their times.
   /// What of a message's readings comes with a status that no table explains is one entry for each device and code.
+  /// A flood names the rules of the highest priority first, not those of most alarms.
   /// Nothing is shelved or taken out of service by the name of an earlier occurrence while another stands.
   case areas
 

@@ -13,7 +13,8 @@ import Telemetry
 /// fewer than ``FloodPolicy/endBelow`` lie in the ten minutes before. Begin, a summary each minute that brought more, and end are ledger entries of kind
 /// `system` with the first-out, the alarm that came first in the ten minutes that began it; every step that the
 /// engine or a desk takes meanwhile is an entry like any other, with the scopes in flood in its body. In an enterprise's
-/// flood the streams leave it out; in an area's, those of who supervises the area or a wider one. What people do is always streamed.
+/// flood the streams leave it out; in an area's, those of who supervises the area or a wider one. What people do is always
+/// streamed, and so are the steps of alarms of the highest priority.
 ///
 /// Time is the receive time of the inputs, so a replay of the journal finds the same floods.
 final class FloodDesk: Desk {
@@ -23,7 +24,7 @@ final class FloodDesk: Desk {
   static let summaryInterval: Int64 = 60_000
   /// Annunciations that are remembered of one scope; more are a flood anyway.
   static let remembered = 10_000
-  /// Rules that are counted by name in one flood.
+  /// Rules that are counted by name in one flood; one more takes the place of one that is less urgent.
   static let namedRules = 1_000
 
   private struct Annunciation {
@@ -41,23 +42,38 @@ final class FloodDesk: Desk {
     var flood: Flood?
   }
 
+  /// Annunciations of one rule in a flood.
+  private struct RuleCount {
+    var count = 0
+    /// The highest priority of any.
+    var priority = 0
+  }
+
   private struct Flood {
     var began: Int64
     var firstOut: Annunciation
     /// Annunciations since the first-out, in all, by priority, and by rule.
     var count = 0
     var byPriority: [Int: Int] = [:]
-    var byRule: [String: Int] = [:]
+    var byRule: [String: RuleCount] = [:]
     var nextSummary: Int64
     var hasNews = false
 
-    mutating func add(_ annunciation: Annunciation) {
+    mutating func add(_ annunciation: Annunciation, by level: RulesLevel) {
       count += 1
       byPriority[annunciation.priority, default: 0] += 1
       let rule = annunciation.rule
-      if byRule.count < FloodDesk.namedRules || byRule[rule] != nil {
-        byRule[rule, default: 0] += 1
+      if byRule.count >= FloodDesk.namedRules, byRule[rule] == nil {
+        guard level >= .areas,
+          let last = byRule.max(by: { FloodDesk.isBefore($0, $1, by: level) }),
+          last.value.priority < annunciation.priority
+        else { return }
+        byRule[last.key] = nil
       }
+      var counted = byRule[rule] ?? RuleCount()
+      counted.count += 1
+      counted.priority = max(counted.priority, annunciation.priority)
+      byRule[rule] = counted
     }
   }
 
@@ -166,10 +182,10 @@ final class FloodDesk: Desk {
         firstOut: scope.recent[0],
         nextSummary: now + Self.summaryInterval
       )
-      for earlier in scope.recent { flood.add(earlier) }
+      for earlier in scope.recent { flood.add(earlier, by: level) }
       scope.flood = flood
     } else {
-      scope.flood?.add(annunciation)
+      scope.flood?.add(annunciation, by: level)
       scope.flood?.hasNews = true
     }
     scopes[name] = scope
@@ -225,7 +241,7 @@ final class FloodDesk: Desk {
     into output: inout CoreOutput
   ) {
     guard let flood = scopes[name]?.flood else { return }
-    let top = flood.byRule.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(10)
+    let top = flood.byRule.sorted { Self.isBefore($0, $1, by: level) }.prefix(10)
     output.drafts.append(
       EventDraft.flood(
         event,
@@ -246,14 +262,30 @@ final class FloodDesk: Desk {
           "firstOutTime": .integer(flood.firstOut.time),
           "limit": .integer(Int64(limits(of: name).begin)),
           "scope": .string(name),
-          "top": .array(
-            top.map {
-              .object(["count": .integer(Int64($0.value)), "rule": .string($0.key)])
-            }
-          ),
+          "top": .array(top.map { summary(of: $0.key, $0.value) }),
         ]
       )
     )
+  }
+
+  private func summary(of rule: String, _ counted: RuleCount) -> HazardLedger.JSONValue {
+    var members: [String: HazardLedger.JSONValue] = [
+      "count": .integer(Int64(counted.count)), "rule": .string(rule),
+    ]
+    if level >= .areas { members["priority"] = .integer(Int64(counted.priority)) }
+    return .object(members)
+  }
+
+  /// Which of two rules is named first: the more urgent, then the more frequent; by the rules before the latter only.
+  private static func isBefore(
+    _ left: (key: String, value: RuleCount),
+    _ right: (key: String, value: RuleCount),
+    by level: RulesLevel
+  ) -> Bool {
+    if level >= .areas, left.value.priority != right.value.priority {
+      return left.value.priority > right.value.priority
+    }
+    return (right.value.count, left.key) < (left.value.count, right.key)
   }
 
   // MARK: Snapshots
@@ -281,7 +313,9 @@ final class FloodDesk: Desk {
       writer.put(UInt32(flood.byRule.count))
       for rule in flood.byRule.keys.sorted() {
         writer.put(rule)
-        writer.put(Int64(flood.byRule[rule] ?? 0))
+        let counted = flood.byRule[rule] ?? RuleCount()
+        writer.put(Int64(counted.count))
+        writer.put(Int64(counted.priority))
       }
     }
     return writer.finish()
@@ -327,7 +361,10 @@ final class FloodDesk: Desk {
         }
         for _ in 0..<(try reader.integer() as UInt32) {
           let rule = try reader.text()
-          flood.byRule[rule] = Int(try reader.integer() as Int64)
+          flood.byRule[rule] = RuleCount(
+            count: Int(try reader.integer() as Int64),
+            priority: Int(try reader.integer() as Int64)
+          )
         }
         scope.flood = flood
         flooded.insert(name)

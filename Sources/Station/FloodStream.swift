@@ -1,19 +1,25 @@
+import AlarmEngine
 public import HazardLedger
 import Telemetry
 
 extension LedgerEntry {
-  /// The supervisors' scopes that were in flood when the alarm's step was taken: `enterprise:id`, then `area:code` from narrow to wide.
+  /// The supervisors' scopes in whose streams the summary of their flood stands for the alarm's step: `enterprise:id`, then
+  /// `area:code` from narrow to wide.
+  ///
+  /// None for a step of the highest priority: no summary stands for that.
   public var floods: [String] {
     guard kind == .alarm, let body, Self.contains(body, #""flood":"#) else { return [] }
     do throws(BodyError) {
-      return try AlarmBody(decoding: body).flood?.split(separator: " ").map(String.init) ?? []
+      let step = try AlarmBody(decoding: body)
+      guard step.priority < Int(AlarmPriority.red.rawValue) else { return [] }
+      return step.flood?.split(separator: " ").map(String.init) ?? []
     } catch {
       // What cannot be read is shown: an alarm too many is better than one too few.
       return []
     }
   }
 
-  /// The enterprise's scope was in flood when the step was taken: every stream shows the summary instead.
+  /// The enterprise's scope was in flood when the step was taken: every stream shows the summary instead (``floods``).
   ///
   /// A flood of the area alone withholds nothing from the enterprise's own people; only its supervisors are shown the
   /// summary in place of the step.

@@ -13,6 +13,7 @@ struct FloodStreamTests {
   /// Two enterprises of one county, and the only one of another.
   static let counties = ["one": "360981", "two": "360981", "three": "360702"]
 
+  /// Each has a point: its deficit is a yellow alarm, its excess a red one.
   static func station(_ places: [String: String] = counties) throws -> CoreStation {
     let sites = places.sorted { $0.key < $1.key }.map { id, county in
       (
@@ -37,7 +38,13 @@ struct FloodStreamTests {
       )
     }
     let profile = ["devices/standards.yaml", "devices/gas/oxygen-detector.yaml"]
-    return try CoreStation(sources: try CoreStation.files(profile) + sites, from: start)
+    let devices = try CoreStation.files(profile).map { path, text in
+      (
+        path: path,
+        text: text.replacing("priority: red", with: "priority: yellow", maxReplacements: 1)
+      )
+    }
+    return try CoreStation(sources: devices + sites, from: start)
   }
 
   /// Feeds a reading of an enterprise's only point.
@@ -308,6 +315,19 @@ struct FloodStreamTests {
     for events in told.values {
       #expect(events.first == "flood.begin" && events.last == "flood.end")
     }
+  }
+
+  @Test("a red alarm is streamed to who is told the flood in place of the steps")
+  func red() async throws {
+    let station = try Self.station()
+    let before = station.memory.newest
+    try Self.alarms(["one", "two", "one", "two", "one"], from: 10, station)
+    try Self.reading(24, of: "one", at: 120, station)
+    let events = try await Self.events(of: station, after: before, to: Self.county.scope)
+    #expect(events.contains { $0.name == "flood" })
+    let red = events.filter { $0.name == "alarm" && $0.data.contains("o2#excess@") }
+    #expect(red.count == 1)
+    #expect(red.first?.data.contains(#""flood":"area:360981"#) == true)
   }
 
   @Test("an alarm whose step the summary stands for is among the standing alarms of a new stream")

@@ -11,7 +11,8 @@ import Testing
 struct FloodTests {
   static let start: Int64 = 1_760_000_000_000
 
-  /// Enterprises in counties, two of one unless others are given, each with a point.
+  /// Enterprises in counties, two of one unless others are given, each with a point: its deficit is a yellow alarm, its excess a
+  /// red one.
   static func catalog(
     limit: Int = 10,
     area: Int = 10,
@@ -41,7 +42,15 @@ struct FloodTests {
       try text.write(toFile: file, atomically: true, encoding: .utf8)
       files.append(file)
     }
-    let result = Catalog.load(devices: devices, site: files)
+    let shipped = Catalog.load(devices: devices, site: files)
+    let sources = try #require(shipped.catalog, "\(shipped.findings)").sources
+    let result = Catalog.load(
+      sources: sources.map { path, text in
+        guard path.hasSuffix("oxygen-detector.yaml") else { return (path, text) }
+        let edited = text.replacing("priority: red", with: "priority: yellow", maxReplacements: 1)
+        return (path, edited)
+      }
+    )
     return try #require(result.catalog, "\(result.findings.filter { $0.severity == .error })")
   }
 
@@ -173,10 +182,8 @@ struct FloodTests {
     #expect(outcome.bodies.allSatisfy { $0.flood == nil })
   }
 
-  @Test("the streams leave out what the summary stands for, and show the summary")
-  func streams() throws {
-    let outcome = try Self.run(try Self.inputs())
-    let entries = outcome.drafts.enumerated().map { index, draft in
+  private static func entries(_ drafts: [LedgerDraft]) -> [LedgerEntry] {
+    drafts.enumerated().map { index, draft in
       LedgerEntry(
         sequence: Int64(index + 1),
         time: draft.time,
@@ -189,11 +196,45 @@ struct FloodTests {
         hash: []
       )
     }
+  }
+
+  @Test("the streams leave out what the summary stands for, and show the summary")
+  func streams() throws {
+    let entries = Self.entries(try Self.run(try Self.inputs()).drafts)
     let shown = try entries.filter { $0.kind == .alarm && !$0.isSummarised }
       .map { try AlarmBody(decoding: try #require($0.body)) }
     #expect(shown.filter { $0.event == .raised && $0.point.hasPrefix("one/") }.count == 10)
     #expect(shown.contains { $0.event == .raised && $0.point.hasPrefix("two/") })
     #expect(entries.compactMap(\.floodScope).filter { $0 == "enterprise:one" }.count == 5)
+  }
+
+  @Test(
+    "in a flood a red alarm is streamed, and named first; by the rules before, what came most is",
+    arguments: [RulesLevel.areas, .notices]
+  )
+  func red(level: RulesLevel) throws {
+    var inputs = [
+      try StationCoreTests.catalogInput(try Self.catalog(), at: Self.start, level: level)
+    ]
+    inputs += Self.alarms("one", from: 10, count: 15)
+    inputs += [Self.message("one", 24, at: 320), Self.message("one", 20.9, at: 325)]
+    inputs += (6...20).map { Self.tick(at: $0 * 60) }
+    let outcome = try Self.run(inputs)
+    let steps = Self.entries(outcome.drafts).filter { $0.subject.contains("#excess@") }
+    let bodies = outcome.bodies.filter { $0.rule == "excess" }
+    #expect(bodies.map(\.event) == [.raised, .returned])
+    #expect(bodies.allSatisfy { $0.flood?.hasPrefix("enterprise:one") == true })
+    #expect(steps.count == 2 && steps.allSatisfy { !$0.isSummarised && $0.floods == [] })
+    let end = try #require(outcome.floods.last { $0.scope == "enterprise:one" })
+    #expect(end.event == "flood.end")
+    let top = try #require(end.members["top"]?.elements)
+    let (excess, deficit) = ("one/s/a/D/o2#excess", "one/s/a/D/o2#deficit")
+    let first = level >= .areas ? excess : deficit
+    #expect(top.first?["rule"]?.text == first)
+    #expect(top.first?["priority"] == (level >= .areas ? .integer(4) : nil))
+    for cut in stride(from: 1, to: inputs.count, by: 5) {
+      #expect(try Self.run(inputs, cut: cut).drafts == outcome.drafts, "cut at \(cut)")
+    }
   }
 
   @Test("the same inputs give the same entries, however they are cut and wherever a snapshot lies")

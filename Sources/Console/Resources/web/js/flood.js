@@ -38,7 +38,7 @@ export class FloodBar {
       areas.length > list.length ? h('span', null, t('flood.more', { n: areas.length - list.length })) : null);
   }
 
-  /** What the station says of a flood of an enterprise or a county, with what came first and what came most. */
+  /** What the station says of a flood of an enterprise or a county, with what came first and the rules that it names. */
   summary(f) {
     const [kind, id] = f.scope.split(/:(.*)/), name = kind === 'enterprise' ? pick(catalog.nodes.get(id)?.name, id) : id;
     const most = (f.top ?? []).map((rule) => `${rule.count} × ${ruleOf(rule.rule)}`).join('\n');
