@@ -170,7 +170,7 @@ public struct RulePlan: Sendable {
   /// An alarm that still stands after a while becomes more urgent.
   public var escalation: Escalation?
 
-  /// How a standing alarm becomes more urgent; the rise voids its acknowledgement.
+  /// How a standing alarm becomes more urgent; the rise voids its acknowledgement and ends its shelf.
   public struct Escalation: Hashable, Sendable {
     /// How long it must have stood since it was raised, engine time.
     public var afterMilliseconds: Int64

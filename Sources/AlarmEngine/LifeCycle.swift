@@ -118,7 +118,7 @@ package struct LifeCycle: Hashable, Sendable {
     package var next: LifeCycle
     /// What is told of it; nil when nothing happened.
     package var told: TransitionKind?
-    /// A second thing that the same event brought about: a one-shot shelf that ended.
+    /// A second thing that the same event brought about: a shelf that ended.
     package var toldAlso: TransitionKind?
     /// The act does not apply in this state.
     package var isRefused = false
@@ -130,6 +130,7 @@ package struct LifeCycle: Hashable, Sendable {
   ///   latched begins a new occurrence; the engine keeps the earlier one on its list.
   /// - Shelving is a person's act and stands for acknowledgement. Un-shelving by hand returns an
   ///   active alarm acknowledged, a shelf that runs out returns it unacknowledged.
+  /// - A rise in priority voids what keeps the alarm silent by a person's act: its acknowledgement and its shelf.
   /// - An excursion that begins and ends while inhibited owes nobody an acknowledgement, and latches
   ///   only when its latch was set by an excursion that had annunciated.
   package func step(_ event: Event, isLatching: Bool) -> Step {
@@ -237,14 +238,24 @@ package struct LifeCycle: Hashable, Sendable {
   private func priorityStep(rose: Bool) -> Step {
     switch (base, rose) {
     case (.normal, _): Step(next: self)
-    case (.acknowledged, true):
-      told(.priorityChanged) { $0.base = isInhibited ? .quiet : .unacknowledged }
-    case (.latchedAcknowledged, true):
-      told(.priorityChanged) { $0.base = .latchedUnacknowledged }
-    case (.acknowledged, false), (.latchedAcknowledged, false), (.unacknowledged, _),
-      (.returnedUnacknowledged, _), (.latchedUnacknowledged, _), (.quiet, _):
+    case (.acknowledged, true): risen(to: .quiet)
+    case (.latchedAcknowledged, true): risen(to: .latchedUnacknowledged)
+    case (.unacknowledged, true), (.returnedUnacknowledged, true), (.latchedUnacknowledged, true),
+      (.quiet, true):
+      risen(to: base)
+    case (.unacknowledged, false), (.acknowledged, false), (.returnedUnacknowledged, false),
+      (.latchedUnacknowledged, false), (.latchedAcknowledged, false), (.quiet, false):
       told(.priorityChanged) { _ in }
     }
+  }
+
+  private func risen(to base: Base) -> Step {
+    var step = told(.priorityChanged) {
+      $0.base = base
+      $0.shelving = .none
+    }
+    if shelving != .none { step.toldAlso = .unshelved }
+    return step
   }
 
   private var reAlarmStep: Step {

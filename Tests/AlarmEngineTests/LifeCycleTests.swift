@@ -24,22 +24,22 @@ struct LifeCycleTests {
     LA  U   .   x   N   LA/t  LA/o  x     .     LA/s  x     LA/m  x     LU  LA  .
     """
   static let shelvedForATime = """
-    N   Q   .   x   x   N/t   N/o   N/-   N/-   N/ts  x     N/tm  x     .   .   .
-    U   .   R   A   x   A/t   A/o   U/-   U/-   U/ts  x     U/tm  x     U   U   .
-    A   .   N   x   x   A/t   A/o   A/-   U/-   A/ts  x     A/tm  x     Q   A   .
-    R   Q   .   N   x   N/t   N/o   R/-   R/-   R/ts  x     R/tm  x     R   R   .
-    LU  Q   .   LA  R   LA/t  LA/o  LU/-  LU/-  LU/ts x     LU/tm x     LU  LU  .
-    LA  Q   .   x   N   LA/t  LA/o  LA/-  LU/-  LA/ts x     LA/tm x     LU  LA  .
-    Q   .   N   A   x   A/t   A/o   A/-   U/-   Q/ts  x     Q/tm  x     Q   Q   .
+    N   Q   .   x   x   N/t   N/o   N/-   N/-   N/ts  x     N/tm  x     .     .   .
+    U   .   R   A   x   A/t   A/o   U/-   U/-   U/ts  x     U/tm  x     U/-   U   .
+    A   .   N   x   x   A/t   A/o   A/-   U/-   A/ts  x     A/tm  x     U/-   A   .
+    R   Q   .   N   x   N/t   N/o   R/-   R/-   R/ts  x     R/tm  x     R/-   R   .
+    LU  Q   .   LA  R   LA/t  LA/o  LU/-  LU/-  LU/ts x     LU/tm x     LU/-  LU  .
+    LA  Q   .   x   N   LA/t  LA/o  LA/-  LU/-  LA/ts x     LA/tm x     LU/-  LA  .
+    Q   .   N   A   x   A/t   A/o   A/-   U/-   Q/ts  x     Q/tm  x     U/-   Q   .
     """
   static let shelvedOnce = """
-    N   Q   .   x   x   N/t   N/o   N/-   .     N/os  x     N/om  x     .   .   .
-    U   .   R/- A   x   A/t   A/o   U/-   .     U/os  x     U/om  x     U   U   .
-    A   .   N/- x   x   A/t   A/o   A/-   .     A/os  x     A/om  x     Q   A   .
-    R   Q   .   N   x   N/t   N/o   R/-   .     R/os  x     R/om  x     R   R   .
-    LU  Q   .   LA  R   LA/t  LA/o  LU/-  .     LU/os x     LU/om x     LU  LU  .
-    LA  Q   .   x   N   LA/t  LA/o  LA/-  .     LA/os x     LA/om x     LU  LA  .
-    Q   .   N/- A   x   A/t   A/o   A/-   .     Q/os  x     Q/om  x     Q   Q   .
+    N   Q   .   x   x   N/t   N/o   N/-   .     N/os  x     N/om  x     .     .   .
+    U   .   R/- A   x   A/t   A/o   U/-   .     U/os  x     U/om  x     U/-   U   .
+    A   .   N/- x   x   A/t   A/o   A/-   .     A/os  x     A/om  x     U/-   A   .
+    R   Q   .   N   x   N/t   N/o   R/-   .     R/os  x     R/om  x     R/-   R   .
+    LU  Q   .   LA  R   LA/t  LA/o  LU/-  .     LU/os x     LU/om x     LU/-  LU  .
+    LA  Q   .   x   N   LA/t  LA/o  LA/-  .     LA/os x     LA/om x     LU/-  LA  .
+    Q   .   N/- A   x   A/t   A/o   A/-   .     Q/os  x     Q/om  x     U/-   Q   .
     """
   static let suppressed = """
     N   Q   .   x   x   N/ts  N/os  x     .     x     N/-   N/sm  x     .   .   .
@@ -114,7 +114,9 @@ struct LifeCycleTests {
           }
           #expect(step.next == expected, place)
           #expect(step.told == Self.kinds[event], place)
-          let endsShelf = event == .conditionFalse && before.shelving == .once
+          let endsShelf =
+            event == .conditionFalse && before.shelving == .once
+            || event == .priorityRose && before.shelving != .none
           #expect(step.toldAlso == (endsShelf ? .unshelved : nil), place)
           #expect(!step.isRefused, place)
         }
@@ -142,7 +144,7 @@ struct LifeCycleTests {
             #expect(after.isOutOfService == before.isOutOfService)
           }
           let isShelving: Set<LifeCycle.Event> = [
-            .shelveTimed, .shelveOnce, .unshelve, .shelfExpired, .conditionFalse,
+            .shelveTimed, .shelveOnce, .unshelve, .shelfExpired, .conditionFalse, .priorityRose,
           ]
           if !isShelving.contains(event) {
             #expect(after.shelving == before.shelving)

@@ -101,6 +101,32 @@ struct ReactionTests {
     #expect(!bench.take().contains { $0.hasPrefix("priorityChanged") })
   }
 
+  @Test(
+    "an alarm that becomes more urgent while it is shelved is annunciated",
+    arguments: [.shelve(until: at(600_000)), .shelveOnce] as [Command.Act]
+  )
+  func escalationOfShelved(act: Command.Act) throws {
+    var builder = PlanBuilder()
+    let rule = builder.add("high", .high(10))
+    builder.plan.rules[0].escalation = RulePlan.Escalation(
+      afterMilliseconds: 60_000,
+      priority: .red
+    )
+    var bench = try Bench(builder)
+    bench.read(0, 20)
+    bench.act(act, rule, at: 10_000)
+    _ = bench.take()
+    bench.tick(60_001)
+    #expect(bench.out.map(\.priority) == [.red, .red])
+    #expect(
+      bench.take() == ["priorityChanged r0 60000 shelved", "unshelved r0 60000 unacknowledged"]
+    )
+    #expect(bench.act(.unshelve, rule, at: 100_000) == .notApplicable)
+    bench.tick(700_000)
+    #expect(bench.take() == [])
+    #expect(bench.standing().map(\.state) == [.unacknowledged])
+  }
+
   /// Four grades on each of some points, and cascades over them.
   static func pond(points: Int, window: Bool = false) throws -> PlanBuilder {
     var builder = PlanBuilder(devices: points + 1, channelsPerDevice: 1)
