@@ -144,6 +144,7 @@ extension Engine {
     record.it.raises &+= 1
     tally.raises += 1
     record.it.priority = parameters.it.priority
+    if !escalated.isEmpty { escalated.remove(slot) }
     let first = out.count
     take(
       record.it.lifeCycle.step(.conditionTrue, isLatching: parameters.it.isLatching),
@@ -156,12 +157,11 @@ extension Engine {
       out[first].evidence = bank.evidence(places[Int(parameters.it.number)])
     }
     if parameters.it.reAlarm > 0 {
-      let due = moment.received + parameters.it.reAlarm
-      reAlarms[slot] = due
-      arm(.reAlarm, slot, atEngineTime: due)
+      reAlarms[slot] = moment.received
+      arm(.reAlarm, slot, atEngineTime: moment.received + parameters.it.reAlarm)
     }
     if parameters.it.escalateAfter > 0 {
-      escalations[slot] = moment.received + parameters.it.escalateAfter
+      escalations[slot] = moment.received
       arm(.escalation, slot, atEngineTime: moment.received + parameters.it.escalateAfter)
     }
     informCascades(of: slot, moment, &out)

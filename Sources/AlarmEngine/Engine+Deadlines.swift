@@ -138,19 +138,22 @@ extension Engine {
         advanceSuppressor(slot, to: time, received: deadline.due, &out)
       }
     case .escalation:
-      guard let due = escalations[slot] else { return }
+      guard let since = escalations[slot] else { return }
+      let due = since + parameters.it.escalateAfter
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
       } else {
         escalate(slot, moment(of: deadline, record), &out)
       }
     case .reAlarm:
-      guard let due = reAlarms[slot] else { return }
+      guard let since = reAlarms[slot] else { return }
+      let due = since + parameters.it.reAlarm
       if due > deadline.due {
         arm(kind, slot, atEngineTime: due)
       } else {
-        reAlarms[slot] = due + parameters.it.reAlarm
-        arm(kind, slot, atEngineTime: due + parameters.it.reAlarm)
+        // What another plan made due long ago is told once, not for every time that has passed.
+        reAlarms[slot] = deadline.due
+        arm(kind, slot, atEngineTime: deadline.due + parameters.it.reAlarm)
         take(
           record.it.lifeCycle.step(.reAlarmDue, isLatching: parameters.it.isLatching),
           slot,

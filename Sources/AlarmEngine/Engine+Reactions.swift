@@ -88,6 +88,7 @@ extension Engine {
   /// A standing alarm becomes more urgent.
   mutating func escalate(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
     escalations[slot] = nil
+    escalated.insert(slot)
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
     guard record.it.priority != parameters.it.escalatedPriority else { return }

@@ -57,7 +57,7 @@ extension Engine {
     }
   }
 
-  /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement),
+  /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement and shelf),
   /// suppressions that are gone, counts over other rules, and clocks whose fault is known already.
   mutating func followPriorities(_ out: inout [Transition]) {
     needsPriorityCheck = false
@@ -127,27 +127,18 @@ extension Engine {
     let parameters = parameters.row(Int(slot))
     guard record.it.isActive else { return }
     if parameters.it.reAlarm > 0, reAlarms[slot] == nil {
-      reAlarms[slot] = now + parameters.it.reAlarm
+      reAlarms[slot] = now
       arm(.reAlarm, slot, atEngineTime: now + parameters.it.reAlarm)
     }
-    if parameters.it.escalateAfter > 0, escalations[slot] == nil, !hasEscalated(slot) {
-      escalations[slot] = now + parameters.it.escalateAfter
+    if parameters.it.escalateAfter > 0, escalations[slot] == nil, !escalated.contains(slot) {
+      escalations[slot] = now
       arm(.escalation, slot, atEngineTime: now + parameters.it.escalateAfter)
     }
   }
 
-  /// Whether a standing alarm has become more urgent than the plan has it begin, with none to come: what has escalated under an
-  /// earlier plan does not fall back.
-  private func hasEscalated(_ slot: UInt32) -> Bool {
-    let record = rules.row(Int(slot))
-    let parameters = parameters.row(Int(slot))
-    return parameters.it.escalateAfter > 0 && escalations[slot] == nil
-      && record.it.priority > parameters.it.priority
-  }
-
-  /// The priority that a rule's alarm has by the plan, as far as it has escalated.
+  /// The priority that a rule's alarm has by the plan: what has escalated under an earlier one does not fall back.
   private func plannedPriority(_ slot: UInt32) -> UInt8 {
     let parameters = parameters.row(Int(slot))
-    return hasEscalated(slot) ? parameters.it.escalatedPriority : parameters.it.priority
+    return escalated.contains(slot) ? parameters.it.escalatedPriority : parameters.it.priority
   }
 }

@@ -60,7 +60,7 @@ extension Engine {
       guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
       guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
       else { continue }
-      // Where the plan waits less long than it did, a silence or a delay that runs is looked at sooner.
+      // Where the plan waits less long than it did, what waits is looked at sooner.
       let sooner = max(0, wait - self.wait(of: kind, row))
       arm(kind, UInt32(row), atEngineTime: due - sooner, mayBeEarlier: true)
     }
@@ -106,6 +106,12 @@ extension Engine {
     try restoreTimes(&reader, rows) { engine, slot, time in
       guard engine.parameters.row(Int(slot)).it.escalateAfter > 0 else { return }
       engine.escalations[slot] = time
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      guard let row = rows[try reader.word()], parameters.row(row).it.escalateAfter > 0 else {
+        continue
+      }
+      escalated.insert(UInt32(row))
     }
   }
 

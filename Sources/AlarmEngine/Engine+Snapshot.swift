@@ -103,12 +103,14 @@ extension Engine {
     case .onDelay: rule.it.onDelay
     case .offDelay: rule.it.offDelay
     case .stale: rule.it.staleAfter
-    case .shelf, .release, .detector, .suppressor, .escalation, .reAlarm: 0
+    case .escalation: rule.it.escalateAfter
+    case .reAlarm: rule.it.reAlarm
+    case .shelf, .release, .detector, .suppressor: 0
     }
   }
 
-  /// Steps of rules, with the figures that they were made by; late readings of channels; shelves, re-alarms and
-  /// escalations.
+  /// Steps of rules, with the figures that they were made by; late readings of channels; shelves, re-alarms, escalations, and
+  /// which alarms have escalated.
   private func appendHistories(to bytes: inout [UInt8]) {
     let moved = (0..<rules.count).filter { rules.row($0).it.history != .max }
     bytes.appendState(moved.count)
@@ -137,6 +139,8 @@ extension Engine {
         bytes.appendState(time)
       }
     }
+    bytes.appendState(escalated.count)
+    for slot in escalated.sorted() { bytes.appendState(identities.rules[Int(slot)].rawValue) }
   }
 
   /// Suppressing expressions, and then, as ones without a state, what the plan has left suppressed by none and no input has

@@ -75,11 +75,13 @@ public struct Engine: ~Copyable, Sendable {
   var isSqueezed: Bool
   /// The message that readings of such devices are taken from.
   var message: QuarantinedMessage
-  /// Engine times at which a timed shelf runs out, a standing alarm annunciates again and becomes more urgent, by row
-  /// among ``rules``.
+  /// Engine times at which a timed shelf runs out, by row among ``rules``.
   var shelves: [UInt32: Int64]
+  /// Engine times since which a standing alarm waits to annunciate again, and to become more urgent, by row among ``rules``.
   var reAlarms: [UInt32: Int64]
   var escalations: [UInt32: Int64]
+  /// Rows among ``rules`` whose newest occurrence has become more urgent by its escalation.
+  var escalated: Set<UInt32>
   /// Rules that a plan change has left suppressed by nothing, until the next input releases them.
   var orphans: Set<UInt32>
 
@@ -143,6 +145,7 @@ public struct Engine: ~Copyable, Sendable {
     shelves = [:]
     reAlarms = [:]
     escalations = [:]
+    escalated = []
     orphans = []
     heap = DeadlineHeap()
     owed = OwedOccurrences()
@@ -205,6 +208,7 @@ public struct Engine: ~Copyable, Sendable {
     bytes += leaps.capacity * (MemoryLayout<Leap>.stride + 8)
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
+    bytes += escalated.capacity * 4
     return Double(bytes) / Double(max(channels.count, 1))
   }
 
