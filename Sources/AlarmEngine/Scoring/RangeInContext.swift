@@ -16,7 +16,7 @@
 ///
 /// - Warm-up: the first reading scores 0; an hour counts from `minimumCount` readings on.
 /// - Constant signals: a range of 0 gives no score; the second value of a stream cannot be judged.
-/// - Values that are not finite, and readings that are late, score 0 and teach nothing.
+/// - Values that are not finite or that nothing measures (beyond 10¹⁸), and readings that are late, score 0 and teach nothing.
 /// - Freeze: none; what has been seen once is no longer new. Memory: fixed, under 2 kB.
 public struct RangeInContext: Sendable {
   /// Parameters.
@@ -99,7 +99,9 @@ public struct RangeInContext: Sendable {
 
   /// Takes a reading and gives its score in [0, 1].
   public mutating func score(time: Int64, value: Double) -> Double {
-    guard value.isFinite, time >= newest else { return refractory.pass(0) }
+    guard value.magnitude <= GrowingMoments.largestLearned, time >= newest else {
+      return refractory.pass(0)
+    }
     newest = time
     let local = time + Int64(parameters.zoneOffset) * 60_000
     let hour = Int(floorQuotient(local, 3_600_000) - floorQuotient(local, 86_400_000) * 24)

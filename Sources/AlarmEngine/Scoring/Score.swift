@@ -79,7 +79,7 @@ public enum Score {
   /// Scores a CSV text with the columns `timestamp` and `value`; gives timestamp, value, score.
   ///
   /// Rows keep their order and number; time stamps and values are copied as they stand. A value that is
-  /// missing or not a number is copied and scores 0.
+  /// missing, with its comma or without, or not a number is copied and scores 0.
   public static func table(
     csv: String,
     detector: String,
@@ -94,11 +94,8 @@ public enum Score {
     var output = "timestamp,value,score\n"
     for (index, line) in lines.enumerated() where !line.allSatisfy(\.isWhitespace) {
       let fields = columns(String(line))
-      guard fields.count > max(time, value) else {
-        throw .badRow(
-          line: index + 2,
-          "\(fields.count) columns where \(max(time, value) + 1) are needed"
-        )
+      guard fields.count > time else {
+        throw .badRow(line: index + 2, "\(fields.count) columns where \(time + 1) are needed")
       }
       guard let stamp = ScoreTimestamp.milliseconds(fields[time]) else {
         throw .badRow(
@@ -106,9 +103,9 @@ public enum Score {
           "“\(fields[time])” is no time stamp; write 2026-11-23 17:12:04 or with T, Z, +08:00"
         )
       }
-      let number = Double(fields[value]) ?? .nan
-      let score = scorer.score(time: stamp, value: number)
-      output += "\(fields[time]),\(fields[value]),\(score)\n"
+      let text = fields.count > value ? fields[value] : ""
+      let score = scorer.score(time: stamp, value: Double(text) ?? .nan)
+      output += "\(fields[time]),\(text),\(score)\n"
     }
     return output
   }

@@ -79,6 +79,21 @@ struct ScoringTests {
     #expect(reports.first == 2500)
   }
 
+  @Test(
+    "a value beyond every measure does not blind a range",
+    arguments: ["range-in-context", "range"]
+  )
+  func absurd(name: String) throws {
+    var samples = series(seed: 9, count: 288 * 15)
+    for index in 4200..<4206 { samples[index].value = 5000 }
+    let plain = try scores(name, samples)
+    #expect((plain[4200..<4206].max() ?? 0) > Score.threshold)
+    samples[100].value = 1e308
+    samples[200].value = -1e308
+    let scores = try scores(name, samples)
+    #expect((scores[4200..<4206].max() ?? 0) > Score.threshold)
+  }
+
   @Test("a constant, and noise, are not reported")
   func quiet() throws {
     var random = DetectorRandom(seed: 5)
@@ -102,12 +117,14 @@ struct ScoringTests {
       2014-04-01 00:10:00,\r
       2014-04-01 00:15:00,1e400
       2014-04-01 00:20:00,13
+      2014-04-01 00:25:00
 
       """
     let lines = try Score.table(csv: csv, detector: "range").split { $0.isNewline }.map(String.init)
-    #expect(lines.count == 7 && lines[0] == "timestamp,value,score")
+    #expect(lines.count == 8 && lines[0] == "timestamp,value,score")
     #expect(lines[1] == "2014-04-01 00:00:00,10,0.0")
     #expect(lines[3] == "2014-04-01 00:05:00,nan,0.0" && lines[4] == "2014-04-01 00:10:00,,0.0")
+    #expect(lines[7] == "2014-04-01 00:25:00,,0.0")
     let reordered = try Score.table(
       csv: "\u{FEFF}id, Value ,Timestamp\n7,1,2014-04-01T00:00:00Z\n",
       detector: "range"
@@ -123,7 +140,7 @@ struct ScoringTests {
     }
     #expect(throws: Score.Failure.noHeader("")) { try Score.table(csv: "", detector: "range") }
     #expect(throws: Score.Failure.badRow(line: 3, "1 columns where 2 are needed")) {
-      try Score.table(csv: "timestamp,value\n2014-04-01 00:00:00,1\nx\n", detector: "range")
+      try Score.table(csv: "value,timestamp\n1,2014-04-01 00:00:00\n2\n", detector: "range")
     }
   }
 
