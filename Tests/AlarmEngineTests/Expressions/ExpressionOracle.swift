@@ -24,10 +24,10 @@ indirect enum Tree {
   /// The members of which it is the smallest or the largest, itself or turned round.
   var choice: (isSmallest: Bool, members: [Tree])? {
     switch self {
-    case .extreme(let isSmallest, let members): (isSmallest, members)
+    case .extreme(let isSmallest, let members): (isSmallest: isSmallest, members: members)
     case .negative(let inner):
       inner.choice.map { choice in
-        (!choice.isSmallest, choice.members.map { Tree.negative($0) })
+        (isSmallest: !choice.isSmallest, members: choice.members.map { Tree.negative($0) })
       }
     case .literal, .signal, .window, .arithmetic, .state, .known, .truth, .relation, .and, .or,
       .not, .count, .lasting:
@@ -150,13 +150,23 @@ struct TreeWalker {
       guard let a = number(left, now), let b = number(right, now) else { return nil }
       value = symbol == "+" ? a + b : symbol == "-" ? a - b : symbol == "*" ? a * b : a / b
     case .negative(let inner): value = number(inner, now).map { -$0 }
-    case .extreme(let isMin, let members):
-      let values = members.compactMap { number($0, now) }
-      guard values.count == members.count else { return nil }
-      value = isMin ? values.min() : values.max()
+    case .extreme:
+      let least = number(tree, now, unknownAs: -.infinity)
+      value = least == number(tree, now, unknownAs: .infinity) ? least : nil
     default: fatalError("not a quantity")
     }
     return value.flatMap { $0.isFinite ? $0 : nil }
+  }
+
+  /// What a quantity would be if all that is not known of it were this.
+  private func number(_ tree: Tree, _ now: Int64, unknownAs unknown: Double) -> Double {
+    switch tree {
+    case .extreme(let isSmallest, let members):
+      let values = members.map { number($0, now, unknownAs: unknown) }
+      return (isSmallest ? values.min() : values.max()) ?? unknown
+    case .negative(let inner): return -number(inner, now, unknownAs: -unknown)
+    default: return number(tree, now) ?? unknown
+    }
   }
 
   private func statistic(_ function: String, _ samples: [Sample]) -> Double? {
