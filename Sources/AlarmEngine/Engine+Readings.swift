@@ -249,7 +249,6 @@ extension Engine {
     // Readings of one moment, or that had to be given times one after the other, have no distance to compare over.
     let isTie = nudge > 0 || isSqueezed
     let hasPrevious = !record.it.value.isNaN && gap <= Int64(Profile.longestGap) && !isTie
-    let rate = isTie ? record.it.conditions & ChannelRecord.rateBit : 0
     if let before, !isTie { record.it.value = before.first }
     let measured = unsafe measure(
       record,
@@ -263,7 +262,7 @@ extension Engine {
     if measured.needsKeeping {
       keepWindow(record, profile, squaresBefore: measured.squaresBefore)
     }
-    record.it.conditions = rate | measured.conditions
+    record.it.conditions = measured.conditions
     record.it.value = reading.value
     record.it.key &= ~(ChannelRecord.gap | ChannelRecord.marked)
     if reading.status != .normal { record.it.key |= ChannelRecord.marked }

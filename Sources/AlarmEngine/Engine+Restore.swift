@@ -72,13 +72,19 @@ extension Engine {
     } catch { throw .damaged }
   }
 
-  /// What an EWMA has learnt lies in its channel's record: a rule that the snapshot did not have begins afresh all the same.
+  /// What an EWMA has learnt, and whether the last change was too fast, lies in its channel's record: a rule that the snapshot
+  /// did not have begins afresh all the same.
   private func forgetLearnt(of known: [Bool], except rules: [Bool]) {
-    for slot in 0..<parameters.count where parameters.row(slot).it.kind == .ewma {
+    for slot in 0..<parameters.count where !rules[slot] {
       let channel = Int(parameters.row(slot).it.channel)
-      guard known[channel], !rules[slot] else { continue }
-      channels.row(channel).it.forgetLearnt()
-      channels.row(channel).it.conditions &= ~ChannelRecord.ewmaBit
+      guard known[channel] else { continue }
+      switch parameters.row(slot).it.kind {
+      case .ewma:
+        channels.row(channel).it.forgetLearnt()
+        channels.row(channel).it.conditions &= ~ChannelRecord.ewmaBit
+      case .rate: channels.row(channel).it.conditions &= ~ChannelRecord.rateBit
+      case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade: break
+      }
     }
   }
 

@@ -102,6 +102,9 @@ extension Engine {
       if abs(value - record.it.value) > profile.it.rate * seconds {
         measured.bits = ChannelRecord.rateBit
       }
+    } else {
+      // With nothing to compare it with, a value neither raises nor clears.
+      measured.bits = record.it.conditions & ChannelRecord.rateBit
     }
     if profile.it.features & Profile.ewma != 0 {
       let isWarm = record.it.seen >= profile.it.warmUp

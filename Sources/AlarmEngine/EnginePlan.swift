@@ -248,7 +248,8 @@ public enum Detector: Sendable {
   /// Source: the rate-of-change alarm of IEC 62682 and OPC UA Part 9, over one step.
   ///
   /// - Defaults: none; above 0.
-  /// - Warm-up: the first reading, and the first after bad status or a gap of over 24 days, has nothing to be compared with: false.
+  /// - Warm-up: the first reading, and the first after bad status or a gap of over 24 days, has nothing to be compared with: it
+  ///   neither raises nor clears.
   /// - Readings of one moment: the next one's change is measured from the first of them. Late: not judged.
   case successiveChange(perSecond: Double)
   /// |value − m| > `deviations` · s, where m and s² are the exponentially weighted mean and variance of

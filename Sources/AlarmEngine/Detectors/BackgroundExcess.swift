@@ -9,9 +9,12 @@
 /// - Defaults: restore = limit (0 … limit), share 0.2 (0 … 0.5), span 3 h (1 ms … 10 years), at least 1 reading (1 … capacity),
 ///   capacity 1,024 (1 … 16,777,216); the limit, above 0, has none.
 /// - Warm-up: unknown below `minimumCount` readings; the first readings are their own background, so a
-///   plume that stands at the start is only seen when it grows.
+///   plume that stands at the start is only seen when it grows. Until they go back by 1 − share of the span they may be nothing
+///   but plume: what is not above the limit then is unknown.
 /// - Freeze: none; a plume longer than 1 − share of the span becomes background.
-/// - Bad status: not handed in. Gap: readings leave by time. Late: refused.
+/// - Bad status: not handed in. Late: refused.
+/// - Gap: readings leave by time. A silence of over half the span is a new start; one in an alarm leaves the background as it
+///   was until the readings after it go back by 1 − share of the span.
 public struct BackgroundExcess: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
@@ -50,6 +53,10 @@ public struct BackgroundExcess: Sendable {
   public let parameters: Parameters
   private var window: SlidingWindow
   private var hysteresis = Hysteresis()
+  /// When the readings began that no long silence has broken.
+  private var start = Int64.min
+  /// The background from before a long silence in an alarm, until the readings after it make one.
+  private var held: Double?
 
   /// Makes a detector without history.
   public init(_ parameters: Parameters) throws(DetectorError) {
@@ -75,26 +82,50 @@ public struct BackgroundExcess: Sendable {
 
   /// Takes a reading; the statistic is the excess over the background.
   public mutating func step(time: Int64, value: Double) -> DetectorFinding {
+    if window.contents.isEmpty || time - window.contents.newestTime > parameters.span / 2 {
+      begin(at: time)
+    }
     guard window.step(time: time, value: value),
       window.contents.count >= parameters.minimumCount
     else { return .unknown(limit: parameters.limit) }
-    let excess = value - window.contents.quantile(parameters.share)
+    let isWhole = Double(time - start) >= (1 - parameters.share) * Double(parameters.span)
+    if isWhole { held = nil }
+    let excess = value - (held ?? window.contents.quantile(parameters.share))
+    let truth = hysteresis.step(excess, limit: parameters.limit, restore: parameters.restore)
+    let isKnown = truth == .yes || isWhole || held != nil
     return DetectorFinding(
-      condition: hysteresis.step(excess, limit: parameters.limit, restore: parameters.restore),
+      condition: isKnown ? truth : .unknown,
       statistic: excess,
       limit: parameters.limit
     )
+  }
+
+  /// Begins anew after a long silence, in an alarm with the background that it was raised over.
+  private mutating func begin(at time: Int64) {
+    if !hysteresis.isActive {
+      held = nil
+    } else if held == nil, !window.contents.isEmpty {
+      held = window.contents.quantile(parameters.share)
+    }
+    start = time
   }
 
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
     window.write(into: &bytes)
     bytes.appendState(hysteresis.isActive)
+    bytes.appendState(start)
+    bytes.appendState(held != nil)
+    bytes.appendState(held ?? 0)
   }
 
   /// Reads back state that was written with the same parameters.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     try window.restore(from: &reader)
     hysteresis.isActive = try reader.flag()
+    start = try reader.integer()
+    let isHeld = try reader.flag()
+    let background = try reader.double()
+    held = isHeld ? background : nil
   }
 }

@@ -9,11 +9,12 @@
 ///
 /// - Defaults: tolerance 0 (0 or above, finite), 3 readings (2 … 16,777,216), longest gap = duration, nothing exempt, capacity
 ///   256 (1 … 16,777,216); duration and longest gap 0 … 10 years.
-/// - Warm-up: false until `duration` has been seen. Freeze: none; there is nothing to learn.
+/// - Warm-up: unknown until `duration` has been seen, or a value that moves. Freeze: none; there is nothing to learn.
 /// - Exempt band: a clean-air gas detector rests at zero for weeks; values in `exempt` break the stretch.
 /// - Bad status: not handed in; the stretch goes on if the gap is short enough.
 /// - Gap: longer than `longestGap` breaks the stretch, for silence is not constancy (stale is its own
-///   alarm).
+///   alarm). It is not movement either: after it, too, the condition is unknown until the new stretch has lasted, or a value
+///   has moved.
 /// - Late reading: refused (unknown, nothing changes).
 /// - Memory: at most `capacity` readings. Older ones of the stretch are kept as one envelope; when that
 ///   no longer fits, the stretch restarts at the oldest reading held, so the alarm can only come later.
@@ -60,6 +61,8 @@ public struct StuckDetector: Sendable {
   private var sealedLow = 0.0
   private var sealedHigh = 0.0
   private var newest = Int64.min
+  /// Nothing is known of the time before the stretch: the value may have stood still then too.
+  private var isDoubtful = true
 
   /// Makes a detector without history.
   public init(_ parameters: Parameters) throws(DetectorError) {
@@ -84,25 +87,35 @@ public struct StuckDetector: Sendable {
   public mutating func step(time: Int64, value: Double) -> DetectorFinding {
     let limit = Double(parameters.duration)
     guard time >= newest else { return .unknown(limit: limit) }
-    if newest != .min, time - newest > parameters.longestGap { clear() }
+    if newest != .min, time - newest > parameters.longestGap {
+      isDoubtful = !hasMoved(to: value)
+      clear()
+    }
     newest = time
     if let exempt = parameters.exempt, exempt.contains(value) {
+      isDoubtful = false
       clear()
       return DetectorFinding(condition: .no, statistic: 0, limit: limit)
     }
     if samples.count == samples.capacity { seal() }
     samples.add(time: time, value: value)
     while samples.count + sealed > 1, !fits {
+      isDoubtful = false
       if sealed > 0 { sealed = 0 } else { samples.removeOldest() }
     }
     let start = sealed > 0 ? sealedStart : samples.oldestTime
     let isStuck =
       time - start >= parameters.duration && samples.count + sealed >= parameters.minimumCount
     return DetectorFinding(
-      condition: Truth(isStuck),
+      condition: isStuck ? .yes : isDoubtful ? .unknown : .no,
       statistic: Double(time - start),
       limit: limit
     )
+  }
+
+  /// Whether a value cannot belong to the stretch, however long the silence before it was.
+  private func hasMoved(to value: Double) -> Bool {
+    !samples.isEmpty && (value - samples.last).magnitude > parameters.tolerance
   }
 
   private var fits: Bool {
@@ -142,6 +155,7 @@ public struct StuckDetector: Sendable {
     bytes.appendState(sealedStart)
     bytes.appendState([sealedLow, sealedHigh])
     bytes.appendState(newest)
+    bytes.appendState(isDoubtful)
   }
 
   /// Reads back state that was written with the same parameters.
@@ -152,5 +166,6 @@ public struct StuckDetector: Sendable {
     sealedLow = try reader.double()
     sealedHigh = try reader.double()
     newest = try reader.integer()
+    isDoubtful = try reader.flag()
   }
 }

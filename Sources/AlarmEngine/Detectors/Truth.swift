@@ -53,13 +53,16 @@ public enum Truth: UInt8, CaseIterable, Hashable, Sendable {
 /// Holds a condition back until it has been true for a duration without a break ("for 10 s").
 ///
 /// Sample and hold: a condition lasts until a reading says otherwise. Unknown stops the clock and
-/// forgets what had run (a gap proves nothing); it keeps a condition that has already lasted long
-/// enough at unknown. A condition that has lasted exactly the duration is true (closed edge).
+/// forgets what had run (a gap proves nothing). How long a condition had been true before it was first known to be
+/// is not known either: until it has lasted the duration, or is known to be false, the answer is unknown. A condition that
+/// has lasted exactly the duration is true (closed edge).
 public struct Persistence: Hashable, Sendable {
-  /// Since when the condition has been true without a break; nil when it is not.
+  /// Since when the condition has been known to be true without a break; nil when it is not.
   public private(set) var since: Int64?
+  /// The condition may have been true before: nothing is known of the time before ``since``.
+  private var isDoubtful = true
 
-  /// Starts with a condition that has not been true.
+  /// Starts with a condition of which nothing is known.
   public init() {}
 
   /// Takes the condition's value at `time` and says whether it has lasted `duration` milliseconds.
@@ -67,14 +70,17 @@ public struct Persistence: Hashable, Sendable {
     switch condition {
     case .no:
       since = nil
+      isDoubtful = false
       return .no
     case .unknown:
       since = nil
+      isDoubtful = true
       return .unknown
     case .yes:
       let start = since ?? time
       since = start
-      return Truth(time - start >= duration)
+      if time - start >= duration { return .yes }
+      return isDoubtful ? .unknown : .no
     }
   }
 
@@ -87,6 +93,7 @@ public struct Persistence: Hashable, Sendable {
   public func write(into bytes: inout [UInt8]) {
     bytes.appendState(since != nil)
     bytes.appendState(since ?? 0)
+    bytes.appendState(isDoubtful)
   }
 
   /// Reads back written state.
@@ -94,5 +101,6 @@ public struct Persistence: Hashable, Sendable {
     let isRunning = try reader.flag()
     let start = try reader.integer()
     since = isRunning ? start : nil
+    isDoubtful = try reader.flag()
   }
 }

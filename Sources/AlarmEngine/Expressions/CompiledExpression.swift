@@ -16,7 +16,8 @@
 ///
 /// - Defaults: none, the text says all. Durations 1 ms … 10 years; the bounds are ``Limits``.
 /// - Warm-up: unknown where it hangs on a signal without a value; a window speaks from its first reading on, and for what
-///   needs two of them (`stddev`, `slope`) from the second. `for` begins when the condition has become true.
+///   needs two of them (`stddev`, `slope`) from the second. `for` begins when the condition has become true; where nothing is
+///   known of the time before, it is unknown, not false, until it has run out.
 /// - Freeze: none; nothing is learnt.
 /// - Bad status: its signal is unknown until its next good reading. Gap: values last until the signal is stale, then it is unknown;
 ///   readings leave windows by time.
