@@ -31,7 +31,10 @@ struct BackgroundExcessTests {
       }
       let excess = value - window[Int(share * Double(window.count - 1))]
       active = active ? excess >= 0.4 : excess > 1
-      guard got.statistic == excess, got.condition == Truth(active) else {
+      // Until the readings go back by as much as a plume may fill, what is not above it is not known.
+      let isWhole = Double(time - samples[0].time) >= (1 - share) * 600_000
+      let want: Truth = active ? .yes : isWhole ? .no : .unknown
+      guard got.statistic == excess, got.condition == want else {
         Issue.record("SEED=\(seed) \(index)")
         return
       }
@@ -45,5 +48,42 @@ struct BackgroundExcessTests {
     #expect(
       copy.step(time: 2_000_050_000, value: 3) == detector.step(time: 2_000_050_000, value: 3)
     )
+  }
+
+  /// A plume over a background of 1 that is raised at 600 s, and then a silence of 18 minutes.
+  private func silenced() throws -> BackgroundExcess {
+    var detector = try BackgroundExcess(.init(limit: 10, span: 600_000))
+    for second in stride(from: Int64(0), to: 600, by: 10) {
+      #expect(detector.step(time: second * 1000, value: 1).condition != .yes)
+    }
+    #expect(detector.step(time: 600_000, value: 60).condition == .yes)
+    return try restarted(detector, as: BackgroundExcess(.init(limit: 10, span: 600_000)))
+  }
+
+  @Test("a plume that stands before and after a long silence is none of its background")
+  func silence() throws {
+    var detector = try silenced()
+    for second in stride(from: Int64(1680), to: 2160, by: 10) {
+      let got = detector.step(time: second * 1000, value: 60)
+      #expect(got.condition == .yes && got.statistic == 59, "\(second)")
+    }
+    #expect(detector.step(time: 2_160_000, value: 60).condition == .no, "it has lasted 480 s")
+  }
+
+  @Test("a plume that is gone after a long silence is known to be gone")
+  func gone() throws {
+    var detector = try silenced()
+    #expect(detector.step(time: 1_680_000, value: 1).condition == .no)
+  }
+
+  @Test("a rise within the first readings is seen, what is none then is not known to be none")
+  func beginning() throws {
+    var detector = try BackgroundExcess(.init(limit: 10, span: 600_000))
+    #expect(detector.step(time: 0, value: 1).condition == .unknown)
+    #expect(detector.step(time: 10_000, value: 60).condition == .yes)
+    for second in stride(from: Int64(20), to: 480, by: 20) {
+      #expect(detector.step(time: second * 1000, value: 1).condition == .unknown)
+    }
+    #expect(detector.step(time: 480_000, value: 1).condition == .no)
   }
 }

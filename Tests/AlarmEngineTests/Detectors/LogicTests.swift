@@ -59,8 +59,10 @@ struct LogicTests {
       history.append((time, truth))
       var start = history.count - 1
       while start > 0, history[start].1 == .yes, history[start - 1].1 == .yes { start -= 1 }
-      let want: Truth =
-        truth == .yes ? Truth(time - history[start].0 >= 5000) : truth
+      let hasLasted = time - history[start].0 >= 5000
+      // Only what was known to be false before has certainly not lasted.
+      let isShort = start > 0 && history[start - 1].1 == .no
+      let want: Truth = truth != .yes ? truth : hasLasted ? .yes : isShort ? .no : .unknown
       let got = clock.step(time: time, condition: truth, duration: 5000)
       var copy: Persistence? = clock
       if random.below(10) == 0 {

@@ -132,9 +132,12 @@ struct TreeWalker {
   var history = [[Sample]](repeating: [], count: Tree.names.count)
   var isKnown = [Bool](repeating: false, count: Tree.names.count)
   var since: [Int64?]
+  /// By clock: what it holds back was last known to be false.
+  var wasFalse: [Bool]
 
   init(clocks: Int) {
     since = [Int64?](repeating: nil, count: clocks)
+    wasFalse = [Bool](repeating: false, count: clocks)
   }
 
   private func number(_ tree: Tree, _ now: Int64) -> Double? {
@@ -243,11 +246,12 @@ struct TreeWalker {
       let value = truth(inner, now)
       guard value == true else {
         since[clock] = nil
+        wasFalse[clock] = value == false
         return value
       }
       let start = since[clock] ?? now
       since[clock] = start
-      return now - start >= duration
+      return now - start >= duration ? true : wasFalse[clock] ? false : nil
     default: fatalError("not a condition")
     }
   }

@@ -31,21 +31,27 @@ struct SuccessiveChangeDefinition: Definition {
   let perSecond: Double
   /// First reading of the newest moment.
   private var before: UsableReading?
-  private var said = Truth.no
+  private var said = Truth.unknown
 
   init(perSecond: Double) { self.perSecond = perSecond }
 
   mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
     // Within a moment there is no rate.
     guard !reading.isTie else { return said }
-    let seconds = before.map { Double(reading.time - $0.time) / 1000 } ?? .infinity
-    let change = before.map { abs(reading.value - $0.value) } ?? 0
-    said = Truth(seconds < 24.8 * 86_400 && change / seconds > perSecond)
+    let former = before
     before = reading
+    said = .unknown
+    guard let former else { return said }
+    let seconds = Double(reading.time - former.time) / 1000
+    guard seconds < 24.8 * 86_400 else { return said }
+    said = Truth(abs(reading.value - former.value) / seconds > perSecond)
     return said
   }
 
-  mutating func miss() { before = nil }
+  mutating func miss() {
+    before = nil
+    said = .unknown
+  }
 }
 
 /// Exponentially weighted mean and variance as sums over what was learnt, newest first: the weights are α(1 − α)ᵏ, that of the
@@ -142,7 +148,7 @@ struct EWMADefinition: Definition {
 struct BetweenLimits {
   let limit: Double
   let restore: Double
-  private var isBeyond = false
+  private(set) var isBeyond = false
 
   init(_ limit: Double, _ restore: Double) {
     self.limit = limit
@@ -207,10 +213,18 @@ struct StuckDefinition: Definition {
       if high - low > parameters.tolerance { break }
       let isLong = reading.time - past[start].time >= parameters.duration
       if isLong, past.count - start >= parameters.minimumCount { return .yes }
-      if start == 0 || past[start].time - past[start - 1].time > parameters.longestGap { break }
+      if start == 0 { return .unknown }
+      if past[start].time - past[start - 1].time > parameters.longestGap {
+        return moved(from: past[start - 1].value, to: past[start].value) ? .no : .unknown
+      }
       start -= 1
     }
     return .no
+  }
+
+  /// Whether a silence has shown that the value was not the same all the time.
+  private func moved(from before: Double, to after: Double) -> Bool {
+    parameters.exempt?.contains(before) != true && abs(after - before) > parameters.tolerance
   }
 }
 
@@ -462,21 +476,43 @@ struct BackgroundExcessDefinition: Definition {
   let parameters: BackgroundExcess.Parameters
   private var past: [UsableReading] = []
   private var limits: BetweenLimits
+  /// The first reading after the newest long silence.
+  private var begun: Int64 = 0
+  /// What was the background before one that came in an alarm.
+  private var former: Double?
 
   init(_ parameters: BackgroundExcess.Parameters) {
     self.parameters = parameters
     limits = BetweenLimits(parameters.limit, parameters.restore)
   }
 
-  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
-    past.append(reading)
+  /// The window's values at its newest reading, least first.
+  private var window: [Double] {
+    guard let last = past.last else { return [] }
     var start = past.count - 1
     let first = max(0, past.count - parameters.capacity)
-    while start > first, reading.time - past[start - 1].time < parameters.span { start -= 1 }
-    let values = past[start...].map(\.value).sorted()
+    while start > first, last.time - past[start - 1].time < parameters.span { start -= 1 }
+    return past[start...].map(\.value).sorted()
+  }
+
+  private func background(_ values: [Double]) -> Double {
+    values[Int(parameters.share * Double(values.count - 1))]
+  }
+
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    let last = past.last?.time
+    if last.map({ reading.time - $0 > parameters.span / 2 }) ?? true {
+      former = limits.isBeyond ? former ?? background(window) : nil
+      begun = reading.time
+    }
+    past.append(reading)
+    let values = window
     guard values.count >= parameters.minimumCount else { return .unknown }
-    let background = values[Int(parameters.share * Double(values.count - 1))]
-    return limits.judge(reading.value - background)
+    let isWhole =
+      Double(reading.time - begun) >= (1 - parameters.share) * Double(parameters.span)
+    if isWhole { former = nil }
+    let truth = limits.judge(reading.value - (former ?? background(values)))
+    return truth == .yes || isWhole || former != nil ? truth : .unknown
   }
 }
 

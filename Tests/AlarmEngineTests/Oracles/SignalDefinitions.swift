@@ -118,11 +118,14 @@ struct ConditionDefinition: SignalDefinition {
     values = [Double?](repeating: nil, count: channels)
   }
 
-  private var start: Int64 {
+  /// The first of what was said since when nothing else was.
+  private var first: Int {
     var first = said.count - 1
     while first > 0, said[first - 1].truth == .yes { first -= 1 }
-    return said[first].time
+    return first
   }
+
+  private var start: Int64 { said[first].time }
 
   mutating func inform(_ channel: Int, at time: Int64, _ value: Double?) -> Truth? {
     guard channel < values.count else { return nil }
@@ -138,8 +141,9 @@ struct ConditionDefinition: SignalDefinition {
   mutating func look(at time: Int64) -> Truth {
     let truth = condition(values)
     said.append((time, truth))
-    guard let duration, truth == .yes else { return truth }
-    return Truth(time - start >= duration)
+    guard let duration, truth == .yes, time - start < duration else { return truth }
+    // How long it had been so before nobody knows, unless it was known not to be.
+    return first > 0 && said[first - 1].truth == .no ? .no : .unknown
   }
 }
 
