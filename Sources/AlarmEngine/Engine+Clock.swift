@@ -405,7 +405,7 @@ extension Engine {
   }
 
   /// Forgets a rule's steps: what was before is not judged again.
-  private mutating func restartHistory(_ slot: UInt32, at time: Int64) {
+  mutating func restartHistory(_ slot: UInt32, at time: Int64) {
     guard history(of: slot).hasSteps else { return }
     let state = stateNow(slot, at: time)
     histories.restart(historyRow(slot), state)

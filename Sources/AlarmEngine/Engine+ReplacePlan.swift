@@ -4,7 +4,8 @@ extension Engine {
   /// Advances to `now` and goes on under another plan.
   ///
   /// State is found again by ``StableID``; a channel or rule that both plans have keeps all of it, and
-  /// a standing alarm is not raised again. A standing alarm whose rule is gone is closed first, by a
+  /// a standing alarm is not raised again. Where a limit, a range, an expression or an interlock is new, or its figures are, the
+  /// values that stand are held against it at once: that may raise its alarm, and ends none. A standing alarm whose rule is gone is closed first, by a
   /// transition of kind `.removedFromService` to `.normal`; a rule whose priority changed while its
   /// alarm stood is told after, as `.priorityChanged`.
   ///
@@ -58,15 +59,18 @@ extension Engine {
   }
 
   /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement and shelf),
-  /// suppressions that are gone, counts over other rules, and clocks whose fault is known already.
+  /// suppressions that are gone, counts over other rules, clocks whose fault is known already, and figures that are new.
   mutating func followPriorities(_ out: inout [Transition]) {
     needsPriorityCheck = false
     let released = orphans
     orphans = []
+    let unjudged = unjudged
+    self.unjudged = []
     for slot in slotOfRule {
       let first = out.count
       if released.contains(slot) { release(suppressed: slot, &out) }
       follow(plan: slot, &out)
+      if unjudged.contains(slot) { judgePresent(slot, &out) }
       if out.count > first {
         order.note(.planChange(parameters.row(Int(slot)).it.rule), out.count)
       }
@@ -105,6 +109,35 @@ extension Engine {
       momentOfPlan(slot),
       &out
     )
+  }
+
+  /// Holds a rule whose figures are new against the values that stand: the next reading of a point that reports changes may be
+  /// long in coming.
+  ///
+  /// That raises alarms; what ends one is for a reading to say. The time is that of the plan, by the device's clock.
+  private mutating func judgePresent(_ slot: UInt32, _ out: inout [Transition]) {
+    guard now != noTime else { return }
+    let rule = parameters.row(Int(slot))
+    let record = channels.row(Int(rule.it.channel))
+    var moment = momentOfPlan(slot)
+    moment.time = max(now - offset(of: rule.it.channel), record.it.newest)
+    moment.sequence = record.it.sequence
+    switch rule.it.kind {
+    case .limit, .physicalRange:
+      guard hasPresentValue(Int(rule.it.channel)), rule.it.verdict(record.it.value).on else {
+        return
+      }
+      moment.value = record.it.value
+    case .group:
+      let place = places[Int(rule.it.number)]
+      let truth = bank.advance(place, to: moment.time + bankShift(slot))
+      armDetector(slot, after: moment.time)
+      guard truth == .yes else { return }
+    case .stale, .rate, .ewma, .clock, .single, .cascade: return
+    }
+    follow(slot, Verdict(on: true, off: false), moment, &out)
+    // What was before is not judged by these figures, by no late reading either.
+    restartHistory(slot, at: moment.time)
   }
 
   private func momentOfPlan(_ slot: UInt32) -> Moment {

@@ -4,7 +4,8 @@ extension Engine {
   /// Makes an engine for `plan` that goes on where a snapshot was taken.
   ///
   /// The plan may differ from the one saved. State is found by ``StableID``: what the plan no longer
-  /// has is left behind, what it adds begins afresh, and a standing alarm is not raised again.
+  /// has is left behind, what it adds begins afresh, and a standing alarm is not raised again. With the first input
+  /// the values that stand are held against figures that are new with the plan.
   ///
   /// - Throws: why the bytes, or the plan, cannot be used.
   public init(plan: EnginePlan, restoring bytes: [UInt8]) throws(SnapshotError) {
@@ -41,8 +42,10 @@ extension Engine {
     let compiled: CompiledPlan
     do { compiled = try CompiledPlan(plan) } catch { throw .plan(error) }
     var engine = Engine(compiled, isShard: isShard)
-    var afresh: Set<DetectorBank.Place> = []
+    var afresh = engine.placesWithSignals
+    engine.unjudged = engine.limitRules
     for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters, &afresh) }
+    engine.beginRules(afresh)
     engine.tellPresent(afresh)
     engine.armNewStaleRules()
     engine.settleWindows()
@@ -88,16 +91,45 @@ extension Engine {
     }
   }
 
+  /// Expressions, interlocks and references: they hold what their signals have said.
+  private var placesWithSignals: Set<DetectorBank.Place> {
+    Set(
+      places.filter { $0.kind == .expression || $0.kind == .interlock || $0.kind == .deviation }
+    )
+  }
+
+  /// Rules that judge a value by itself.
+  private var limitRules: Set<UInt32> {
+    Set((UInt32(0)..<UInt32(rules.count)).filter { parameters.row(Int($0)).it.isRevisable })
+  }
+
+  /// Rules whose detector begins afresh: no delay runs on what another has said, and a standing alarm stands until this one says
+  /// otherwise.
+  private mutating func beginRules(_ afresh: Set<DetectorBank.Place>) {
+    guard !afresh.isEmpty else { return }
+    for slot in UInt32(0)..<UInt32(rules.count) {
+      let rule = parameters.row(Int(slot))
+      guard rule.it.kind == .single || rule.it.kind == .group else { continue }
+      let place = places[Int(rule.it.number)]
+      guard afresh.contains(place) else { continue }
+      drop(slot, at: now)
+      if rules.row(Int(slot)).it.isActive { bank.doubt(place) }
+      if rule.it.kind == .group { unjudged.insert(slot) }
+    }
+  }
+
+  /// Whether a channel has a value that still counts.
+  func hasPresentValue(_ channel: Int) -> Bool {
+    let (newest, staleAfter) = (channels.row(channel).it.newest, links[channel].staleAfter)
+    return newest != noTime && channels.row(channel).it.value.isFinite
+      && (staleAfter == 0 || newest + Int64(staleAfter) + offset(of: UInt32(channel)) >= now)
+  }
+
   /// Tells expressions and references that begin afresh what their signals' values are, so that a signal that seldom reports is
   /// not unknown to them until it does; what they suppress by these stays suppressed.
   private mutating func tellPresent(_ afresh: Set<DetectorBank.Place>) {
     guard !afresh.isEmpty else { return }
-    let known = (0..<channels.count).filter { channel in
-      let (newest, staleAfter) = (channels.row(channel).it.newest, links[channel].staleAfter)
-      return newest != noTime && channels.row(channel).it.value.isFinite
-        && (staleAfter == 0
-          || newest + Int64(staleAfter) + offset(of: UInt32(channel)) >= now)
-    }
+    let known = (0..<channels.count).filter { hasPresentValue($0) }
     let inTurn = known.sorted {
       (channels.row($0).it.newest, $0) < (channels.row($1).it.newest, $1)
     }

@@ -1,7 +1,7 @@
 // Rules with their histories, detectors and deadlines out of a snapshot.
 
 extension Engine {
-  /// Returns which rows the snapshot had.
+  /// Returns which rows the snapshot had; what it has a state for begins no more `afresh`.
   mutating func restoreRules(
     _ reader: inout StateReader,
     _ afresh: inout Set<DetectorBank.Place>
@@ -11,12 +11,14 @@ extension Engine {
     let counts = 0...Int(UInt32.max)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let figures = try reader.word()
       var scratch = RuleRecord()
       if let row { scratch = rules[row] }
       try scratch.restore(from: &reader)
       guard let row else { continue }
       rules[row] = scratch
       found[row] = true
+      if figures == parameters.row(row).it.figures { unjudged.remove(UInt32(row)) }
     }
     try restoreHistories(&reader, rows)
     for _ in 0..<(try reader.count(in: counts)) {
@@ -24,7 +26,7 @@ extension Engine {
       let kind = try reader.byte()
       let form = try reader.word()
       let state = try reader.bytes(try reader.count(in: counts))
-      if let row, let place = restoreDetector(row, kind, form, state) { afresh.insert(place) }
+      if let row, let place = restoreDetector(row, kind, form, state) { afresh.remove(place) }
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
@@ -41,9 +43,12 @@ extension Engine {
       let place = places[Int(suppressor)]
       guard restore(place, form, state) else {
         orphans.insert(UInt32(row))
-        afresh.insert(place)
         continue
       }
+      afresh.remove(place)
+    }
+    for _ in 0..<(try reader.count(in: counts)) {
+      if let row = rows[try reader.word()] { unjudged.insert(UInt32(row)) }
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
@@ -139,8 +144,8 @@ extension Engine {
     }
   }
 
-  /// Gives a detector its state back; where that means nothing to it, it begins afresh, no delay runs on what it said, and its
-  /// place is returned.
+  /// Gives a detector its state back, and returns its place; where that means nothing to it, it begins afresh, and no delay runs
+  /// on what it said.
   private mutating func restoreDetector(
     _ slot: Int,
     _ kind: UInt8,
@@ -150,9 +155,9 @@ extension Engine {
     let parameters = parameters[slot]
     guard parameters.kind == .single || parameters.kind == .group else { return nil }
     let place = places[Int(parameters.number)]
-    if place.kind.rawValue == kind, restore(place, form, state) { return nil }
+    if place.kind.rawValue == kind, restore(place, form, state) { return place }
     drop(UInt32(slot), at: now)
-    return place
+    return nil
   }
 
   /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.

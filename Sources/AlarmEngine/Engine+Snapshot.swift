@@ -28,8 +28,8 @@ extension Engine {
   /// All state as versioned bytes with a checksum; rows are named by ``StableID``.
   ///
   /// Layout, little endian: magic, version, engine time, epoch, counters; then devices, clocks in trouble, channels (with
-  /// their live window samples), rules, their histories, late readings, times of rules, detectors, owed occurrences, held
-  /// readings and deadlines, each list led by its count; last the checksum of everything before it.
+  /// their live window samples), rules, their histories, late readings, times of rules, detectors, rules not yet judged by the
+  /// figures of the plan, owed occurrences, held readings and deadlines, each list led by its count; last the checksum of everything before it.
   public func snapshot() -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(
@@ -60,6 +60,7 @@ extension Engine {
     bytes.appendState(rules.count)
     for slot in 0..<rules.count {
       bytes.appendState(identities.rules[slot].rawValue)
+      bytes.appendState(parameters.row(slot).it.figures)
       rules[slot].append(to: &bytes)
     }
     appendHistories(to: &bytes)
@@ -78,6 +79,8 @@ extension Engine {
       bytes += state
     }
     appendSuppressors(to: &bytes)
+    bytes.appendState(unjudged.count)
+    for slot in unjudged.sorted() { bytes.appendState(identities.rules[Int(slot)].rawValue) }
     bytes.appendState(owed.entries.count)
     for entry in owed.entries {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)

@@ -84,6 +84,8 @@ public struct Engine: ~Copyable, Sendable {
   var escalated: Set<UInt32>
   /// Rules that a plan change has left suppressed by nothing, until the next input releases them.
   var orphans: Set<UInt32>
+  /// Rules whose figures came with the plan, until the next input: then the newest values are held against them.
+  var unjudged: Set<UInt32>
 
   var heap: DeadlineHeap
   var owed: OwedOccurrences
@@ -147,6 +149,7 @@ public struct Engine: ~Copyable, Sendable {
     escalations = [:]
     escalated = []
     orphans = []
+    unjudged = []
     heap = DeadlineHeap()
     owed = OwedOccurrences()
     tally = EngineCounters()

@@ -68,7 +68,7 @@ struct PlanChangeTests {
     #expect(bench.standing().map(\.priority) == [.blue])
   }
 
-  @Test("a new set-point judges from the next reading on")
+  @Test("a new set-point judges the value that stands, and ends an alarm with the next reading")
   func setpoint() throws {
     var bench = try Bench(builder())
     bench.read(0, 11)
@@ -78,8 +78,63 @@ struct PlanChangeTests {
     bench.read(1000, 11)
     #expect(bench.take() == ["returned r0 1000 returnedUnacknowledged"])
     _ = try replace(&bench, builder(setpoint: 3), at: 1100)
+    #expect(bench.out.map(\.value) == [11])
+    #expect(bench.take() == ["raised r0 1100 unacknowledged"])
     bench.read(2000, 4)
-    #expect(bench.take() == ["raised r0 2000 unacknowledged"])
+    #expect(bench.take() == [])
+  }
+
+  private func lowered(_ setpoint: Double, window: ChannelWindow? = nil) -> PlanBuilder {
+    var builder = PlanBuilder(window: window)
+    builder.add("high", .high(setpoint))
+    builder.add("stale", .stale(afterMilliseconds: 60_000))
+    return builder
+  }
+
+  @Test("a value that is stale, or none, is held against no new set-point")
+  func unknownValue() throws {
+    var bench = try Bench(lowered(90))
+    bench.read(0, 60)
+    bench.tick(70_000)
+    _ = bench.take()
+    _ = try replace(&bench, lowered(50), at: 80_000)
+    #expect(bench.take() == [])
+    bench = try Bench(lowered(90))
+    bench.read(0, 60)
+    bench.read(1000, 60, status: .sensorFault)
+    _ = try replace(&bench, lowered(50), at: 2000)
+    #expect(bench.take() == [])
+  }
+
+  @Test("what was before a new set-point is not judged by it, by no late reading either")
+  func before() throws {
+    let window = ChannelWindow(lengthMilliseconds: 600_000, capacity: 64)
+    var bench = try Bench(lowered(90, window: window))
+    bench.read(0, 60)
+    bench.read(1000, 60)
+    _ = try replace(&bench, lowered(50, window: window), at: 5000)
+    #expect(bench.take() == ["raised r0 5000 unacknowledged"])
+    bench.read(500, 70, lag: 5500)
+    bench.read(4900, 60, lag: 1200)
+    bench.read(7000, 60)
+    #expect(bench.take() == [])
+    bench.read(8000, 40)
+    #expect(bench.take() == ["returned r0 8000 returnedUnacknowledged"])
+  }
+
+  @Test("a start under another plan holds values against its figures with the first input, once")
+  func start() throws {
+    var bench = try Bench(lowered(90))
+    bench.read(1000, 60)
+    // (The second start is from a snapshot of the first, before anything has come.)
+    for _ in 0..<2 {
+      bench.engine = try Engine(plan: lowered(50).plan, restoring: bench.engine.snapshot())
+    }
+    bench.tick(2000)
+    #expect(bench.take() == ["raised r0 1000 unacknowledged"])
+    bench.engine = try Engine(plan: lowered(50).plan, restoring: bench.engine.snapshot())
+    bench.tick(3000)
+    #expect(bench.take() == [])
   }
 
   @Test("an inconsistent plan leaves the old one in force")
@@ -107,7 +162,7 @@ struct PlanChangeTests {
     _ = bench.take()
     _ = try replace(&bench, builder(), at: 10_000)
     bench.tick(60_000)
-    #expect(bench.take() == [])
+    #expect(bench.take() == ["raised r1 15000 unacknowledged"], "its delay runs from the plan on")
     bench.tick(60_001)
     #expect(bench.take() == ["raised r2 60000 unacknowledged"])
   }
@@ -299,6 +354,99 @@ struct PlanChangeTests {
     _ = try replace(&bench, try builder(condition: "a > 15 and c > 5"), at: 1000)
     bench.read(2000, 9, channel: 2)
     #expect(bench.take() == ["raised r0 2000 unacknowledged"])
+  }
+
+  @Test("an expression that is new, or lowered, knows what stands, and raises at once")
+  func expressionPresent() throws {
+    func builder(_ condition: String?) throws -> PlanBuilder {
+      var builder = PlanBuilder(channelsPerDevice: 3)
+      for channel in UInt32(0)..<3 {
+        builder.add("stale", .stale(afterMilliseconds: 3_600_000), channel: channel)
+      }
+      guard let condition else { return builder }
+      let bound = try bound(condition)
+      builder.add("e", .expression(bound.expression, signals: bound.signals))
+      return builder
+    }
+    for first in [nil, "a > 90 and b > 50"] {
+      var bench = try Bench(try builder(first))
+      bench.read(0, 60, channel: 0)
+      bench.read(0, 60, channel: 1)
+      _ = try replace(&bench, try builder("a > 50 and b > 50"), at: 600_000)
+      #expect(bench.take() == ["raised r3 600000 unacknowledged"])
+      _ = try replace(&bench, try builder("a > 40 and b > 50"), at: 700_000)
+      bench.read(800_000, 60, channel: 0)
+      #expect(bench.take() == [])
+    }
+  }
+
+  @Test("a lowered figure of a `for` lets its alarm stand")
+  func expressionStands() throws {
+    var bench = try Bench(try builder(condition: "a > 50 for 5 min"))
+    for second in stride(from: Int64(0), through: 360, by: 60) { bench.read(second * 1000, 60) }
+    #expect(bench.take() == ["raised r0 300000 unacknowledged"])
+    _ = try replace(&bench, try builder(condition: "a > 45 for 5 min"), at: 390_000)
+    for second in stride(from: Int64(420), through: 1200, by: 60) { bench.read(second * 1000, 60) }
+    #expect(bench.take() == [])
+    bench.read(1_260_000, 40)
+    #expect(bench.take() == ["returned r0 1260000 returnedUnacknowledged"])
+  }
+
+  private func interlock(_ cut: Int, restoreDeadline: Int64? = nil) throws -> PlanBuilder {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add(
+      "feed",
+      .interlock(
+        .init(deadline: 20_000, restoreDeadline: restoreDeadline),
+        cause: try bound("a >= \(cut)"),
+        response: try bound("b < 1")
+      )
+    )
+    return builder
+  }
+
+  @Test("an interlock that has failed stands under a lower figure until its response is there")
+  func interlockStands() throws {
+    var bench = try Bench(try interlock(50))
+    bench.read(0, 1, channel: 1)
+    bench.read(5000, 60)
+    bench.tick(26_000)
+    #expect(bench.take() == ["raised r0 25000 unacknowledged"])
+    _ = try replace(&bench, try interlock(45), at: 100_000)
+    bench.read(105_000, 60)
+    bench.read(106_000, 1, channel: 1)
+    bench.tick(200_000)
+    #expect(bench.take() == [])
+    bench.read(201_000, 0, channel: 1)
+    #expect(bench.take() == ["returned r0 201000 returnedUnacknowledged"])
+  }
+
+  @Test("an interlock that has not let go stands under a lower figure until it does")
+  func restoreStands() throws {
+    var bench = try Bench(try interlock(50, restoreDeadline: 10_000))
+    bench.read(0, 1, channel: 1)
+    bench.read(1000, 60)
+    bench.read(2000, 0, channel: 1)
+    bench.read(10_000, 40)
+    bench.tick(30_000)
+    #expect(bench.take() == ["raised r0 20000 unacknowledged"])
+    _ = try replace(&bench, try interlock(45, restoreDeadline: 60_000), at: 40_000)
+    bench.read(41_000, 40)
+    bench.tick(100_000)
+    #expect(bench.take() == [])
+    bench.read(101_000, 1, channel: 1)
+    #expect(bench.take() == ["returned r0 101000 returnedUnacknowledged"])
+  }
+
+  @Test("an interlock that is new has failed where its cause has stood for longer than it may")
+  func interlockPresent() throws {
+    var bench = try Bench(PlanBuilder(channelsPerDevice: 2))
+    bench.read(0, 1, channel: 1)
+    bench.read(5000, 60)
+    _ = try replace(&bench, try interlock(50), at: 100_000)
+    #expect(bench.take() == ["raised r0 100000 unacknowledged"])
+    bench.tick(200_000)
+    #expect(bench.take() == [])
   }
 
   @Test("a `for` that ran on another condition does not count")

@@ -214,6 +214,11 @@ struct DetectorBank: Sendable {
     place.kind == .window ? windows[place.row].takeLate() : 0
   }
 
+  /// Has an interlock that begins anew go on in the alarm that stands.
+  mutating func doubt(_ place: Place) {
+    if place.kind == .interlock { interlocks[place.row].detector.doubt() }
+  }
+
   /// Hands a detector the newest value of one of its signals, nil when that has none any more; the
   /// condition after it, nil when it does not ask for one.
   mutating func inform(

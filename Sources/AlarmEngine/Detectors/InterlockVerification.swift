@@ -12,7 +12,7 @@
 ///   deadline's own time after the readings of that time.
 /// - Unknown cause: neither starts nor ends anything. Unknown response at the deadline: `unverified`,
 ///   which is unknown, not false; nobody may take silence for a working interlock.
-/// - Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
+/// - Another plan: begun anew while its alarm stands, it is `unverified` until cause and response say more. Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
 ///   the signal is stale; a deadline falls due in a gap too. Late readings are not handed in.
 /// - A response without a cause is the plant's business and says nothing.
 public struct InterlockVerification: Hashable, Sendable {
@@ -60,6 +60,8 @@ public struct InterlockVerification: Hashable, Sendable {
   public private(set) var latency: Int64?
   private var since: Int64 = 0
   private var response = Truth.unknown
+  /// It began in the alarm of another, and has seen no cause appear yet: what came before is not known.
+  private var isDoubtful = false
 
   /// Makes a verification without history.
   public init(_ parameters: Parameters) throws(DetectorError) {
@@ -71,10 +73,17 @@ public struct InterlockVerification: Hashable, Sendable {
   /// The alarm condition: true when the interlock failed or did not let go.
   public var condition: Truth {
     switch state {
+    case .awaitingRestore where isDoubtful: .unknown
     case .idle, .awaitingResponse, .verified, .awaitingRestore: .no
     case .failed, .notRestored: .yes
     case .unverified, .restoreUnverified: .unknown
     }
+  }
+
+  /// Goes on in place of another verification, in whose alarm the plant stands: whether that goes on, cause and response decide.
+  mutating func doubt() {
+    state = .unverified
+    isDoubtful = true
   }
 
   /// Takes cause and response as they are at `time`, after the deadlines before it.
@@ -112,6 +121,7 @@ public struct InterlockVerification: Hashable, Sendable {
 
   private mutating func begin(_ time: Int64) {
     state = .awaitingResponse
+    isDoubtful = false
     since = time
     deadline = time + parameters.deadline
   }
@@ -125,7 +135,7 @@ public struct InterlockVerification: Hashable, Sendable {
       latency = time - since
     case (.failed, .yes), (.unverified, .yes):
       state = .verified
-      latency = time - since
+      latency = isDoubtful ? nil : time - since
     case (.unverified, .no):
       state = .failed
     case (.verified, .no):
@@ -169,6 +179,7 @@ public struct InterlockVerification: Hashable, Sendable {
     bytes.appendState(latency ?? 0)
     bytes.appendState(since)
     bytes.append(response.rawValue)
+    bytes.appendState(isDoubtful)
   }
 
   /// Reads back state that was written with the same parameters.
@@ -184,5 +195,6 @@ public struct InterlockVerification: Hashable, Sendable {
     since = try reader.integer()
     guard let response = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
     self.response = response
+    isDoubtful = try reader.flag()
   }
 }
