@@ -376,15 +376,17 @@ extension Engine {
     for slot in link.firstRule..<link.firstRule &+ link.ruleCount
     where parameters.row(Int(slot)).it.kind.followsValues {
       drop(slot, at: time)
-      if parameters.row(Int(slot)).it.kind == .rate { keepRate(slot, channel) }
+      if parameters.row(Int(slot)).it.kind == .rate {
+        keep(ChannelRecord.rateBit, of: slot, channel)
+      }
     }
   }
 
-  /// Until a value can be compared again, a rate is what its alarm says: what only a delay had begun on is forgotten.
-  private func keepRate(_ slot: UInt32, _ channel: Int) {
+  /// Until a value can be compared again, a fast condition is what its alarm says: what only a delay had begun on is forgotten.
+  func keep(_ bit: UInt8, of slot: UInt32, _ channel: Int) {
     let record = channels.row(channel)
-    record.it.conditions &= ~ChannelRecord.rateBit
-    if rules.row(Int(slot)).it.isActive { record.it.conditions |= ChannelRecord.rateBit }
+    record.it.conditions &= ~bit
+    if rules.row(Int(slot)).it.isActive { record.it.conditions |= bit }
   }
 
   /// Takes a running delay back.

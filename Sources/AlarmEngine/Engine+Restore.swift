@@ -69,8 +69,10 @@ extension Engine {
         if keepsCounters { tally[keyPath: field] &+= count }
       }
       try restoreDevices(&reader)
-      let channels = try restoreChannels(&reader)
-      let rules = try restoreRules(&reader, &afresh)
+      var revalued: Set<Int> = []
+      let channels = try restoreChannels(&reader, &revalued)
+      let rules = try restoreRules(&reader, &afresh, revalued)
+      forgetValues(of: revalued)
       forgetLearnt(of: channels, except: rules)
     } catch { throw .damaged }
   }

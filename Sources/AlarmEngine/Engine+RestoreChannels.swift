@@ -29,14 +29,16 @@ extension Engine {
     }
   }
 
-  /// Returns which rows the snapshot had.
+  /// Returns which rows the snapshot had; `revalued` are those among them whose values had another unit.
   mutating func restoreChannels(
-    _ reader: inout StateReader
+    _ reader: inout StateReader,
+    _ revalued: inout Set<Int>
   ) throws(StateReadError) -> [Bool] {
     var found = [Bool](repeating: false, count: channels.count)
     let rows = RowsByIdentity(identities.channels)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let row = rows[try reader.word()]
+      let unit = try reader.word()
       var scratch = ChannelRecord()
       if let row {
         try channels.row(row).it.restore(from: &reader)
@@ -51,9 +53,32 @@ extension Engine {
       } else {
         for _ in 0..<2 * live { _ = try reader.word() }
       }
-      if let row { found[row] = true }
+      guard let row else { continue }
+      found[row] = true
+      if unit != identities.units[row].rawValue { revalued.insert(row) }
     }
     return found
+  }
+
+  /// Forgets what is known of values that had another unit: the channels begin as after a gap, and their alarms stand.
+  mutating func forgetValues(of revalued: Set<Int>) {
+    for channel in revalued.sorted() {
+      let record = channels.row(channel)
+      record.it.value = .nan
+      record.it.tail = record.it.head
+      record.it.forgetLearnt()
+      pasts[channel] = nil
+      ties[channel] = nil
+      dropPendingDelays(of: channel, at: now)
+      let link = links[channel]
+      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+        switch parameters.row(Int(slot)).it.kind {
+        case .ewma: keep(ChannelRecord.ewmaBit, of: slot, channel)
+        case .limit, .physicalRange: restartHistory(slot, at: record.it.newest)
+        case .stale, .rate, .clock, .single, .group, .cascade: break
+        }
+      }
+    }
   }
 
   /// Puts window samples back in the slots they had; what does not fit a smaller ring is left out.
@@ -88,7 +113,11 @@ extension Engine {
     }
   }
 
-  mutating func restoreHeld(_ reader: inout StateReader) throws(StateReadError) {
+  /// A reading of a `revalued` channel has no value that the plan's figures could judge.
+  mutating func restoreHeld(
+    _ reader: inout StateReader,
+    _ revalued: Set<Int>
+  ) throws(StateReadError) {
     let rows = RowsByIdentity(identities.channels)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let channel = rows[try reader.word()]
@@ -104,6 +133,7 @@ extension Engine {
       entry.time = try reader.integer()
       entry.sequence = try reader.word()
       guard let channel else { continue }
+      if revalued.contains(channel) { entry.reading.value = .nan }
       held[Int(links[channel].device), default: HeldReadings()].insert(entry)
     }
     for row in held.keys.sorted() {

@@ -1,10 +1,11 @@
 // Rules with their histories, detectors and deadlines out of a snapshot.
 
 extension Engine {
-  /// Returns which rows the snapshot had; what it has a state for begins no more `afresh`.
+  /// Returns which rows the snapshot had; what it has a state for, and that not of `revalued` channels, begins no more `afresh`.
   mutating func restoreRules(
     _ reader: inout StateReader,
-    _ afresh: inout Set<DetectorBank.Place>
+    _ afresh: inout Set<DetectorBank.Place>,
+    _ revalued: Set<Int>
   ) throws(StateReadError) -> [Bool] {
     var found = [Bool](repeating: false, count: rules.count)
     let rows = RowsByIdentity(identities.rules)
@@ -26,7 +27,8 @@ extension Engine {
       let kind = try reader.byte()
       let form = try reader.word()
       let state = try reader.bytes(try reader.count(in: counts))
-      if let row, let place = restoreDetector(row, kind, form, state) { afresh.remove(place) }
+      let place = row.flatMap { restoreDetector($0, kind, form, state, revalued) }
+      if let place { afresh.remove(place) }
     }
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
@@ -41,7 +43,7 @@ extension Engine {
         continue
       }
       let place = places[Int(suppressor)]
-      guard restore(place, form, state) else {
+      guard !reads(Int(suppressor), revalued), restore(place, form, state) else {
         orphans.insert(UInt32(row))
         continue
       }
@@ -55,7 +57,7 @@ extension Engine {
       let onset = try reader.integer()
       if let row { owed.insert(slot: UInt32(row), onset: onset) }
     }
-    try restoreHeld(&reader)
+    try restoreHeld(&reader, revalued)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
       let due = try reader.integer()
@@ -150,14 +152,22 @@ extension Engine {
     _ slot: Int,
     _ kind: UInt8,
     _ form: UInt64,
-    _ state: [UInt8]
+    _ state: [UInt8],
+    _ revalued: Set<Int>
   ) -> DetectorBank.Place? {
     let parameters = parameters[slot]
     guard parameters.kind == .single || parameters.kind == .group else { return nil }
     let place = places[Int(parameters.number)]
-    if place.kind.rawValue == kind, restore(place, form, state) { return place }
+    let isOfOther =
+      revalued.contains(Int(parameters.channel)) || reads(Int(parameters.number), revalued)
+    if !isOfOther, place.kind.rawValue == kind, restore(place, form, state) { return place }
     drop(UInt32(slot), at: now)
     return nil
+  }
+
+  /// Whether the detector in a place has one of some channels among its signals.
+  private func reads(_ number: Int, _ channels: Set<Int>) -> Bool {
+    !channels.isEmpty && signals[number].contains { channels.contains(Int($0.rawValue)) }
   }
 
   /// Gives a place of the bank its state back; false, and it is as new, when that is of another form.

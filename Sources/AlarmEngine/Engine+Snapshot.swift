@@ -54,6 +54,7 @@ extension Engine {
     bytes.appendState(channels.count)
     for row in 0..<channels.count {
       bytes.appendState(identities.channels[row].rawValue)
+      bytes.appendState(identities.units[row].rawValue)
       channels[row].append(to: &bytes)
       appendSamples(of: row, to: &bytes)
     }

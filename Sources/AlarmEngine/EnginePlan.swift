@@ -96,12 +96,20 @@ public struct ChannelPlan: Sendable {
   public var device: UInt32
   /// The sliding window that is kept over the channel's values; nil for none.
   public var window: ChannelWindow?
+  /// The unit of its values: under a plan that gives another, nothing that was learnt of them counts any more.
+  public var unit: StableID
 
   /// Makes a channel row.
-  public init(id: StableID, device: UInt32, window: ChannelWindow? = nil) {
+  public init(
+    id: StableID,
+    device: UInt32,
+    window: ChannelWindow? = nil,
+    unit: StableID = StableID(name: "")
+  ) {
     self.id = id
     self.device = device
     self.window = window
+    self.unit = unit
   }
 }
 

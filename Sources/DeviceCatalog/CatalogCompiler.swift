@@ -202,7 +202,8 @@ struct CatalogCompiler {
         ChannelPlan(
           id: StableID(name: channel.path),
           device: row,
-          window: isJudgedAgain ? timing.window : nil
+          window: isJudgedAgain ? timing.window : nil,
+          unit: StableID(name: channel.unit)
         )
       )
       channels.append(channel)

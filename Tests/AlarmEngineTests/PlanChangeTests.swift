@@ -449,6 +449,37 @@ struct PlanChangeTests {
     #expect(bench.take() == [])
   }
 
+  @Test("what was learnt of values in another unit does not count, and what stands still stands")
+  func unit() throws {
+    func builder(_ unit: String, _ setpoint: Double) throws -> PlanBuilder {
+      var builder = PlanBuilder(window: ChannelWindow(lengthMilliseconds: 600_000, capacity: 64))
+      builder.plan.channels[0].unit = StableID(name: unit)
+      let limit = LimitParameters(comparison: .atOrAbove, setpoint: setpoint, restore: setpoint)
+      builder.addWindow(.init(shape: .sliding(span: 600_000), statistic: .mean, limit: limit))
+      let bound = try bound("a >= 1 and a >= 0.5")
+      builder.add("e", .expression(bound.expression, signals: bound.signals))
+      builder.add("high", .high(1))
+      builder.add("rate", .successiveChange(perSecond: 50))
+      return builder
+    }
+    var bench = try Bench(try builder("%LEL", 25))
+    for second in stride(from: Int64(0), through: 600, by: 30) { bench.read(second * 1000, 1) }
+    #expect(
+      bench.take() == ["raised r2 0 unacknowledged", "raised r1 0 unacknowledged"]
+    )
+    _ = try replace(&bench, try builder("ppm", 2500), at: 610_000)
+    #expect(bench.take() == [])
+    bench.read(630_000, 3000)
+    #expect(bench.take() == ["raised r0 630000 unacknowledged"])
+    bench.read(620_000, 3000, lag: 15_000)
+    bench.read(660_000, 3000)
+    #expect(bench.take() == [])
+    // Under the same unit everything goes on.
+    _ = try replace(&bench, try builder("ppm", 2500), at: 661_000)
+    bench.read(690_000, 2000)
+    #expect(bench.take() == [], "the mean is above still")
+  }
+
   @Test("a `for` that ran on another condition does not count")
   func expressionClock() throws {
     var bench = try Bench(try builder(condition: "a > 10 for 60 s"))

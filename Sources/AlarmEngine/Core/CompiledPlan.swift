@@ -4,10 +4,12 @@ import Telemetry
 struct Identities: Sendable {
   var devices: [StableID] = []
   var channels: [StableID] = []
+  /// Of the channels' values.
+  var units: [StableID] = []
   /// By engine row, not plan row.
   var rules: [StableID] = []
 
-  var byteCount: Int { (devices.count + channels.count + rules.count) * 8 }
+  var byteCount: Int { (devices.count + channels.count + units.count + rules.count) * 8 }
 }
 
 /// A plan, checked and laid out for the engine: rules sorted by channel, parameters shared.
@@ -44,6 +46,7 @@ struct CompiledPlan {
     guard problems.isEmpty else { throw PlanError(problems: problems) }
     identities.devices = plan.devices.map(\.id)
     identities.channels = plan.channels.map(\.id)
+    identities.units = plan.channels.map(\.unit)
     links = plan.channels.map { ChannelLink(device: $0.device) }
     layOutDevices(plan)
     layOutRules(plan)
