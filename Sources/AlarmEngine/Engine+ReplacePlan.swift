@@ -4,10 +4,10 @@ extension Engine {
   /// Advances to `now` and goes on under another plan.
   ///
   /// State is found again by ``StableID``; a channel or rule that both plans have keeps all of it, and
-  /// a standing alarm is not raised again. Where a limit, a range, an expression or an interlock is new, or its figures are, the
-  /// values that stand are held against it at once: that may raise its alarm, and ends none. A standing alarm whose rule is gone is closed first, by a
+  /// a standing alarm is not raised again. A standing alarm whose rule is gone is closed first, by a
   /// transition of kind `.removedFromService` to `.normal`; a rule whose priority changed while its
-  /// alarm stood is told after, as `.priorityChanged`.
+  /// alarm stood is told after, as `.priorityChanged`. Where a limit, a range, an expression or an interlock is new, or
+  /// its figures are, the values that stand are held against it at once: that may raise its alarm, and ends none.
   ///
   /// - Returns: the range of `out` whose rows belong to the *old* plan.
   /// - Throws: every inconsistency of the plan; the old one stays in force then.

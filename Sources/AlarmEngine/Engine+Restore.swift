@@ -43,9 +43,9 @@ extension Engine {
     do { compiled = try CompiledPlan(plan) } catch { throw .plan(error) }
     var engine = Engine(compiled, isShard: isShard)
     var afresh = engine.placesWithSignals
-    engine.unjudged = engine.limitRules
-    for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters, &afresh) }
-    engine.beginRules(afresh)
+    var known = [Bool](repeating: false, count: engine.rules.count)
+    for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters, &afresh, &known) }
+    engine.beginRules(afresh, except: known)
     engine.tellPresent(afresh)
     engine.armNewStaleRules()
     engine.settleWindows()
@@ -56,7 +56,8 @@ extension Engine {
   private mutating func restore(
     _ bytes: [UInt8],
     keepsCounters: Bool,
-    _ afresh: inout Set<DetectorBank.Place>
+    _ afresh: inout Set<DetectorBank.Place>,
+    _ known: inout [Bool]
   ) throws(SnapshotError) {
     try SnapshotFormat.check(bytes)
     var reader = StateReader(bytes, at: 16)
@@ -71,9 +72,9 @@ extension Engine {
       try restoreDevices(&reader)
       var revalued: Set<Int> = []
       let channels = try restoreChannels(&reader, &revalued)
-      let rules = try restoreRules(&reader, &afresh, revalued)
+      try restoreRules(&reader, &afresh, &known, revalued)
       forgetValues(of: revalued)
-      forgetLearnt(of: channels, except: rules)
+      forgetLearnt(of: channels, except: known)
     } catch { throw .damaged }
   }
 
@@ -100,17 +101,12 @@ extension Engine {
     )
   }
 
-  /// Rules that judge a value by itself.
-  private var limitRules: Set<UInt32> {
-    Set((UInt32(0)..<UInt32(rules.count)).filter { parameters.row(Int($0)).it.isRevisable })
-  }
-
-  /// Rules whose detector begins afresh: no delay runs on what another has said, and a standing alarm stands until this one says
-  /// otherwise.
-  private mutating func beginRules(_ afresh: Set<DetectorBank.Place>) {
-    guard !afresh.isEmpty else { return }
+  /// Has limits begin that no snapshot knew, and rules whose detector begins afresh: no delay runs on what another has said, and a
+  /// standing alarm stands until this one says otherwise.
+  private mutating func beginRules(_ afresh: Set<DetectorBank.Place>, except known: [Bool]) {
     for slot in UInt32(0)..<UInt32(rules.count) {
       let rule = parameters.row(Int(slot))
+      if rule.it.isRevisable, !known[Int(slot)] { unjudged.insert(slot) }
       guard rule.it.kind == .single || rule.it.kind == .group else { continue }
       let place = places[Int(rule.it.number)]
       guard afresh.contains(place) else { continue }

@@ -1,13 +1,13 @@
 // Rules with their histories, detectors and deadlines out of a snapshot.
 
 extension Engine {
-  /// Returns which rows the snapshot had; what it has a state for, and that not of `revalued` channels, begins no more `afresh`.
+  /// Notes which rows are `known`; what has a state in the snapshot, and none of `revalued` channels, begins not `afresh`.
   mutating func restoreRules(
     _ reader: inout StateReader,
     _ afresh: inout Set<DetectorBank.Place>,
+    _ known: inout [Bool],
     _ revalued: Set<Int>
-  ) throws(StateReadError) -> [Bool] {
-    var found = [Bool](repeating: false, count: rules.count)
+  ) throws(StateReadError) {
     let rows = RowsByIdentity(identities.rules)
     let counts = 0...Int(UInt32.max)
     for _ in 0..<(try reader.count(in: counts)) {
@@ -18,8 +18,9 @@ extension Engine {
       try scratch.restore(from: &reader)
       guard let row else { continue }
       rules[row] = scratch
-      found[row] = true
-      if figures == parameters.row(row).it.figures { unjudged.remove(UInt32(row)) }
+      known[row] = true
+      let rule = parameters.row(row)
+      if rule.it.isRevisable, figures != rule.it.figures { unjudged.insert(UInt32(row)) }
     }
     try restoreHistories(&reader, rows)
     for _ in 0..<(try reader.count(in: counts)) {
@@ -71,7 +72,6 @@ extension Engine {
       let sooner = max(0, wait - self.wait(of: kind, row))
       arm(kind, UInt32(row), atEngineTime: due - sooner, mayBeEarlier: true)
     }
-    return found
   }
 
   private mutating func restoreHistories(

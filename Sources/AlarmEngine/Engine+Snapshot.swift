@@ -29,7 +29,8 @@ extension Engine {
   ///
   /// Layout, little endian: magic, version, engine time, epoch, counters; then devices, clocks in trouble, channels (with
   /// their live window samples), rules, their histories, late readings, times of rules, detectors, rules not yet judged by the
-  /// figures of the plan, owed occurrences, held readings and deadlines, each list led by its count; last the checksum of everything before it.
+  /// figures of the plan, owed occurrences, held readings and deadlines, each list led by its count; last the checksum of
+  /// everything before it.
   public func snapshot() -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(

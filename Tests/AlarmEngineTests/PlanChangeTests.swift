@@ -449,6 +449,19 @@ struct PlanChangeTests {
     #expect(bench.take() == [])
   }
 
+  @Test("a deviation that is new knows what it is measured from")
+  func deviationPresent() throws {
+    var bench = try Bench(PlanBuilder(channelsPerDevice: 2))
+    bench.read(0, 20, channel: 1)
+    bench.read(0, 10)
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("peer", .deviation(.init(limit: 4), from: ChannelIndex(rawValue: 1)))
+    _ = try replace(&bench, builder, at: 1000)
+    #expect(bench.take() == [])
+    bench.read(2000, 10)
+    #expect(bench.take() == ["raised r0 2000 unacknowledged"])
+  }
+
   @Test("what was learnt of values in another unit does not count, and what stands still stands")
   func unit() throws {
     func builder(_ unit: String, _ setpoint: Double) throws -> PlanBuilder {

@@ -20,6 +20,9 @@ struct CatalogLoadingTests {
     for finding in result.findings where finding.severity == .error { Issue.record("\(finding)") }
     let catalog = try #require(result.catalog)
     #expect(catalog.channels.count == catalog.enginePlan.channels.count)
+    for (channel, plan) in zip(catalog.channels, catalog.enginePlan.channels) {
+      #expect(plan.unit == StableID(name: channel.unit), "\(channel.path)")
+    }
     #expect(catalog.rules.count == catalog.enginePlan.rules.count)
     #expect(catalog.devices.count == catalog.decodingPlan.devices.count)
   }
