@@ -19,6 +19,11 @@ extension Verdict {
   init(_ truth: Truth) {
     self.init(on: truth == .yes, off: truth == .no)
   }
+
+  /// What a reading's status means for a rule on what the source reports.
+  init(_ status: SourceStatus) {
+    self.init(on: status.reportsTrouble == true, off: status.reportsTrouble == false)
+  }
 }
 
 extension Engine {
@@ -286,7 +291,7 @@ extension Engine {
     return switch parameters.it.kind {
     case .clock: moment.limit
     case .group: bank.limit(places[Int(parameters.it.number)], toReturn: kind == .returned)
-    case .limit, .physicalRange, .rate, .stale, .ewma, .single, .cascade:
+    case .limit, .physicalRange, .rate, .stale, .ewma, .single, .cascade, .reported:
       parameters.it.limit(for: kind, moment.value)
     }
   }
@@ -323,7 +328,7 @@ extension Engine {
       switch parameters.it.kind {
       case .group: bank.statistic(places[Int(parameters.it.number)]) ?? .nan
       case .limit, .physicalRange, .rate, .ewma, .single: channel.it.value
-      case .stale, .clock, .cascade: .nan
+      case .stale, .clock, .cascade, .reported: .nan
       }
     let moment = Moment(
       time: time,
@@ -406,7 +411,7 @@ extension RuleParameters {
     case .limit: kind == .returned ? high : low
     case .physicalRange: value < low ? low : value > high ? high : .nan
     case .rate: low
-    case .stale, .clock, .ewma, .single, .group, .cascade: .nan
+    case .stale, .clock, .ewma, .single, .group, .cascade, .reported: .nan
     }
   }
 }

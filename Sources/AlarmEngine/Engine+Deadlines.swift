@@ -247,7 +247,7 @@ extension Engine {
           time = newest + parameters.it.staleAfter
           kind = .stale
         case .group: break
-        case .limit, .physicalRange, .clock, .rate, .ewma, .single, .cascade: continue
+        case .limit, .physicalRange, .clock, .rate, .ewma, .single, .cascade, .reported: continue
         }
       case .active:
         guard parameters.it.kind == .group else { continue }

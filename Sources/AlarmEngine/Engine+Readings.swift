@@ -330,6 +330,8 @@ extension Engine {
       case .stale:
         verdict = Verdict(on: false, off: true)
         armStale(slot, channel)
+      case .reported:
+        verdict = Verdict(status(of: channel))
       case .clock, .group, .cascade:
         if rules.row(Int(slot)).it.phase.isPending { calm = Self.noCalm }
         continue
@@ -360,7 +362,13 @@ extension Engine {
     record.it.calmHigh = min(record.it.calmHigh, calm.high)
   }
 
-  /// A reading without a usable value has arrived: only staleness ends.
+  /// What the source has said of a channel's newest reading.
+  private func status(of channel: Int) -> SourceStatus {
+    // (Readings of the plain way do not write it: they are normal, and come after one that is.)
+    SourceStatus(rawValue: channels.row(channel).it.status) ?? .unknown
+  }
+
+  /// A reading without a usable value has arrived: staleness ends, and its status may report why there is none.
   private mutating func judgeArrival(
     _ channel: Int,
     at time: Int64,
@@ -368,15 +376,17 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     let link = links[channel]
-    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
-    where parameters.row(Int(slot)).it.kind == .stale {
-      armStale(slot, channel)
-      follow(
-        slot,
-        Verdict(on: false, off: true),
-        Moment(time: time, received: now, sequence: sequence, value: .nan),
-        &out
-      )
+    let moment = Moment(time: time, received: now, sequence: sequence, value: .nan)
+    for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      switch parameters.row(Int(slot)).it.kind {
+      case .stale:
+        armStale(slot, channel)
+        follow(slot, Verdict(on: false, off: true), moment, &out)
+      case .reported:
+        follow(slot, Verdict(status(of: channel)), moment, &out)
+      case .limit, .physicalRange, .rate, .ewma, .clock, .single, .group, .cascade:
+        continue
+      }
     }
   }
 }

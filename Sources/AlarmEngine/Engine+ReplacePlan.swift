@@ -93,7 +93,7 @@ extension Engine {
     case .clock where isQuarantined(slot) != record.it.isActive:
       let isFault = isQuarantined(slot)
       follow(slot, Verdict(on: isFault, off: !isFault), momentOfPlan(slot), &out)
-    case .clock, .limit, .physicalRange, .stale, .rate, .ewma, .single, .group: break
+    case .clock, .limit, .physicalRange, .stale, .rate, .ewma, .single, .group, .reported: break
     }
     startReactions(slot)
     let before = record.it.priority

@@ -251,6 +251,14 @@ public enum Detector: Sendable {
   /// Formula, source and warm-up stand at `ClockGuard`; the tolerance is the device's. Readings of any status count; historical
   /// ones, and those stamped on receipt, say nothing of a clock.
   case clockFault
+  /// The source itself reports a fault or an alarm by a reading's status, whatever the value.
+  ///
+  /// Formula: ``SourceStatus/reportsTrouble`` of the newest reading, with a value or without; a status that no table explains
+  /// keeps the condition as it is. Source: the state codes of mine substations and gas controllers, the data flags of HJ 212.
+  ///
+  /// - Defaults, warm-up: none.
+  /// - Gap: neither raises nor clears; what was reported stands until a reading says otherwise. Late, historical: not judged.
+  case reported
   /// |value − previous value| / seconds between them > `perSecond`; one at most per channel.
   ///
   /// Source: the rate-of-change alarm of IEC 62682 and OPC UA Part 9, over one step.
@@ -404,9 +412,9 @@ extension Detector {
   /// The channels that a detector reads beside its rule's own.
   package var signals: [ChannelIndex] {
     switch self {
-    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .rateOfChange,
-      .stuck,
-      .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
+    case .limit, .physicalRange, .stale, .clockFault, .reported, .successiveChange, .ewma,
+      .rateOfChange, .stuck, .ewmaChart,
+      .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
       .gapAtRise, .backgroundExcess, .cascade:
       []
     case .deviation(_, let reference): reference.map { [$0] } ?? []

@@ -1,6 +1,7 @@
 import AlarmEngine
 
-/// The rules that no profile writes: what a point is to measure and how often it is to be heard says them.
+/// The rules that no profile writes: what a point is to measure, how often it is to be heard and
+/// what its source says of itself makes them.
 extension RuleProfile {
   /// Outside what the instrument can measure.
   static func range(at place: Place) -> RuleProfile {
@@ -24,6 +25,27 @@ extension RuleProfile {
     )
   }
 
+  /// What the source itself says of the point, beside the value.
+  static func reported(at place: Place) -> RuleProfile {
+    instrument(
+      "reported",
+      LocalizedText(
+        zh: "来源自报异常（故障或报警）",
+        en: "The source reports a fault or an alarm"
+      ),
+      .reported,
+      .reported,
+      response: LocalizedText(
+        zh: "按来源所报状态查明：报警、馈电异常、超量程按真实险情处置；故障、断线检查传感器、"
+          + "供电与通信，恢复前派人用便携仪表监测。",
+        en: "See what it reports: answer an alarm, an abnormal feed and an over-range as real; for "
+          + "a fault check sensor, supply and link, and measure by portable instrument until it is "
+          + "back."
+      ),
+      at: place
+    )
+  }
+
   /// The clock of a device.
   static func clock(at place: Place) -> RuleProfile {
     instrument(
@@ -40,7 +62,7 @@ extension RuleProfile {
   }
 
   /// The names of these rules, which no rule of a profile may have.
-  static let automaticNames = ["range", "stale", "clock"]
+  static let automaticNames = ["range", "stale", "reported", "clock"]
 
   private static func instrument(
     _ id: String,

@@ -11,7 +11,8 @@ extension CatalogCompiler {
     signals: [PointEntry]
   ) -> Detector? {
     switch rule.profile.detector {
-    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade: return rule.detector
+    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .reported, .cascade:
+      return rule.detector
     case .detect(let spec): return detector(spec, rule.detector, signals)
     case .window(let spec, _):
       guard let parameters = rule.window else { return nil }

@@ -193,8 +193,8 @@ struct CatalogCompiler {
       let isJudgedAgain = rules.contains { rule in
         switch rule.profile.detector {
         case .limit, .physicalRange: true
-        case .stale, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect,
-          .cascade:
+        case .stale, .rate, .stuck, .window, .expression, .interlock, .clockFault, .reported,
+          .detect, .cascade:
           false
         }
       }
@@ -314,7 +314,7 @@ struct CatalogCompiler {
       return true
     case .window, .expression, .interlock, .detect:
       return false
-    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault:
+    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .reported:
       guard rule.profile.suppression == nil else { return false }
       add(rule, to: channel, signals: [])
       return true

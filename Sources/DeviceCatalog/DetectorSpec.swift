@@ -279,7 +279,8 @@ extension Detector {
     case .gapAtRise(var parameters):
       parameters.limit = limit
       return .gapAtRise(parameters)
-    case .limit, .physicalRange, .stale, .clockFault, .ewma, .rateOfChange, .stuck, .ewmaChart,
+    case .limit, .physicalRange, .stale, .clockFault, .reported, .ewma, .rateOfChange, .stuck,
+      .ewmaChart,
       .cusum, .ewmaZScore, .robustZScore, .seasonal, .replayedRun, .expression, .interlock,
       .multivariate, .window, .cascade:
       return self

@@ -53,6 +53,9 @@ extension DeviceResolver {
     case .stuck(let parameters):
       resolved.detector = .stuck(parameters)
       resolved.condition = "does not move for \(plain(Double(parameters.duration) / 1000)) s"
+    case .reported:
+      resolved.detector = .reported
+      resolved.condition = "the source's status is a fault or an alarm"
     case .clockFault:
       resolved.detector = .clockFault
       resolved.condition = "the device's clock is wrong"
@@ -105,9 +108,11 @@ extension DeviceResolver {
   }
 
   /// Range and staleness have no set-point to be set by a site: they are said at the point.
+  ///
+  /// What a source reports has none at all.
   private func refuseFigures(of setting: RuleSetting) {
     switch setting.profile.detector {
-    case .physicalRange, .stale: break
+    case .physicalRange, .stale, .reported: break
     case .limit, .rate, .stuck, .window, .expression, .interlock, .clockFault, .detect, .cascade:
       return
     }

@@ -136,6 +136,8 @@ public enum AlarmLevel: String, CaseIterable, Codable, Sendable {
   case range
   /// 失联: silent.
   case stale
+  /// 自报: the source itself reports a fault or an alarm.
+  case reported
   /// 时钟: the device's clock is wrong.
   case clock
   /// Anything found by comparing values over time or between points.
@@ -148,7 +150,7 @@ extension AlarmLevel {
     switch self {
     case .high, .highHigh: true
     case .low, .lowLow: false
-    case .cut, .grade, .state, .range, .stale, .clock, .pattern: nil
+    case .cut, .grade, .state, .range, .stale, .reported, .clock, .pattern: nil
     }
   }
 }
@@ -206,6 +208,8 @@ enum DetectorProfile: Sendable {
   case interlock(cause: String, response: String, within: Int64, restore: Int64?)
   /// The device's clock is at fault.
   case clockFault
+  /// The source itself reports a fault or an alarm.
+  case reported
   /// One of the engine's other detectors.
   case detect(DetectorSpec)
   /// Several lower grades make a higher one.
@@ -217,8 +221,8 @@ extension DetectorProfile {
   var comparison: Comparison? {
     switch self {
     case .limit(let limit), .window(_, let limit): limit.when
-    case .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault, .detect,
-      .cascade:
+    case .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault, .reported,
+      .detect, .cascade:
       nil
     }
   }

@@ -54,7 +54,8 @@ extension ProfileReader {
     return switch rule.detector {
     case .limit(let limit), .window(_, let limit): bound + limit.quantities
     case .rate(_, let limit, _, _): bound + [limit]
-    case .physicalRange, .stale, .stuck, .expression, .interlock, .clockFault, .detect, .cascade:
+    case .physicalRange, .stale, .stuck, .expression, .interlock, .clockFault, .reported, .detect,
+      .cascade:
       bound
     }
   }
@@ -65,7 +66,9 @@ extension ProfileReader {
     case .expression(let text): ExpressionNames(text).figures
     case .interlock(let cause, let response, _, _):
       ExpressionNames(cause).figures + ExpressionNames(response).figures
-    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .cascade, .detect, .window: []
+    case .limit, .physicalRange, .stale, .rate, .stuck, .clockFault, .reported, .cascade, .detect,
+      .window:
+      []
     }
   }
 
@@ -80,7 +83,7 @@ extension ProfileReader {
     case .cascade(let spec):
       if case .points(let members) = spec.members { names += members.map { ($0, spec.place) } }
     case .limit, .physicalRange, .stale, .rate, .stuck, .expression, .interlock, .clockFault,
-      .detect:
+      .reported, .detect:
       break
     }
     return names

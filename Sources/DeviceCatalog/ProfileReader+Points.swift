@@ -69,6 +69,7 @@ extension ProfileReader {
     guard let name, let kind, let unit else { return nil }
     if range != nil, kind != .state { rules.append(.range(at: place)) }
     if let staleMilliseconds { rules.append(.stale(after: staleMilliseconds, at: place)) }
+    if !isComputed { rules.append(.reported(at: place)) }
     return PointProfile(
       id: id,
       name: name,

@@ -228,9 +228,11 @@ enum EventDraft {
     level: RulesLevel,
     record: JournalRecord
   ) -> LedgerDraft {
+    // Of older rules those on what a source reports are none.
+    let rules = catalog.rules.count { level >= .areas || $0.level != .reported }
     var members: [String: HazardLedger.JSONValue] = [
       "channels": .integer(Int64(catalog.channels.count)),
-      "rules": .integer(Int64(catalog.rules.count)), "version": .string(catalog.version),
+      "rules": .integer(Int64(rules)), "version": .string(catalog.version),
     ]
     if level > .first { members["level"] = .integer(Int64(level.rawValue)) }
     return draft(.catalog, subject: catalog.version, record: record, members)

@@ -1,5 +1,6 @@
 public import AlarmEngine
 import DeviceCatalog
+import HazardLedger
 import Telemetry
 
 /// One engine with the rules it owns and the time it runs on.
@@ -166,10 +167,10 @@ struct LanePlan {
   var catalogRule: [UInt32]
   var laneRule: [UInt32: UInt32]
 
-  /// Takes from `whole` the rules whose channel `isMember`.
+  /// Takes from `whole` the rules that there are at a level and whose channel `isMember`.
   ///
   /// With `isReplay` the lane's time is that of a recording, which no clock can be held against.
-  init(of whole: EnginePlan, isReplay: Bool, isMember: (Int) -> Bool) {
+  init(of whole: EnginePlan, level: RulesLevel, isReplay: Bool, isMember: (Int) -> Bool) {
     plan = EnginePlan(devices: whole.devices, channels: whole.channels)
     if isReplay {
       for row in plan.devices.indices {
@@ -178,7 +179,8 @@ struct LanePlan {
     }
     catalogRule = []
     laneRule = [:]
-    for (row, rule) in whole.rules.enumerated() where isMember(Int(rule.channel.rawValue)) {
+    for (row, rule) in whole.rules.enumerated()
+    where isMember(Int(rule.channel.rawValue)) && rule.detector.isKnown(at: level) {
       laneRule[UInt32(row)] = UInt32(catalogRule.count)
       catalogRule.append(UInt32(row))
       plan.rules.append(rule)
@@ -200,5 +202,12 @@ struct LanePlan {
         plan.rules[plan.rules.count - 1].detector = .cascade(cascade)
       }
     }
+  }
+}
+
+extension Detector {
+  /// Whether rules of this level know it: what a source reports of itself was no alarm before ``RulesLevel/areas``.
+  fileprivate func isKnown(at level: RulesLevel) -> Bool {
+    if case .reported = self { level >= .areas } else { true }
   }
 }

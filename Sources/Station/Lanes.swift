@@ -1,5 +1,6 @@
 import AlarmEngine
 import DeviceCatalog
+import HazardLedger
 import Telemetry
 
 /// The lanes of a core, and which of them a message, a channel and a rule belong to.
@@ -144,19 +145,21 @@ final class Lanes {
   ///
   /// - Parameters:
   ///   - next: the catalog.
+  ///   - level: the rules that are in force with it.
   ///   - now: where the time of a new live lane begins.
   ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
   ///   - transitions: takes all other steps; their rows are the new catalog's.
   /// - Throws: `PlanError` when an engine refuses its plan.
   func adopt(
     _ next: Catalog,
+    level: RulesLevel,
     at now: Timestamp,
     closed: inout [Transition],
     into transitions: inout [Transition]
   ) throws {
     let laneOf = next.laneOfChannels
     let plan = next.enginePlan
-    let livePlan = LanePlan(of: plan, isReplay: false) { laneOf[$0] < 0 }
+    let livePlan = LanePlan(of: plan, level: level, isReplay: false) { laneOf[$0] < 0 }
     if let live {
       try live.replacePlan(livePlan, closed: &closed, into: &transitions)
     } else {
@@ -164,7 +167,7 @@ final class Lanes {
     }
     var lanes: [Lane] = []
     for (row, source) in next.replaySources.enumerated() {
-      let lanePlan = LanePlan(of: plan, isReplay: true) { laneOf[$0] == Int32(row) }
+      let lanePlan = LanePlan(of: plan, level: level, isReplay: true) { laneOf[$0] == Int32(row) }
       if let lane = replays.first(where: { $0.name == source }) {
         try lane.replacePlan(lanePlan, closed: &closed, into: &transitions)
         lanes.append(lane)
@@ -207,11 +210,13 @@ final class Lanes {
     return saved
   }
 
-  /// Goes on from saved lanes under the catalog that was then in force.
-  func restore(_ saved: [String: Saved], under catalog: Catalog) throws {
+  /// Goes on from saved lanes under the catalog and the rules that were then in force.
+  func restore(_ saved: [String: Saved], under catalog: Catalog, level: RulesLevel) throws {
     let laneOf = catalog.laneOfChannels
     func lane(_ name: String, _ row: Int32) throws -> Lane {
-      let plan = LanePlan(of: catalog.enginePlan, isReplay: row >= 0) { laneOf[$0] == row }
+      let plan = LanePlan(of: catalog.enginePlan, level: level, isReplay: row >= 0) {
+        laneOf[$0] == row
+      }
       guard let state = saved[name] else { throw SnapshotFault.missingLane(name) }
       return try Lane(
         name: name,

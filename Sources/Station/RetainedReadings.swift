@@ -53,6 +53,7 @@ struct RetainedReadings {
       let rule = rules[Int(row)]
       // Bad news is worth more than a silence, which begins anew with it.
       if case .stale = rule.detector, rule.channel == reading.channel { return true }
+      if case .reported = rule.detector { return reading.status.reportsTrouble != false }
       return rule.channel == reading.channel && rule.detector.isWithin(reading.value) == false
     }
   }

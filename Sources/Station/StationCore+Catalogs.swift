@@ -17,7 +17,12 @@ extension StationCore {
       let next = try journaled.load()
       var closed: [Transition] = []
       let former = catalog
-      try adopt(next, at: Timestamp(milliseconds: record.input.received), closed: &closed)
+      try adopt(
+        next,
+        level: max(level, journaled.level),
+        at: Timestamp(milliseconds: record.input.received),
+        closed: &closed
+      )
       desks.follow(journaled.level)
       output.drafts.append(EventDraft.catalog(next, level: level, record: record))
       desks.adopt(next, by: record, into: &output)
@@ -37,6 +42,7 @@ extension StationCore {
   /// Puts `next` in force: every lane keeps the state of what is the same in both.
   private func adopt(
     _ next: Catalog,
+    level: RulesLevel,
     at now: Timestamp,
     closed: inout [Transition]
   ) throws {
@@ -44,7 +50,7 @@ extension StationCore {
     // until every gateway had introduced itself again.
     var successor = Decoder(plan: next.decodingPlan)
     try successor.restore(decoder.snapshot())
-    try lanes.adopt(next, at: now, closed: &closed, into: &transitions)
+    try lanes.adopt(next, level: level, at: now, closed: &closed, into: &transitions)
     decoder = successor
     catalog = next
     inhibitions.find(in: lanes.all)

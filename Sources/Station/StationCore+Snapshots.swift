@@ -31,11 +31,12 @@ extension StationCore {
     let savedDesks = try Desks.saved(in: &reader)
     guard !sources.isEmpty else { return }
     let catalog = try CatalogRecord(sources: sources).load()
-    try lanes.restore(savedLanes, under: catalog)
+    // The level of the rules stands among the desks' state.
+    try desks.restore(savedDesks, under: catalog, at: position)
+    try lanes.restore(savedLanes, under: catalog, level: level)
     decoder = Decoder(plan: catalog.decodingPlan)
     try decoder.restore(decoderState)
     self.catalog = catalog
     inhibitions.find(in: lanes.all)
-    try desks.restore(savedDesks, under: catalog, at: position)
   }
 }

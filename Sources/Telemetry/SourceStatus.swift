@@ -63,4 +63,21 @@ public enum SourceStatus: UInt8, CaseIterable, Hashable, Sendable {
       .noValue
     }
   }
+
+  /// Whether the source reports a fault or an alarm of its own, whatever the value; nil where no table explains what it says.
+  ///
+  /// Calibration, maintenance, pauses and points that are not polled or not in use are no such report: people have declared
+  /// them.
+  @inlinable
+  public var reportsTrouble: Bool? {
+    switch self {
+    case .alarm, .feedAbnormal, .overRange, .negativeDrift, .sensorFault, .lineBroken,
+      .substationFault:
+      true
+    case .normal, .powerCut, .powerRestored, .calibration, .calibrationAlarm, .notPolled, .paused,
+      .maintenance, .outOfUse:
+      false
+    case .unknown: nil
+    }
+  }
 }

@@ -51,6 +51,7 @@ struct FastWayTests {
       if channel % 4 != 2 { _ = add("ewma", .ewma(alpha: 0.1, deviations: 3, warmUp: 10)) }
       if channel % 3 != 0 { _ = add("stale", .stale(afterMilliseconds: 9000)) }
       builder.add("clock", .clockFault, channel: channel, offDelay: random.pick(delays))
+      builder.add("reported", .reported, channel: channel)
     }
     builder.plan.channels.append(
       ChannelPlan(id: StableID(name: "cascades"), device: UInt32(random.int(0...1)))

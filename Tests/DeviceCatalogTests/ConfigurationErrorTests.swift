@@ -13,7 +13,8 @@ struct ConfigurationErrorTests {
     #expect(
       catalog.rules.map(\.fullName).filter { $0.contains("/D2/") } == [
         "e/s/a/D2/gas#clock", "e/s/a/D2/gas#level-2", "e/s/a/D2/gas#range",
-        "e/s/a/D2/gas#stale", "e/s/a/D2/temperature#range",
+        "e/s/a/D2/gas#stale", "e/s/a/D2/gas#reported", "e/s/a/D2/temperature#range",
+        "e/s/a/D2/temperature#reported",
       ]
     )
   }

@@ -114,6 +114,31 @@ struct RulesLevelTests {
     )
   }
 
+  @Test("what a source reports of itself is an alarm from these rules on, before them nothing")
+  func reported() throws {
+    let catalog = try Fixture.catalog()
+    func fault(at second: Int64) -> JournalInput {
+      var input = Fixture.message(#"{"device":"ch4_n","point":"ch4","v":1,"s":"sensorFault"}"#)
+      input.received = StationCoreTests.start + second * 1_000
+      return input
+    }
+    let inputs = [
+      try StationCoreTests.catalogInput(catalog, level: .notices), fault(at: 1),
+      try StationCoreTests.catalogInput(catalog, at: StationCoreTests.start + 2_000), fault(at: 3),
+    ]
+    let points = catalog.rules.count { $0.level == .reported }
+    #expect(points > 0)
+    for cut in [nil, 2, 3] as [Int?] {
+      let drafts = try Fixture.drafts(of: inputs, page: 1, cut: cut)
+      let alarms = drafts.filter { $0.kind == .alarm }
+      #expect(alarms.map(\.origin) == [4])
+      #expect(try alarms.map { try AlarmBody(decoding: $0.body).rule } == ["reported"])
+      let rules = try drafts.filter { $0.kind == .catalog }
+        .map { try HazardLedger.JSONValue(parsing: $0.body)["rules"]?.wholeNumber }
+      #expect(rules == [Int64(catalog.rules.count - points), Int64(catalog.rules.count)])
+    }
+  }
+
   @Test("a station's first start on an older release's data says its rules in the journal, once")
   func firstStart() throws {
     let scratch = try Scratch()

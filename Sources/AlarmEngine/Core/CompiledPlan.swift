@@ -186,7 +186,7 @@ struct CompiledPlan {
           profile.thresholdSquared = rule.high * rule.high
           // The first reading judges nothing in any case.
           profile.warmUp = max(rule.number, 1)
-        case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade:
+        case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade, .reported:
           break
         }
       }
@@ -248,6 +248,8 @@ extension RuleParameters {
       staleAfter = after
     case .clockFault:
       kind = .clock
+    case .reported:
+      kind = .reported
     case .successiveChange(let perSecond):
       kind = .rate
       low = perSecond

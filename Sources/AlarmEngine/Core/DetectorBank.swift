@@ -62,7 +62,8 @@ struct DetectorBank: Sendable {
     identities: [StableID] = []
   ) throws(DetectorError) -> Place? {
     switch detector {
-    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .cascade: return nil
+    case .limit, .physicalRange, .stale, .clockFault, .reported, .successiveChange, .ewma, .cascade:
+      return nil
     case .rateOfChange(let parameters):
       rates.append(try RateOfChange(parameters))
       return Place(kind: .rateOfChange, row: rates.count - 1)

@@ -173,7 +173,7 @@ struct PlanCheck {
       if !(1...Self.longestSpan).contains(after) {
         report(.rule(row), "staleness must set in after 1 to \(Self.longestSpan) ms")
       }
-    case .clockFault:
+    case .clockFault, .reported:
       break
     case .cascade(let cascade):
       if cascade.points.isEmpty || cascade.points.contains(where: \.isEmpty) {

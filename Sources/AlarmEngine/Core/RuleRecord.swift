@@ -87,12 +87,14 @@ struct RuleParameters: BitwiseCopyable {
     case group
     /// A count over the alarms of other rules.
     case cascade
+    /// What the source itself reports.
+    case reported
 
     /// The condition hangs on the channel's values, so that a gap breaks a delay that runs on it.
     var followsValues: Bool {
       switch self {
       case .limit, .physicalRange, .rate, .ewma, .single: true
-      case .stale, .clock, .group, .cascade: false
+      case .stale, .clock, .group, .cascade, .reported: false
       }
     }
   }
@@ -119,7 +121,7 @@ extension RuleParameters {
       }
     case .physicalRange:
       Verdict(on: value < low || value > high, off: value >= low && value <= high)
-    case .stale, .clock, .rate, .ewma, .single, .group, .cascade:
+    case .stale, .clock, .rate, .ewma, .single, .group, .cascade, .reported:
       Verdict(on: false, off: false)
     }
   }
@@ -129,7 +131,7 @@ extension RuleParameters {
     let verdict = verdict(value)
     let greatest = Double.greatestFiniteMagnitude
     switch kind {
-    case .stale, .clock, .rate, .ewma, .single, .group, .cascade:
+    case .stale, .clock, .rate, .ewma, .single, .group, .cascade, .reported:
       return (-greatest, greatest)
     case .physicalRange:
       if verdict.off { return (low, high) }

@@ -116,9 +116,9 @@ extension Detector {
       channels.map { ChannelIndex(rawValue: row($0.rawValue)) }
     }
     switch self {
-    case .limit, .physicalRange, .stale, .clockFault, .successiveChange, .ewma, .rateOfChange,
-      .stuck,
-      .ewmaChart, .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
+    case .limit, .physicalRange, .stale, .clockFault, .reported, .successiveChange, .ewma,
+      .rateOfChange, .stuck, .ewmaChart,
+      .cusum, .ewmaZScore, .robustZScore, .seasonal, .limitHugging, .replayedRun,
       .gapAtRise, .backgroundExcess:
       return self
     case .deviation(let parameters, let reference):
