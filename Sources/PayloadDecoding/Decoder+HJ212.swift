@@ -403,8 +403,10 @@ extension Decoder {
       let value = text[item.value]
       if let number = JSONNumber.decimal(value) {
         draft.value = number
-      } else if value.count == 0 || value.namesNoNumber, draft.status.use == .noValue {
-        draft.value = 0
+      } else if value.count == 0 || value.namesNoNumber,
+        let substitute = substitute(for: draft.status)
+      {
+        draft.value = substitute
       } else {
         reject(
           message,

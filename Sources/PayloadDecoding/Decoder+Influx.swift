@@ -221,10 +221,13 @@ extension Decoder {
     case .bool:
       refuseFlag(payload[range].excerpt(), draft, place: place, message, &notes)
       return
-    case .notFinite where status.use == .noValue: break
     case .notFinite, .text:
       var isText = false
       if case .text = value { isText = true }
+      if !isText, let substitute = substitute(for: status) {
+        draft.value = substitute
+        break
+      }
       reject(
         message,
         isText ? .wrongType : .notFinite,

@@ -71,8 +71,7 @@ extension Decoder {
 
   /// The number at `field`; nil when it was refused.
   ///
-  /// Without a number, a status that says that
-  /// there is no measurement stands for itself.
+  /// Without a number, a status that says why there is none stands for itself: see ``substitute(for:)``.
   @inline(__always)
   func valueOf(
     _ document: JSONDocument,
@@ -122,10 +121,10 @@ extension Decoder {
     case .true where isUnitless(draft): return 1
     case .false where isUnitless(draft): return 0
     case .true, .false:
+      if let substitute = substitute(for: draft.status) { return substitute }
       refuseFlag(document.excerpt(field), draft, place: place(name), message, &notes)
-    case .null where draft.status.use == .noValue:
-      return 0
     case .null:
+      if let substitute = substitute(for: draft.status) { return substitute }
       reject(
         message,
         .missingField,
@@ -154,7 +153,7 @@ extension Decoder {
         default: break
         }
       }
-      if draft.status.use == .noValue { return 0 }
+      if let substitute = substitute(for: draft.status) { return substitute }
       reject(
         message,
         text.namesNoNumber ? .notFinite : .wrongType,

@@ -59,7 +59,7 @@ extension Decoder {
   ///
   /// Of these alone true and false are values, 1 and 0.
   func isUnitless(_ draft: Draft) -> Bool {
-    draft.status.use == .noValue || hot[point: draft.point].isUnitless
+    draft.status.use == .noValue || draft.value.isNaN || hot[point: draft.point].isUnitless
   }
 
   /// Refuses true or false for a measurement: who sends a flag for "no value" would have the point at a calm 0.

@@ -139,8 +139,8 @@ extension Decoder {
     let sent = metric.isNull ? nil : SparkplugPayload.number(metric.value, datatype: datatype)
     if let sent {
       draft.value = sent
-    } else if draft.status.use == .noValue {
-      draft.value = 0
+    } else if let substitute = substitute(for: draft.status) {
+      draft.value = substitute
     } else if metric.isNull && kind.isBirth {
       // A birth lists every metric, also those that have no value yet.
       explain(place, text, "no value yet", .ignored)

@@ -362,7 +362,7 @@ public struct Decoder: Sendable {
     var flags = draft.flags
     var time = message.received.milliseconds
     if let sent = draft.time { time = sent } else { flags.insert(.receiveTimed) }
-    guard value.isFinite, isSane(time, message.received),
+    guard value.isFinite || lacksValue(draft), isSane(time, message.received),
       batch.count &- message.firstReading < hot.readingsLimit
     else {
       refuseDraft(draft, value, message, place: place(), &notes)
@@ -386,6 +386,24 @@ public struct Decoder: Sendable {
     time >= hot.earliest && time &- received.milliseconds <= hot.ahead
   }
 
+  /// What stands for the value of a reading that comes without one; nil where its status does not say why.
+  ///
+  /// A status of no measurement says all there is. A source that reports an alarm or a value beyond its range and cannot tell
+  /// the number is to be heard all the same: the value is NaN, which no rule on values takes for one.
+  func substitute(for status: SourceStatus) -> Double? {
+    switch status.use {
+    case .noValue: 0
+    case .evaluate: status.reportsTrouble == true ? .nan : nil
+    case .recordOnly: nil
+    }
+  }
+
+  /// Whether a draft has no value, and may have none.
+  @inline(never)
+  private func lacksValue(_ draft: Draft) -> Bool {
+    draft.value.isNaN && substitute(for: draft.status) != nil
+  }
+
   @inline(never)
   private func refuseDraft(
     _ draft: Draft,
@@ -397,7 +415,7 @@ public struct Decoder: Sendable {
     let point = plan.points[draft.point]
     let device = plan.devices[point.device].id
     let time = draft.time ?? message.received.milliseconds
-    if !value.isFinite {
+    if !value.isFinite, !lacksValue(draft) {
       reject(
         message,
         .notFinite,

@@ -31,11 +31,14 @@ public struct DecodingLimits: Hashable, Sendable {
   public var readingsPerMessage: Int
   /// Most separate notes of one message; beyond, equal reasons are merged and counted.
   public var notesPerMessage: Int
-  /// Earliest event time that is not absurd; default 2000-01-01T00:00:00Z.
+  /// Earliest event time that is not absurd; default 1969-12-31T00:00:00Z.
+  ///
+  /// A clock that has lost its battery begins at 1970, of whatever zone: its readings are passed on, too, so that they are
+  /// judged by receive time and the clock is told to be at fault.
   public var earliest: Timestamp
   /// Furthest event time ahead of the receive time that is not absurd, ms; default 100 years.
   ///
-  /// A moderately wrong clock is passed on: finding it is the engine's clock guard's work.
+  /// A wrong clock is passed on: finding it is the engine's clock guard's work.
   public var aheadMilliseconds: Int64
   /// Most HJ 212 messages whose parts are awaited at the same time.
   public var openAssemblies: Int
@@ -52,7 +55,7 @@ public struct DecodingLimits: Hashable, Sendable {
     depth: Int = 32,
     readingsPerMessage: Int = 65_536,
     notesPerMessage: Int = 32,
-    earliest: Timestamp = Timestamp(milliseconds: 946_684_800_000),
+    earliest: Timestamp = Timestamp(milliseconds: -86_400_000),
     aheadMilliseconds: Int64 = 3_155_760_000_000,
     openAssemblies: Int = 1_024,
     assemblyBytes: Int = 8 << 20,

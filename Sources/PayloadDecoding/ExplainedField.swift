@@ -133,8 +133,9 @@ extension Decoder {
   ) {
     let point = plan.points[draft.point]
     let device = plan.devices[point.device]
-    var meaning = "\(device.enterprise)/\(device.id)/\(point.name) = \(value)"
-    if !point.unit.isEmpty { meaning += " \(point.unit)" }
+    var meaning = "\(device.enterprise)/\(device.id)/\(point.name) = "
+    meaning += value.isNaN ? "no value" : "\(value)"
+    if !point.unit.isEmpty, !value.isNaN { meaning += " \(point.unit)" }
     meaning += ", channel \(point.channel.rawValue), status \(draft.status.wireName)"
     meaning +=
       flags.contains(.receiveTimed) ? ", at the receive time" : ", at \(time) ms since 1970"

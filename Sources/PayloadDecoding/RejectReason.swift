@@ -35,7 +35,7 @@ public enum RejectReason: String, CaseIterable, Hashable, Sendable {
   case notFinite
   /// The time cannot be read.
   case timeMalformed
-  /// The time is absurd: before 2000 or more than a century ahead.
+  /// The time is absurd: before 1970 or more than a century ahead.
   case timeOutOfRange
   /// The unit sent cannot be converted to the point's unit.
   case unitMismatch

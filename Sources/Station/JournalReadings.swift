@@ -170,7 +170,9 @@ struct JournalReadings {
         {
           continue
         }
-        if reading.status.use == .evaluate { newest[reading.channel.rawValue] = reading.value }
+        if reading.status.use == .evaluate, reading.value.isFinite {
+          newest[reading.channel.rawValue] = reading.value
+        }
         body(
           Int(readings.channel[row]),
           RecordedReading(

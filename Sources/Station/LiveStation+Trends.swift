@@ -71,7 +71,8 @@ extension LiveStation {
     to: Timestamp,
     buckets: Int
   ) throws(TrendError) -> [TrendBucket] {
-    let seam = recent.first.map { first in
+    // (Readings of a clock that begins at 1970 say nothing of how far back memory goes.)
+    let seam = recent.first { $0.time >= from }.map { first in
       Timestamp(
         milliseconds: MinuteReduction.minute(of: first.time.milliseconds) &+ MinuteReduction.length
       )

@@ -187,9 +187,11 @@ public final class StationCore {
       notes: &notes
     )
     if !notes.isEmpty { takeNotes(of: record(inputs, index), into: &output) }
+    if level < .areas { refuseByOlderRules(&batch, of: inputs, index) }
     if header.retain, recorded == nil, level >= .areas {
       refuseRetained(&batch, of: record(inputs, index))
     }
+    if !notes.isEmpty, level >= .areas { addDeaths(to: &batch) }
     guard !batch.isEmpty else { return }
     // Gateways that pack list a minute of one point, then one of the next: together they are one story.
     if level >= .areas { batch.sortByTime() }
@@ -220,6 +222,64 @@ public final class StationCore {
       into: &output
     )
   }
+
+  /// Takes a death certificate for a reading of each channel it speaks of: the line is broken, and there is no value.
+  ///
+  /// Expressions and delays then know nothing of the channels any more, and each raises what its source reports.
+  private func addDeaths(to batch: inout ReadingBatch) {
+    guard let catalog else { return }
+    for case .stale(let channels, let received) in notes {
+      for channel in channels {
+        let device = catalog.enginePlan.channels[Int(channel.rawValue)].device
+        batch.append(
+          Reading(
+            channel: channel,
+            time: lanes.time(ofDevice: device, on: channel, at: received),
+            value: .nan,
+            status: .lineBroken,
+            flags: .receiveTimed
+          ),
+          sequence: position
+        )
+      }
+    }
+  }
+
+  /// Refuses what was no reading by older rules: what has no number, and what is from before 2000.
+  private func refuseByOlderRules(
+    _ batch: inout ReadingBatch,
+    of inputs: borrowing JournalBatch,
+    _ index: Int
+  ) {
+    let readings = (0..<batch.count).map { batch.reading(at: $0) }
+    guard let catalog, readings.contains(where: { Self.olderReason(against: $0) != nil }) else {
+      return
+    }
+    batch.truncate(to: 0)
+    for reading in readings {
+      guard let reason = Self.olderReason(against: reading) else {
+        batch.append(reading, sequence: position)
+        continue
+      }
+      let channel = catalog.channels[Int(reading.channel.rawValue)]
+      rejects.add(
+        reason: reason.rawValue,
+        device: channel.device,
+        detail: "\(channel.point) \(reading.value) \(reading.time.milliseconds) ms since 1970",
+        count: 1,
+        record: record(inputs, index)
+      )
+    }
+  }
+
+  /// Why older rules take a reading for none; nil where they do not.
+  private static func olderReason(against reading: Reading) -> RejectReason? {
+    if !reading.value.isFinite { return .missingField }
+    return reading.time.milliseconds < olderEarliest ? .timeOutOfRange : nil
+  }
+
+  /// The beginning of 2000, milliseconds since the Unix epoch.
+  private static let olderEarliest: Int64 = 946_684_800_000
 
   /// Leaves of a retained message's readings those that count (``RetainedReadings``).
   private func refuseRetained(_ batch: inout ReadingBatch, of record: JournalRecord) {

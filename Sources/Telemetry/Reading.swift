@@ -33,7 +33,7 @@ public struct Reading: Hashable, Sendable {
   public var channel: ChannelIndex
   /// Event time by the device's clock.
   public var time: Timestamp
-  /// The value in the channel's unit; finite.
+  /// The value in the channel's unit; finite, or NaN where the source reports something and has no number for it.
   public var value: Double
   /// What the source says of it.
   public var status: SourceStatus

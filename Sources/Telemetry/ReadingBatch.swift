@@ -17,7 +17,7 @@ public struct ReadingBatch: Sendable {
   public private(set) var channel: [UInt32] = []
   /// Event times, milliseconds since the Unix epoch, by each device's own clock.
   public private(set) var time: [Int64] = []
-  /// Values in the channels' units; finite.
+  /// Values in the channels' units; finite, or NaN for none.
   public private(set) var value: [Double] = []
   /// Raw ``SourceStatus`` values.
   public private(set) var status: [UInt8] = []

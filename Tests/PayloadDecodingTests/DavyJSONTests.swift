@@ -184,6 +184,24 @@ import Testing
       expected: "1=0.0/sensorFault"
     ),
     Case(payload: #"{"device":"GD-07","point":"ch4","s":"断线"}"#, expected: "1=0.0/lineBroken"),
+    // A source that reports something and has no number for it is heard.
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"overRange"}"#,
+      expected: "1=nan/overRange"
+    ),
+    Case(payload: #"{"device":"GD-07","point":"ch4","s":"alarm"}"#, expected: "1=nan/alarm"),
+    Case(
+      payload: #"{"device":"GD-07","point":"level","v":null,"s":"馈电异常","unit":"m"}"#,
+      expected: "3=nan/feedAbnormal"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"normal"}"#,
+      expected: "!missingField /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"calibration"}"#,
+      expected: "!missingField /v"
+    ),
     Case(payload: #"{"device":"GD-07","point":"level","v":2500}"#, expected: "3=3.5"),
     Case(payload: #"{"device":"GD-07","point":"level","v":2.5,"unit":"m"}"#, expected: "3=3.5"),
     Case(payload: #"{"device":"GD-07","point":"temp","v":20,"unit":"℃"}"#, expected: "2=20.0"),
@@ -249,8 +267,21 @@ import Testing
       payload: #"{"device":"GD-07","point":"ch4","t":"2026-02-30T17:12:04Z","v":1}"#,
       expected: "!timeMalformed /t"
     ),
+    // A clock that begins at 1970 is the engine's to find, whatever its zone.
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":1795451234,"v":1}"#,
+      payload: #"{"device":"GD-07","point":"ch4","t":3600000,"v":1}"#,
+      expected: "1=1.0@3600000"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":"1970-01-01T00:00:00+08:00","v":1}"#,
+      expected: "1=1.0@-28800000"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","t":-86400001,"v":1}"#,
+      expected: "!timeOutOfRange /v"
+    ),
+    Case(
+      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"overRange","t":-86400001}"#,
       expected: "!timeOutOfRange /v"
     ),
     Case(

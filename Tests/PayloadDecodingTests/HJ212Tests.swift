@@ -151,6 +151,10 @@ import Testing
       expected: "1=0.0\(at)/sensorFault 4=3.0\(at)/outOfUse !wrongType a34013-Rtd"
     ),
     Case(
+      payload: frame(data(time + "a21026-Rtd=,a21026-Flag=T;a34013-Rtd=,a34013-Flag=N")),
+      expected: "1=nan\(at)/overRange !wrongType a34013-Rtd"
+    ),
+    Case(
       payload: frame(data(time + "a21026-Rtd=1,a21026-Flag=Q;a34013-Rtd=2,a34013-Flag=9")),
       expected: "1=1.0\(at)/unknown 2=2.0\(at)/feedAbnormal ?unmappedStatus"
     ),

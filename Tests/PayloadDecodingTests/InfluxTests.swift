@@ -67,6 +67,7 @@ import Testing
     Case(payload: "m,device=p1 v=\"text\"", expected: "!wrongType line 1, field v"),
     Case(payload: "m,device=p1 v=1,status=\"报警\"", expected: "1=1.0/alarm"),
     Case(payload: "m,device=p1,status=3 v=nan", expected: "1=0.0/lineBroken"),
+    Case(payload: "m,device=p1,status=overRange v=nan", expected: "1=nan/overRange"),
     Case(payload: "m,device=p1 status=3i,v=1", expected: "1=1.0/lineBroken"),
     Case(payload: "m,device=p1 status=77i,v=1", expected: "1=1.0/unknown ?unmappedStatus"),
     Case(

@@ -325,6 +325,12 @@ import Testing
         "1=0.0/lineBroken 2=20.0 !missingField /d/0/u !missingField /d/1/u !wrongType /d/2/u"
     ),
     Case(
+      name: "value: null where the source reports an alarm; then it needs no unit",
+      mapping: unit(),
+      payload: #"{"d":[{"p":"ch4","v":null,"s":1},{"p":"ch4","v":null,"s":0}]}"#,
+      expected: "1=nan/alarm !missingField /d/1/v"
+    ),
+    Case(
       name: "unit: absent where it may be",
       mapping: unit(optional: .unit),
       payload:

@@ -136,7 +136,7 @@ import Testing
     Case(
       name: "2^28 is absolute",
       payload: #"[{"n":"box:temp","v":2,"t":268435456}]"#,
-      expected: "!timeOutOfRange /0"
+      expected: "8=2.0@268435456000"
     ),
     Case(
       name: "device in the topic",

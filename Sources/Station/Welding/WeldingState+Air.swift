@@ -13,6 +13,7 @@ extension WeldingState {
     into output: inout CoreOutput
   ) {
     guard let path = frame.airPaths[channel], reading.status.use == .evaluate,
+      reading.value.isFinite,
       !reading.flags.contains(.historical)
     else { return }
     air[path] = Sample(value: reading.value, time: received)

@@ -109,7 +109,7 @@ extension WeldingState {
     var machine = machines[place.key] ?? Machine()
     machine.moment = max(machine.moment, time)
     defer { machines[place.key] = machine }
-    guard reading.status.use == .evaluate else { return }
+    guard reading.status.use == .evaluate, reading.value.isFinite else { return }
     let sample = Sample(value: reading.value, time: time)
     switch frame.roleOfChannel[Int(reading.channel.rawValue)] {
     case .current:
