@@ -393,7 +393,7 @@ public struct Decoder: Sendable {
   func substitute(for status: SourceStatus) -> Double? {
     switch status.use {
     case .noValue: 0
-    case .evaluate: status.reportsTrouble == true ? .nan : nil
+    case .evaluate: status.reportsTrouble == true ? Double.nan : nil
     case .recordOnly: nil
     }
   }
