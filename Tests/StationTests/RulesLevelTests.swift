@@ -1,3 +1,4 @@
+import DeviceCatalog
 import HazardLedger
 import Journal
 import Station
