@@ -1,3 +1,5 @@
+import Telemetry
+
 /// What is refused or worth a note, within the limit of notes for a message.
 extension Decoder {
   /// Refuses the whole message.
