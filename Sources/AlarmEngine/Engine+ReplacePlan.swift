@@ -133,7 +133,7 @@ extension Engine {
       let truth = bank.advance(place, to: moment.time + bankShift(slot))
       armDetector(slot, after: moment.time)
       guard truth == .yes else { return }
-    case .stale, .rate, .ewma, .clock, .single, .cascade: return
+    case .stale, .rate, .ewma, .clock, .reported, .single, .cascade: return
     }
     follow(slot, Verdict(on: true, off: false), moment, &out)
     // What was before is not judged by these figures, by no late reading either.

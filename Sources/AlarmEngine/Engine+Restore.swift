@@ -89,7 +89,7 @@ extension Engine {
         channels.row(channel).it.forgetLearnt()
         channels.row(channel).it.conditions &= ~ChannelRecord.ewmaBit
       case .rate: channels.row(channel).it.conditions &= ~ChannelRecord.rateBit
-      case .limit, .physicalRange, .stale, .clock, .single, .group, .cascade: break
+      case .limit, .physicalRange, .stale, .clock, .reported, .single, .group, .cascade: break
       }
     }
   }

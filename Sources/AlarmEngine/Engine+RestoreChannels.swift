@@ -75,7 +75,7 @@ extension Engine {
         switch parameters.row(Int(slot)).it.kind {
         case .ewma: keep(ChannelRecord.ewmaBit, of: slot, channel)
         case .limit, .physicalRange: restartHistory(slot, at: record.it.newest)
-        case .stale, .rate, .clock, .single, .group, .cascade: break
+        case .stale, .rate, .clock, .reported, .single, .group, .cascade: break
         }
       }
     }

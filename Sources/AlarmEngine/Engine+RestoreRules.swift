@@ -1,3 +1,5 @@
+import Telemetry
+
 // Rules with their histories, detectors and deadlines out of a snapshot.
 
 extension Engine {
