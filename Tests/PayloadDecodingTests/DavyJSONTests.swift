@@ -69,7 +69,7 @@ import Testing
     ),
     Case(
       payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"overRange"}"#,
-      expected: "!wrongType /v"
+      expected: "1=nan/overRange"
     ),
     Case(
       payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"lineBroken"}"#,

@@ -152,7 +152,7 @@ import Testing
       payload:
         #"{"csDataTime":"2026-11-23 17:12:04","data":[{"ssTransducerPoint":"ch4","ssAnalogValue":"0.42","ssTransducerState":0,"ssAnalogUnit":"%LEL"},{"ssTransducerPoint":"temp","ssAnalogValue":"","ssTransducerState":"128","ssAnalogUnit":"℃"},{"ssTransducerPoint":"temp","ssAnalogValue":"x","ssTransducerState":"1"},{"ssTransducerPoint":"temp","ssAnalogValue":5,"ssTransducerState":64,"ssAnalogUnit":"℃"}]}"#,
       expected:
-        "1=0.42@1795425124000 2=0.0@1795425124000/lineBroken 2=5.0@1795425124000/unknown !wrongType /data/2/ssAnalogValue ?unmappedStatus"
+        "1=0.42@1795425124000 2=0.0@1795425124000/lineBroken 2=nan@1795425124000/alarm 2=5.0@1795425124000/unknown ?unmappedStatus"
     ),
     Case(
       name: "flat with scale and seconds",
