@@ -2,9 +2,12 @@ import Telemetry
 
 /// The clock guard.
 ///
-/// Of each device the engine keeps the least lag (receive − event time) of this and the last epoch of
-/// ten minutes. It estimates skew and least transport delay together (readings that waited somewhere have a
-/// larger lag, never a smaller one); the change of the minima over one to two days estimates drift.
+/// The *lag* of a reading is its receive time less its event time. Of each device the engine keeps the least lag of two
+/// epochs of ten minutes of receive time: the newest that had a reading in order (of a device in quarantine, any reading), and
+/// the last before it that had one. It estimates skew and least transport delay together (readings that waited somewhere have a
+/// larger lag, never a smaller one), and is the device's *usual* lag; the change of the minima over one to two days estimates
+/// drift. A reading is *in order* when it is newer than its channel's newest, and *in time* when its lag is not above
+/// the tolerance.
 ///
 /// A clock is at fault when
 /// - a reading comes from the future: lag below −tolerance. One is enough, for nothing else can make it; or
@@ -13,24 +16,41 @@ import Telemetry
 ///   at most an eighth of that time, while no reading of the device came in order and in time. Back-filled
 ///   data do not keep pace: they come faster than they were measured. A shuffling source has orderly
 ///   readings in between. A clock that *stands still* makes such a streak too: event times that spread by at
-///   most an eighth of the receive time, with values that are not repeated.
+///   most an eighth of the receive time, with values that are not repeated; or
+/// - a channel is *blind*: for ``ClockGuard/longestBlindness`` all that came of it, three readings at least, was late, and did
+///   not catch up, whatever the other channels of the device say: else a channel whose stamps are of another time would never
+///   be judged again. Readings catch up as long as their event times never go back and gain an eighth on the receive time
+///   that passes, as those of back-filled data do; the ten minutes count from when they last did.
+///
+/// Of readings that were received at one time the least lag counts, for the youngest of a message tells of the clock. A streak
+/// begins anew with a reading that, together with those before, is neither of one clock that goes nor of one that
+/// stands still: lags and event times both spread by more than the tolerance and an eighth of the streak's time. (The lag of the
+/// message that is coming in is left out of that.)
 ///
 /// A device at fault is in *quarantine*: its readings are given the receive time (of a message the youngest is, and the
-/// others lie before it as their stamps do), its rules go on, and its rule of kind ``Detector/clockFault`` is true. It
-/// leaves quarantine when readings over ``ClockGuard/recoveryMilliseconds`` keep pace and all lie within half of the
-/// tolerance, or, for a clock that is right and a way that is slow, over ``ClockGuard/longRecoveryMilliseconds`` within
-/// the whole of it. A clock that was set back by less than the tolerance is followed without an alarm, by the same
-/// streak, and counted.
+/// others lie before it as their stamps do, but not before what the device had said already), its rules go on, and its rule of
+/// kind ``Detector/clockFault`` is true. It leaves quarantine with a reading that ends a streak of at least three, over
+/// ``ClockGuard/recoveryMilliseconds``, that keeps pace and lies within half of the tolerance, or, for a clock that is right
+/// and a way that is slow, over ``ClockGuard/longRecoveryMilliseconds`` within the whole of it; that reading is the first that
+/// is believed. Such a streak begins after the last reading beyond.
+///
+/// A streak of late readings that keep pace within the tolerance is a clock that was set back by less than it; it is
+/// followed without an alarm, and counted.
 ///
 /// A stamp that lies ahead of the receive time, and further than the device's stamps have lain, by more than
 /// ``ClockGuard/leapMilliseconds`` but within the tolerance is a *leap*: the reading is judged at the time that the device's
-/// clock would show by its former lags, so that one wrong stamp neither makes all readings up to it late ones nor ends delays
-/// before their time. Those of one moment are judged one after the other. A streak of leaps is a clock that was set ahead, and is followed
-/// as well.
+/// clock would show by its usual lag, so that one wrong stamp neither makes all readings up to it late ones nor ends delays
+/// before their time. Those of one moment are judged one after the other. A streak of leaps is a clock that was set ahead, and is
+/// followed as well. Of a gateway that packs only the youngest readings lie ahead: one that follows another of its channel in the
+/// same message, where no leap was, by no more than ``ClockGuard/packedMilliseconds`` is believed. A leap that comes once more,
+/// with the same value while its stamp still lies ahead, is a duplicate.
 ///
 /// Where the time base changes, newest times and running delays move with it, so that a delay runs out at the
-/// same receive time as before; occurrences keep their onset. Historical and receive-timed readings, and the
-/// backlog after a lost link, say nothing of a clock (but the future is the future in any case).
+/// same receive time as before; occurrences keep their onset. What is believed from then on is late to nothing that
+/// came before: messages may have waited longer than the one with the least lag, by which the times move.
+///
+/// Historical and receive-timed readings say nothing of a clock; duplicates, and the backlog after a lost link, are in no streak
+/// but that which ends a quarantine (but the future is the future in any case).
 enum ClockGuard {
   /// Readings that a streak needs.
   static let streakReadings: UInt32 = 3
@@ -42,6 +62,10 @@ enum ClockGuard {
   static let longRecoveryMilliseconds: Int64 = 600_000
   /// How far ahead a stamp may lie of all that is known of its clock and be believed at once.
   static let leapMilliseconds: Int64 = 1000
+  /// How far ahead of the one before it in its message a stamp may lie and be believed.
+  static let packedMilliseconds: Int64 = 60_000
+  /// How long all readings of a channel may be late.
+  static let longestBlindness: Int64 = 600_000
 }
 
 extension Engine {
@@ -100,6 +124,7 @@ extension Engine {
     let row = Int(links[channel].device)
     let device = devices.row(row)
     if reading.flags.contains(.receiveTimed) {
+      seeAgain(channel)
       return device.it.isQuarantined ? receiveTime(columns, index) : time
     }
     let lag = now - time
@@ -113,15 +138,17 @@ extension Engine {
       quarantine(row, lag, sequence, &out)
       return receiveTime(columns, index)
     }
-    // What follows readings of its own message is believed: of a gateway that packs, only the youngest lie ahead.
     if lag < min(0, device.it.offset) - ClockGuard.leapMilliseconds, !timing.isUnguarded,
-      channels.row(channel).it.sequence != sequence || channels.row(channel).it.newest == noTime
+      !isNextInMessage(channel, time, sequence)
     {
-      leaps[channel] = Leap(stamp: time, value: reading.value)
-      return takeLeap(channel, lag, sequence, &out)
+      leaps[channel] = Leap(stamp: time, value: reading.value, sequence: sequence)
+      return takeLeap(channel, lag, &out)
     }
     let isInOrder = time > channels.row(channel).it.newest
-    if isInOrder { observeLag(channel, lag) }
+    if isInOrder {
+      observeLag(channel, lag)
+      seeAgain(channel)
+    }
     guard !timing.isUnguarded else { return time }
     guard !isInOrder || lag > timing.tolerance else {
       endStreak(ofDevice: row)
@@ -131,27 +158,53 @@ extension Engine {
       if self.trouble(ofDevice: row).streak.count > 0 { watchForTimely(channel) }
       return time
     }
-    let streak = lengthenStreak(of: channel, lag, sequence, isLeap: false)
+    if isBlind(channel, time) {
+      quarantine(row, lag, sequence, &out)
+      return receiveTime(columns, index)
+    }
+    let streak = lengthenStreak(of: channel, lag, isLeap: false)
     guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now),
       streak.keepsPace(at: now) || streak.standsStill(at: now)
     else { return time }
-    if device.it.offset <= timing.tolerance, hasTimelyReading(row, since: streak) {
-      endStreak(ofDevice: row)
-      return time
-    }
     if lag > timing.tolerance || streak.standsStill(at: now) {
       quarantine(row, lag, sequence, &out)
       return receiveTime(columns, index)
     }
-    followStep(row, from: device.it.offset, &out)
+    followStep(row, from: device.it.offset, by: lag, &out)
     return time
+  }
+
+  /// Whether a reading goes on from the one before it in its message, of the same channel, that was judged by its own stamp.
+  private func isNextInMessage(_ channel: Int, _ time: Int64, _ sequence: UInt64) -> Bool {
+    let record = channels.row(channel)
+    guard record.it.newest != noTime, record.it.sequence == sequence,
+      leaps[channel]?.sequence != sequence
+    else { return false }
+    return (0...ClockGuard.packedMilliseconds).contains(time - moment(of: channel).stamp)
+  }
+
+  /// Notes a reading that is late, if it is; whether its channel has had no other for too long.
+  private mutating func isBlind(_ channel: Int, _ time: Int64) -> Bool {
+    // (One of the newest moment is judged.)
+    guard time < moment(of: channel).stamp else {
+      seeAgain(channel)
+      return false
+    }
+    var blindness = blind[channel] ?? Blindness(start: now, stamp: time)
+    blindness.note(time, at: now)
+    blind[channel] = blindness
+    return blindness.hasLasted(at: now)
+  }
+
+  /// A reading of a channel is judged: it is not blind.
+  private mutating func seeAgain(_ channel: Int) {
+    if !blind.isEmpty { blind[channel] = nil }
   }
 
   /// Adds a reading to its device's streak, which the next timely one of any of its channels ends; the streak.
   private mutating func lengthenStreak(
     of channel: Int,
     _ lag: Int64,
-    _ sequence: UInt64,
     isLeap: Bool
   ) -> ClockStreak {
     let row = Int(links[channel].device)
@@ -160,7 +213,7 @@ extension Engine {
     if trouble.hasLeaps != isLeap { trouble.streak = ClockStreak() }
     trouble.hasLeaps = isLeap
     let tolerance = timing(ofDevice: row).tolerance
-    trouble.streak.lengthen(lag: lag, tolerance: tolerance, at: now, sequence)
+    trouble.streak.lengthen(lag: lag, tolerance: tolerance, at: now)
     keep(trouble, ofDevice: row)
     if trouble.streak.count == 1 {
       channelRows(ofDevice: row).forEach { watchForTimely(Int($0)) }
@@ -199,23 +252,44 @@ extension Engine {
     }
   }
 
+  /// Saves the channels that are blind.
+  func appendBlind(to bytes: inout [UInt8]) {
+    bytes.appendState(blind.count)
+    for (channel, blindness) in blind.sorted(by: { $0.key < $1.key }) {
+      bytes.appendState(identities.channels[channel].rawValue)
+      blindness.append(to: &bytes)
+    }
+  }
+
+  /// Reads what ``appendBlind(to:)`` saved; `row` gives a channel's row by its identity.
+  mutating func restoreBlind(
+    _ reader: inout StateReader,
+    _ row: (UInt64) -> Int?
+  ) throws(StateReadError) {
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let channel = row(try reader.word())
+      let blindness = try Blindness(reading: &reader)
+      if let channel { blind[channel] = blindness }
+    }
+  }
+
   /// Judges a leap at the time that its device's clock should show, unless it is one of many: then the clock is followed.
   private mutating func takeLeap(
     _ channel: Int,
     _ lag: Int64,
-    _ sequence: UInt64,
     _ out: inout [Transition]
   ) -> Int64 {
     let row = Int(links[channel].device)
+    seeAgain(channel)
     channels.row(channel).it.key |= ChannelRecord.slow
     let usual = usualLag(ofDevice: row)
     guard !isBacklog else { return max(now - usual, moment(of: channel).stamp) }
-    let streak = lengthenStreak(of: channel, lag, sequence, isLeap: true)
+    let streak = lengthenStreak(of: channel, lag, isLeap: true)
     guard streak.hasLasted(ClockGuard.streakMilliseconds, at: now), streak.keepsPace(at: now) else {
       return max(now - usual, moment(of: channel).stamp)
     }
-    followStep(row, from: usual, &out)
-    return max(now - lag, moment(of: channel).stamp)
+    followStep(row, from: usual, by: lag, &out)
+    return now - lag
   }
 
   /// The time of a reading whose device's clock is wrong, by the receive time: after its channel's one before.
@@ -263,17 +337,6 @@ extension Engine {
     channelRows(ofDevice: row).reduce(noTime) { max($0, channels.row(Int($1)).it.newest) }
   }
 
-  /// Whether any channel of a device has taken a reading in order and in time since a streak began.
-  private func hasTimelyReading(_ row: Int, since streak: ClockStreak) -> Bool {
-    let earliest = streak.start - timing(ofDevice: row).tolerance
-    return channelRows(ofDevice: row).contains { channel in
-      let record = channels.row(Int(channel))
-      // Readings of one moment follow each other, but not the clock.
-      return record.it.sequence >= streak.sequence && record.it.newest >= earliest
-        && ties[Int(channel)]?.newest != record.it.newest
-    }
-  }
-
   /// The rows of a device's channels.
   func channelRows(ofDevice row: Int) -> ArraySlice<UInt32> {
     channelsOfDevices[Int(firstOfDevice[row])..<Int(firstOfDevice[row + 1])]
@@ -293,7 +356,7 @@ extension Engine {
     let isTolerable =
       trouble.tolerable.hasLasted(ClockGuard.longRecoveryMilliseconds, at: now)
       && trouble.tolerable.keepsPace(at: now)
-    let low = isRight ? trouble.streak.low : trouble.tolerable.low
+    let streak = isRight ? trouble.streak : trouble.tolerable
     if isRight || isTolerable {
       trouble.streak = ClockStreak()
       trouble.tolerable = ClockStreak()
@@ -303,8 +366,8 @@ extension Engine {
     tellClock(row, isFault: false, lag, sequence: 0, &out)
     device.it.isQuarantined = false
     quarantined -= 1
-    takeBase(row, low: low)
-    rebase(row, by: -low)
+    takeBase(row, low: streak.low)
+    rebase(row, by: -streak.low, to: streak, lag)
   }
 
   /// The least lag is `low` from now on; drift is measured anew, for the clock has been set.
@@ -312,8 +375,7 @@ extension Engine {
     let device = devices.row(row)
     device.it.previousLow = never
     device.it.currentLow = low
-    // A device whose very first reading comes from the future has no epoch yet that could end.
-    if device.it.epoch == .min { device.it.epoch = Int32(truncatingIfNeeded: epoch) }
+    device.it.epoch = Int32(truncatingIfNeeded: epoch)
     drifts[row] = DriftRecord()
   }
 
@@ -341,29 +403,47 @@ extension Engine {
 
   /// Follows a clock that was set: the times to come are smaller by a step back, larger by one ahead.
   ///
-  /// What is first learnt of a
-  /// clock is no step.
-  private mutating func followStep(_ row: Int, from former: Int64, _ out: inout [Transition]) {
+  /// What is first learnt of a clock is no step.
+  private mutating func followStep(
+    _ row: Int,
+    from former: Int64,
+    by lag: Int64,
+    _ out: inout [Transition]
+  ) {
     releaseAll(row, &out)
     var trouble = trouble(ofDevice: row)
-    let low = trouble.streak.low
+    let streak = trouble.streak
     trouble.streak = ClockStreak()
     if devices.row(row).it.isKnown {
       tally.clockSteps += 1
       trouble.steps &+= 1
     }
     keep(trouble, ofDevice: row)
-    takeBase(row, low: low)
-    rebase(row, by: former - low)
+    takeBase(row, low: streak.low)
+    rebase(row, by: former - streak.low, to: streak, lag)
   }
 
   /// Moves a device's newest times and running delays to another time base.
-  private mutating func rebase(_ row: Int, by shift: Int64) {
+  ///
+  /// Where that is the clock of a streak, what came before may have waited for as long as any reading of it: what comes from
+  /// its reading of this `lag` on is not late, and its distance to what came before is measured from the earliest that this
+  /// may be of.
+  private mutating func rebase(
+    _ row: Int,
+    by shift: Int64,
+    to streak: ClockStreak? = nil,
+    _ lag: Int64 = 0
+  ) {
+    let first = streak.map { now - max($0.greatest, lag) } ?? never
+    let spread = streak?.spread ?? 0
     // Beyond the tolerance there was no base to speak of: the bank's detectors see a gap and no more. Backwards there is no
     // gap: they would take all readings for late ones until the clock is where it was.
     if shift < 0 || shift.magnitude <= UInt64(timing(ofDevice: row).tolerance) {
+      let newest = newestTime(ofDevice: row)
+      let isCut = newest + shift >= first
       var trouble = trouble(ofDevice: row)
-      trouble.bankShift -= shift
+      trouble.bankShift += newest - min(newest + shift, first - 1)
+      trouble.bankShift += isCut ? max(spread, ClockGuard.leapMilliseconds) : spread
       keep(trouble, ofDevice: row)
     }
     for channel in channelRows(ofDevice: row) {
@@ -371,11 +451,20 @@ extension Engine {
       record.it.key = (record.it.key | ChannelRecord.slow) & ~ChannelRecord.quarantined
       if devices.row(row).it.isQuarantined { record.it.key |= ChannelRecord.quarantined }
       if record.it.newest != noTime {
-        record.it.newest += shift
+        let isCut = record.it.newest + shift >= first
+        record.it.newest = min(record.it.newest + shift, first - 1)
         record.it.tail = record.it.head
         pasts[Int(channel)] = nil
-        ties[Int(channel)] = nil
+        // What has to be cut off is at no known distance.
+        let tie = Tie(
+          stamp: record.it.newest - spread,
+          newest: record.it.newest,
+          first: isCut ? .nan : record.it.value
+        )
+        ties[Int(channel)] = isCut || spread > 0 ? tie : nil
       }
+      leaps[Int(channel)] = nil
+      blind[Int(channel)] = nil
       // Rules that read other channels have times where their own has none.
       let link = links[Int(channel)]
       for slot in link.firstRule..<link.firstRule &+ link.ruleCount {

@@ -107,6 +107,7 @@ extension Engine {
     }
     try restoreTies(&reader) { channelRows[$0] }
     try restoreLeaps(&reader) { channelRows[$0] }
+    try restoreBlind(&reader) { channelRows[$0] }
     try restoreTimes(&reader, rows) { engine, slot, time in engine.shelves[slot] = time }
     try restoreTimes(&reader, rows) { engine, slot, time in
       guard engine.parameters.row(Int(slot)).it.reAlarm > 0 else { return }

@@ -4,7 +4,7 @@ import Telemetry
 enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
-  static let version: UInt64 = 4
+  static let version: UInt64 = 5
 
   /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
   static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {
@@ -137,6 +137,7 @@ extension Engine {
     }
     appendTies(to: &bytes)
     appendLeaps(to: &bytes)
+    appendBlind(to: &bytes)
     for times in [shelves, reAlarms, escalations] {
       bytes.appendState(times.count)
       for (slot, time) in times.sorted(by: { $0.key < $1.key }) {

@@ -69,6 +69,8 @@ public struct Engine: ~Copyable, Sendable {
   var ties: [Int: Tie]
   /// The newest leaps of channels whose stamps lie ahead, so that one that comes twice is known.
   var leaps: [Int: Leap]
+  /// Channels of which all that comes is late.
+  var blind: [Int: Blindness]
   /// By how much the reading that is judged was put off, because others had its time.
   var nudge: Int64
   /// Of a device in quarantine: the reading that is judged had to be given a time after its channel's one before.
@@ -141,6 +143,7 @@ public struct Engine: ~Copyable, Sendable {
     pasts = [:]
     ties = [:]
     leaps = [:]
+    blind = [:]
     nudge = 0
     isSqueezed = false
     message = QuarantinedMessage()
@@ -209,6 +212,7 @@ public struct Engine: ~Copyable, Sendable {
     for waiting in held.values { bytes += waiting.byteCount }
     bytes += ties.capacity * (MemoryLayout<Tie>.stride + 8)
     bytes += leaps.capacity * (MemoryLayout<Leap>.stride + 8)
+    bytes += blind.capacity * (MemoryLayout<Blindness>.stride + 8)
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
     bytes += escalated.capacity * 4

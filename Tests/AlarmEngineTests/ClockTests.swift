@@ -289,8 +289,23 @@ struct ClockTests {
     }
     #expect(bench.take() == [])
     // The clock is followed within a message, before its youngest reading.
-    #expect(bench.engine.counters.late <= 1)
+    #expect(bench.engine.counters.late == 0)
     #expect(bench.engine.counters.clockSteps == 1)
+  }
+
+  @Test("a clock that is followed within a message tells of no rate")
+  func rateWhenFollowed() throws {
+    var builder = Self.builder()
+    builder.add("rate", .successiveChange(perSecond: 4))
+    builder.add("slope", .rateOfChange(.init(span: 5000, limit: 4)))
+    var bench = try Bench(builder)
+    for message in Int64(1)...12 {
+      let ahead: Int64 = message > 6 ? 60_000 : 0
+      let readings = [(-5000, 0.0), (0, 1.5)].map { ($0.0 + message * 10_000 + ahead, $0.1) }
+      Self.send(readings, at: message * 10_000, &bench)
+    }
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockSteps == 1)
   }
 
   @Test(
@@ -378,6 +393,85 @@ struct ClockTests {
     send(at: 250_000, high: 2..<5, &bench)
     #expect(bench.take() == [])
     #expect(bench.engine.counters.late == 0)
+  }
+
+  @Test("one stamp from the future blinds no channel of a gateway that packs", arguments: [0, 1])
+  func packedLeap(place: Int) throws {
+    var bench = try Bench(Self.builder())
+    for message in Int64(1)...20 {
+      var readings = (0..<2).map { (message * 10_000 - 5000 + $0 * 5000, 1.0) } as [(Int64, Double)]
+      // The first of a message, and what follows it.
+      if message == 10 { for index in place..<2 { readings[index].0 += 200_000 } }
+      if message > 10 { readings[1].1 = 20 }
+      Self.send(readings, at: message * 10_000, &bench)
+    }
+    #expect(bench.take().first == "raised r1 110000 unacknowledged")
+    #expect(bench.engine.counters.late <= 1 && bench.engine.counters.clockSteps == 0)
+  }
+
+  @Test("what is believed again after a quarantine is not late")
+  func trustedAgain() throws {
+    var bench = try Bench(Self.builder())
+    Self.run(&bench, seconds: 0...20) { $0 + 3_600_000 }
+    // Right from 21 s on; messages wait for seven seconds and less and less, and none overtakes another.
+    for second in Int64(21)...120 {
+      let waited = max(0, 7000 - second % 20 * 500)
+      bench.read(second * 1000, (82...84).contains(second) ? 20 : 1, lag: waited)
+    }
+    #expect(bench.engine.quarantinedDevices == 0)
+    #expect(bench.engine.counters.late == 0)
+    #expect(bench.take().contains { $0.hasPrefix("raised r1") })
+  }
+
+  @Test(
+    "a channel whose stamps are of another time is found, although the others' are right",
+    arguments: [-800_000_000_000, -3_600_000, -200_000] as [Int64]
+  )
+  func blindChannel(offset: Int64) throws {
+    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
+    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.add("high", .high(10))
+    builder.add("clock", .clockFault, channel: 1)
+    var bench = try Bench(builder)
+    for second in Int64(0)...900 {
+      let isWrong = second >= 100
+      // It goes back now and then, so that it never comes to be as new as it was.
+      let time = second * 1000 + (isWrong ? offset - (second % 100) * 2000 : 0)
+      bench.read(time, isWrong ? 20 : 1, lag: second * 1000 - time)
+      bench.read(second * 1000, 1, channel: 1)
+      // A snapshot goes on as well.
+      if second == 400 {
+        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      }
+    }
+    let raised = bench.out.filter { $0.kind == .raised }.map(\.rule.rawValue)
+    #expect(offset > -Self.tolerance || raised == [1, 0])
+    let high = bench.out.first { $0.rule.rawValue == 0 }
+    #expect((high?.received.milliseconds ?? .max) - epochOfTests <= 700_000)
+  }
+
+  @Test("old readings of one channel that catch up are no wrong clock")
+  func catchingUp() throws {
+    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
+    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.add("clock", .clockFault)
+    var bench = try Bench(builder)
+    bench.read(0, 1)
+    for second in Int64(1)...1500 {
+      // Two hours, five times as fast as they were measured.
+      let time = -7_200_000 + second * 5000
+      if time < 0 { bench.read(time, 1, lag: second * 1000 - time) }
+      bench.read(second * 1000, 1, channel: 1)
+    }
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.late > 1400)
+  }
+
+  @Test("a lag just beyond the tolerance is found in time")
+  func justBeyond() throws {
+    var bench = try Bench(Self.builder())
+    for second in Int64(0)...40 { bench.read(second * 1000 - 302_000, 1, lag: 302_000) }
+    #expect(bench.take() == ["raised r0 10000 unacknowledged"])
   }
 
   @Test("a gateway that packs more than the tolerance is found when its clock is set back")

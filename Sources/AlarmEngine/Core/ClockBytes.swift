@@ -39,7 +39,6 @@ extension ClockStreak {
     for field in [start, low, high, newest, newestLag, earliest, latest] {
       bytes.appendState(field)
     }
-    bytes.appendState(sequence)
     bytes.appendState(UInt64(count))
   }
 
@@ -51,7 +50,6 @@ extension ClockStreak {
     newestLag = try reader.integer()
     earliest = try reader.integer()
     latest = try reader.integer()
-    sequence = try reader.word()
     count = UInt32(truncatingIfNeeded: try reader.word())
   }
 }
@@ -73,5 +71,22 @@ extension ClockTrouble {
     faults = UInt32(truncatingIfNeeded: try reader.word())
     steps = UInt32(truncatingIfNeeded: try reader.word())
     bankShift = try reader.integer()
+  }
+}
+
+extension Blindness {
+  func append(to bytes: inout [UInt8]) {
+    for field in [since, reached, start, newest] { bytes.appendState(field) }
+    bytes.appendState(UInt64(count))
+    bytes.appendState(goesBack)
+  }
+
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    since = try reader.integer()
+    reached = try reader.integer()
+    start = try reader.integer()
+    newest = try reader.integer()
+    count = UInt32(truncatingIfNeeded: try reader.word())
+    goesBack = try reader.flag()
   }
 }

@@ -53,9 +53,8 @@ struct DriftRecord: BitwiseCopyable, Hashable {
 /// Of the readings that come together the youngest tells of the clock, the others of how long they have waited for it: a lag is
 /// that of a message.
 struct ClockStreak: Hashable, Sendable {
-  /// Engine time of its first reading, and that reading's journal sequence.
+  /// Engine time of its first reading.
   var start: Int64 = noTime
-  var sequence: UInt64 = 0
   /// Least lag in it.
   var low: Int64 = never
   /// Greatest lag of a message in it, but for the newest; when that came, and its lag so far.
@@ -69,10 +68,9 @@ struct ClockStreak: Hashable, Sendable {
   var count: UInt32 = 0
 
   /// Adds a reading with this lag.
-  mutating func lengthen(lag: Int64, at now: Int64, _ sequence: UInt64) {
+  mutating func lengthen(lag: Int64, at now: Int64) {
     if count == 0 {
       start = now
-      self.sequence = sequence
     } else if now != newest {
       high = max(high, newestLag)
       newestLag = never
@@ -88,7 +86,7 @@ struct ClockStreak: Hashable, Sendable {
   /// Adds a reading with this lag, or begins anew after it where it is further from the right time than `greatest`.
   mutating func lengthen(lag: Int64, within greatest: Int64, at now: Int64) {
     if lag.magnitude <= UInt64(greatest) {
-      lengthen(lag: lag, at: now, 0)
+      lengthen(lag: lag, at: now)
     } else {
       self = ClockStreak()
     }
@@ -96,14 +94,14 @@ struct ClockStreak: Hashable, Sendable {
 
   /// Adds a reading with this lag; begins anew with it where it and those before can be neither of one clock that goes nor of
   /// one that stands still, both taken to `tolerance`. (One odd reading would else hide for long what the clock does after it.)
-  mutating func lengthen(lag: Int64, tolerance: Int64, at now: Int64, _ sequence: UInt64) {
+  mutating func lengthen(lag: Int64, tolerance: Int64, at now: Int64) {
     var longer = self
-    longer.lengthen(lag: lag, at: now, sequence)
+    longer.lengthen(lag: lag, at: now)
     let slack = max(tolerance, (now - longer.start) / 8)
     // (The newest message may have only begun: its oldest readings say how long they have waited.)
     if longer.high - longer.low > slack, longer.latest - longer.earliest > slack {
       longer = ClockStreak()
-      longer.lengthen(lag: lag, at: now, sequence)
+      longer.lengthen(lag: lag, at: now)
     }
     self = longer
   }
@@ -113,8 +111,11 @@ struct ClockStreak: Hashable, Sendable {
     count >= ClockGuard.streakReadings && now - start >= milliseconds
   }
 
+  /// Greatest lag of a message in it.
+  var greatest: Int64 { max(high, newestLag) }
+
   /// How far the lags of messages lie apart.
-  private var spread: Int64 { max(high, newestLag) - low }
+  var spread: Int64 { greatest - low }
 
   /// Its event times go on as receive time does.
   func keepsPace(at now: Int64) -> Bool { spread <= (now - start) / 8 }
@@ -142,6 +143,47 @@ struct QuarantinedMessage: Sendable {
 struct Leap: Hashable, Sendable {
   var stamp: Int64
   var value: Double
+  /// Journal sequence of its message; not kept across snapshots, which no message is in the middle of.
+  var sequence: UInt64 = .max
+}
+
+/// A channel of which all that comes is late.
+struct Blindness: Hashable, Sendable {
+  /// Engine time since which it has not caught up, and the event time that it had come to then.
+  var since: Int64
+  var reached: Int64
+  /// Engine time of its first late reading, event time of its newest.
+  let start: Int64
+  var newest: Int64
+  /// Late readings.
+  var count: UInt32 = 0
+  /// Their event times have gone back: it has never caught up.
+  var goesBack = false
+
+  /// Begins with a late reading, which is still to be noted.
+  init(start: Int64, stamp: Int64) {
+    self.start = start
+    since = start
+    reached = stamp
+    newest = stamp
+  }
+
+  /// Adds a late reading.
+  mutating func note(_ stamp: Int64, at now: Int64) {
+    count &+= count == .max ? 0 : 1
+    if stamp < newest { goesBack = true }
+    newest = stamp
+    let gained = stamp - reached - (now - since)
+    guard gained > 0, gained >= (now - since) / 8 else { return }
+    reached = stamp
+    since = now
+  }
+
+  /// It has lasted too long.
+  func hasLasted(at now: Int64) -> Bool {
+    count >= ClockGuard.streakReadings
+      && now - (goesBack ? start : since) >= ClockGuard.longestBlindness
+  }
 }
 
 /// What the clock guard remembers of a device whose readings are out of line, or have been: few have any.
