@@ -156,6 +156,10 @@ struct ClockOracleTests {
     var sequence: UInt64 = 0
     var (readings, late, duplicates) = (0, UInt64(0), UInt64(0))
     while readings < Self.count {
+      // A snapshot goes on as well.
+      if random.below(2000) == 0 {
+        engine = try Engine(plan: builder.plan, restoring: engine.snapshot())
+      }
       let senders = Self.fill(&batch, from: &devices, &sequence, &random)
       readings += batch.count
       var expected: [Step] = []
