@@ -17,8 +17,8 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// What of a message's readings comes with a status that no table explains is one entry for each device and code.
   /// A flood names the rules of the highest priority first, not those of most alarms.
   /// Nothing is shelved or taken out of service by the name of an earlier occurrence while another stands.
-  /// What a source reports of itself by a reading's status is an alarm, also without a number; a death certificate is such
-  /// a reading of every channel that it speaks of. A clock that begins at 1970 is found as any wrong one.
+  /// What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
+  /// is found as any wrong one.
   case areas
 
   /// Those of this release.

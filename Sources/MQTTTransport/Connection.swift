@@ -376,7 +376,9 @@ import Glibc
     guard isActive, keepAlive > 0 else { return }
     noteLife(now: now)
     try expectLife(now: now)
-    guard try finishPing(now: now), now - lastSent >= keepAlive / 2 else { return }
+    // What leaves is no sign of life: the socket takes it although nobody may be there.
+    let isQuiet = pingSent == nil && now - lastReceived >= keepAlive / 2
+    guard try finishPing(now: now), isQuiet || now - lastSent >= keepAlive / 2 else { return }
     guard !isWriteBlocked else {
       // No PINGREQ can leave. A socket that takes nothing for so long, and brings nothing, has nobody at its other end.
       guard now - max(lastSent, lastReceived) <= keepAlive || isWritable || peek() != .nothing

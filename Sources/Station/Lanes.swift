@@ -46,17 +46,6 @@ final class Lanes {
   /// Clock of a device as live readings show it; nil where the engine keeps none.
   func clock(ofDevice device: UInt32) -> DeviceClock? { live?.engine.clock(ofDevice: device) }
 
-  /// What the clock of a channel's device shows at a receive time, by its usual lag; the receive time where it is not gone by.
-  ///
-  /// What is judged at a later time would make late readings of what the device says next.
-  func time(ofDevice device: UInt32, on channel: ChannelIndex, at received: Timestamp) -> Timestamp
-  {
-    guard let clock = lane(of: channel)?.engine.clock(ofDevice: device), !clock.isQuarantined,
-      let skew = clock.skewMilliseconds
-    else { return received }
-    return received.advanced(byMilliseconds: skew)
-  }
-
   // MARK: - Readings and time
 
   /// The receive time recorded with a message of a replay source; nil for every other message, so that a live

@@ -8,14 +8,16 @@ import Telemetry
 /// A broker hands what it retains to whoever subscribes anew: the newest value that was published so, from a minute or a
 /// year ago. Taken for a reading of this moment it could return an alarm that stands, and end a silence that goes on: a
 /// false "all well". So **bad news counts, good news waits**: such a reading is judged, as if measured on receipt, only
-/// where it is beyond a limit or the physical range of its point and no alarm stands that it would take back. Every other
-/// is refused (``RejectReason/retainedUntimed``): it is no point's newest value and says nothing to staleness,
+/// where it is beyond a limit or the physical range of its point, or its source reports a fault or an alarm, and no alarm stands
+/// that it would take back. Every other is refused (``RejectReason/retainedUntimed``): it is no point's newest value and says nothing to staleness,
 /// expressions or trends; the journal keeps it. A reading with a time is judged by that, retained or not.
 struct RetainedReadings {
   /// Version of the catalog that this speaks of.
   let version: String
   /// Rules of a limit or range, by the channel that they are on; their rows are the catalog's.
   private var limits: [UInt32: [UInt32]] = [:]
+  /// Channels with a rule on what their source reports.
+  private var reporting: Set<UInt32> = []
   /// Rules that read a channel in any way.
   private var readers: [UInt32: Set<UInt32>] = [:]
   private let rules: [RulePlan]
@@ -28,6 +30,7 @@ struct RetainedReadings {
       if rule.detector.isBeyond(.nan) != nil {
         limits[rule.channel.rawValue, default: []].append(row)
       }
+      if case .reported = rule.detector { reporting.insert(rule.channel.rawValue) }
       let signals = rule.detector.signals + (rule.suppression?.signals ?? [])
       for channel in [rule.channel] + signals { readers[channel.rawValue, default: []].insert(row) }
     }
@@ -38,9 +41,12 @@ struct RetainedReadings {
     isRetained && flags.contains(.receiveTimed)
   }
 
-  /// Whether a value is beyond a limit or the physical range of its point.
+  /// Whether a value is beyond a limit or the physical range of its point, or its source reports a fault or an alarm.
   func isBadNews(_ reading: Reading) -> Bool {
-    reading.status.use == .evaluate
+    if reading.status.reportsTrouble == true, reporting.contains(reading.channel.rawValue) {
+      return true
+    }
+    return reading.status.use == .evaluate
       && limits[reading.channel.rawValue, default: []]
         .contains { rules[Int($0)].detector.isBeyond(reading.value) == true }
   }

@@ -191,7 +191,6 @@ public final class StationCore {
     if header.retain, recorded == nil, level >= .areas {
       refuseRetained(&batch, of: record(inputs, index))
     }
-    if !notes.isEmpty, level >= .areas { addDeaths(to: &batch) }
     guard !batch.isEmpty else { return }
     // Gateways that pack list a minute of one point, then one of the next: together they are one story.
     if level >= .areas { batch.sortByTime() }
@@ -221,28 +220,6 @@ public final class StationCore {
       received: Timestamp(milliseconds: header.received),
       into: &output
     )
-  }
-
-  /// Takes a death certificate for a reading of each channel it speaks of: the line is broken, and there is no value.
-  ///
-  /// Expressions and delays then know nothing of the channels any more, and each raises what its source reports.
-  private func addDeaths(to batch: inout ReadingBatch) {
-    guard let catalog else { return }
-    for case .stale(let channels, let received) in notes {
-      for channel in channels {
-        let device = catalog.enginePlan.channels[Int(channel.rawValue)].device
-        batch.append(
-          Reading(
-            channel: channel,
-            time: lanes.time(ofDevice: device, on: channel, at: received),
-            value: .nan,
-            status: .lineBroken,
-            flags: .receiveTimed
-          ),
-          sequence: position
-        )
-      }
-    }
   }
 
   /// Refuses what was no reading by older rules: what has no number, and what is from before 2000.

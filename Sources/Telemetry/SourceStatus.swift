@@ -64,20 +64,20 @@ public enum SourceStatus: UInt8, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Whether the source reports a fault or an alarm of its own, whatever the value; nil where no table explains what it says.
+  /// Whether the source reports a fault or an alarm of its own, whatever the value; nil where what it says neither raises
+  /// nor takes back.
   ///
-  /// Calibration, maintenance, pauses and points that are not polled or not in use are no such report: people have declared
-  /// them.
+  /// People declare calibration, maintenance, pauses and points that are not polled, and a cut of power follows an alarm:
+  /// what was reported before stands until the source is normal again, or the point is out of use.
   @inlinable
   public var reportsTrouble: Bool? {
     switch self {
     case .alarm, .feedAbnormal, .overRange, .negativeDrift, .sensorFault, .lineBroken,
       .substationFault:
       true
-    case .normal, .powerCut, .powerRestored, .calibration, .calibrationAlarm, .notPolled, .paused,
-      .maintenance, .outOfUse:
-      false
-    case .unknown: nil
+    case .normal, .powerRestored, .outOfUse: false
+    case .powerCut, .calibration, .calibrationAlarm, .notPolled, .paused, .maintenance, .unknown:
+      nil
     }
   }
 }
