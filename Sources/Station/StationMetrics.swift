@@ -24,7 +24,11 @@ struct StationMetrics {
   private mutating func addIntake(_ status: StationStatus, _ counters: StationCounters) {
     counter("davy_ingest_messages_total", "Messages taken in.", status.messages)
     counter("davy_ingest_readings_total", "Readings evaluated.", status.readings)
-    head("davy_ingest_rejects_total", "Messages and readings refused, by reason; of unmappedStatus only their status is, the readings are taken.", "counter")
+    head(
+      "davy_ingest_rejects_total",
+      "Messages and readings refused, by reason; of unmappedStatus only their status is, the readings are taken.",
+      "counter"
+    )
     for (reason, count) in counters.rejectCountsByReason.sorted(by: { $0.key < $1.key }) {
       text += "davy_ingest_rejects_total{reason=\"\(reason)\"} \(count)\n"
     }

@@ -6,7 +6,7 @@ import Station
 import Telemetry
 import Testing
 
-/// What a source says of its own troubles reaches people: no number, a dead battery, a dead node.
+/// What a source says of its own troubles reaches people: no number, a dead battery.
 @Suite("Troubles that sources tell")
 struct SourceTroubleTests {
   static let start = StationCoreTests.start
