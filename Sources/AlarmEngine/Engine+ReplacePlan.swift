@@ -114,7 +114,8 @@ extension Engine {
   /// Holds a rule whose figures are new against the values that stand: the next reading of a point that reports changes may be
   /// long in coming.
   ///
-  /// That raises alarms; what ends one is for a reading to say. The time is that of the plan, by the device's clock.
+  /// That raises alarms, and takes back delays that these figures do not begin; what ends an alarm is for a reading to
+  /// say. The time is that of the plan, by the device's clock.
   private mutating func judgePresent(_ slot: UInt32, _ out: inout [Transition]) {
     guard now != noTime else { return }
     let rule = parameters.row(Int(slot))
@@ -124,7 +125,10 @@ extension Engine {
     moment.sequence = record.it.sequence
     switch rule.it.kind {
     case .limit, .physicalRange:
-      guard hasPresentValue(Int(rule.it.channel)), rule.it.verdict(record.it.value).on else {
+      let isKnown = hasPresentValue(Int(rule.it.channel))
+      let verdict = isKnown ? rule.it.verdict(record.it.value) : Verdict(on: false, off: false)
+      guard verdict.on else {
+        keepDelay(slot, isEnding: verdict.off, at: moment.time)
         return
       }
       moment.value = record.it.value
@@ -138,6 +142,14 @@ extension Engine {
     follow(slot, Verdict(on: true, off: false), moment, &out)
     // What was before is not judged by these figures, by no late reading either.
     restartHistory(slot, at: moment.time)
+  }
+
+  /// Takes back a delay that ran on what other figures said, but not one before a return that these begin too.
+  private mutating func keepDelay(_ slot: UInt32, isEnding: Bool, at time: Int64) {
+    let phase = rules.row(Int(slot)).it.phase
+    guard phase == .pendingOn || phase == .pendingOff && !isEnding else { return }
+    drop(slot, at: time)
+    restartHistory(slot, at: time)
   }
 
   private func momentOfPlan(_ slot: UInt32) -> Moment {

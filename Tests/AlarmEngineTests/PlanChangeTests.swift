@@ -106,6 +106,47 @@ struct PlanChangeTests {
     #expect(bench.take() == [])
   }
 
+  @Test("a delay that runs on a former set-point raises nothing under a higher one")
+  func delayed() throws {
+    func builder(_ setpoint: Double) -> PlanBuilder {
+      var builder = PlanBuilder()
+      builder.add("high", .high(setpoint), onDelay: 600_000)
+      return builder
+    }
+    var bench = try Bench(builder(50))
+    bench.read(0, 60)
+    _ = try replace(&bench, builder(90), at: 301_000)
+    bench.tick(1_200_000)
+    #expect(bench.take() == [])
+    // By a lower one it runs on.
+    bench = try Bench(builder(50))
+    bench.read(0, 60)
+    _ = try replace(&bench, builder(40), at: 301_000)
+    bench.tick(1_200_000)
+    #expect(bench.take() == ["raised r0 600000 unacknowledged"])
+  }
+
+  @Test("a delay that runs on a former restore value ends no alarm under a lower one")
+  func delayedReturn() throws {
+    func builder(_ restore: Double) -> PlanBuilder {
+      var builder = PlanBuilder()
+      builder.add("high", .high(50, restore: restore), offDelay: 600_000)
+      return builder
+    }
+    let cases: [(Double, [String])] = [
+      (30, []), (45, ["returned r0 601000 returnedUnacknowledged"]),
+    ]
+    for (restore, steps) in cases {
+      var bench = try Bench(builder(40))
+      bench.read(0, 60)
+      bench.read(1000, 35)
+      _ = bench.take()
+      _ = try replace(&bench, builder(restore), at: 301_000)
+      bench.tick(1_200_000)
+      #expect(bench.take() == steps)
+    }
+  }
+
   @Test("what was before a new set-point is not judged by it, by no late reading either")
   func before() throws {
     let window = ChannelWindow(lengthMilliseconds: 600_000, capacity: 64)
