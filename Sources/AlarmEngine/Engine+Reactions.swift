@@ -66,7 +66,7 @@ extension Engine {
   }
 
   /// What is not known to be true suppresses nothing: an alarm too many is better than one too few.
-  private mutating func suppress(
+  mutating func suppress(
     _ slot: UInt32,
     _ truth: Truth,
     _ moment: Moment,

@@ -59,16 +59,21 @@ extension Engine {
   }
 
   /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement and shelf),
-  /// suppressions that are gone, counts over other rules, clocks whose fault is known already, and figures that are new.
+  /// suppressions that are gone or have come, counts over other rules, clocks whose fault is known already, and figures that
+  /// are new.
   mutating func followPriorities(_ out: inout [Transition]) {
     needsPriorityCheck = false
     let released = orphans
     orphans = []
+    let suppressed = unsuppressed
+    unsuppressed = []
     let unjudged = unjudged
     self.unjudged = []
     for slot in slotOfRule {
       let first = out.count
       if released.contains(slot) { release(suppressed: slot, &out) }
+      // Before its condition is judged: what plant logic keeps quiet is not annunciated first.
+      if suppressed.contains(slot) { suppress(slot, .yes, momentOfPlan(slot), &out) }
       follow(plan: slot, &out)
       if unjudged.contains(slot) { judgePresent(slot, &out) }
       if out.count > first {

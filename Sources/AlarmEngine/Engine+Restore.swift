@@ -124,7 +124,7 @@ extension Engine {
   }
 
   /// Tells expressions and references that begin afresh what their signals' values are, so that a signal that seldom reports is
-  /// not unknown to them until it does; what they suppress by these stays suppressed.
+  /// not unknown to them until it does; what they suppress by these stays suppressed, or is to be.
   private mutating func tellPresent(_ afresh: Set<DetectorBank.Place>) {
     guard !afresh.isEmpty else { return }
     let known = (0..<channels.count).filter { hasPresentValue($0) }
@@ -161,7 +161,10 @@ extension Engine {
         }
       }
     }
-    for (slot, isSuppressing) in suppresses where isSuppressing { orphans.remove(slot) }
+    for (slot, isSuppressing) in suppresses where isSuppressing {
+      orphans.remove(slot)
+      if !rules.row(Int(slot)).it.lifeCycle.isSuppressed { unsuppressed.insert(slot) }
+    }
   }
 
   /// Takes over what another plan says of windows.

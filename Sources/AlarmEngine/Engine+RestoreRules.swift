@@ -39,6 +39,13 @@ extension Engine {
       let state = try reader.bytes(try reader.count(in: counts))
       guard let row else { continue }
       let suppressor = parameters.row(row).it.suppressor
+      if state.isEmpty, form == SnapshotFormat.toSuppress {
+        // (The expression that says so has come before; another says so itself.)
+        if suppressor != .max, !afresh.contains(places[Int(suppressor)]) {
+          unsuppressed.insert(UInt32(row))
+        }
+        continue
+      }
       // What another expression has suppressed is not suppressed until this one says so. One without a state was left so by
       // an earlier plan already.
       guard suppressor != .max, !state.isEmpty else {

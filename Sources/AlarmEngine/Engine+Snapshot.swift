@@ -5,6 +5,9 @@ enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
   static let version: UInt64 = 5
+  /// In place of a suppressing expression's form, where no state follows: what the plan has left to do about it.
+  static let toRelease: UInt64 = 0
+  static let toSuppress: UInt64 = 1
 
   /// A 64-bit checksum over the words of the bytes, FNV-1a with a fold; guards against damage, not intent.
   static func checksum(_ bytes: [UInt8], count: Int) -> UInt64 {
@@ -149,11 +152,11 @@ extension Engine {
     for slot in escalated.sorted() { bytes.appendState(identities.rules[Int(slot)].rawValue) }
   }
 
-  /// Suppressing expressions, and then, as ones without a state, what the plan has left suppressed by none and no input has
-  /// released yet.
+  /// Suppressing expressions, and then, as ones without a state, what the plan has left suppressed by none or suppressed not yet
+  /// and no input has released or suppressed since.
   private func appendSuppressors(to bytes: inout [UInt8]) {
     let suppressed = (0..<rules.count).filter { parameters.row($0).it.suppressor != .max }
-    bytes.appendState(suppressed.count + orphans.count)
+    bytes.appendState(suppressed.count + orphans.count + unsuppressed.count)
     for slot in suppressed {
       let place = places[Int(parameters.row(slot).it.suppressor)]
       var state: [UInt8] = []
@@ -163,10 +166,14 @@ extension Engine {
       bytes.appendState(state.count)
       bytes += state
     }
-    for slot in orphans.sorted() {
-      bytes.appendState(identities.rules[Int(slot)].rawValue)
-      bytes.appendState(UInt64(0))
-      bytes.appendState(UInt64(0))
+    for (slots, task) in [
+      (orphans, SnapshotFormat.toRelease), (unsuppressed, SnapshotFormat.toSuppress),
+    ] {
+      for slot in slots.sorted() {
+        bytes.appendState(identities.rules[Int(slot)].rawValue)
+        bytes.appendState(task)
+        bytes.appendState(UInt64(0))
+      }
     }
   }
 

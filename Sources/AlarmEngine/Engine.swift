@@ -86,6 +86,8 @@ public struct Engine: ~Copyable, Sendable {
   var escalated: Set<UInt32>
   /// Rules that a plan change has left suppressed by nothing, until the next input releases them.
   var orphans: Set<UInt32>
+  /// Rules that are not suppressed though the expression that a plan change has brought says so, until the next input.
+  var unsuppressed: Set<UInt32>
   /// Rules whose figures came with the plan, until the next input: then the newest values are held against them.
   var unjudged: Set<UInt32>
 
@@ -152,6 +154,7 @@ public struct Engine: ~Copyable, Sendable {
     escalations = [:]
     escalated = []
     orphans = []
+    unsuppressed = []
     unjudged = []
     heap = DeadlineHeap()
     owed = OwedOccurrences()

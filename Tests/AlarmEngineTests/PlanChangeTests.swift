@@ -567,6 +567,48 @@ struct PlanChangeTests {
     #expect(bench.take() == [])
   }
 
+  @Test("a rule whose suppression is true when it comes is raised quiet")
+  func bornSuppressed() throws {
+    var limit = PlanBuilder(channelsPerDevice: 3)
+    limit.add("high", .high(50))
+    limit.plan.rules[0].suppression = try bound("b > 10")
+    for next in [limit, try builder(condition: "a >= 50", suppression: "b > 10")] {
+      func bench() throws -> Bench {
+        var bench = try Bench(PlanBuilder(channelsPerDevice: 3))
+        bench.read(0, 60)
+        bench.read(0, 50, channel: 1)
+        return bench
+      }
+      let steps = ["suppressed r0 1000 suppressedByDesign", "raised r0 1000 suppressedByDesign"]
+      var reloaded = try bench()
+      _ = try replace(&reloaded, next, at: 1000)
+      #expect(reloaded.take() == steps)
+      reloaded.read(2000, 5, channel: 1)
+      #expect(reloaded.take() == ["unsuppressed r0 2000 unacknowledged"])
+      // (The second start is from a snapshot of the first, before anything has come.)
+      var restarted = try bench()
+      restarted.tick(1000)
+      for _ in 0..<2 {
+        restarted.engine = try Engine(plan: next.plan, restoring: restarted.engine.snapshot())
+      }
+      restarted.tick(2000)
+      #expect(restarted.take() == steps)
+      restarted.engine = try Engine(plan: next.plan, restoring: restarted.engine.snapshot())
+      restarted.tick(3000)
+      #expect(restarted.take() == [])
+    }
+  }
+
+  @Test("a suppression that comes, and is true, keeps quiet the alarm that stands")
+  func suppressedStanding() throws {
+    var bench = try Bench(try builder(condition: "a > 10"))
+    bench.read(0, 1, channel: 1)
+    bench.read(0, 20)
+    _ = bench.take()
+    _ = try replace(&bench, try builder(condition: "a > 10", suppression: "b > 0"), at: 1000)
+    #expect(bench.take() == ["suppressed r0 1000 suppressedByDesign"])
+  }
+
   @Test(
     "what a start leaves suppressed by nothing is released by the first input, whatever it is",
     arguments: [false, true]
