@@ -17,6 +17,26 @@ extension Engine {
     at now: Timestamp,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {
+    try replacePlan(plan, at: now, present: .distantPast, into: &out)
+  }
+
+  /// Does what ``replacePlan(_:at:into:)`` does, with a plan that came when engine time had yet to reach `present`.
+  ///
+  /// - Parameters:
+  ///   - plan: the plan.
+  ///   - now: engine time.
+  ///   - present: when the plan came, where engine time has yet to reach it because readings may have waited meanwhile: no
+  ///     alarm begins on a value that no longer counts then.
+  ///   - out: takes the transitions.
+  /// - Returns: the range of `out` whose rows belong to the *old* plan.
+  /// - Throws: every inconsistency of the plan; the old one stays in force then.
+  @discardableResult
+  public mutating func replacePlan(
+    _ plan: EnginePlan,
+    at now: Timestamp,
+    present: Timestamp,
+    into out: inout [Transition]
+  ) throws(PlanError) -> Range<Int> {
     let check = PlanCheck(plan)
     guard check.problems.isEmpty else { throw PlanError(problems: check.problems) }
     let first = out.count
@@ -30,7 +50,7 @@ extension Engine {
     } catch {
       preconditionFailure("the engine cannot read its own snapshot: \(error)")
     }
-    followPriorities(&out)
+    followPriorities(present: present, &out)
     return old
   }
 
@@ -61,7 +81,10 @@ extension Engine {
   /// Takes over what another plan says of alarms that stand: priorities (a rise voids acknowledgement and shelf),
   /// suppressions that are gone or have come, counts over other rules, clocks whose fault is known already, and figures that
   /// are new.
-  mutating func followPriorities(_ out: inout [Transition]) {
+  mutating func followPriorities(
+    present: Timestamp = .distantPast,
+    _ out: inout [Transition]
+  ) {
     needsPriorityCheck = false
     let released = orphans
     orphans = []
@@ -75,7 +98,7 @@ extension Engine {
       // Before its condition is judged: what plant logic keeps quiet is not annunciated first.
       if suppressed.contains(slot) { suppress(slot, .yes, momentOfPlan(slot), &out) }
       follow(plan: slot, &out)
-      if unjudged.contains(slot) { judgePresent(slot, &out) }
+      if unjudged.contains(slot) { judgePresent(slot, present, &out) }
       if out.count > first {
         order.note(.planChange(parameters.row(Int(slot)).it.rule), out.count)
       }
@@ -121,21 +144,28 @@ extension Engine {
   ///
   /// That raises alarms, and takes back delays that these figures do not begin; what ends an alarm is for a reading to
   /// say. The time is that of the plan, by the device's clock.
-  private mutating func judgePresent(_ slot: UInt32, _ out: inout [Transition]) {
+  private mutating func judgePresent(
+    _ slot: UInt32,
+    _ present: Timestamp,
+    _ out: inout [Transition]
+  ) {
     guard now != noTime else { return }
     let rule = parameters.row(Int(slot))
-    let record = channels.row(Int(rule.it.channel))
+    let channel = Int(rule.it.channel)
+    let record = channels.row(channel)
     var moment = momentOfPlan(slot)
     moment.time = max(now - offset(of: rule.it.channel), record.it.newest)
     moment.sequence = record.it.sequence
     switch rule.it.kind {
     case .limit, .physicalRange:
-      let isKnown = hasPresentValue(Int(rule.it.channel))
+      let isKnown = hasPresentValue(channel, at: now)
       let verdict = isKnown ? rule.it.verdict(record.it.value) : Verdict(on: false, off: false)
       guard verdict.on else {
         keepDelay(slot, isEnding: verdict.off, at: moment.time)
         return
       }
+      let begins = rules.row(Int(slot)).it.phase == .idle
+      guard !begins || hasPresentValue(channel, at: max(now, present.milliseconds)) else { return }
       moment.value = record.it.value
     case .group:
       let place = places[Int(rule.it.number)]

@@ -116,18 +116,18 @@ extension Engine {
     }
   }
 
-  /// Whether a channel has a value that still counts.
-  func hasPresentValue(_ channel: Int) -> Bool {
+  /// Whether a channel has a value that still counts at an engine time.
+  func hasPresentValue(_ channel: Int, at time: Int64) -> Bool {
     let (newest, staleAfter) = (channels.row(channel).it.newest, links[channel].staleAfter)
     return newest != noTime && channels.row(channel).it.value.isFinite
-      && (staleAfter == 0 || newest + Int64(staleAfter) + offset(of: UInt32(channel)) >= now)
+      && (staleAfter == 0 || newest + Int64(staleAfter) + offset(of: UInt32(channel)) >= time)
   }
 
   /// Tells expressions and references that begin afresh what their signals' values are, so that a signal that seldom reports is
   /// not unknown to them until it does; what they suppress by these stays suppressed, or is to be.
   private mutating func tellPresent(_ afresh: Set<DetectorBank.Place>) {
     guard !afresh.isEmpty else { return }
-    let known = (0..<channels.count).filter { hasPresentValue($0) }
+    let known = (0..<channels.count).filter { hasPresentValue($0, at: now) }
     let inTurn = known.sorted {
       (channels.row($0).it.newest, $0) < (channels.row($1).it.newest, $1)
     }

@@ -111,16 +111,18 @@ final class Lane {
   ///
   /// - Parameters:
   ///   - plan: the lane's part of the new catalog.
+  ///   - present: when the catalog came, where the lane's time has yet to reach it.
   ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
   ///   - transitions: takes all other steps; their rows are the new catalog's.
   /// - Throws: `PlanError` when the engine refuses the plan; nothing has changed then.
   func replacePlan(
     _ plan: LanePlan,
+    present: Timestamp = .distantPast,
     closed: inout [Transition],
     into transitions: inout [Transition]
   ) throws {
     var steps: [Transition] = []
-    let old = try engine.replacePlan(plan.plan, at: time, into: &steps)
+    let old = try engine.replacePlan(plan.plan, at: time, present: present, into: &steps)
     for index in old {
       steps[index].rule = RuleIndex(rawValue: catalogRule[Int(steps[index].rule.rawValue)])
     }

@@ -146,7 +146,7 @@ final class Lanes {
   /// - Parameters:
   ///   - next: the catalog.
   ///   - level: the rules that are in force with it.
-  ///   - now: where the time of a new live lane begins.
+  ///   - now: when the catalog came; there the time of a new live lane begins.
   ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
   ///   - transitions: takes all other steps; their rows are the new catalog's.
   /// - Throws: `PlanError` when an engine refuses its plan.
@@ -161,7 +161,9 @@ final class Lanes {
     let plan = next.enginePlan
     let livePlan = LanePlan(of: plan, level: level, isReplay: false) { laneOf[$0] < 0 }
     if let live {
-      try live.replacePlan(livePlan, closed: &closed, into: &transitions)
+      // (Time itself goes on with what waited at the broker while the station was down.)
+      let present = level >= .areas ? now : .distantPast
+      try live.replacePlan(livePlan, present: present, closed: &closed, into: &transitions)
     } else {
       live = try Lane(name: "live", plan: livePlan, time: now, shards: shards)
     }

@@ -140,6 +140,31 @@ struct RulesLevelTests {
     }
   }
 
+  @Test(
+    "what a catalog lowers is not held against a value that had gone stale when it came; before these rules it was",
+    arguments: [RulesLevel.areas, .notices]
+  )
+  func loweredAfterDowntime(level: RulesLevel) throws {
+    func raised(after minutes: Int64) throws -> Int {
+      let catalog = try Fixture.catalog()
+      var higher = try StationCoreTests.catalogInput(catalog, level: level)
+      let text = String(decoding: higher.payload, as: UTF8.self)
+      let edited = text.replacing("ch4.H: {setpoint: 5,", with: "ch4.H: {setpoint: 15,")
+      try #require(edited != text)
+      higher.payload = Array(edited.utf8)
+      let start = StationCoreTests.start
+      let inputs = [
+        higher, StationCoreTests.reading(9, at: start),
+        try StationCoreTests.catalogInput(catalog, at: start + minutes * 60_000, level: level),
+      ]
+      let alarms = try Fixture.drafts(of: inputs).filter { $0.kind == .alarm }
+        .map { try AlarmBody(decoding: $0.body) }
+      return alarms.count { $0.rule == "H" && $0.event == .raised }
+    }
+    #expect(try raised(after: 10) == 1)
+    #expect(try raised(after: 180) == (level >= .areas ? 0 : 1))
+  }
+
   @Test("a station's first start on an older release's data says its rules in the journal, once")
   func firstStart() throws {
     let scratch = try Scratch()

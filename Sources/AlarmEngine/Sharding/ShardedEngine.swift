@@ -230,6 +230,25 @@ public struct ShardedEngine: ~Copyable, Sendable {
     at now: Timestamp,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {
+    try replacePlan(plan, at: now, present: .distantPast, into: &out)
+  }
+
+  /// Does what ``Engine/replacePlan(_:at:present:into:)`` does; devices may move to another shard.
+  ///
+  /// - Parameters:
+  ///   - plan: the plan.
+  ///   - now: engine time.
+  ///   - present: when the plan came, where engine time has yet to reach it.
+  ///   - out: takes the transitions.
+  /// - Returns: the range of `out` whose rows belong to the *old* plan.
+  /// - Throws: every inconsistency of the plan; the old one stays in force then.
+  @discardableResult
+  public mutating func replacePlan(
+    _ plan: EnginePlan,
+    at now: Timestamp,
+    present: Timestamp,
+    into out: inout [Transition]
+  ) throws(PlanError) -> Range<Int> {
     let next = try Self.layout(plan, shards.count)
     let first = out.count
     advance(to: now, into: &out)
@@ -249,7 +268,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
     }
     layout = next
     run { _, shard in
-      shard.engine.followPriorities(&shard.out)
+      shard.engine.followPriorities(present: present, &shard.out)
       shard.closeCall()
     }
     merge(calls: 1, into: &out)
