@@ -63,6 +63,20 @@ struct DetectorGapTests {
     #expect(bench.take() == ["returned r0 900000 returnedUnacknowledged"])
   }
 
+  @Test("a value that moves from silence to silence is not stuck, however little each has seen")
+  func drifted() throws {
+    var builder = PlanBuilder()
+    builder.add("stuck", .stuck(.init(duration: 600_000, tolerance: 0.5)))
+    var bench = try Bench(builder)
+    minutes(&bench, from: 0, through: 600, 20)
+    #expect(bench.take() == ["raised r0 600000 unacknowledged"])
+    bench.read(1_500_000, 20.4)
+    #expect(bench.take() == [])
+    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    bench.read(2_400_000, 20.8)
+    #expect(bench.take() == ["returned r0 2400000 returnedUnacknowledged"])
+  }
+
   private func rate(onDelay: Int64 = 0, offDelay: Int64 = 0) throws -> Bench {
     var builder = PlanBuilder()
     builder.add(

@@ -13,8 +13,8 @@
 /// - Exempt band: a clean-air gas detector rests at zero for weeks; values in `exempt` break the stretch.
 /// - Bad status: not handed in; the stretch goes on if the gap is short enough.
 /// - Gap: longer than `longestGap` breaks the stretch, for silence is not constancy (stale is its own
-///   alarm). It is not movement either: after it, too, the condition is unknown until the new stretch has lasted, or a value
-///   has moved.
+///   alarm). It is not movement either: after it, too, the condition is unknown until the new stretch has lasted, or the
+///   values since the last one before it, over further gaps too, have moved.
 /// - Late reading: refused (unknown, nothing changes).
 /// - Memory: at most `capacity` readings. Older ones of the stretch are kept as one envelope; when that
 ///   no longer fits, the stretch restarts at the oldest reading held, so the alarm can only come later.
@@ -63,6 +63,9 @@ public struct StuckDetector: Sendable {
   private var newest = Int64.min
   /// Nothing is known of the time before the stretch: the value may have stood still then too.
   private var isDoubtful = true
+  /// Least and greatest value since that is so, with the last one before the silence.
+  private var doubtedLow = Double.infinity
+  private var doubtedHigh = -Double.infinity
 
   /// Makes a detector without history.
   public init(_ parameters: Parameters) throws(DetectorError) {
@@ -88,7 +91,7 @@ public struct StuckDetector: Sendable {
     let limit = Double(parameters.duration)
     guard time >= newest else { return .unknown(limit: limit) }
     if newest != .min, time - newest > parameters.longestGap {
-      isDoubtful = !hasMoved(to: value)
+      if !isDoubtful { doubt() }
       clear()
     }
     newest = time
@@ -97,15 +100,16 @@ public struct StuckDetector: Sendable {
       clear()
       return DetectorFinding(condition: .no, statistic: 0, limit: limit)
     }
+    if isDoubtful { settle(by: value) }
     if samples.count == samples.capacity { seal() }
     samples.add(time: time, value: value)
     while samples.count + sealed > 1, !fits {
-      isDoubtful = false
       if sealed > 0 { sealed = 0 } else { samples.removeOldest() }
     }
     let start = sealed > 0 ? sealedStart : samples.oldestTime
     let isStuck =
       time - start >= parameters.duration && samples.count + sealed >= parameters.minimumCount
+    if isStuck { isDoubtful = false }
     return DetectorFinding(
       condition: isStuck ? .yes : isDoubtful ? .unknown : .no,
       statistic: Double(time - start),
@@ -113,9 +117,18 @@ public struct StuckDetector: Sendable {
     )
   }
 
-  /// Whether a value cannot belong to the stretch, however long the silence before it was.
-  private func hasMoved(to value: Double) -> Bool {
-    !samples.isEmpty && (value - samples.last).magnitude > parameters.tolerance
+  /// Leaves it open from the last value on whether it has stood still.
+  private mutating func doubt() {
+    isDoubtful = true
+    doubtedLow = samples.isEmpty ? .infinity : samples.last
+    doubtedHigh = samples.isEmpty ? -.infinity : samples.last
+  }
+
+  /// Ends the doubt with a value that cannot belong to one stretch with all since, however long the silences between were.
+  private mutating func settle(by value: Double) {
+    doubtedLow = min(doubtedLow, value)
+    doubtedHigh = max(doubtedHigh, value)
+    isDoubtful = doubtedHigh - doubtedLow <= parameters.tolerance
   }
 
   private var fits: Bool {
@@ -156,6 +169,7 @@ public struct StuckDetector: Sendable {
     bytes.appendState([sealedLow, sealedHigh])
     bytes.appendState(newest)
     bytes.appendState(isDoubtful)
+    bytes.appendState([doubtedLow, doubtedHigh])
   }
 
   /// Reads back state that was written with the same parameters.
@@ -167,5 +181,7 @@ public struct StuckDetector: Sendable {
     sealedHigh = try reader.double()
     newest = try reader.integer()
     isDoubtful = try reader.flag()
+    doubtedLow = try reader.double()
+    doubtedHigh = try reader.double()
   }
 }

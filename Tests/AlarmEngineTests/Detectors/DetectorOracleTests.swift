@@ -88,42 +88,24 @@ struct DetectorOracleTests {
   func stuck(seed: UInt64) throws {
     let samples = Self.signal(seed: seed, count: 100_000)
     let tolerance = [0, 0.25, 1, 3][Int(seed % 4)]
-    var detector = try StuckDetector(
-      .init(
-        duration: 15_000,
-        tolerance: tolerance,
-        minimumCount: 5,
-        longestGap: 20_000,
-        exempt: 17...18,
-        capacity: 4096
-      )
+    let parameters = StuckDetector.Parameters(
+      duration: 15_000,
+      tolerance: tolerance,
+      minimumCount: 5,
+      longestGap: 20_000,
+      exempt: 17...18,
+      capacity: 4096
     )
+    var detector = try StuckDetector(parameters)
+    var definition = StuckDefinition(parameters)
     var raised = 0
     for index in samples.indices {
-      let got = detector.step(time: samples[index].time, value: samples[index].value)
-      var start = index
-      var low = samples[index].value
-      var high = low
-      // What has not moved since the start, or since a silence over which it did not, may have stood still before.
-      var want = Truth.no
-      while !(17...18).contains(samples[start].value) {
-        low = min(low, samples[start].value)
-        high = max(high, samples[start].value)
-        if high - low > tolerance { break }
-        if samples[index].time - samples[start].time >= 15_000, index - start + 1 >= 5 {
-          want = .yes
-          break
-        }
-        let before = start > 0 ? samples[start - 1] : nil
-        if before.map({ samples[start].time - $0.time > 20_000 }) ?? true {
-          let hasMoved = before.map {
-            !(17...18).contains($0.value) && abs(samples[start].value - $0.value) > tolerance
-          }
-          if hasMoved != true { want = .unknown }
-          break
-        }
-        start -= 1
-      }
+      let (time, value) = (samples[index].time, samples[index].value)
+      let got = detector.step(time: time, value: value)
+      let want = definition.judge(
+        UsableReading(time: time, value: value, isTie: false),
+        stands: false
+      )
       raised += want == .yes ? 1 : 0
       guard got.condition == want else {
         Issue.record("SEED=\(seed) \(index)")

@@ -200,31 +200,54 @@ struct RateOfChangeDefinition: Definition {
 struct StuckDefinition: Definition {
   let parameters: StuckDetector.Parameters
   private var past: [UsableReading] = []
+  /// Range of the values since it is not known whether they have stood still, with the last before the silence that has left
+  /// that open.
+  private var doubted: Doubted? = Doubted()
+
+  private struct Doubted {
+    var low = Double.infinity
+    var high = -Double.infinity
+
+    mutating func take(_ value: Double) {
+      low = min(low, value)
+      high = max(high, value)
+    }
+  }
 
   init(_ parameters: StuckDetector.Parameters) { self.parameters = parameters }
 
-  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
-    past.append(reading)
-    var (low, high) = (reading.value, reading.value)
-    var start = past.count - 1
-    while parameters.exempt?.contains(past[start].value) != true {
-      low = min(low, past[start].value)
-      high = max(high, past[start].value)
-      if high - low > parameters.tolerance { break }
-      let isLong = reading.time - past[start].time >= parameters.duration
-      if isLong, past.count - start >= parameters.minimumCount { return .yes }
-      if start == 0 { return .unknown }
-      if past[start].time - past[start - 1].time > parameters.longestGap {
-        return moved(from: past[start - 1].value, to: past[start].value) ? .no : .unknown
-      }
-      start -= 1
-    }
-    return .no
+  private func isExempt(_ reading: UsableReading) -> Bool {
+    parameters.exempt?.contains(reading.value) == true
   }
 
-  /// Whether a silence has shown that the value was not the same all the time.
-  private func moved(from before: Double, to after: Double) -> Bool {
-    parameters.exempt?.contains(before) != true && abs(after - before) > parameters.tolerance
+  mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
+    if let last = past.last, reading.time - last.time > parameters.longestGap, doubted == nil {
+      doubted = Doubted()
+      if !isExempt(last) { doubted?.take(last.value) }
+    }
+    past.append(reading)
+    doubted?.take(reading.value)
+    let hasMoved = doubted.map { $0.high - $0.low > parameters.tolerance } ?? true
+    if hasMoved || isExempt(reading) || isStuck { doubted = nil }
+    if isStuck { return .yes }
+    return doubted == nil ? .no : .unknown
+  }
+
+  /// Whether an unbroken stretch that ends with the newest reading has lasted.
+  private var isStuck: Bool {
+    guard let newest = past.last else { return false }
+    var (low, high) = (newest.value, newest.value)
+    for start in past.indices.reversed() {
+      let reading = past[start]
+      low = min(low, reading.value)
+      high = max(high, reading.value)
+      let isBroken =
+        start + 1 < past.count && past[start + 1].time - reading.time > parameters.longestGap
+      if isExempt(reading) || isBroken || high - low > parameters.tolerance { return false }
+      let isLong = newest.time - reading.time >= parameters.duration
+      if isLong, past.count - start >= parameters.minimumCount { return true }
+    }
+    return false
   }
 }
 
