@@ -14,7 +14,7 @@
 /// - Freeze: none; a plume longer than 1 − share of the span becomes background.
 /// - Bad status: not handed in. Late: refused.
 /// - Gap: readings leave by time. A silence of over half the span is a new start; one in an alarm leaves the background as it
-///   was until the readings after it go back by 1 − share of the span.
+///   was until the readings after it go back by 1 − share of the span, also over silences shorter than the span.
 public struct BackgroundExcess: Sendable {
   /// Parameters.
   public struct Parameters: Hashable, Sendable {
@@ -53,7 +53,7 @@ public struct BackgroundExcess: Sendable {
   public let parameters: Parameters
   private var window: SlidingWindow
   private var hysteresis = Hysteresis()
-  /// When the readings began that no long silence has broken.
+  /// When the readings began that no long silence has broken; with a background that is held none shorter than the span does.
   private var start = Int64.min
   /// The background from before a long silence in an alarm, until the readings after it make one.
   private var held: Double?
@@ -102,11 +102,14 @@ public struct BackgroundExcess: Sendable {
 
   /// Begins anew after a long silence, in an alarm with the background that it was raised over.
   private mutating func begin(at time: Int64) {
+    let isHeld = hysteresis.isActive && held != nil
     if !hysteresis.isActive {
       held = nil
     } else if held == nil, !window.contents.isEmpty {
       held = window.contents.quantile(parameters.share)
     }
+    // Where readings come seldom, those in the window become the background all the same.
+    if isHeld, time - window.contents.newestTime < parameters.span { return }
     start = time
   }
 

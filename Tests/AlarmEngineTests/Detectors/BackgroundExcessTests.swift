@@ -70,6 +70,21 @@ struct BackgroundExcessTests {
     #expect(detector.step(time: 2_160_000, value: 60).condition == .no, "it has lasted 480 s")
   }
 
+  @Test("a plume that goes on from silence to silence becomes its background all the same")
+  func silences() throws {
+    var detector = try silenced()
+    for second in [1680, 2080] as [Int64] {
+      #expect(detector.step(time: second * 1000, value: 60).condition == .yes, "\(second)")
+    }
+    var other = detector
+    #expect(
+      detector.step(time: 2_480_000, value: 60).condition == .no,
+      "it has lasted for over 480 s"
+    )
+    // One that leaves nothing in the window tells nothing of what is the background.
+    #expect(other.step(time: 2_800_000, value: 60).condition == .yes)
+  }
+
   @Test("a plume that is gone after a long silence is known to be gone")
   func gone() throws {
     var detector = try silenced()

@@ -499,7 +499,7 @@ struct BackgroundExcessDefinition: Definition {
   let parameters: BackgroundExcess.Parameters
   private var past: [UsableReading] = []
   private var limits: BetweenLimits
-  /// The first reading after the newest long silence.
+  /// The first reading after the newest long silence; of those that come in an alarm again only what emptied the window counts.
   private var begun: Int64 = 0
   /// What was the background before one that came in an alarm.
   private var former: Double?
@@ -525,8 +525,9 @@ struct BackgroundExcessDefinition: Definition {
   mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
     let last = past.last?.time
     if last.map({ reading.time - $0 > parameters.span / 2 }) ?? true {
+      let isOver = last.map { reading.time - $0 >= parameters.span } ?? true
+      if isOver || former == nil || !limits.isBeyond { begun = reading.time }
       former = limits.isBeyond ? former ?? background(window) : nil
-      begun = reading.time
     }
     past.append(reading)
     let values = window
