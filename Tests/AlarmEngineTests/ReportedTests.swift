@@ -28,7 +28,8 @@ struct ReportedTests {
     standing.read(0, 1, status: .sensorFault)
     _ = standing.take()
     standing.read(1000, 1, status: status)
-    let keeps = raising.contains(status) || status == .unknown
+    let ending: Set<SourceStatus> = [.normal, .powerRestored, .outOfUse]
+    let keeps = !ending.contains(status)
     #expect(standing.take() == (keeps ? [] : ["returned r2 1000 returnedUnacknowledged"]))
     standing.read(2000, 1)
     #expect(standing.take() == (keeps ? ["returned r2 2000 returnedUnacknowledged"] : []))
