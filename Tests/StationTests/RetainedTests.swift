@@ -11,14 +11,19 @@ struct RetainedTests {
   static let start = StationCoreTests.start
 
   /// A message of the north sensor (H from 5 ppm, HH from 20 ppm), without a time where none is given.
-  static func message(_ value: Double, at received: Int64, time: Int64? = nil, retain: Bool)
-    -> JournalInput
-  {
+  static func message(
+    _ value: Double,
+    at received: Int64,
+    time: Int64? = nil,
+    status: String? = nil,
+    retain: Bool
+  ) -> JournalInput {
     let time = time.map { #""t":\#($0),"# } ?? ""
+    let status = status.map { #""s":"\#($0)","# } ?? ""
     return JournalInput(
       received: received,
       topic: Array(Fixture.topic.utf8),
-      payload: Array(#"{"device":"ch4_n","point":"ch4",\#(time)"v":\#(value)}"#.utf8),
+      payload: Array(#"{"device":"ch4_n","point":"ch4",\#(time)\#(status)"v":\#(value)}"#.utf8),
       qos: 1,
       retain: retain
     )
@@ -31,6 +36,7 @@ struct RetainedTests {
     /// What is retained, received half a minute later.
     var retained: Double
     var isTimed = false
+    var status: String?
     var level = RulesLevel.newest
     var steps: [String] = []
     var isRefused = false
@@ -50,6 +56,20 @@ struct RetainedTests {
       testDescription: "less bad news returns nothing",
       before: 25,
       retained: 9,
+      isRefused: true
+    ),
+    Case(
+      testDescription: "what its source reports is bad news, whatever the value",
+      before: 1,
+      retained: 2,
+      status: "alarm",
+      steps: ["reported raised"]
+    ),
+    Case(
+      testDescription: "but returns nothing either",
+      before: 9,
+      retained: 1,
+      status: "alarm",
       isRefused: true
     ),
     Case(
@@ -85,6 +105,7 @@ struct RetainedTests {
           test.retained,
           at: received,
           time: test.isTimed ? received - 10 : nil,
+          status: test.status,
           retain: true
         )
       ]),
