@@ -241,6 +241,31 @@ import Testing
     #expect(outcomes.withLock { $0 } == confirmed)
   }
 
+  @Test("a silent broker is found out by who goes on sending: what leaves is no sign of life")
+  func silentBrokerOfBusyPublisher() throws {
+    let failures = Mutex<[LinkFailure]>([])
+    let broker = try FakeBroker { peer in
+      try peer.welcome()
+      // Neither reads nor answers.
+      try wait(until: "found out") { failures.withLock { !$0.isEmpty } }
+    }
+    var options = testOptions(port: broker.port, subscriptions: [])
+    options.keepAlive = .seconds(5)
+    let client = try PublishClient(
+      options: options,
+      onOutcome: { _ in },
+      onStateChange: { state in
+        if case .waiting(let failure, _, _) = state { failures.withLock { $0.append(failure) } }
+      }
+    )
+    // Less than half a keep alive apart, and fewer than may be unconfirmed.
+    for token in 1...40 as ClosedRange<UInt64> where failures.withLock({ $0.isEmpty }) {
+      _ = client.publish(Publication(token: token, topic: "t", payload: [1]))
+      usleep(500_000)
+    }
+    #expect(failures.withLock { $0.first } == .keepAliveTimeout)
+  }
+
   @Test("a message that takes longer to come than the keep alive is no silence")
   func longMessage() throws {
     let broker = try FakeBroker { peer in
