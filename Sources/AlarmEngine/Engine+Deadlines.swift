@@ -75,6 +75,7 @@ extension Engine {
     let record = rules.row(Int(slot))
     let parameters = parameters.row(Int(slot))
     record.it.armed &= ~kind.bit
+    if kind.mayComeSooner { looks.removeEarliest(kind, slot) }
     switch kind {
     case .onDelay, .offDelay:
       guard record.it.phase == (kind == .onDelay ? .pendingOn : .pendingOff) else { return }
@@ -327,13 +328,19 @@ extension Engine {
     mayBeEarlier: Bool = false
   ) {
     let record = rules.row(Int(slot))
+    let due = max(time, now)
     // One entry a kind is enough where deadlines only move on; a shelf can be cut short, and late readings can show
     // that a delay began sooner.
-    guard record.it.armed & kind.bit == 0 || kind == .shelf || mayBeEarlier else { return }
+    let isAwaited =
+      kind.mayComeSooner
+      ? looks.earliest(kind, slot).map { $0 <= due } ?? false
+      : record.it.armed & kind.bit != 0
+    guard !isAwaited || kind == .shelf || mayBeEarlier else { return }
     record.it.armed |= kind.bit
+    if kind.mayComeSooner { looks.add(kind, slot, at: due) }
     heap.insert(
       Deadline(
-        due: max(time, now),
+        due: due,
         kind: kind,
         rule: parameters.row(Int(slot)).it.rule,
         slot: slot

@@ -260,9 +260,11 @@ extension Engine {
     armDetector(slot, after: time)
   }
 
-  /// Waits for a detector's next deadline; one that does not lie ahead would be waited for in vain.
+  /// Waits for a detector's next deadline; one from before `time` would be waited for in vain.
+  ///
+  /// One at `time` is that of an interlock which has no time to follow.
   mutating func armDetector(_ slot: UInt32, after time: Int64) {
-    if let due = detectorDeadline(slot), due > time {
+    if let due = detectorDeadline(slot), due >= time {
       arm(.detector, slot, at: due + detectorGrace(slot))
     }
   }

@@ -92,6 +92,8 @@ public struct Engine: ~Copyable, Sendable {
   var unjudged: Set<UInt32>
 
   var heap: DeadlineHeap
+  /// When rules' detectors, and the expressions that suppress them, have an entry in the heap.
+  var looks: Looks
   var owed: OwedOccurrences
   var tally: EngineCounters
   /// Engine time; `noTime` before the first input.
@@ -157,6 +159,7 @@ public struct Engine: ~Copyable, Sendable {
     unsuppressed = []
     unjudged = []
     heap = DeadlineHeap()
+    looks = Looks()
     owed = OwedOccurrences()
     tally = EngineCounters()
     now = noTime
@@ -209,7 +212,7 @@ public struct Engine: ~Copyable, Sendable {
   /// and held readings; without the window's samples and what the bank's detectors keep.
   public var stateBytesPerChannel: Double {
     var bytes = channels.byteCount + devices.byteCount + drifts.byteCount + rules.byteCount
-    bytes += heap.entries.count * MemoryLayout<Deadline>.stride
+    bytes += heap.entries.count * MemoryLayout<Deadline>.stride + looks.byteCount
     bytes += histories.byteCount
     for past in pasts.values { bytes += past.byteCount }
     for waiting in held.values { bytes += waiting.byteCount }

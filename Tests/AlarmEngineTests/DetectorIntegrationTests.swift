@@ -268,6 +268,82 @@ struct DetectorIntegrationTests {
     #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
   }
 
+  @Test("of two durations the one that runs out first is not waited for as long as the other")
+  func shorterDuration() throws {
+    for isRestored in [false, true] {
+      var builder = PlanBuilder(channelsPerDevice: 2)
+      let expression = try Self.expression("(c0 for 60s) or (c1 for 5s)")
+      builder.add("e", .expression(expression, signals: Self.channels(expression)))
+      var bench = try Bench(builder)
+      for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+      bench.read(1000, 1)
+      bench.read(10_000, 1, channel: 1)
+      if isRestored {
+        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      }
+      bench.tick(16_000)
+      #expect(bench.take() == ["raised r0 15000 unacknowledged"])
+      bench.read(20_000, 0, channel: 1)
+      bench.tick(62_000)
+      #expect(
+        bench.take() == [
+          "returned r0 20000 returnedUnacknowledged", "raised r0 61000 unacknowledged",
+        ]
+      )
+    }
+  }
+
+  @Test("a suppression ends when the shorter of two durations has run out")
+  func shorterSuppression() throws {
+    var builder = PlanBuilder(channelsPerDevice: 3)
+    builder.add("high", .high(1), channel: 2)
+    builder.plan.rules[0].suppression = try Self.bound("not ((c0 for 60s) or (c1 for 5s))")
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(0, 1, channel: 2)
+    bench.read(1000, 1)
+    bench.read(10_000, 1, channel: 1)
+    _ = bench.take()
+    bench.tick(16_000)
+    #expect(bench.take() == ["unsuppressed r0 15000 unacknowledged"])
+  }
+
+  @Test("an interlock that must let go sooner than it must follow is looked at in time")
+  func soonerRestore() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add(
+      "feed",
+      .interlock(
+        .init(deadline: 60_000, restoreDeadline: 10_000),
+        cause: try Self.bound("c0"),
+        response: try Self.bound("not c1")
+      )
+    )
+    var bench = try Bench(builder)
+    bench.read(0, 0)
+    bench.read(10, 1, channel: 1)
+    bench.read(1000, 1)
+    bench.read(3000, 0, channel: 1)
+    bench.read(5000, 0)
+    bench.tick(16_000)
+    #expect(bench.take() == ["raised r0 15000 unacknowledged"])
+  }
+
+  @Test("an interlock that has no time to follow fails without another reading")
+  func noTime() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add(
+      "feed",
+      .interlock(.init(deadline: 0), cause: try Self.bound("c0"), response: try Self.bound("c1"))
+    )
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(1000, 1)
+    #expect(bench.take() == [])
+    bench.tick(1001)
+    #expect(bench.take() == ["raised r0 1000 unacknowledged"])
+  }
+
   @Test("what begins, ends and begins within one moment has two onsets")
   func onsets() throws {
     var builder = PlanBuilder(channelsPerDevice: 3)

@@ -18,6 +18,9 @@ struct Deadline: BitwiseCopyable {
 
     /// The kind's bit among a rule's armed ones.
     var bit: UInt8 { 1 << rawValue }
+
+    /// Whether what is waited for may come before what has been waited for so far: a detector may wait for several things.
+    var mayComeSooner: Bool { self == .detector || self == .suppressor }
   }
 
   init(due: Int64, kind: Kind, rule: UInt32, slot: UInt32) {
@@ -93,5 +96,39 @@ struct DeadlineHeap: Sendable {
       hole = child
     }
     entries[hole] = deadline
+  }
+}
+
+/// The entries in the heap of deadlines that may come sooner, by rule: so that there is none later than need be, and none
+/// for what an earlier one will ask for.
+struct Looks: Sendable {
+  private struct Rule: Hashable {
+    var kind: Deadline.Kind
+    var slot: UInt32
+  }
+
+  /// Engine times, the earliest last.
+  private var times: [Rule: [Int64]] = [:]
+
+  /// Bytes that it takes, with room for one entry a rule.
+  var byteCount: Int { times.capacity * (MemoryLayout<Rule>.stride + 16) }
+
+  /// The earliest entry of a rule; nil where it has none.
+  func earliest(_ kind: Deadline.Kind, _ slot: UInt32) -> Int64? {
+    times[Rule(kind: kind, slot: slot)]?.last
+  }
+
+  /// Notes an entry.
+  mutating func add(_ kind: Deadline.Kind, _ slot: UInt32, at due: Int64) {
+    var dues = times[Rule(kind: kind, slot: slot)] ?? []
+    dues.insert(due, at: dues.firstIndex { $0 < due } ?? dues.count)
+    times[Rule(kind: kind, slot: slot)] = dues
+  }
+
+  /// Forgets the earliest entry of a rule, which has been taken out of the heap.
+  mutating func removeEarliest(_ kind: Deadline.Kind, _ slot: UInt32) {
+    var dues = times[Rule(kind: kind, slot: slot)] ?? []
+    _ = dues.popLast()
+    times[Rule(kind: kind, slot: slot)] = dues.isEmpty ? nil : dues
   }
 }
