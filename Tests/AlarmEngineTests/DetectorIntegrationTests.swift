@@ -268,6 +268,36 @@ struct DetectorIntegrationTests {
     #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
   }
 
+  @Test("what has lasted does not return because another signal's reading is from before")
+  func earlierSignal() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    let expression = try Self.expression("(c0 for 10s) or c1")
+    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(1000, 1)
+    bench.tick(20_000)
+    bench.read(8000, 0, channel: 1, lag: 12_000)
+    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    bench.read(9000, 0, channel: 1, lag: 12_000)
+    #expect(bench.take() == ["raised r0 11000 unacknowledged"])
+    bench.read(21_000, 0)
+    #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
+  }
+
+  @Test("what begins with a reading from before the newest of another signal lasts from then on")
+  func earlierBeginning() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    let expression = try Self.expression("c0 and c1 for 1s")
+    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(20_000, 1)
+    bench.read(8000, 1, channel: 1, lag: 12_000)
+    bench.tick(21_000)
+    #expect(bench.take() == ["raised r0 9000 unacknowledged"])
+  }
+
   @Test("of two durations the one that runs out first is not waited for as long as the other")
   func shorterDuration() throws {
     for isRestored in [false, true] {

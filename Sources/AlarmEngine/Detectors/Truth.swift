@@ -55,12 +55,22 @@ public enum Truth: UInt8, CaseIterable, Hashable, Sendable {
 /// Sample and hold: a condition lasts until a reading says otherwise. Unknown stops the clock and
 /// forgets what had run (a gap proves nothing). How long a condition had been true before it was first known to be
 /// is not known either: until it has lasted the duration, or is known to be false, the answer is unknown. A condition that
-/// has lasted exactly the duration is true (closed edge).
+/// has lasted exactly the duration is true (closed edge). Signals that come in turn may show a time from before: what has lasted
+/// has lasted all the same.
 public struct Persistence: Hashable, Sendable {
+  /// What is known of how long the condition has been true.
+  private enum Course: UInt8 {
+    /// Since ``since`` and no longer.
+    case begun
+    /// Perhaps for longer: nothing is known of the time before ``since``.
+    case doubtful
+    /// For the duration.
+    case lasted
+  }
+
   /// Since when the condition has been known to be true without a break; nil when it is not.
   public private(set) var since: Int64?
-  /// The condition may have been true before: nothing is known of the time before ``since``.
-  private var isDoubtful = true
+  private var course = Course.doubtful
 
   /// Starts with a condition of which nothing is known.
   public init() {}
@@ -70,30 +80,34 @@ public struct Persistence: Hashable, Sendable {
     switch condition {
     case .no:
       since = nil
-      isDoubtful = false
+      course = .begun
       return .no
     case .unknown:
       since = nil
-      isDoubtful = true
+      course = .doubtful
       return .unknown
     case .yes:
       let start = since ?? time
       since = start
-      if time - start >= duration { return .yes }
-      return isDoubtful ? .unknown : .no
+      if time - start >= duration { course = .lasted }
+      return switch course {
+      case .begun: .no
+      case .doubtful: .unknown
+      case .lasted: .yes
+      }
     }
   }
 
-  /// When the condition will have lasted `duration`, if nothing changes.
+  /// When the condition will have lasted `duration`, if nothing changes; nil when it has, and while it is not true.
   public func deadline(duration: Int64) -> Int64? {
-    since.map { $0 + duration }
+    course == .lasted ? nil : since.map { $0 + duration }
   }
 
   /// Appends all state to `bytes`.
   public func write(into bytes: inout [UInt8]) {
     bytes.appendState(since != nil)
     bytes.appendState(since ?? 0)
-    bytes.appendState(isDoubtful)
+    bytes.append(course.rawValue)
   }
 
   /// Reads back written state.
@@ -101,6 +115,7 @@ public struct Persistence: Hashable, Sendable {
     let isRunning = try reader.flag()
     let start = try reader.integer()
     since = isRunning ? start : nil
-    isDoubtful = try reader.flag()
+    guard let course = Course(rawValue: try reader.byte()) else { throw .inconsistent }
+    self.course = course
   }
 }

@@ -87,7 +87,6 @@ public struct ExpressionEvaluator: Sendable {
   private var windows: [SlidingWindow]
   private var clocks: [Persistence]
   private var stack: [ValueBounds]
-  private var evaluated = Int64.min
 
   /// Starts with every signal unknown.
   public init(_ expression: CompiledExpression) {
@@ -129,7 +128,7 @@ public struct ExpressionEvaluator: Sendable {
     var earliest: Int64?
     for instruction in expression.code {
       guard case .persist(let slot, let duration) = instruction,
-        let due = clocks[slot].deadline(duration: duration), due > evaluated
+        let due = clocks[slot].deadline(duration: duration)
       else { continue }
       earliest = min(earliest ?? due, due)
     }
@@ -138,7 +137,6 @@ public struct ExpressionEvaluator: Sendable {
 
   /// Whether the condition holds at `time`.
   public mutating func evaluate(at time: Int64) -> Truth {
-    evaluated = max(evaluated, time)
     for index in windows.indices { windows[index].advance(to: time) }
     var top = -1
     for instruction in expression.code {
@@ -226,7 +224,8 @@ public struct ExpressionEvaluator: Sendable {
   public func write(into bytes: inout [UInt8]) {
     bytes.appendState(values.count)
     bytes.appendState(values)
-    bytes.appendState(evaluated)
+    // A word of no meaning, which the layout has here.
+    bytes.appendState(Int64(0))
     for window in windows { window.write(into: &bytes) }
     for clock in clocks { clock.write(into: &bytes) }
   }
@@ -235,7 +234,7 @@ public struct ExpressionEvaluator: Sendable {
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     guard try reader.count(in: 0...Int.max) == values.count else { throw .inconsistent }
     values = try reader.doubles(values.count)
-    evaluated = try reader.integer()
+    _ = try reader.integer()
     for index in windows.indices { try windows[index].restore(from: &reader) }
     for index in clocks.indices { clocks[index] = try Persistence(reading: &reader) }
   }
