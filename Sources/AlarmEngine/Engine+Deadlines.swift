@@ -336,7 +336,12 @@ extension Engine {
       ? looks.earliest(kind, slot).map { $0 <= due } ?? false
       : record.it.armed & kind.bit != 0
     guard !isAwaited || kind == .shelf || mayBeEarlier else { return }
-    record.it.armed |= kind.bit
+    insert(kind, slot, due: due)
+  }
+
+  /// Puts an entry for a rule among the deadlines.
+  mutating func insert(_ kind: Deadline.Kind, _ slot: UInt32, due: Int64) {
+    rules.row(Int(slot)).it.armed |= kind.bit
     if kind.mayComeSooner { looks.add(kind, slot, at: due) }
     heap.insert(
       Deadline(

@@ -77,9 +77,9 @@ extension Engine {
       guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
       guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
       else { continue }
-      // Where the plan waits less long than it did, what waits is looked at sooner.
+      // Where the plan waits less long than it did, what waits is looked at sooner. (What a backlog has passed by is due already.)
       let sooner = max(0, wait - self.wait(of: kind, row))
-      arm(kind, UInt32(row), atEngineTime: due - sooner, mayBeEarlier: true)
+      insert(kind, UInt32(row), due: max(due - sooner, min(due, now)))
     }
   }
 

@@ -90,6 +90,32 @@ struct InvarianceTests {
     }
   }
 
+  @Test("a snapshot in a backlog changes no time of what the backlog has passed by")
+  func snapshotInBacklog() throws {
+    var builder = PlanBuilder()
+    let rule = builder.add("high", .high(5), onDelay: 5000, reAlarm: 20_000)
+    var runs: [[Transition]] = []
+    for isRestored in [false, true] {
+      var bench = try Bench(builder)
+      bench.read(0, 6)
+      bench.act(.shelve(until: at(10_000)), rule, at: 1000)
+      var batch = ReadingBatch(received: at(50_000), baseSequence: bench.sequence)
+      batch.isBacklog = true
+      batch.append(
+        Reading(channel: ChannelIndex(rawValue: 0), time: at(2000), value: 6),
+        sequence: bench.sequence
+      )
+      bench.engine.apply(batch, into: &bench.out)
+      if isRestored {
+        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      }
+      bench.tick(60_000)
+      runs.append(bench.out.map(\.comparable))
+    }
+    #expect(runs[0] == runs[1])
+    #expect(runs[0].contains { $0.kind == .unshelved && $0.received == at(10_000) })
+  }
+
   @Test("every kind of transition occurs in the random streams")
   func coverage() throws {
     var kinds: Set<TransitionKind> = []
