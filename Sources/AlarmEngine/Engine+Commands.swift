@@ -7,13 +7,20 @@ extension Engine {
   /// rule that is still owed it. What sets the rule's alarm aside is refused by the name of an earlier occurrence while another
   /// stands, for it would silence one that whoever acts has not seen; other acts on the rule as such ignore the onset.
   ///
+  /// - Parameters:
+  ///   - command: what is asked.
+  ///   - now: engine time.
+  ///   - isBacklog: readings that waited at the broker are still to come, so that no deadline fires on the way to `now`; see
+  ///     `ReadingBatch.isBacklog`.
+  ///   - out: takes the transitions.
   /// - Returns: why nothing was done; nil when it was.
   public mutating func perform(
     _ command: Command,
     at now: Timestamp,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) -> CommandRefusal? {
-    advance(to: now, into: &out)
+    arrive(at: now, isBacklog: isBacklog, into: &out)
     let rule = Int(command.rule.rawValue)
     guard rule < slotOfRule.count else { return .unknownRule }
     let slot = slotOfRule[rule]

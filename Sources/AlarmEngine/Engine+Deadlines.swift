@@ -24,11 +24,16 @@ extension Engine {
 
   /// Moves engine time to a batch's receive time; a backlog fires no deadline on the way.
   mutating func arrive(_ batch: borrowing ReadingBatch, into out: inout [Transition]) {
-    guard batch.isBacklog else {
-      advance(to: batch.received, into: &out)
+    arrive(at: batch.received, isBacklog: batch.isBacklog, into: &out)
+  }
+
+  /// Moves engine time forward; amid a backlog no deadline fires on the way.
+  mutating func arrive(at time: Timestamp, isBacklog: Bool, into out: inout [Transition]) {
+    guard isBacklog else {
+      advance(to: time, into: &out)
       return
     }
-    let target = batch.received.milliseconds
+    let target = time.milliseconds
     guard Self.believedTimes.contains(target) else {
       tally.timesOutOfRange += 1
       return

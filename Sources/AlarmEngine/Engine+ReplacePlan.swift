@@ -27,6 +27,7 @@ extension Engine {
   ///   - now: engine time.
   ///   - present: when the plan came, where engine time has yet to reach it because readings may have waited meanwhile: no
   ///     alarm begins on a value that no longer counts then.
+  ///   - isBacklog: readings that waited at the broker are still to come, so that no deadline fires on the way to `now`.
   ///   - out: takes the transitions.
   /// - Returns: the range of `out` whose rows belong to the *old* plan.
   /// - Throws: every inconsistency of the plan; the old one stays in force then.
@@ -35,12 +36,13 @@ extension Engine {
     _ plan: EnginePlan,
     at now: Timestamp,
     present: Timestamp,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {
     let check = PlanCheck(plan)
     guard check.problems.isEmpty else { throw PlanError(problems: check.problems) }
     let first = out.count
-    advance(to: now, into: &out)
+    arrive(at: now, isBacklog: isBacklog, into: &out)
     closeRules(without: Set(plan.rules.map(\.id)), &out)
     let old = first..<out.count
     do {

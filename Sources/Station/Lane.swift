@@ -86,13 +86,15 @@ final class Lane {
     laneRule[rule].map { engine.isActive(RuleIndex(rawValue: $0)) } ?? false
   }
 
-  /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`.
+  /// Performs an act on the rule in `rule`, a catalog row, at the lane's time but not before `now`; amid a backlog no deadline
+  /// fires on the way.
   func perform(
     _ act: Command.Act,
     rule: UInt32,
     onset: Timestamp?,
     sequence: UInt64,
     now: Timestamp?,
+    isBacklog: Bool,
     into transitions: inout [Transition]
   ) -> CommandRefusal? {
     guard let row = laneRule[rule] else { return .unknownRule }
@@ -101,6 +103,7 @@ final class Lane {
     let refusal = engine.perform(
       Command(act: act, rule: RuleIndex(rawValue: row), onset: onset, sequence: sequence),
       at: time,
+      isBacklog: isBacklog,
       into: &transitions
     )
     renumber(&transitions, from: start)
@@ -112,17 +115,25 @@ final class Lane {
   /// - Parameters:
   ///   - plan: the lane's part of the new catalog.
   ///   - present: when the catalog came, where the lane's time has yet to reach it.
+  ///   - isBacklog: readings that waited at the broker are still to come, so that no deadline fires.
   ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
   ///   - transitions: takes all other steps; their rows are the new catalog's.
   /// - Throws: `PlanError` when the engine refuses the plan; nothing has changed then.
   func replacePlan(
     _ plan: LanePlan,
     present: Timestamp = .distantPast,
+    isBacklog: Bool = false,
     closed: inout [Transition],
     into transitions: inout [Transition]
   ) throws {
     var steps: [Transition] = []
-    let old = try engine.replacePlan(plan.plan, at: time, present: present, into: &steps)
+    let old = try engine.replacePlan(
+      plan.plan,
+      at: time,
+      present: present,
+      isBacklog: isBacklog,
+      into: &steps
+    )
     for index in old {
       steps[index].rule = RuleIndex(rawValue: catalogRule[Int(steps[index].rule.rawValue)])
     }

@@ -116,7 +116,8 @@ final class Lanes {
 
   // MARK: - Acts
 
-  /// Performs an act on the rule in `rule`, a catalog row of a rule on `channel`.
+  /// Performs an act on the rule in `rule`, a catalog row of a rule on `channel`; where that is live and messages are backlog, no
+  /// deadline fires.
   ///
   /// - Returns: why it changed nothing; nil when it took effect.
   func perform(
@@ -126,6 +127,7 @@ final class Lanes {
     onset: Timestamp?,
     sequence: UInt64,
     received: Timestamp,
+    isBacklog: Bool,
     into transitions: inout [Transition]
   ) -> CommandRefusal? {
     lane(of: channel)?.perform(
@@ -135,6 +137,7 @@ final class Lanes {
       sequence: sequence,
       // When an act was received says nothing of the time that a recording has reached.
       now: isLive(channel) ? received : nil,
+      isBacklog: isBacklog && isLive(channel),
       into: &transitions
     )
   }
@@ -147,6 +150,7 @@ final class Lanes {
   ///   - next: the catalog.
   ///   - level: the rules that are in force with it.
   ///   - now: when the catalog came; there the time of a new live lane begins.
+  ///   - isBacklog: messages of live gateways are backlog, so that none of their deadlines fires.
   ///   - closed: takes the steps that close alarms of rules that are gone; their rows are the old catalog's.
   ///   - transitions: takes all other steps; their rows are the new catalog's.
   /// - Throws: `PlanError` when an engine refuses its plan.
@@ -154,6 +158,7 @@ final class Lanes {
     _ next: Catalog,
     level: RulesLevel,
     at now: Timestamp,
+    isBacklog: Bool,
     closed: inout [Transition],
     into transitions: inout [Transition]
   ) throws {
@@ -163,7 +168,13 @@ final class Lanes {
     if let live {
       // (Time itself goes on with what waited at the broker while the station was down.)
       let present = level >= .areas ? now : .distantPast
-      try live.replacePlan(livePlan, present: present, closed: &closed, into: &transitions)
+      try live.replacePlan(
+        livePlan,
+        present: present,
+        isBacklog: isBacklog,
+        closed: &closed,
+        into: &transitions
+      )
     } else {
       live = try Lane(name: "live", plan: livePlan, time: now, shards: shards)
     }

@@ -76,6 +76,7 @@ extension StationCore {
       onset: act.kind.setsAside && level < .areas ? nil : name.onset,
       sequence: record.sequence,
       received: Timestamp(milliseconds: record.input.received),
+      isBacklog: isCatchingUp && level >= .areas,
       into: &transitions
     )
     return switch refusal {

@@ -50,7 +50,14 @@ extension StationCore {
     // until every gateway had introduced itself again.
     var successor = Decoder(plan: next.decodingPlan)
     try successor.restore(decoder.snapshot())
-    try lanes.adopt(next, level: level, at: now, closed: &closed, into: &transitions)
+    try lanes.adopt(
+      next,
+      level: level,
+      at: now,
+      isBacklog: isCatchingUp && level >= .areas,
+      closed: &closed,
+      into: &transitions
+    )
     decoder = successor
     catalog = next
     inhibitions.find(in: lanes.all)

@@ -220,6 +220,38 @@ struct StationCoreTests {
     #expect(try !run(catchesUp: false).isEmpty, "without it the channel goes stale for a moment")
   }
 
+  @Test(
+    "an act amid a catch-up fires no deadline either; by the rules before it did",
+    arguments: [RulesLevel.areas, .notices]
+  )
+  func actAmidCatchUp(level: RulesLevel) throws {
+    let catalog = try Fixture.catalog()
+    let stale = try #require(catalog.channels.first?.staleMilliseconds)
+    let back = Self.start + stale + 60_000
+    let core = StationCore()
+    let raised = try Self.bodies(
+      core.process(
+        JournalBatch([
+          try Self.catalogInput(catalog, level: level), Self.reading(9, at: Self.start),
+        ]),
+        firstSequence: 1
+      )
+    )
+    let alarm = try #require(raised.first { $0.event == .raised }).alarm
+    var inputs = [
+      JournalInput(kind: .tick, received: back, topic: Array("catch-up".utf8)),
+      Self.act("acknowledge", alarm: alarm, at: back + 10),
+    ]
+    for time in stride(from: Self.start + 1_000, to: back, by: 1_000) {
+      inputs.append(Self.reading(9, at: time, received: back + 20))
+    }
+    inputs.append(JournalInput(kind: .tick, received: back + 1_000))
+    let bodies = try Self.bodies(core.process(JournalBatch(inputs), firstSequence: 3))
+    #expect(bodies.contains { $0.event == .acknowledged })
+    let silences = bodies.filter { $0.point.contains("/ch4_n/") && $0.rule == "stale" }
+    #expect(silences.isEmpty == (level >= .areas))
+  }
+
   @Test("an act carries who and why; one that does not apply is refused on record")
   func acts() throws {
     let core = StationCore()

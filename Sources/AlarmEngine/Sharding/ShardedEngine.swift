@@ -184,29 +184,39 @@ public struct ShardedEngine: ~Copyable, Sendable {
 
   /// Does what ``Engine/advance(to:into:)`` does.
   public mutating func advance(to time: Timestamp, into out: inout [Transition]) {
+    arrive(at: time, isBacklog: false, into: &out)
+  }
+
+  /// Moves engine time forward; amid a backlog no deadline fires on the way.
+  private mutating func arrive(
+    at time: Timestamp,
+    isBacklog: Bool,
+    into out: inout [Transition]
+  ) {
     guard shards.count > 1 else {
-      shards[0].engine.advance(to: time, into: &out)
+      shards[0].engine.arrive(at: time, isBacklog: isBacklog, into: &out)
       shards[0].reset()
       return
     }
     run { _, shard in
-      shard.engine.advance(to: time, into: &shard.out)
+      shard.engine.arrive(at: time, isBacklog: isBacklog, into: &shard.out)
       shard.closeCall()
     }
     merge(calls: 1, into: &out)
   }
 
-  /// Does what ``Engine/perform(_:at:into:)`` does.
+  /// Does what ``Engine/perform(_:at:isBacklog:into:)`` does.
   public mutating func perform(
     _ command: Command,
     at now: Timestamp,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) -> CommandRefusal? {
     guard shards.count > 1 else {
       defer { shards[0].reset() }
-      return shards[0].engine.perform(command, at: now, into: &out)
+      return shards[0].engine.perform(command, at: now, isBacklog: isBacklog, into: &out)
     }
-    advance(to: now, into: &out)
+    arrive(at: now, isBacklog: isBacklog, into: &out)
     let rule = Int(command.rule.rawValue)
     guard rule < layout.rules.count else { return .unknownRule }
     let place = layout.rules[rule]
@@ -214,7 +224,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
     var command = command
     command.rule = RuleIndex(rawValue: place.row)
     shard.reset()
-    let refusal = shard.engine.perform(command, at: now, into: &shard.out)
+    let refusal = shard.engine.perform(command, at: now, isBacklog: isBacklog, into: &shard.out)
     shard.useRowsOfPlan(from: 0)
     out += shard.out
     return refusal
@@ -233,12 +243,13 @@ public struct ShardedEngine: ~Copyable, Sendable {
     try replacePlan(plan, at: now, present: .distantPast, into: &out)
   }
 
-  /// Does what ``Engine/replacePlan(_:at:present:into:)`` does; devices may move to another shard.
+  /// Does what ``Engine/replacePlan(_:at:present:isBacklog:into:)`` does; devices may move to another shard.
   ///
   /// - Parameters:
   ///   - plan: the plan.
   ///   - now: engine time.
   ///   - present: when the plan came, where engine time has yet to reach it.
+  ///   - isBacklog: readings that waited at the broker are still to come.
   ///   - out: takes the transitions.
   /// - Returns: the range of `out` whose rows belong to the *old* plan.
   /// - Throws: every inconsistency of the plan; the old one stays in force then.
@@ -247,11 +258,12 @@ public struct ShardedEngine: ~Copyable, Sendable {
     _ plan: EnginePlan,
     at now: Timestamp,
     present: Timestamp,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {
     let next = try Self.layout(plan, shards.count)
     let first = out.count
-    advance(to: now, into: &out)
+    arrive(at: now, isBacklog: isBacklog, into: &out)
     let kept = Set(plan.rules.map(\.id))
     run { _, shard in
       shard.engine.closeRules(without: kept, &shard.out)
