@@ -68,8 +68,12 @@ extension Engine {
       holdsNoMore(row)
       return
     }
-    let due = max(earliest + offset(ofDevice: row), now)
-    guard due < waiting.armed else { return }
+    armRelease(row, at: max(earliest + offset(ofDevice: row), now))
+  }
+
+  /// Has a device's held readings looked at when engine time has passed `due`, unless they are before.
+  mutating func armRelease(_ row: Int, at due: Int64) {
+    guard let waiting = held[row], due < waiting.armed else { return }
     held[row]?.armed = due
     heap.insert(Deadline(due: due, kind: .release, rule: UInt32(row), slot: UInt32(row)))
   }

@@ -141,7 +141,6 @@ extension Engine {
       for channel in channelRows(ofDevice: row) {
         channels.row(Int(channel)).it.key |= ChannelRecord.held
       }
-      armRelease(row)
     }
   }
 }

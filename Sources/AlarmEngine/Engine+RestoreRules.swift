@@ -68,19 +68,35 @@ extension Engine {
       if let row { owed.insert(slot: UInt32(row), onset: onset) }
     }
     try restoreHeld(&reader, revalued)
-    for _ in 0..<(try reader.count(in: counts)) {
-      let row = rows[try reader.word()]
+    try restoreDeadlines(&reader, rows)
+  }
+
+  private mutating func restoreDeadlines(
+    _ reader: inout StateReader,
+    _ rows: RowsByIdentity
+  ) throws(StateReadError) {
+    let devices = RowsByIdentity(identities.devices)
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let owner = try reader.word()
       let due = try reader.integer()
       guard let kind = Deadline.Kind(rawValue: try reader.byte()) else { throw .inconsistent }
       let wait = try reader.integer()
-      guard let row, kind != .stale || parameters[row].kind == .stale else { continue }
+      guard kind != .release else {
+        if let device = devices[owner] { armRelease(device, at: due) }
+        continue
+      }
+      guard let row = rows[owner], kind != .stale || parameters[row].kind == .stale
+      else { continue }
       guard kind != .suppressor || parameters[row].suppressor != .max else { continue }
       guard kind != .detector || parameters[row].kind == .single || parameters[row].kind == .group
       else { continue }
-      // Where the plan waits less long than it did, what waits is looked at sooner. (What a backlog has passed by is due already.)
+      // Where the plan waits less long than it did, what waits is looked at sooner. (What a backlog has passed by is due
+      // already.)
       let sooner = max(0, wait - self.wait(of: kind, row))
       insert(kind, UInt32(row), due: max(due - sooner, min(due, now)))
     }
+    // Where the plan lets readings wait less long than it did.
+    for row in held.keys.sorted() { armRelease(row) }
   }
 
   private mutating func restoreHistories(

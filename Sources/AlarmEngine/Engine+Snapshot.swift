@@ -92,20 +92,29 @@ extension Engine {
       bytes.appendState(entry.onset)
     }
     appendHeld(to: &bytes)
-    let armed = heap.entries.filter { $0.kind != .release }
-    bytes.appendState(armed.count)
-    for entry in armed {
-      bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
-      bytes.appendState(entry.due)
-      bytes.append(entry.kind.rawValue)
-      bytes.appendState(wait(of: entry.kind, Int(entry.slot)))
-    }
+    appendDeadlines(to: &bytes)
     bytes.appendState(SnapshotFormat.checksum(bytes, count: bytes.count))
     return bytes
   }
 
+  /// Deadlines of rules, and of devices those by which held readings are let go.
+  private func appendDeadlines(to bytes: inout [UInt8]) {
+    let armed = heap.entries.filter {
+      $0.kind != .release || held[Int($0.slot)]?.armed == $0.due
+    }
+    bytes.appendState(armed.count)
+    for entry in armed {
+      let owners = entry.kind == .release ? identities.devices : identities.rules
+      bytes.appendState(owners[Int(entry.slot)].rawValue)
+      bytes.appendState(entry.due)
+      bytes.append(entry.kind.rawValue)
+      bytes.appendState(wait(of: entry.kind, Int(entry.slot)))
+    }
+  }
+
   /// How long a rule waits from what has armed such a deadline, as far as that is the plan's to say.
   func wait(of kind: Deadline.Kind, _ slot: Int) -> Int64 {
+    guard kind != .release else { return 0 }
     let rule = parameters.row(slot)
     return switch kind {
     case .onDelay: rule.it.onDelay

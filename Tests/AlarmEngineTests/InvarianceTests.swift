@@ -90,9 +90,13 @@ struct InvarianceTests {
     }
   }
 
-  @Test("a snapshot in a backlog changes no time of what the backlog has passed by")
-  func snapshotInBacklog() throws {
+  @Test(
+    "a snapshot in a backlog changes no time of what the backlog has passed by",
+    arguments: [0, 1000] as [Int64]
+  )
+  func snapshotInBacklog(allowance: Int64) throws {
     var builder = PlanBuilder()
+    builder.plan.devices[0].reorderAllowanceMilliseconds = allowance
     let rule = builder.add("high", .high(5), onDelay: 5000, reAlarm: 20_000)
     var runs: [[Transition]] = []
     for isRestored in [false, true] {
@@ -105,6 +109,9 @@ struct InvarianceTests {
         Reading(channel: ChannelIndex(rawValue: 0), time: at(2000), value: 6),
         sequence: bench.sequence
       )
+      bench.engine.apply(batch, into: &bench.out)
+      batch.reset(received: at(55_000), baseSequence: bench.sequence)
+      batch.isBacklog = true
       bench.engine.apply(batch, into: &bench.out)
       if isRestored {
         bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
