@@ -285,12 +285,13 @@ extension Engine {
     }
   }
 
-  /// Whether a reading says what the channel's newest has said.
+  /// Whether a reading says what the channel's newest has said; where that had no value, one that has none either.
   func isDuplicate(_ reading: Reading, _ channel: Int) -> Bool {
     let record = channels.row(channel)
+    let isValue = reading.status.use == .evaluate && reading.value.isFinite
     return reading.time.milliseconds == moment(of: channel).stamp
       && reading.status.rawValue == record.it.status
-      && (reading.value == record.it.value || record.it.value.isNaN)
+      && (isValue ? reading.value == record.it.value : record.it.value.isNaN)
   }
 
   /// Gives every rule of a channel the newest value to judge, in the plan's order.

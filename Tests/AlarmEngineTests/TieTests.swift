@@ -56,6 +56,17 @@ struct TieTests {
     #expect(bench.take() == [])
   }
 
+  @Test("a number that comes in the moment of a report without one is judged")
+  func numberAfterReport() throws {
+    var bench = try bench()
+    bench.read(1000, .nan, status: .alarm)
+    bench.read(1000, .nan, status: .alarm)
+    #expect(bench.engine.counters.duplicates == 1)
+    bench.read(1000, 60, status: .alarm)
+    #expect(bench.take() == ["raised r0 1001 unacknowledged"])
+    #expect(bench.engine.counters.duplicates == 1)
+  }
+
   @Test("a snapshot within a moment goes on as without it")
   func snapshot() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)

@@ -142,13 +142,12 @@ struct ClockDefinition {
     return .judged(at: newest.time + 1)
   }
 
-  /// Stamp, status and value are those of the channel's newest; where that had no value, stamp and status are enough.
+  /// Stamp, status and value are those of the channel's newest; where that had no value, this has none either.
   private func isDuplicate(_ arrival: Arrival) -> Bool {
     guard let newest = newest(of: arrival.channel) else { return false }
-    let value = newest.arrival.usable
     return arrival.stamp == newest.moment
       && arrival.reading.status == newest.arrival.reading.status
-      && (value == nil || value == arrival.reading.value)
+      && arrival.usable == newest.arrival.usable
   }
 
   /// The time of a reading of a device in quarantine, after its channel's one before: the receive time for the youngest of its
