@@ -8,8 +8,9 @@
 /// signal can be unknown (stale, bad status, never seen); what depends on it is then unknown, unless the
 /// known part decides (Kleene's logic): of `or` and `and`, and of `max` and `min`, by which `max(a, b) > 25 %` is true when
 /// either is above. `for` holds for the whole condition before it, up to its
-/// parenthesis. Windows are (t − span, t] by event time; a window that has more readings than it may hold
-/// is unknown, for a mean over a part of it would mislead. Division by zero is unknown.
+/// parenthesis. Windows are (t − span, t] by event time; of one that has more readings than it may hold is known what
+/// those that it holds leave no doubt of (its maximum is theirs at least), for a mean over a part of it would mislead. Division
+/// by zero is unknown.
 ///
 /// Source: three-valued logic is that of S. C. Kleene, Introduction to Metamathematics (1952), § 64; `n of` is the voting (MooN)
 /// of IEC 61511; the window statistics are at ``WindowSummary``. The language is Davy's own.
@@ -158,10 +159,8 @@ public struct ExpressionEvaluator: Sendable {
         stack[top] = Self.number(Truth(!values[slot].isNaN))
       case .window(let index, let function):
         top += 1
-        let isKnown =
-          !values[expression.windows[index].signal].isNaN && !windows[index].contents.isTruncated
-        stack[top] =
-          isKnown ? ValueBounds(windows[index].contents.value(of: function)) : .unknown
+        let isKnown = !values[expression.windows[index].signal].isNaN
+        stack[top] = isKnown ? windows[index].contents.bounds(of: function) : .unknown
       case .convert(let factor, let offset):
         stack[top] = stack[top].scaled(by: factor, plus: offset)
       case .negate: stack[top] = stack[top].negated
@@ -241,6 +240,18 @@ public struct ExpressionEvaluator: Sendable {
 }
 
 extension SampleWindow {
+  /// Between what a statistic lies: where readings are missing for want of room, the others may tell what it is at least.
+  func bounds(of function: WindowFunction) -> ValueBounds {
+    guard isTruncated else { return ValueBounds(value(of: function)) }
+    return switch function {
+    case .max, .range: .atLeast(value(of: function))
+    case .count: .atLeast(Double(count) + 1)
+    case .min: .atMost(minimum)
+    case .last: ValueBounds(last)
+    case .mean, .stddev, .slope, .median, .first, .sum: .unknown
+    }
+  }
+
   func value(of function: WindowFunction) -> Double {
     switch function {
     case .mean: mean

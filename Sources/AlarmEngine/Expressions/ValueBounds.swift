@@ -1,7 +1,8 @@
 /// What is known of a quantity: the ends between which it lies.
 ///
 /// One that is known has equal ends, one of which nothing is known lies anywhere. In between are the largest and the smallest of
-/// several: the larger of 60 and an unknown is at least 60, which decides whether it is above 25. What is computed from a
+/// several: the larger of 60 and an unknown is at least 60, which decides whether it is above 25; and those of a window of which
+/// not all readings are at hand. What is computed from a
 /// quantity by other means than ``scaled(by:plus:)`` and ``negated`` is known only if it is.
 struct ValueBounds: Hashable, Sendable {
   let low: Double
@@ -18,6 +19,16 @@ struct ValueBounds: Hashable, Sendable {
   /// A value; unknown where that is not a number.
   init(_ value: Double) {
     self = value.isNaN ? .unknown : ValueBounds(low: value, high: value)
+  }
+
+  /// This or more.
+  static func atLeast(_ value: Double) -> ValueBounds {
+    value.isNaN ? .unknown : ValueBounds(low: value, high: .infinity)
+  }
+
+  /// This or less.
+  static func atMost(_ value: Double) -> ValueBounds {
+    value.isNaN ? .unknown : ValueBounds(low: -.infinity, high: value)
   }
 
   /// The value; not a number unless it is known.

@@ -267,6 +267,26 @@ struct ExpressionTests {
     #expect(evaluator.evaluate(at: 29_000) == .no)
   }
 
+  @Test("of a window that has more readings than it holds, what those leave no doubt of is known")
+  func fullWindow() throws {
+    let expected: [(String, Truth)] = [
+      ("max(A.ch4, 24 h) > 80 %CH4", .yes), ("max(A.ch4, 24 h) > 95 %CH4", .unknown),
+      ("min(A.ch4, 24 h) < 15 %CH4", .yes), ("min(A.ch4, 24 h) < 5 %CH4", .unknown),
+      ("count(A.ch4, 24 h) > 65536", .yes), ("count(A.ch4, 24 h) > 70000", .unknown),
+      ("range(A.ch4, 24 h) > 70 %CH4", .yes), ("last(A.ch4, 24 h) < 15 %CH4", .yes),
+      ("mean(A.ch4, 24 h) > 80 %CH4", .unknown), ("first(A.ch4, 24 h) > 80 %CH4", .unknown),
+    ]
+    for (text, truth) in expected {
+      var evaluator = ExpressionEvaluator(try CompiledExpression(text) { Self.site[$0] })
+      let count = CompiledExpression.Limits.windowCapacity + 10
+      for second in 0..<count {
+        let value: Double = second == count - 1 ? 10 : 90
+        evaluator.update(signal: 0, time: Int64(second) * 1000, value: value)
+      }
+      #expect(evaluator.evaluate(at: Int64(count - 1) * 1000) == truth, "\(text)")
+    }
+  }
+
   static let refusals: [(String, Int, Int, String)] = [
     ("", 1, 1, "ends too early"), ("T101.level >", 1, 13, "ends too early"),
     ("T101.level > 85", 1, 12, "% cannot be compared with a plain number"),
