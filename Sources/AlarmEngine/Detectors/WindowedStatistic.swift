@@ -17,8 +17,9 @@
 ///   count and sum while a sliding, tumbling or hopping window reaches back before the first reading: too few readings
 ///   are then no finding.
 /// - A window that had more readings than its capacity is unknown (a mean over a part of it would mislead), except for
-///   what is exact all the same: a count, which is then above the set-point, and all but median and MAD where windows do
-///   not overlap.
+///   what is certain all the same: a count, which is then above the set-point; the last value; a maximum or range at or
+///   above a high set-point and a minimum at or below a low one, which readings left out could only take further; and all but median and MAD where
+///   windows do not overlap.
 /// - Bad status: not handed in. Gap: readings leave by time; windows without readings are not judged.
 /// - Late: no window is judged twice. What comes for one that has been judged is missing in it and counted
 ///   (``takeLate()``): refused where windows lie side by side, still a member of hopping windows to come, the beginning of
@@ -96,6 +97,9 @@ public struct WindowedStatistic: Sendable {
       self.capacity = capacity
       self.grace = grace
     }
+
+    /// Whether what is above the set-point is beyond it.
+    fileprivate var isHigh: Bool { limit.comparison == .atOrAbove || limit.comparison == .above }
   }
 
   private enum Windows: Sendable {
@@ -192,7 +196,7 @@ public struct WindowedStatistic: Sendable {
     where !value.isFinite {
       throw .outOfRange(parameter: name, value: value, allowed: "a finite number")
     }
-    let isHigh = limit.comparison == .atOrAbove || limit.comparison == .above
+    let isHigh = parameters.isHigh
     guard isHigh ? limit.restore <= limit.setpoint : limit.restore >= limit.setpoint else {
       throw .outOfRange(
         parameter: "restore value",
@@ -438,8 +442,8 @@ public struct WindowedStatistic: Sendable {
     case .tumbling, .count, .session, .state: hasOverlap = false
     }
     if summary.isTruncated {
-      if hasOverlap, parameters.statistic == .count { return Double(summary.count) + 1 }
-      if hasOverlap || parameters.statistic.kept == .order { return .nan }
+      if hasOverlap { return certain(of: summary, parameters) }
+      if parameters.statistic.kept == .order { return .nan }
     }
     switch (parameters.statistic, parameters.shape) {
     case (.count, .sliding), (.count, .tumbling), (.count, .hopping), (.sum, .sliding),
@@ -463,6 +467,23 @@ public struct WindowedStatistic: Sendable {
     }
   }
 
+  /// What the readings that a full window has kept leave no doubt of, NaN for nothing.
+  private static func certain(of summary: WindowSummary, _ parameters: Parameters) -> Double {
+    let extreme: Double
+    switch parameters.statistic {
+    case .count: return Double(summary.count) + 1
+    case .last: return summary.last
+    case .maximum where parameters.isHigh: extreme = summary.maximum
+    case .range where parameters.isHigh: extreme = summary.range
+    case .minimum where !parameters.isHigh: extreme = summary.minimum
+    case .sum, .mean, .variance, .minimum, .maximum, .first, .range, .slope, .median,
+      .medianAbsoluteDeviation:
+      return .nan
+    }
+    let setpoint = parameters.limit.setpoint
+    return (parameters.isHigh ? extreme >= setpoint : extreme <= setpoint) ? extreme : .nan
+  }
+
   // MARK: Snapshots
 
   /// What the kept readings and figures mean: they are of no use to a detector for which this is another.
@@ -476,10 +497,9 @@ public struct WindowedStatistic: Sendable {
       case .session(let gap, let longest): [4, gap, longest, 0]
       case .state(let judged): [5, judged ?? 0, judged == nil ? 0 : 1, 0]
       }
-    let isHigh = parameters.limit.comparison == .atOrAbove || parameters.limit.comparison == .above
     return shape + [
       Int64(parameters.statistic.rawValue), parameters.slopePer, Int64(parameters.capacity),
-      readsState ? 1 : 0, isHigh ? 1 : 0, Int64(bitPattern: stateSource),
+      readsState ? 1 : 0, parameters.isHigh ? 1 : 0, Int64(bitPattern: stateSource),
     ]
   }
 

@@ -216,6 +216,27 @@ struct WindowedStatisticTests {
     #expect(said == [.unknown, .yes])
   }
 
+  @Test("more readings than a window may hold: what those that it holds leave no doubt of is said")
+  func certain() throws {
+    let below = LimitParameters(comparison: .below, setpoint: 5, restore: 5)
+    let expected: [(WindowedStatistic.Statistic, LimitParameters, Truth)] = [
+      (.maximum, Self.above(5), .yes), (.maximum, Self.above(12), .unknown),
+      (.maximum, below, .unknown), (.range, Self.above(5), .yes), (.range, below, .unknown),
+      (.minimum, below, .yes), (.minimum, Self.above(0), .unknown), (.last, below, .yes),
+      (.first, Self.above(5), .unknown),
+    ]
+    for (statistic, limit, truth) in expected {
+      var detector = try WindowedStatistic(
+        .init(shape: .sliding(span: 60_000), statistic: statistic, limit: limit, capacity: 4)
+      )
+      var said: Truth?
+      for (second, value) in [9.0, 9, 9, 9, 9, 9, 1].enumerated() {
+        said = detector.step(time: Int64(second) * 1000, value: value)
+      }
+      #expect(said == truth, "\(statistic) \(limit.comparison) \(limit.setpoint)")
+    }
+  }
+
   @Test("figures that no window can have are refused")
   func refused() {
     let refused: [WindowedStatistic.Parameters] = [
