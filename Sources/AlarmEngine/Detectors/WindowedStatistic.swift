@@ -18,8 +18,8 @@
 ///   are then no finding.
 /// - A window that had more readings than its capacity is unknown (a mean over a part of it would mislead), except for
 ///   what is certain all the same: a count, which is then above the set-point; the last value; a maximum or range at or
-///   above a high set-point and a minimum at or below a low one, which readings left out could only take further; and all but median and MAD where
-///   windows do not overlap.
+///   above a high set-point and a minimum at or below a low one, which readings left out could only take further; and
+///   all but median and MAD where windows do not overlap.
 /// - Bad status: not handed in. Gap: readings leave by time; windows without readings are not judged.
 /// - Late: no window is judged twice. What comes for one that has been judged is missing in it and counted
 ///   (``takeLate()``): refused where windows lie side by side, still a member of hopping windows to come, the beginning of
