@@ -79,10 +79,10 @@ public struct Deviation: Sendable {
       }
       expected += parameters.gain * reference.value
     }
+    // An expectation beyond every number says nothing.
+    guard expected.isFinite else { return .unknown(limit: parameters.limit) }
     var distance = value - expected
     if parameters.isRelative, distance != 0 { distance /= expected.magnitude }
-    // An expectation beyond every number says nothing.
-    guard !distance.isNaN else { return .unknown(limit: parameters.limit) }
     return DetectorFinding(
       condition: hysteresis.step(
         parameters.side.excess(distance),

@@ -281,6 +281,8 @@ struct DetectorOracleTests {
     var model = try Deviation(.init(limit: 1, gain: 2, offset: 3))
     #expect(model.step(time: 0, value: 13.5, reference: (0, 5)).condition == .no)
     #expect(model.step(time: 0, value: 11.9, reference: (0, 5)).condition == .yes)
+    #expect(model.step(time: 0, value: 1, reference: (0, 1e308)).condition == .unknown)
+    #expect(model.step(time: 0, value: 1, reference: (0, -1e308)).condition == .unknown)
     #expect(throws: DetectorError.self) { try Deviation(.init(limit: 0)) }
     #expect(throws: DetectorError.self) { try Deviation(.init(limit: 1, restore: 2)) }
   }
