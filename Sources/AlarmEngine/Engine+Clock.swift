@@ -423,6 +423,13 @@ extension Engine {
     rebase(row, by: former - streak.low, to: streak, lag)
   }
 
+  /// Goes by the clock of a device that the plan guards no more, as far as its lag is known.
+  ///
+  /// What it had said in quarantine has receive times: to those all that comes from a clock that is behind would be late.
+  mutating func leaveQuarantine(_ row: Int) {
+    rebase(row, by: -devices.row(row).it.offset)
+  }
+
   /// Moves a device's newest times and running delays to another time base.
   ///
   /// Where that is the clock of a streak, what came before may have waited for as long as any reading of it: what comes from

@@ -69,12 +69,14 @@ extension Engine {
         let count = try reader.word()
         if keepsCounters { tally[keyPath: field] &+= count }
       }
-      try restoreDevices(&reader)
+      var unguarded: [Int] = []
+      try restoreDevices(&reader, &unguarded)
       var revalued: Set<Int> = []
       let channels = try restoreChannels(&reader, &revalued)
       try restoreRules(&reader, &afresh, &known, revalued)
       forgetValues(of: revalued)
       forgetLearnt(of: channels, except: known)
+      for row in unguarded { leaveQuarantine(row) }
     } catch { throw .damaged }
   }
 

@@ -3,7 +3,11 @@ import Telemetry
 // Devices, channels and held readings out of a snapshot.
 
 extension Engine {
-  mutating func restoreDevices(_ reader: inout StateReader) throws(StateReadError) {
+  /// Notes which rows were in quarantine and are `unguarded` now.
+  mutating func restoreDevices(
+    _ reader: inout StateReader,
+    _ unguarded: inout [Int]
+  ) throws(StateReadError) {
     let rows = RowsByIdentity(identities.devices)
     for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
       let row = rows[try reader.word()]
@@ -13,7 +17,10 @@ extension Engine {
       try record.restore(from: &reader)
       try drift.restore(from: &reader)
       guard let row else { continue }
-      if timing(ofDevice: row).isUnguarded { record.isQuarantined = false }
+      if timing(ofDevice: row).isUnguarded, record.isQuarantined {
+        record.isQuarantined = false
+        unguarded.append(row)
+      }
       devices[row] = record
       drifts[row] = drift
       guard record.isQuarantined else { continue }

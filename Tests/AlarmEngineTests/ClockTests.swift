@@ -488,6 +488,27 @@ struct ClockTests {
     #expect(raised.map { ($0.received.milliseconds - epochOfTests) / 600_000 <= 9 } == true)
   }
 
+  @Test(
+    "what a device says whose clock is guarded no more is judged at once",
+    arguments: [-28_800_000, 28_800_000] as [Int64]
+  )
+  func unguardedInQuarantine(ahead: Int64) throws {
+    var builder = PlanBuilder()
+    builder.add("high", .high(50), onDelay: 8000)
+    var bench = try Bench(builder)
+    for second in stride(from: Int64(0), to: 60, by: 5) {
+      bench.read(second * 1000 + ahead, second < 55 ? 1 : 60, lag: -ahead)
+    }
+    #expect(bench.engine.quarantinedDevices == 1)
+    builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
+    try bench.engine.replacePlan(builder.plan, at: at(58_000), into: &bench.out)
+    #expect(bench.engine.quarantinedDevices == 0)
+    bench.read(60_000 + ahead, 60, lag: -ahead)
+    bench.read(65_000 + ahead, 60, lag: -ahead)
+    #expect(bench.take() == ["raised r0 \(63_000 + ahead) unacknowledged"])
+    #expect(bench.engine.counters.late == 0)
+  }
+
   @Test("a leap that comes twice is judged once")
   func repeatedLeap() throws {
     var bench = try Bench(Self.builder())
