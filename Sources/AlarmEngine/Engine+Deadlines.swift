@@ -114,7 +114,7 @@ extension Engine {
       guard let time = detectorDeadline(slot) else { return }
       let due = time + offset(of: parameters.it.channel) + detectorGrace(slot)
       if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
+        arm(kind, slot, atEngineTime: due, isSooner: true)
       } else {
         advanceDetector(slot, to: time, received: deadline.due, &out)
       }
@@ -139,7 +139,7 @@ extension Engine {
       guard let time = suppressorDeadline(slot) else { return }
       let due = time + offset(of: parameters.it.channel)
       if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
+        arm(kind, slot, atEngineTime: due, isSooner: true)
       } else {
         advanceSuppressor(slot, to: time, received: deadline.due, &out)
       }
@@ -318,19 +318,30 @@ extension Engine {
     _ kind: Deadline.Kind,
     _ slot: UInt32,
     at time: Int64,
-    mayBeEarlier: Bool = false
+    mayBeEarlier: Bool = false,
+    isSooner: Bool = false
   ) {
     let channel = parameters.row(Int(slot)).it.channel
-    arm(kind, slot, atEngineTime: time + offset(of: channel), mayBeEarlier: mayBeEarlier)
+    arm(
+      kind,
+      slot,
+      atEngineTime: time + offset(of: channel),
+      mayBeEarlier: mayBeEarlier,
+      isSooner: isSooner
+    )
   }
 
   /// Makes sure that a rule is looked at when the engine has passed a time, which is never before now:
   /// what fires must not depend on how readings of one receive time are cut into batches.
+  ///
+  /// With `isSooner` something has begun to be waited for that may come before what has been waited for so far. (By a lag that
+  /// falls alone, as it does with every reading of a backlog, nothing has.)
   mutating func arm(
     _ kind: Deadline.Kind,
     _ slot: UInt32,
     atEngineTime time: Int64,
-    mayBeEarlier: Bool = false
+    mayBeEarlier: Bool = false,
+    isSooner: Bool = false
   ) {
     let record = rules.row(Int(slot))
     let due = max(time, now)
@@ -338,7 +349,7 @@ extension Engine {
     // that a delay began sooner.
     let isAwaited =
       kind.mayComeSooner
-      ? looks.earliest(kind, slot).map { $0 <= due } ?? false
+      ? looks.earliest(kind, slot).map { !isSooner || $0 <= due } ?? false
       : record.it.armed & kind.bit != 0
     guard !isAwaited || kind == .shelf || mayBeEarlier else { return }
     insert(kind, slot, due: due)

@@ -42,6 +42,7 @@ extension Engine {
       }
       // A message may hold both ends of what has lasted longer than a delay.
       completeDelay(of: dependent.slot, before: time, received: received, &out)
+      let former = detectorDeadline(dependent.slot)
       let truth = bank.inform(
         place,
         signal: Int(dependent.signal),
@@ -56,7 +57,7 @@ extension Engine {
         value: value ?? .nan
       )
       follow(dependent.slot, Verdict(truth), moment, &out)
-      armDetector(dependent.slot, after: time)
+      armDetector(dependent.slot, after: time, former: former)
     }
   }
 
@@ -84,6 +85,7 @@ extension Engine {
       // It shows how far the device's clock has come, as every reading does.
       advanceWindows(of: slot, through: moment.time, received: moment.received, &out)
     }
+    let former = detectorDeadline(slot)
     let truth = bank.inform(
       place,
       signal: Int(dependent.signal),
@@ -98,7 +100,7 @@ extension Engine {
     }
     // What is not known neither raises nor clears.
     if value == nil { drop(slot, at: moment.time) }
-    armDetector(slot, after: moment.time)
+    armDetector(slot, after: moment.time, former: former)
   }
 
   /// Lets a rule's windows end, one after the other, that end at or before `time`.
@@ -150,6 +152,7 @@ extension Engine {
   ) {
     let number = Int(parameters.row(Int(slot)).it.number)
     while let silence = firstSilence(number, slot, before: time) {
+      let former = detectorDeadline(slot)
       let truth = bank.inform(
         places[number],
         signal: silence.signal,
@@ -164,7 +167,7 @@ extension Engine {
         value: .nan
       )
       follow(slot, Verdict(truth), moment, &out)
-      armDetector(slot, after: silence.time)
+      armDetector(slot, after: silence.time, former: former)
     }
   }
 
@@ -262,11 +265,11 @@ extension Engine {
 
   /// Waits for a detector's next deadline; one from before `time` would be waited for in vain.
   ///
-  /// One at `time` is that of an interlock which has no time to follow.
-  mutating func armDetector(_ slot: UInt32, after time: Int64) {
-    if let due = detectorDeadline(slot), due >= time {
-      arm(.detector, slot, at: due + detectorGrace(slot))
-    }
+  /// One at `time` is that of an interlock which has no time to follow. `former` is what was waited for before, nil for nothing.
+  mutating func armDetector(_ slot: UInt32, after time: Int64, former: Int64? = nil) {
+    guard let due = detectorDeadline(slot), due >= time else { return }
+    let isSooner = former.map { due < $0 } ?? true
+    arm(.detector, slot, at: due + detectorGrace(slot), isSooner: isSooner)
   }
 
   /// How long after its deadline, by the device's clock, a rule's detector is looked at when no reading asks for it before.

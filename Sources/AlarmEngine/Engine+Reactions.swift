@@ -19,6 +19,7 @@ extension Engine {
       advanceSuppressor(slot, to: due, received: received, &out)
     }
     let place = places[Int(parameters.row(Int(slot)).it.suppressor)]
+    let former = suppressorDeadline(slot)
     let truth = bank.inform(
       place,
       signal: Int(dependent.signal),
@@ -27,7 +28,7 @@ extension Engine {
     )
     let moment = Moment(time: time, received: received, sequence: sequence, value: value ?? .nan)
     suppress(slot, truth ?? .unknown, moment, &out)
-    armSuppressor(slot, after: time)
+    armSuppressor(slot, after: time, former: former)
   }
 
   /// Lets a `for` of a suppressing expression run out.
@@ -61,8 +62,10 @@ extension Engine {
     return bank.nextDeadline(places[Int(suppressor)]).map { $0 - bankShift(slot) }
   }
 
-  mutating func armSuppressor(_ slot: UInt32, after time: Int64) {
-    if let due = suppressorDeadline(slot), due > time { arm(.suppressor, slot, at: due) }
+  /// Waits for a suppressing expression's next deadline; `former` is what was waited for before, nil for nothing.
+  mutating func armSuppressor(_ slot: UInt32, after time: Int64, former: Int64? = nil) {
+    guard let due = suppressorDeadline(slot), due > time else { return }
+    arm(.suppressor, slot, at: due, isSooner: former.map { due < $0 } ?? true)
   }
 
   /// What is not known to be true suppresses nothing: an alarm too many is better than one too few.
