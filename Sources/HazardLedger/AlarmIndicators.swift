@@ -98,11 +98,15 @@ public struct AlarmIndicators: Sendable {
   }
 
   /// Takes in an alarm that was raised before the first step that is added, and still stands.
-  public mutating func seed(_ alarm: AlarmView) {
+  ///
+  /// - Parameters:
+  ///   - alarm: what the ledger says of it now.
+  ///   - begin: when the steps that are added begin; an acknowledgement from then on is among them.
+  public mutating func seed(_ alarm: AlarmView, before begin: Timestamp) {
     standing[alarm.id] = Standing(
       raised: alarm.raised?.time ?? alarm.onset,
       state: alarm.state,
-      isAcknowledged: alarm.acknowledged != nil
+      isAcknowledged: alarm.acknowledged.map { $0.time < begin } ?? false
     )
   }
 

@@ -18,10 +18,14 @@ public struct IndicatorReport: Sendable {
   /// Entries read for one report at most.
   public static let entryLimit = 2_000_000
 
+  /// So many entries in turn may have times of devices whose clocks are wrong, without a report losing what lies before them.
+  static let strayEntries = 1_000
+
   /// Folds the entries of a ledger whose time lies in the span.
   ///
   /// Entries are about in the order of their time (receive order; event time of the steps). The fold begins an hour
-  /// before the span in the ledger, so that one that came late is not passed over.
+  /// before the span in the ledger, so that one that came late is not passed over. A clock that begins at 1970 puts its
+  /// steps anywhere in that order.
   ///
   /// - Parameters:
   ///   - ledger: read only.
@@ -50,8 +54,10 @@ public struct IndicatorReport: Sendable {
       notBefore: from.advanced(byMilliseconds: -3_600_000)
     )
     for alarm in try ledger.standingAlarms()
-    where alarm.firstSequence < first && matcher.fits(alarm) && scope.includes(path: alarm.point) {
-      fold.seed(alarm)
+    where matcher.fits(alarm) && scope.includes(path: alarm.point) {
+      // Of what the fold reads it takes only what lies in the span.
+      let isBefore = alarm.firstSequence < first || (alarm.raised?.time ?? alarm.onset) < from
+      if isBefore { fold.seed(alarm, before: from) }
     }
     var cursor = first - 1
     var read = 0
@@ -91,7 +97,10 @@ public struct IndicatorReport: Sendable {
     self.isComplete = isComplete
   }
 
-  /// The first entry of a time or later, by halving; entry times are about in order.
+  /// Where to begin so that no entry of a time or later is passed over, by halving.
+  ///
+  /// Entry times are about in order, but for those of wrong clocks; so a place counts as earlier than the time only
+  /// where ``strayEntries`` in turn are.
   private static func firstSequence(
     in ledger: any LedgerStore,
     notBefore time: Timestamp
@@ -100,8 +109,12 @@ public struct IndicatorReport: Sendable {
     var high = try ledger.head.sequence + 1
     while low < high {
       let middle = low + (high - low) / 2
-      guard let entry = try ledger.entries(after: middle - 1, limit: 1).first else { return low }
-      if entry.time < time { low = middle + 1 } else { high = middle }
+      let page = try ledger.entries(after: middle - 1, limit: strayEntries)
+      if page.contains(where: { $0.time >= time }) {
+        high = middle
+      } else {
+        low = (page.last?.sequence ?? middle) + 1
+      }
     }
     return max(1, low)
   }

@@ -358,4 +358,76 @@ struct AlarmIndicatorTests {
     #expect(live.report(at: now) == replayed.report(at: now))
     #expect(live.report(at: now).annunciated > 500)
   }
+
+  @Test("a device whose clock begins at 1970 hides no other alarm of the span")
+  func deadClock() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    let start: Int64 = 1_795_000_000_000
+    let times = (0..<10).map { $0 == 5 ? 1_795_000 : start + $0 * 1_000 } as [Int64]
+    let drafts = times.enumerated().map { index, time in
+      LedgerDraft(
+        alarm: Self.step(.raised, .unacknowledged, point: "p\(index)", onset: time),
+        time: Timestamp(milliseconds: time),
+        origin: 1
+      )
+    }
+    try ledger.append(drafts, rejects: [], position: 1)
+    let report = try IndicatorReport(
+      of: ledger,
+      from: Timestamp(milliseconds: start),
+      to: Timestamp(milliseconds: start + 60_000)
+    )
+    #expect(report.alarms.annunciated == 9)
+    #expect(report.alarms.stale == ["p5#h@1795000"])
+  }
+
+  @Test("an alarm that was raised before the span, and acknowledged in it, counts by its time to the acknowledgement")
+  func acknowledgedWithin() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    let start: Int64 = 1_795_000_000_000
+    let steps: [(AlarmBody.Event, AlarmBody.State, Int64)] = [
+      (.raised, .unacknowledged, 0), (.acknowledged, .acknowledged, 90_000),
+    ]
+    let drafts = steps.map { event, state, after in
+      LedgerDraft(
+        alarm: Self.step(event, state, onset: start),
+        time: Timestamp(milliseconds: start + after),
+        origin: 1
+      )
+    }
+    try ledger.append(drafts, rejects: [], position: 1)
+    let report = try IndicatorReport(
+      of: ledger,
+      from: Timestamp(milliseconds: start + 60_000),
+      to: Timestamp(milliseconds: start + 120_000)
+    )
+    #expect(report.alarms.acknowledgeMedian == 90_000)
+  }
+
+  @Test("an alarm that was raised and shelved just before the span is shelved in it")
+  func shelvedBefore() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    let start: Int64 = 1_795_000_000_000
+    let steps: [(AlarmBody.Event, AlarmBody.State, Int64)] = [
+      (.raised, .unacknowledged, 0), (.shelved, .shelved, 1_000),
+    ]
+    let drafts = steps.map { event, state, after in
+      LedgerDraft(
+        alarm: Self.step(event, state, onset: start),
+        time: Timestamp(milliseconds: start + after),
+        origin: 1
+      )
+    }
+    try ledger.append(drafts, rejects: [], position: 1)
+    let report = try IndicatorReport(
+      of: ledger,
+      from: Timestamp(milliseconds: start + 60_000),
+      to: Timestamp(milliseconds: start + 120_000)
+    )
+    #expect(report.alarms.annunciated == 0)
+    #expect(report.alarms.shelved == ["p#h@\(start)"])
+  }
 }
