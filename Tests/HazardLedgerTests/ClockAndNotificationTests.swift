@@ -382,7 +382,7 @@ struct AlarmIndicatorTests {
     #expect(report.alarms.stale == ["p5#h@1795000"])
   }
 
-  @Test("an alarm that was raised before the span, and acknowledged in it, counts by its time to the acknowledgement")
+  @Test("an alarm raised before the span and acknowledged in it counts with its whole time")
   func acknowledgedWithin() throws {
     let scratch = try Scratch()
     let ledger = try SQLiteLedger(path: scratch.path, station: "s")

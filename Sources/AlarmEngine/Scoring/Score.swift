@@ -79,7 +79,8 @@ public enum Score {
   /// Scores a CSV text with the columns `timestamp` and `value`; gives timestamp, value, score.
   ///
   /// Rows keep their order and number; time stamps and values are copied as they stand. A value that is
-  /// missing, with its comma or without, or not a number is copied and scores 0.
+  /// missing, with its comma or without, or not finite is copied and scores 0; one that is no number at all is refused, for
+  /// a column of decimal commas would score 0 throughout. Cells may be in quotes, but not go over a line's end.
   public static func table(
     csv: String,
     detector: String,
@@ -104,19 +105,42 @@ public enum Score {
         )
       }
       let text = fields.count > value ? fields[value] : ""
-      let score = scorer.score(time: stamp, value: Double(text) ?? .nan)
+      guard let number = text.isEmpty ? .nan : Double(text) else {
+        throw .badRow(
+          line: index + 2,
+          "“\(text)” is no number; write it like 12.5, or leave the cell empty"
+        )
+      }
+      let score = scorer.score(time: stamp, value: number)
       output += "\(fields[time]),\(text),\(score)\n"
     }
     return output
   }
 
   private static func columns(_ line: String) -> [String] {
-    line.split(separator: ",", omittingEmptySubsequences: false).map { field in
-      var text = field
-      while let first = text.first, first.isWhitespace || first == "\u{FEFF}" { text.removeFirst() }
-      while let last = text.last, last.isWhitespace { text.removeLast() }
-      return String(text)
+    var fields: [String] = []
+    var field = ""
+    var isQuoted = false
+    for character in line {
+      if character == "\"" {
+        // A quote inside a quoted cell is written twice, and so ends and begins the quoting.
+        isQuoted.toggle()
+      } else if character == ",", !isQuoted {
+        fields.append(trimmed(field))
+        field = ""
+      } else {
+        field.append(character)
+      }
     }
+    fields.append(trimmed(field))
+    return fields
+  }
+
+  private static func trimmed(_ field: String) -> String {
+    var text = field[...]
+    while let first = text.first, first.isWhitespace || first == "\u{FEFF}" { text.removeFirst() }
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
   }
 }
 

@@ -130,6 +130,11 @@ struct ScoringTests {
       detector: "range"
     )
     #expect(reordered == "timestamp,value,score\n2014-04-01T00:00:00Z,1,0.0\n")
+    let quoted = try Score.table(
+      csv: "\"note\",\"timestamp\",\"value\"\n\"a, b\",\"2014-04-01 00:00:00\",\"1.5\"\n",
+      detector: "range"
+    )
+    #expect(quoted == "timestamp,value,score\n2014-04-01 00:00:00,1.5,0.0\n")
   }
 
   @Test("what cannot be scored is refused with its place")
@@ -139,6 +144,14 @@ struct ScoringTests {
       try Score.table(csv: "a,b\n1,2\n", detector: "range")
     }
     #expect(throws: Score.Failure.noHeader("")) { try Score.table(csv: "", detector: "range") }
+    #expect(
+      throws: Score.Failure.badRow(
+        line: 2,
+        "“3,5” is no number; write it like 12.5, or leave the cell empty"
+      )
+    ) {
+      try Score.table(csv: "timestamp,value\n2014-04-01 00:00:00,\"3,5\"\n", detector: "range")
+    }
     #expect(throws: Score.Failure.badRow(line: 3, "1 columns where 2 are needed")) {
       try Score.table(csv: "value,timestamp\n1,2014-04-01 00:00:00\n2\n", detector: "range")
     }
