@@ -48,7 +48,10 @@ struct DetectorSpecReader {
   /// Reads one; nil when something in it is wrong, which has been reported.
   func read() -> DetectorSpec? {
     defer { map.finish() }
-    guard let kind = map.required("kind")?.choice(DetectorSpec.Kind.self) else { return nil }
+    guard let kind = map.required("kind")?.choice(DetectorSpec.Kind.self) else {
+      map.leaveOpen()
+      return nil
+    }
     var spec = DetectorSpec(kind: kind, detector: .clockFault, place: map.place)
     var isWhole = true
     switch kind {

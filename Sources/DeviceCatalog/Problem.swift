@@ -43,7 +43,7 @@ enum Problem {
   var wasLetPass: Bool {
     [
       "level-side", "scale-zero", "restore-outside-range", "unused-placeholder",
-      "unknown-placeholder", "model-spe",
+      "unknown-placeholder", "model-spe", "administrative-code",
     ].contains(code)
   }
 
@@ -252,6 +252,32 @@ extension LocalizedText {
 }
 
 extension Problem {
+  /// A code of which no area is known, so that nobody who supervises an area would see the enterprise.
+  static func administrativeCode(_ text: String) -> Problem {
+    .other(
+      code: "administrative-code",
+      zh: "“\(text)”不是行政区划代码：按区划授权的账号将看不到该企业",
+      en: "\"\(text)\" is no code of an administrative area: whoever supervises an area would "
+        + "not see the enterprise",
+      remedyZh: "写 6 位（县级）、9 位（乡级）或 12 位（村级）数字，如 \"360702\"",
+      remedyEn: "write 6 digits down to the county, 9 to the township or 12 to the village, as in "
+        + "\"360702\""
+    )
+  }
+
+  /// A standard that is not in the list of standards.
+  ///
+  /// One of a like number is not proposed as a slip of the pen is: the limit would cite what does not say it.
+  static func unknownStandard(_ name: String) -> Problem {
+    .other(
+      code: "unknown-standard",
+      zh: "standards.yaml 中没有标准“\(name)”",
+      en: "standards.yaml has no standard \"\(name)\"",
+      remedyZh: "核对编号与年号；确为该标准的，先写入 devices/standards.yaml",
+      remedyEn: "check number and year, or enter it in devices/standards.yaml first"
+    )
+  }
+
   /// A high limit that alarms at small values, or a low one that alarms at large ones.
   static func levelSide(
     _ level: AlarmLevel,

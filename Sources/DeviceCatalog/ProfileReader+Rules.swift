@@ -53,9 +53,9 @@ extension ProfileReader {
   private func escalation(_ value: YAMLValue?) -> RulePlan.Escalation? {
     guard let value, let map = value.map() else { return nil }
     defer { map.finish() }
-    guard let after = map.required("after")?.milliseconds(),
-      let priority = map.required("priority")?.priority()
-    else { return nil }
+    let after = map.required("after")?.milliseconds()
+    let priority = map.required("priority")?.priority()
+    guard let after, let priority else { return nil }
     return RulePlan.Escalation(afterMilliseconds: after, priority: priority)
   }
 
@@ -70,11 +70,13 @@ extension ProfileReader {
 
   private func detector(_ map: YAMLMap) -> DetectorProfile? {
     if let special = specialDetector(map) { return special }
-    guard let whenValue = map.required("when") else { return nil }
-    let when = whenValue.comparison()
+    // One of these that could not be understood has been reported; it needs no limit beside it.
+    if Self.specialKeys.contains(where: { map[$0] != nil }) { return nil }
+    let when = map.required("when")?.comparison()
     let untilValue = map["until"]
     let until = untilValue?.comparison()
     let deadband = map["deadband"].flatMap { $0.deadband() }
+    let windowValue = map["window"]
     guard let when else { return nil }
     if let until, until.comparison.isHigh == when.comparison.isHigh {
       untilValue?.report(
@@ -95,14 +97,18 @@ extension ProfileReader {
       return nil
     }
     let limit = LimitProfile(when: when, until: until, deadband: deadband)
-    if let value = map["window"] {
+    if let value = windowValue {
       guard let spec = value.map().flatMap({ WindowSpecReader(map: $0).read() }) else { return nil }
       return .window(spec, limit)
     }
     return .limit(limit)
   }
 
-  /// The detectors that are no comparison with one figure; nil when the rule has none of them.
+  private static let specialKeys = [
+    "rate", "stuck", "detect", "cascade", "expression", "interlock",
+  ]
+
+  /// The detectors that are no comparison with one figure; nil when the rule has none of them, or one that is wrong.
   private func specialDetector(_ map: YAMLMap) -> DetectorProfile? {
     if let value = map["rate"]?.map() {
       defer { value.finish() }

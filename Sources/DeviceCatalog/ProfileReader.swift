@@ -24,13 +24,17 @@ struct ProfileReader {
     )
     var points: [PointProfile] = []
     if let pointMap = map.required("points")?.map() {
+      let found = log.findings.count
       for (key, keyPlace, value) in pointMap.identified() {
         guard let entry = value.map() else { continue }
         if let point = point(entry, id: key, place: keyPlace, choices: choiceIDs) {
           points.append(point)
         }
       }
-      if points.isEmpty { pointMap.value.report(.nothing(kind: "point", kindZh: "测点")) }
+      // Points that are there but wrong have been reported.
+      if points.isEmpty, log.findings.count == found {
+        pointMap.value.report(.nothing(kind: "point", kindZh: "测点"))
+      }
     }
     var samples: [ProfileSample] = []
     for value in map["samples"]?.list() ?? [] {

@@ -27,7 +27,11 @@ struct SiteReader {
     let id = entry.required("id")?.identifier()
     let name = entry.required("name")?.text()
     let creditCode = entry["credit-code"]?.string()
-    let administrativeCode = entry["administrative-code"]?.string()
+    let codeValue = entry["administrative-code"]
+    let administrativeCode = codeValue?.string()
+    if let administrativeCode, !Enterprise.isAdministrativeCode(administrativeCode) {
+      codeValue?.report(.administrativeCode(administrativeCode))
+    }
     let responsible = DeviceSpec.people(entry["responsible"])
     entry.finish()
     let timeZone = timeZone(map.required("time-zone"))

@@ -97,14 +97,7 @@ extension RuleSource {
         source.effectiveFrom = standard.effectiveFrom
         source.effectiveUntil = standard.effectiveUntil
       } else {
-        name.report(
-          .unknownReference(
-            kind: "standard",
-            kindZh: "标准",
-            name: text,
-            known: standards.map(\.id)
-          )
-        )
+        name.report(.unknownStandard(text))
       }
     } else if let origin = map["origin"]?.choice(Origin.self) {
       source.origin = origin

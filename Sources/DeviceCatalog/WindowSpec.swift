@@ -131,7 +131,11 @@ struct WindowSpecReader {
     defer { map.finish() }
     let kind = map.required("kind")?.choice(WindowSpec.Kind.self)
     let of = map.required("of")?.choice(WindowSpec.Statistic.self)
-    guard let kind, let of, let shape = shape(kind) else { return nil }
+    guard let kind, let of else {
+      map.leaveOpen()
+      return nil
+    }
+    guard let shape = shape(kind) else { return nil }
     var parameters = WindowedStatistic.Parameters(
       shape: shape,
       statistic: of.statistic,

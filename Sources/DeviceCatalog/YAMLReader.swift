@@ -195,6 +195,7 @@ final class YAMLMap {
   let value: YAMLValue
   private let mapping: Node.Mapping
   private var asked: [String] = []
+  private var isOpen = false
 
   init(value: YAMLValue, mapping: Node.Mapping) {
     self.value = value
@@ -247,8 +248,12 @@ final class YAMLMap {
     }
   }
 
+  /// Says that which keys may stand here hangs on one that could not be read, so that none of them is unknown.
+  func leaveOpen() { isOpen = true }
+
   /// Reports every key that nobody asked for, with the nearest one that somebody did.
   func finish() {
+    if isOpen { return }
     for (key, keyPlace, _) in entries() where !asked.contains(key) {
       value.log.report(
         .unknownKey(key: key, known: asked),

@@ -123,6 +123,62 @@ struct ProfileErrorTests {
   @Test("each is found with its file, line, key and remedy", arguments: cases)
   func found(_ test: ErrorCase) throws { try test.expectFound() }
 
+  @Test(
+    "one mistake is told once, and nothing beside it that is right",
+    arguments: [
+      ("when: \">= alarm\"", "wen: \">= alarm\"", ["missing-key when", "unknown-key wen"]),
+      ("unit: \"%LEL\"", "unit: \"%lel\"", ["unknown-unit %lel"]),
+      (
+        "when: \">= alarm\"\n        deadband: 1", "detect: {kind: ewmaa, alpha: 0.1}",
+        ["not-one-of ewmaa"]
+      ),
+      (
+        "deadband: 1", "deadband: 1\n        window: {kind: slide, span: 10min, of: mean}",
+        ["not-one-of slide"]
+      ),
+      (
+        "when: \">= alarm\"\n        deadband: 1", "stuck: {for: 8h}", ["missing-key tolerance"]
+      ),
+      (
+        "deadband: 1", "deadband: 1\n        escalate: {after: 30, priority: red}",
+        ["wrong-type 30"]
+      ),
+      (
+        "source: {standard: GB 1-2020", "source: {standard: GB 1-2021",
+        ["unknown-standard GB 1-2021"]
+      ),
+    ] as [(String, String, [String])]
+  )
+  func once(old: String, new: String, expected: [String]) {
+    // Only the profile is read: what the site then lacks of it is another matter.
+    let text = SmallCatalog.profile.replacing(old, with: new, maxReplacements: 1)
+    #expect(text != SmallCatalog.profile)
+    let found = Catalog.runSamples(sources: [
+      (path: "devices/standards.yaml", text: SmallCatalog.standards),
+      (path: "devices/gas/detector.yaml", text: text),
+    ]).findings
+    #expect(found.count == expected.count, "\(found)")
+    for words in expected {
+      let parts = words.split(separator: " ", maxSplits: 1).map(String.init)
+      #expect(
+        found.contains { $0.code == parts[0] && $0.message.en.contains("\"\(parts[1])\"") },
+        "\(words): \(found)"
+      )
+    }
+    // Another standard that exists is never proposed.
+    #expect(!found.contains { $0.code == "unknown-standard" && $0.remedy.en.contains("did you") })
+  }
+
+  @Test("points that are there and wrong are not missing as well")
+  func noPoints() {
+    let text = SmallCatalog.profile.replacing("unit: ", with: "unit: x")
+    let found = Catalog.runSamples(sources: [
+      (path: "devices/standards.yaml", text: SmallCatalog.standards),
+      (path: "devices/gas/detector.yaml", text: text),
+    ]).findings
+    #expect(!found.isEmpty && found.allSatisfy { $0.code != "nothing-there" }, "\(found)")
+  }
+
   @Test("a condition that may suppress the very alarm, or one that a standard demands")
   func suppression() throws {
     let result = SmallCatalog.load(

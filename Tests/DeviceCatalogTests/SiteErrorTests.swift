@@ -6,6 +6,13 @@ import Testing
 struct SiteErrorTests {
   static let cases: [ErrorCase] = [
     ErrorCase(
+      old: "enterprise:\n  id: e\n",
+      new: "enterprise:\n  id: e\n  administrative-code: \"36070\"\n",
+      code: "administrative-code",
+      line: 3,
+      key: "enterprise.administrative-code"
+    ),
+    ErrorCase(
       old: "limits:",
       new: "limit:",
       code: "unknown-key",

@@ -105,7 +105,7 @@ public enum Score {
         )
       }
       let text = fields.count > value ? fields[value] : ""
-      guard let number = text.isEmpty ? .nan : Double(text) else {
+      guard let number = text.isEmpty ? Double.nan : Double(text) else {
         throw .badRow(
           line: index + 2,
           "“\(text)” is no number; write it like 12.5, or leave the cell empty"
