@@ -1,6 +1,6 @@
 /// A worked example in a profile: what comes in, what must come out.
 ///
-/// The test over `devices/` decodes the payloads with the real decoder and runs the real engine.
+/// `davy check` and the test over `devices/` decode the payloads with the real decoder and run the real engine.
 struct ProfileSample: Sendable {
   /// Readings of one point at even intervals, sent as Davy JSON.
   struct Series: Sendable {

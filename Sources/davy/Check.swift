@@ -10,8 +10,8 @@ struct Check: ParsableCommand {
     discussion: """
       Every finding names file, line, key, what is wrong and what to do, and the standard's clause where one is \
       concerned. The broker's password file, certificates and key are opened as the service would open them: check as \
-      the service's user. Ends with 1 when there is an error (a station would not start, or not see what it should), with \
-      0 otherwise.
+      the service's user. The samples of all profiles are run. Ends with 1 when there is an error (a station would not \
+      start, or not see what it should, or a profile does not do what its sample says), with 0 otherwise.
       """
   )
 
@@ -81,10 +81,34 @@ extension ServiceConfiguration {
       response: service.response
     )
     findings += result.findings
-    if let catalog = result.catalog { findings += catalog.lint(on: day) }
+    if let catalog = result.catalog {
+      findings += catalog.lint(on: day)
+      findings += sampleFindings(devices: service.devicesFolder)
+    }
     guard !own.contains(where: { $0.severity == .error }) else { return (nil, findings) }
     if let catalog = result.catalog { findings += service.blindSpots(file: file, catalog: catalog) }
     findings += service.brokerFindings(file: file, catalog: result.catalog)
     return (result.catalog, findings)
+  }
+
+  /// Runs the samples of all profiles and says which come to something else than they say.
+  private static func sampleFindings(devices: String) -> [Finding] {
+    let outcomes = Catalog.runSamples(devices: devices).outcomes
+    return outcomes.filter { !$0.differences.isEmpty }.map { outcome in
+      let differences = outcome.differences.joined(separator: "; ")
+      return Finding(
+        severity: .error,
+        code: "sample-differs",
+        place: outcome.place,
+        message: LocalizedText(
+          zh: "样例“\(outcome.sample)”的结果与所写不符：\(differences)",
+          en: "sample \"\(outcome.sample)\" comes to something else: \(differences)"
+        ),
+        remedy: LocalizedText(
+          zh: "更正规则；规则无误则更正样例",
+          en: "correct the rule, or the sample where the rule is right"
+        )
+      )
+    }
   }
 }

@@ -135,6 +135,32 @@ import Testing
     #expect(try Self.errors(profile: profile) == ["\(code) detector.yaml \(key)"])
   }
 
+  @Test("a sample that comes to something else is told with what came")
+  func samples() throws {
+    let sample = """
+
+      samples:
+        - name: edge
+          series: {point: gas, every: 10s, values: [24.9, 25, 24]}
+          alarms: [10s gas.level-1 raised]
+      """
+    #expect(try Self.errors(profile: Self.profile + sample) == [])
+    let wrong = sample.replacing("10s gas", with: "0s gas")
+    let folder = try Folder()
+    defer { folder.remove() }
+    let path = try Self.write(into: folder, profile: Self.profile + wrong)
+    let day = try #require(CalendarDate("2026-03-01"))
+    let found = ServiceConfiguration.examine(file: path, on: day).findings
+      .filter { $0.code == "sample-differs" }
+    #expect(found.count == 1 && found.first?.severity == .error)
+    #expect(found.first?.place.file.hasSuffix("detector.yaml") == true)
+    #expect(
+      found.first?.message.en
+        == "sample \"edge\" comes to something else: expected and missing: 0s gas.level-1 raised; "
+        + "came and was not expected: 10s gas.level-1 raised"
+    )
+  }
+
   @Test("a range that cannot be read is no figure that the site owes")
   func rangeOnly() throws {
     let errors = try Self.errors(
