@@ -163,7 +163,12 @@ public struct ConsoleServer: Service {
       hasCharts: files.contains("/vendor/uplot/uplot.iife.min.js")
     )
     let commands = DeskCommands(station: station)
-    let hazards = HazardRoutes(station: station, commands: commands, zone: zone)
+    let hazards = HazardRoutes(
+      station: station,
+      commands: commands,
+      evidence: options.evidenceFolder.map { EvidenceStore(folder: $0) },
+      zone: zone
+    )
     let matters = MatterRoutes(station: station, commands: commands)
     let notifications = ChannelRoutes(
       station: station,

@@ -26,6 +26,7 @@ struct DeskCommands: Sendable {
   ///   - place: path of what is acted on; nil takes the body's `place` or `path`.
   ///   - status: the answer's when it is in the ledger.
   ///   - kind: what kind of input it becomes.
+  ///   - check: what else has to hold of the act, once it is known who acts; throws the problem.
   ///   - answer: what is answered besides the sequences.
   /// - Returns: journal and ledger sequence of the act.
   /// - Throws: the problem, when it was refused or could not be read.
@@ -37,6 +38,7 @@ struct DeskCommands: Sendable {
     at place: String? = nil,
     status: HTTPResponse.Status = .ok,
     kind: DeskInput.Kind = .command,
+    check: @Sendable ([String: HazardLedger.JSONValue]) async throws -> Void = { _ in },
     answer: @escaping @Sendable (inout JSONWriter, ActReceipt) -> Void = { _, _ in }
   ) async throws -> Response {
     let mediaType = request.headers[.contentType] ?? ""
@@ -51,6 +53,7 @@ struct DeskCommands: Sendable {
       &members,
       at: place ?? members["place"]?.text ?? members["path"]?.text
     )
+    try await check(members)
     let key = try IdempotencyStore.key(of: request, context)
     let payload = HazardLedger.JSONValue.object(members).canonicalBytes()
     let body = try await answers.once(key, fingerprint: Array(verb.utf8) + [0] + payload) {

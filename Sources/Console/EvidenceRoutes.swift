@@ -28,7 +28,7 @@ struct EvidenceRoutes: Sendable {
     self.station = station
     self.commands = commands
     self.hazards = hazards
-    store = options.evidenceFolder.map { EvidenceStore(folder: $0) }
+    store = hazards.evidence
     maximumBytes = options.maximumEvidenceBytes
   }
 
@@ -170,6 +170,12 @@ struct EvidenceStore: Sendable {
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     let data = try Data(contentsOf: url)
     return [UInt8](SHA256.hash(data: data)).hex == digest ? data : nil
+  }
+
+  /// False where a digest has no file here; what is no digest is told by the desk.
+  func mayHold(_ digest: String) -> Bool {
+    let isDigest = digest.utf8.count == 64 && [UInt8](hex: digest) != nil
+    return !isDigest || FileManager.default.fileExists(atPath: file(digest).path)
   }
 
   private func file(_ digest: String) -> URL {

@@ -9,6 +9,8 @@ import Telemetry
 struct HazardRoutes: Sendable {
   let station: any StationAccess
   let commands: DeskCommands
+  /// Where the files are that acts name as evidence; nil on a station without a folder for them.
+  let evidence: EvidenceStore?
   let zone: TimeZone
 
   /// Most entries of one hazard in an answer; the rest is reached by `/entries`.
@@ -151,8 +153,23 @@ struct HazardRoutes: Sendable {
       context,
       verb: "act",
       fixed: ["hazard": .string(id)],
-      at: try await place(of: id, context)
+      at: try await place(of: id, context),
+      check: requireEvidence
     ) { writer, _ in writer.member("hazard", id) }
+  }
+
+  /// Refuses an act that names a file which nobody has handed in: a hash without its file shows nothing to whoever accepts.
+  private func requireEvidence(of act: [String: HazardLedger.JSONValue]) async throws {
+    guard let evidence, let files = act["evidence"]?.elements else { return }
+    let digests = files.compactMap { $0["sha256"]?.text }
+    guard
+      let missing = try await BlockingWork.run({ digests.first { !evidence.mayHold($0) } })
+    else { return }
+    throw Problem(
+      .unprocessableContent,
+      "evidence-missing",
+      "evidence: no file \(missing) is here; hand it in first, by POST /api/v1/hazards/{id}/evidence"
+    )
   }
 
   /// Where a hazard is; somebody else's is as good as none.

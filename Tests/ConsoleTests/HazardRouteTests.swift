@@ -149,6 +149,18 @@ struct HazardRouteTests {
         404,
         "unknown-evidence"
       )
+      // A hash whose file nobody has handed in is no evidence.
+      for (hash, status, kind) in [
+        (String(repeating: "ab", count: 32), 422, "evidence-missing"),
+        ("../" + String(repeating: "a", count: 61), 422, "incomplete"), (digest, 200, ""),
+      ] {
+        let answer = try await client.send(
+          "/api/v1/hazards/\(id.escaped)/acts",
+          #"{"act":"attach","actor":"wang","role":"county","evidence":[{"name":"b","sha256":"\#(hash)"}]}"#,
+          status
+        )
+        if status != 200 { #expect(answer["type"] as? String == "urn:davy:problem:\(kind)") }
+      }
       _ = try await client.upload(upload, String(repeating: "x", count: 1_001), 413)
       _ = try await client.upload(
         upload.replacing("role=county", with: "role=administrator"),
