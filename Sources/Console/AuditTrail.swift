@@ -101,8 +101,8 @@ extension Problem {
   init(_ error: ActError) {
     self =
       switch error {
-      case .unknownAlarm(let detail): Problem(.notFound, "unknown-alarm", detail)
-      case .notApplicable(let detail): Problem(.conflict, "not-applicable", detail)
+      case .unknownAlarm: Problem(.notFound, "unknown-alarm", error.text)
+      case .notApplicable: Problem(.conflict, "not-applicable", error.text)
       case .incomplete(let detail): Problem(.unprocessableContent, "incomplete", detail)
       case .notYetRecorded(let sequence):
         Problem(

@@ -89,6 +89,10 @@ import Testing
         status,
         kind
       )
+      switch error {
+      case .unknownAlarm, .notApplicable: #expect(problem["detail"] as? String == error.text)
+      case .incomplete, .notYetRecorded, .busy, .refused: break
+      }
       if case .notYetRecorded = error {
         #expect(problem["journalSequence"] as? Int == 77)
       }
