@@ -240,6 +240,7 @@ let package = Package(
       name: "CommandTests",
       dependencies: [
         "DavyCommands", "DeviceCatalog", "HazardLedger", "Journal", "MQTTTransport", "Station",
+        "Telemetry",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
       ]

@@ -123,6 +123,14 @@ enum Segment {
 
   /// The first sequence that a segment file says it has.
   static func firstSequence(ofFile path: String) throws(JournalError) -> UInt64 {
+    // Said before SQLite does: a table that was given for a recording is nothing that is wrong with the disk.
+    let head = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)).read(upToCount: 16)
+    guard head?.starts(with: "SQLite format 3".utf8) ?? true else {
+      throw .notAJournal(
+        path: path,
+        message: "it is another kind of file; `davy import readings` makes a recording of a table"
+      )
+    }
     let queue = try openForReading(path)
     let first = try JournalError.mapping(path) {
       try queue.inDatabase { try firstSequence($0) }

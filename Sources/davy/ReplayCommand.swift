@@ -182,6 +182,7 @@ struct ReplayCommand: AsyncParsableCommand {
     Terminal.line("messages   \(summary.messages)")
     Terminal.line("readings   \(summary.readings)")
     Terminal.line("refused    \(summary.rejects)")
+    for line in RefusalWords.lines(of: try store.rejects(limit: 1_000)) { Terminal.line(line) }
     Terminal.line(
       "alarms     \(counters["alarm.raised"] ?? 0) raised, \(counters["alarm.returned"] ?? 0) returned"
     )

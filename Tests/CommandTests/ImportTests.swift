@@ -1,6 +1,9 @@
 import ArgumentParser
+import DavyCommands
 import Foundation
+import HazardLedger
 import Journal
+import Telemetry
 import Testing
 
 @Suite("Importing readings") struct ImportTests {
@@ -73,6 +76,39 @@ import Testing
     try await Self.importing(csv, into: folder.path + "/recording")
     let recording = folder.path + "/recording"
     await #expect(throws: ExitCode(1)) { try await davy("replay", recording) }
+  }
+
+  @Test("a table that is given for a recording is no fault of the disk")
+  func tableForRecording() async throws {
+    let folder = try Folder()
+    defer { folder.remove() }
+    let csv = try folder.file("r.csv", "time,甲烷\n1795451234567,1.5\n")
+    let error = await #expect(throws: JournalError.self) { try await davy("replay", csv) }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains("davy import readings") && !text.contains("disk"), "\(text)")
+  }
+
+  @Test("what a replay refuses is told with place and remedy, the most frequent first")
+  func refusals() {
+    func tally(_ reason: String, _ count: Int64) -> RejectTally {
+      RejectTally(
+        reason: reason,
+        topic: "davy/v1/e/g/readings",
+        device: "D",
+        count: count,
+        firstSequence: 1,
+        lastSequence: 1,
+        firstTime: Timestamp(milliseconds: 0),
+        lastTime: Timestamp(milliseconds: 0),
+        detail: "/device: D"
+      )
+    }
+    let lines = RefusalWords.lines(of: [tally("wrongType", 1), tally("unknownDevice", 4)])
+    #expect(lines.count == 2 && RefusalWords.lines(of: []).isEmpty)
+    #expect(lines[0].hasPrefix("  4 × unknownDevice  davy/v1/e/g/readings  D  /device: D\n"))
+    #expect(lines[0].contains("remedy: Add the device") && lines[0].contains("台账"))
+    let many = (0..<10).map { tally("r\($0)", 1) }
+    #expect(RefusalWords.lines(of: many).last == "  … and 2 more kinds")
   }
 
   @Test("a recording that is not there is named, with what to do")
