@@ -58,6 +58,9 @@ struct Decode: ParsableCommand {
         "reading  \(channel.path)  \(reading.value) \(channel.unit)  \(reading.status)  "
           + TimeText.utc(reading.time.milliseconds)
       )
+      if let words = DecodedTime.warning(reading.time, received: received) {
+        Terminal.line("         warning: \(words)")
+      }
     }
     for note in notes {
       switch note {

@@ -111,6 +111,22 @@ import Testing
     #expect(RefusalWords.lines(of: many).last == "  … and 2 more kinds")
   }
 
+  @Test(
+    "davy decode says where a time is far from the receive time, and knows seconds from milliseconds",
+    arguments: [
+      (1_795_451_234_567, nil), (1_795_451_000_000, nil), (1_795_451_234, "seconds since 1970"),
+      (1_795_450_000_000, "20 min before"), (1_795_452_434_567, "20 min after"),
+    ] as [(Int64, String?)]
+  )
+  func decodedTime(time: Int64, words: String?) {
+    let found = DecodedTime.warning(
+      Timestamp(milliseconds: time),
+      received: Timestamp(milliseconds: 1_795_451_234_567)
+    )
+    #expect((found == nil) == (words == nil))
+    if let words { #expect(found?.contains(words) == true, "\(found ?? "")") }
+  }
+
   @Test("a recording that is not there is named, with what to do")
   func missingRecording() async throws {
     let error = await #expect(throws: (any Error).self) {

@@ -427,5 +427,16 @@ import Testing
     )
     #expect(inner.map(\.place) == ["topic", "/values/ch4/note", "/values/ch4/point"])
     #expect(inner.map(\.outcome) == [.used, .ignored, .rejected])
+    let misnamed = bench.decoder.explain(
+      topic: Array("davy/v1/acme/gw-1/readings".utf8),
+      payload: Array(#"{"device":"GD-07","point":"ch4","v":0,"Status":"fault","note":1}"#.utf8),
+      received: Bench.received
+    )
+    let ignored = misnamed.filter { $0.outcome == .ignored }.map(\.meaning)
+    #expect(
+      ignored == [
+        "not a member Davy knows; if s is meant, call it so", "not a member Davy knows",
+      ]
+    )
   }
 }
