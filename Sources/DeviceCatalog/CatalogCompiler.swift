@@ -52,9 +52,27 @@ struct CatalogCompiler {
     linkFeedbacks()
     checkPlan()
     do throws(TopicTemplateError) {
-      decodingPlan.routes += try RouteSpec.standard()
+      let standard = try RouteSpec.standard()
+      checkRoutes(of: sites, before: standard)
+      decodingPlan.routes += standard
     } catch {
       preconditionFailure("a built-in topic template is malformed: \(error)")
+    }
+  }
+
+  /// Says which routes never get a message, because one before them takes the same topics.
+  private func checkRoutes(of sites: [SiteFile], before standard: [TopicRoute]) {
+    var taken: [String: RouteSpec] = [:]
+    for spec in sites.flatMap(\.routes) {
+      let filter = spec.route.template.filter
+      if let first = taken[filter] {
+        log.report(.routeTaken(spec.route.id, by: first), at: spec.place, as: .warning)
+        continue
+      }
+      taken[filter] = spec
+      for other in standard where other.template.filter == filter {
+        log.report(.standardRouteTaken(other.id), at: spec.place, as: .warning)
+      }
     }
   }
 

@@ -115,6 +115,19 @@ private struct CatalogLinter {
         remedyZh: "恢复到标准限值，或定期复审该批准",
         remedyEn: "return to the standard's bound, or review the approval regularly"
       )
+      if deviation.approvedOn > date {
+        add(
+          .error,
+          "approval-to-come",
+          at: rule.place,
+          clause: clause,
+          zh: "\(rule.fullName)：放宽的批准日期 \(deviation.approvedOn) 还没有到",
+          en: "\(rule.fullName): the approval of the looser limit is of \(deviation.approvedOn), "
+            + "which is still to come",
+          remedyZh: "更正 approved-on；批准之前按标准限值执行",
+          remedyEn: "correct approved-on, and keep the standard's bound until it is approved"
+        )
+      }
     }
     if rule.hasFixedRestore, rule.isRestoreChanged {
       add(

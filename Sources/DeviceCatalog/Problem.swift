@@ -265,6 +265,31 @@ extension Problem {
     )
   }
 
+  /// A route that never gets a message.
+  static func routeTaken(_ id: String, by first: RouteSpec) -> Problem {
+    .other(
+      code: "route-taken",
+      zh: "路由“\(id)”收不到任何报文：\(first.place.text) 的路由“\(first.route.id)”已占用相同主题",
+      en: "route \"\(id)\" never gets a message: route \"\(first.route.id)\" at "
+        + "\(first.place.text) takes the same topics",
+      remedyZh: "给它另一个主题，如写出企业编号；内容相同则删除其一",
+      remedyEn: "give it a topic of its own, as with the enterprise written out, or remove one of "
+        + "two that are alike"
+    )
+  }
+
+  /// A route that takes the topic of one that every station has.
+  static func standardRouteTaken(_ id: String) -> Problem {
+    .other(
+      code: "route-taken",
+      zh: "主题与内置路由“\(id)”相同：本站所有网关发到该主题的报文都按此路由解析",
+      en: "the topic is that of the built-in route \"\(id)\": what any gateway of the station "
+        + "sends there is read by this one",
+      remedyZh: "改用其他主题",
+      remedyEn: "choose another topic"
+    )
+  }
+
   /// A standard that is not in the list of standards.
   ///
   /// One of a like number is not proposed as a slip of the pen is: the limit would cite what does not say it.

@@ -104,6 +104,14 @@ struct LinterTests {
     #expect(finding.message.zh.contains("张总工"))
   }
 
+  @Test("an approval that is still to come approves nothing")
+  func approvalToCome() throws {
+    let limit = "{setpoint: 30, reason: 背景高, approved-by: 张总工, approved-on: 2099-01-05}"
+    let findings = try lint(combustible + "\nlimits: {gas.level-1: \(limit)}")
+    let finding = try #require(findings.first { $0.code == "approval-to-come" })
+    #expect(finding.severity == .error && finding.message.en.contains("2099-01-05"))
+  }
+
   @Test("a stricter limit needs nobody's approval")
   func stricter() throws {
     let codes = try lint(combustible + "\nlimits: {gas.level-1: 10}").map(\.code)

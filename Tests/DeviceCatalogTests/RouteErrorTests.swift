@@ -55,6 +55,25 @@ struct RouteErrorTests {
     )
   }
 
+  @Test(
+    "a route whose topics another takes, and one that takes those of a built-in route, are warned of",
+    arguments: [
+      ("kj/{enterprise}/{gateway}", "hj/{enterprise}/{gateway}", []),
+      ("kj/{enterprise}/{gateway}", "kj/{enterprise}/{gateway}", ["routes.b"]),
+      ("davy/v1/{enterprise}/{gateway}/readings", "x/{enterprise}/{gateway}", ["routes.a"]),
+    ] as [(String, String, [String])]
+  )
+  func taken(first: String, second: String, keys: [String]) {
+    let result = SmallCatalog.load(
+      replacing: "sites:\n",
+      with: "routes:\n  a: {topic: \"\(first)\", format: hj-212}\n"
+        + "  b: {topic: \"\(second)\", format: influx-line, enterprise: e}\nsites:\n"
+    )
+    #expect(result.catalog != nil)
+    let found = result.findings.filter { $0.code == "route-taken" }
+    #expect(found.map(\.place.key) == keys && found.allSatisfy { $0.severity == .warning })
+  }
+
   @Test("a misspelt placeholder comes with the one that was probably meant")
   func placeholder() throws {
     let result = SmallCatalog.load(
