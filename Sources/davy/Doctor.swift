@@ -297,8 +297,20 @@ struct Doctor: AsyncParsableCommand {
   private func examineCertificates(_ service: ServiceConfiguration, _ report: inout DoctorReport) {
     guard let tls = service.broker.tls else { return }
     for path in [tls.ca, tls.certificate].compactMap(\.self) {
+      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+        let fault = FileFault(reading: path)
+        report.add(
+          .fault,
+          "certificate",
+          LocalizedText(
+            zh: "\(path) 无法读取：\(fault.reason.zh)",
+            en: "\(path) cannot be read: \(fault.reason.en)"
+          ),
+          remedy: fault.remedy
+        )
+        continue
+      }
       do {
-        let text = try String(contentsOfFile: path, encoding: .utf8)
         let blocks = text.components(separatedBy: "-----BEGIN CERTIFICATE-----").dropFirst()
         for block in blocks {
           let certificate = try Certificate(pemEncoded: "-----BEGIN CERTIFICATE-----" + block)
@@ -309,7 +321,7 @@ struct Doctor: AsyncParsableCommand {
         report.add(
           .fault,
           "certificate",
-          LocalizedText(zh: "\(path) 无法读取：\(error)", en: "\(path) cannot be read: \(error)"),
+          LocalizedText(zh: "\(path) 不是 PEM 格式的证书", en: "\(path) holds no certificate in PEM form"),
           remedy: LocalizedText(zh: "提供 PEM 格式的证书", en: "give a certificate in PEM form")
         )
       }

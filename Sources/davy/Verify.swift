@@ -47,11 +47,10 @@ struct Verify: ParsableCommand {
   func run() throws {
     let trusted = try key.map(Self.publicKey)
     var isFolder: ObjCBool = false
-    if unsafe FileManager.default.fileExists(atPath: data, isDirectory: &isFolder),
-      !isFolder.boolValue
-    {
-      return try verifyExport(trusting: trusted)
+    guard unsafe FileManager.default.fileExists(atPath: data, isDirectory: &isFolder) else {
+      throw GivenFileError(data)
     }
+    if !isFolder.boolValue { return try verifyExport(trusting: trusted) }
     let folder = URL(fileURLWithPath: data)
     if ledgerOnly {
       let path = folder.appendingPathComponent("ledger.sqlite").path

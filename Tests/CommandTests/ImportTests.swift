@@ -153,7 +153,7 @@ import Testing
         "--column",
         "a=b/c"
       ), complaint("import", "welding", missing),
-      complaint("score", missing, "--detector", "range-in-context"),
+      complaint("score", missing, "--detector", "range-in-context"), complaint("verify", missing),
       complaint("decode", root + "/config/service.yaml", "--topic", "t", "--file", missing),
     ]
     for complaint in complaints {
