@@ -38,7 +38,7 @@ struct DeskCommands: Sendable {
     at place: String? = nil,
     status: HTTPResponse.Status = .ok,
     kind: DeskInput.Kind = .command,
-    check: @Sendable ([String: HazardLedger.JSONValue]) async throws -> Void = { _ in },
+    check: ([String: HazardLedger.JSONValue]) async throws -> Void = { _ in },
     answer: @escaping @Sendable (inout JSONWriter, ActReceipt) -> Void = { _, _ in }
   ) async throws -> Response {
     let mediaType = request.headers[.contentType] ?? ""

@@ -193,11 +193,50 @@ struct MatterRoutes: Sendable {
 
   /// `POST /api/v1/silences`.
   func silence(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    try await commands.respond(to: request, context, verb: "silence", status: .created) {
-      writer,
-      receipt in
+    try await commands.respond(
+      to: request,
+      context,
+      verb: "silence",
+      status: .created,
+      check: { try Self.requireShare(of: $0, context) }
+    ) { writer, receipt in
       writer.member("silence", "silence/\(receipt.journalSequence)")
     }
+  }
+
+  /// What a silence may say; `enterprise` is put in here.
+  private static let silenceMembers: Set<String> = [
+    "actor", "role", "enterprise", "reason", "path", "rules", "minimumPriority", "maximumPriority",
+    "until",
+  ]
+
+  /// Holds a silence to the share of whoever sets it, and to the members that narrow it down.
+  ///
+  /// What is left out makes it wider, the whole station without a path: so a misspelt member is refused.
+  private static func requireShare(
+    of silence: [String: HazardLedger.JSONValue],
+    _ context: ConsoleContext
+  ) throws {
+    if let other = silence.keys.filter({ !silenceMembers.contains($0) }).min() {
+      let known = silenceMembers.subtracting(["enterprise"]).sorted().joined(separator: ", ")
+      throw Problem(
+        .unprocessableContent,
+        "unknown-member",
+        "\(other): is not known here; known: \(known)"
+      )
+    }
+    guard try context.scope != .everything else { return }
+    guard let path = silence["path"]?.text, !path.isEmpty else {
+      throw Problem(
+        .unprocessableContent,
+        "incomplete",
+        "path: must be given, for the whole station is beyond your scope"
+      )
+    }
+    try context.requireInScope(
+      path: path,
+      else: Problem(.forbidden, "scope", "\(path) is not in your share")
+    )
   }
 
   /// `POST /api/v1/silences/{id}/end`.

@@ -251,6 +251,28 @@ struct HazardRouteTests {
     }
   }
 
+  @Test(
+    "a silence stays in the share of whoever sets it, and a misspelt member does not widen it",
+    arguments: [
+      (nil, #""path":"metec/metec","#, 201, ""), (nil, "", 201, ""),
+      (nil, #""when":{"path":"metec/metec"},"#, 422, "unknown-member"),
+      (nil, #""path":"metec/metec","priority":"blue","#, 422, "unknown-member"),
+      ("metec", #""path":"metec/metec","#, 201, ""), ("metec", "", 422, "incomplete"),
+      ("metec", #""path":"","#, 422, "incomplete"), ("metec", #""path":7,"#, 422, "incomplete"),
+      ("metec", #""path":"other/site","#, 403, "scope"),
+      ("metec", #""place":"metec/metec","path":"other/site","#, 422, "unknown-member"),
+    ] as [(String?, String, Int, String)]
+  )
+  func silenceShare(enterprise: String?, members: String, status: Int, kind: String) async throws {
+    let station = try CoreStation()
+    let end = Int64(Date().timeIntervalSince1970 * 1_000) + 3_600_000
+    try await test(station, access: Self.caller(.county, enterprise: enterprise)) { client in
+      let body = #"{\#(members)"reason":"检修","until":\#(end)}"#
+      let answer = try await client.send("/api/v1/silences", body, status)
+      if status != 201 { #expect(answer["type"] as? String == "urn:davy:problem:\(kind)") }
+    }
+  }
+
   @Test("a silence has an end and an author, shows what it keeps quiet, and can be ended")
   func silence() async throws {
     let station = try CoreStation()
