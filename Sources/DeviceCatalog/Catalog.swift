@@ -227,9 +227,17 @@ extension Catalog {
     compiler.compile(sites)
     let responses = files.filter { $0.canonical.hasPrefix("response/") && $0.isYAML }
       .compactMap { parseYAML($0.text, file: $0.shown, log: log) }
+    // What was in force once is not judged again, nor is what cannot be known because of errors elsewhere.
+    let isJudged = !log.isRecorded && !log.hasErrors && !responses.isEmpty
     let response = ResponseReader(
       log: log,
-      siteContacts: ResponseReader.contacts(of: sites.map(\.enterprise))
+      siteContacts: ResponseReader.contacts(of: sites.map(\.enterprise)),
+      names: isJudged
+        ? AlarmNames(
+          enterprises: sites.map(\.enterprise),
+          channels: compiler.channels,
+          profiles: library.profiles
+        ) : .unknown
     ).policy(responses)
     // What is wrong with a profile's rule is found again at every device of the profile.
     var seen: Set<Finding> = []

@@ -5,6 +5,8 @@ struct ResponseReader {
   let log: FindingLog
   /// Contacts that the site files bring, by `enterprise/key`.
   let siteContacts: [String: ResponsePolicy.Contact]
+  /// What conditions can be about.
+  let names: AlarmNames
 
   /// The people of the site files, as contacts.
   static func contacts(of enterprises: [Enterprise]) -> [String: ResponsePolicy.Contact] {
@@ -364,12 +366,24 @@ struct ResponseReader {
     var matcher = ResponsePolicy.Matcher()
     guard let map = value?.map() else { return matcher }
     defer { map.finish() }
-    matcher.path = map["path"]?.string() ?? ""
-    matcher.rules = map["rules"]?.strings() ?? []
+    if let value = map["path"], let path = value.string() {
+      matcher.path = path
+      names.check(path: path, at: value)
+    }
+    for value in map["rules"]?.list() ?? [] {
+      guard let rule = value.string() else { continue }
+      matcher.rules.append(rule)
+      names.check(rule: rule, at: value)
+    }
     if let priority = map["priority"]?.priority() {
       matcher.minimumPriority = Int(priority.rawValue)
     }
-    if let priority = map["up-to"]?.priority() { matcher.maximumPriority = Int(priority.rawValue) }
+    if let value = map["up-to"], let priority = value.priority() {
+      matcher.maximumPriority = Int(priority.rawValue)
+      if matcher.maximumPriority < matcher.minimumPriority {
+        value.report(.prioritiesReversed, as: .warning)
+      }
+    }
     return matcher
   }
 

@@ -102,6 +102,41 @@ struct ResponseTests {
     #expect(result.findings.contains { $0.code == code && $0.place.line > 0 }, "\(result.findings)")
   }
 
+  @Test(
+    "a condition that no alarm meets is warned of, with the name that was probably meant",
+    arguments: [
+      ("{priority: red}, chain", []), ("{path: e, priority: red}, chain", []),
+      ("{path: e/s/a/D1/gas, rules: [level-1, stale, no-permit]}, chain", []),
+      ("{path: e/welding/permits/7}, chain", []),
+      ("{path: e/s/a/D3}, chain", ["did you mean \"e/s/a/D1\"?"]),
+      ("{rules: [level1]}, chain", ["did you mean \"level-1\"?"]),
+      ("{path: elsewhere}, chain", ["correct the name by the site files and profiles"]),
+      (
+        "{priority: red, up-to: blue}, chain",
+        ["write the lowest priority as \"priority\" and the highest as \"up-to\""]
+      ),
+    ] as [(String, [String])]
+  )
+  func fitsNothing(when: String, remedies: [String]) {
+    let text = Self.good.replacing("{priority: red}, chain", with: when)
+      .replacing("rules: [x]", with: "rules: [level-2]")
+      .replacing("rules: [y]", with: "rules: [level-1]")
+    let sources = [
+      (path: "devices/standards.yaml", text: SmallCatalog.standards),
+      (path: "devices/gas/detector.yaml", text: SmallCatalog.profile),
+      (path: "sites/e.yaml", text: SmallCatalog.site),
+      (path: "response/response.yaml", text: text),
+    ]
+    let result = Catalog.load(sources: sources)
+    #expect(result.catalog != nil, "\(result.findings)")
+    let found = result.findings.filter { $0.code == "fits-nothing" }
+    #expect(found.map(\.remedy.en) == remedies)
+    #expect(found.allSatisfy { $0.severity == .warning && $0.place.line > 0 })
+    // What was in force once is taken as it is.
+    let recorded = Catalog.load(sources: sources, isRecorded: true).findings
+    #expect(!recorded.contains { $0.remedy.en.hasPrefix("did you mean") })
+  }
+
   @Test("a name defined in two files is refused")
   func twice() {
     let other = "people:\n  a: {name: 丙}\n"
