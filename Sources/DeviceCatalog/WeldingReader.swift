@@ -221,7 +221,7 @@ struct WeldingReader {
 
 /// What keeps a permit from being registered.
 public enum PermitFault: Error, Hashable, Sendable {
-  /// Fewer than three corners.
+  /// Neither an area with a fence nor a fence of at least three corners.
   case noFence
   /// Ends before it begins.
   case reversed
@@ -238,7 +238,10 @@ public enum PermitFault: Error, Hashable, Sendable {
   public var text: LocalizedText {
     switch self {
     case .noFence:
-      LocalizedText(zh: "围栏至少三个顶点", en: "the fence needs at least three corners")
+      LocalizedText(
+        zh: "须写明有围栏的区域（area），或至少三个顶点的围栏（fence）",
+        en: "it needs an area that has a fence, or a fence of at least three corners"
+      )
     case .reversed: LocalizedText(zh: "结束不晚于开始", en: "it ends before it begins")
     case .tooLong(let hours, let allowed):
       LocalizedText(

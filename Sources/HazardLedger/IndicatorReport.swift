@@ -21,7 +21,10 @@ public struct IndicatorReport: Sendable {
   /// So many entries in turn may have times of devices whose clocks are wrong, without a report losing what lies before them.
   static let strayEntries = 1_000
 
-  /// Folds the entries of a ledger whose time lies in the span.
+  /// A step whose time is further from its receipt than this is of a clock that knows no date.
+  static let longestLag: Int64 = 31 * 86_400_000
+
+  /// Folds the entries of a ledger whose time lies in the span, alarms of a clock that knows no date by their receipt.
   ///
   /// Entries are about in the order of their time (receive order; event time of the steps). The fold begins an hour
   /// before the span in the ledger, so that one that came late is not passed over. A clock that begins at 1970 puts its
@@ -71,19 +74,24 @@ public struct IndicatorReport: Sendable {
           isComplete = false
           break reading
         }
-        guard entry.time >= from, entry.time < to, let bytes = entry.body else { continue }
+        guard let bytes = entry.body else { continue }
+        let isWithin = entry.time >= from && entry.time < to
         do throws(BodyError) {
           switch entry.kind {
           case .alarm:
+            // Of nearly all that lie outside, the receipt does too.
+            guard isWithin || Self.isStray(entry.time, from: from, to: to) else { break }
             let body = try AlarmBody(decoding: bytes)
-            if matcher.fits(point: body.point, rule: body.rule, priority: body.priority),
+            let moment = Self.moment(of: body, at: entry.time)
+            if moment >= from, moment < to,
+              matcher.fits(point: body.point, rule: body.rule, priority: body.priority),
               scope.includes(path: body.point)
             {
-              fold.add(body, at: entry.time)
+              fold.add(body, at: moment)
             }
-          case .callout: try callouts.add(entry, path: path, scope: scope)
-          case .genesis, .hazard, .clock, .notice, .silence, .register, .catalog, .system, .welding,
-            .redaction:
+          case .callout where isWithin: try callouts.add(entry, path: path, scope: scope)
+          case .callout, .genesis, .hazard, .clock, .notice, .silence, .register, .catalog,
+            .system, .welding, .redaction:
             break
           }
         } catch {
@@ -95,6 +103,16 @@ public struct IndicatorReport: Sendable {
     alarms = fold.report(from: from, at: to)
     self.callouts = callouts.report
     self.isComplete = isComplete
+  }
+
+  /// Whether an entry's time is so far from a span that it may have been received in it all the same.
+  private static func isStray(_ time: Timestamp, from: Timestamp, to: Timestamp) -> Bool {
+    from.milliseconds(since: time) > longestLag || time.milliseconds(since: to) > longestLag
+  }
+
+  /// When a step came to an operator: at its event time, or at its receipt where its clock knows no date.
+  private static func moment(of body: AlarmBody, at time: Timestamp) -> Timestamp {
+    abs(body.received.milliseconds(since: time)) > longestLag ? body.received : time
   }
 
   /// Where to begin so that no entry of a time or later is passed over, by halving.

@@ -382,6 +382,32 @@ struct AlarmIndicatorTests {
     #expect(report.alarms.stale == ["p5#h@1795000"])
   }
 
+  @Test("a step of a clock that begins at 1970 counts at its receipt")
+  func deadClockReceived() throws {
+    let scratch = try Scratch()
+    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
+    let start: Int64 = 1_795_000_000_000
+    var raise = Self.step(.raised, .unacknowledged, onset: 1_795_000, priority: 4)
+    raise.received = Timestamp(milliseconds: start)
+    var acknowledge = Self.step(.acknowledged, .acknowledged, onset: 1_795_000, priority: 4)
+    acknowledge.received = Timestamp(milliseconds: start + 30_000)
+    try ledger.append(
+      [
+        LedgerDraft(alarm: raise, time: raise.onset, origin: 1),
+        LedgerDraft(alarm: acknowledge, time: acknowledge.received, origin: 1),
+      ],
+      rejects: [],
+      position: 1
+    )
+    let report = try IndicatorReport(
+      of: ledger,
+      from: Timestamp(milliseconds: start),
+      to: Timestamp(milliseconds: start + 60_000)
+    )
+    #expect(report.alarms.byPriority == [4: 1] && report.alarms.stale.isEmpty)
+    #expect(report.alarms.acknowledgeMedian == 30_000)
+  }
+
   @Test("an alarm raised before the span and acknowledged in it counts with its whole time")
   func acknowledgedWithin() throws {
     let scratch = try Scratch()
