@@ -39,6 +39,46 @@ struct ReportTests {
     #expect(PlantReport.Period(label, timeZone: Self.shanghai) == nil)
   }
 
+  @Test("an alarm of a clock that begins at 1970 stands from when it came")
+  func deadClock() throws {
+    let scratch = try Scratch()
+    let catalog = try Fixture.catalog()
+    let period = try #require(PlantReport.Period("2026-01-31", timeZone: Self.shanghai))
+    let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    let point = try #require(catalog.channels.first { $0.path.hasSuffix("/ch4_n/ch4") }).path
+    let noon = period.from + 12 * 3_600_000
+    let body = AlarmBody(
+      point: point,
+      rule: "H",
+      onset: Timestamp(milliseconds: 1_795_000),
+      event: .raised,
+      state: .unacknowledged,
+      previous: .normal,
+      priority: 3,
+      received: Timestamp(milliseconds: noon),
+      cause: 1
+    )
+    try ledger.append(
+      [LedgerDraft(alarm: body, time: body.onset, origin: 1)],
+      rejects: [],
+      position: 1
+    )
+    let before = try #require(PlantReport.Period("2026-01-30", timeZone: Self.shanghai))
+    for (day, count, hours) in [(period, 1, 12), (before, 0, 0)] {
+      let report = try PlantReport(
+        day,
+        catalog: catalog,
+        trends: nil,
+        ledger: ledger,
+        scope: .everything,
+        now: Timestamp(milliseconds: period.to)
+      )
+      let line = try #require(report.lines.first { $0.point == point })
+      #expect(line.alarms.count == count)
+      #expect(line.alarms.milliseconds == Int64(hours) * 3_600_000)
+    }
+  }
+
   @Test("figures, counts and durations, cut at the period's edges")
   func figures() throws {
     let scratch = try Scratch()

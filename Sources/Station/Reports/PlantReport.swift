@@ -115,11 +115,12 @@ public struct PlantReport: Codable, Hashable, Sendable {
     let kinds = Self.kinds(of: catalog)
     for alarm in try Self.alarms(in: period, ledger: ledger, scope: scope) {
       guard let row = rowOfPoint[alarm.point] else { continue }
-      let begin = max(alarm.onset.milliseconds, period.from)
+      let onset = try Self.onset(of: alarm, before: period, ledger).milliseconds
+      let begin = max(onset, period.from)
       let isOver = alarm.returned.map { $0.time >= alarm.onset } ?? (alarm.state == .normal)
       let last = isOver ? (alarm.returned ?? alarm.last).time : now
       let end = min(last.milliseconds, period.to)
-      guard end >= begin, alarm.onset.milliseconds < period.to else { continue }
+      guard end >= begin, onset < period.to else { continue }
       switch kinds["\(alarm.point)#\(alarm.rule)"] ?? .alarm {
       case .alarm: lines[row].alarms.add(end - begin)
       case .cut: lines[row].cuts.add(end - begin)
@@ -127,6 +128,21 @@ public struct PlantReport: Codable, Hashable, Sendable {
       case .silence: lines[row].silences.add(end - begin)
       }
     }
+  }
+
+  /// When an alarm began: at its onset, or when it came where a clock that knows no date gave that.
+  ///
+  /// Such a clock begins at 1970: by its onset the alarm would have stood all through every period.
+  private static func onset(
+    of alarm: AlarmView,
+    before period: Period,
+    _ ledger: any LedgerStore
+  ) throws -> Timestamp {
+    guard alarm.onset.milliseconds < period.from - lookBack,
+      let bytes = try ledger.entries(of: alarm.id, after: 0, limit: 1).first?.body
+    else { return alarm.onset }
+    let received = try AlarmBody(decoding: bytes).received
+    return received.milliseconds(since: alarm.onset) > lookBack ? received : alarm.onset
   }
 
   /// Which tally an alarm belongs to.
