@@ -26,6 +26,7 @@ struct DeskCommands: Sendable {
   ///   - place: path of what is acted on; nil takes the body's `place` or `path`.
   ///   - status: the answer's when it is in the ledger.
   ///   - kind: what kind of input it becomes.
+  ///   - isOfHazard: an act of a hazard's loop, for which operators do not stand in.
   ///   - check: what else has to hold of the act, once it is known who acts; throws the problem.
   ///   - answer: what is answered besides the sequences.
   /// - Returns: journal and ledger sequence of the act.
@@ -38,6 +39,7 @@ struct DeskCommands: Sendable {
     at place: String? = nil,
     status: HTTPResponse.Status = .ok,
     kind: DeskInput.Kind = .command,
+    isOfHazard: Bool = false,
     check: ([String: HazardLedger.JSONValue]) async throws -> Void = { _ in },
     answer: @escaping @Sendable (inout JSONWriter, ActReceipt) -> Void = { _, _ in }
   ) async throws -> Response {
@@ -51,7 +53,8 @@ struct DeskCommands: Sendable {
     members.merge(fixed) { _, fixed in fixed }
     try context.identify(
       &members,
-      at: place ?? members["place"]?.text ?? members["path"]?.text
+      at: place ?? members["place"]?.text ?? members["path"]?.text,
+      isOfHazard: isOfHazard
     )
     try await check(members)
     let key = try IdempotencyStore.key(of: request, context)
@@ -118,14 +121,17 @@ extension ConsoleContext {
   ///   - members: the act; `actor` and `role` are checked against the account, and filled in where it has but one role
   ///     that takes part in hazards.
   ///   - place: path of what is acted on; for an enterprise's person the desk holds the act to it.
+  ///   - isOfHazard: an act of a hazard's loop, for which operators do not stand in.
   /// - Throws: a problem 401, 403 or 422.
   func identify(
     _ members: inout [String: HazardLedger.JSONValue],
-    at place: String?
+    at place: String?,
+    isOfHazard: Bool = false
   ) throws {
     let actor = try actor(named: members["actor"]?.text)
     members["actor"] = .string(actor)
-    members["role"] = .string(try hazardRole(named: members["role"]?.text).rawValue)
+    let role = try hazardRole(named: members["role"]?.text, standsIn: !isOfHazard)
+    members["role"] = .string(role.rawValue)
     if let place {
       try requireInScope(
         path: place,
@@ -136,11 +142,13 @@ extension ConsoleContext {
   }
 
   /// The role of the workflow in which the caller acts.
-  private func hazardRole(named name: String?) throws -> HazardRole {
+  private func hazardRole(named name: String?, standsIn: Bool) throws -> HazardRole {
     let roles = try principal.roles
-    // Whoever leads call-outs does so for the county's office.
+    // Whoever leads call-outs does so for the county's office; an operator may be the enterprise's, and judges no hazard.
     var own = Set(roles.compactMap { HazardRole(rawValue: $0.rawValue) })
-    if roles.contains(.dutyOfficer) || roles.contains(.operator), own.isEmpty { own = [.county] }
+    if standsIn, own.isEmpty, roles.contains(.dutyOfficer) || roles.contains(.operator) {
+      own = [.county]
+    }
     if let name, !name.isEmpty {
       guard let role = HazardRole(rawValue: name), role != .engine else {
         let names = HazardRole.allCases.filter { $0 != .engine }.map(\.rawValue)

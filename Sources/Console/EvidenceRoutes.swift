@@ -74,7 +74,7 @@ struct EvidenceRoutes: Sendable {
     for key in ["actor", "role", "enterprise", "reason"] {
       if let value = try request.parameter(key) { members[key] = .string(value) }
     }
-    try context.identify(&members, at: place)
+    try context.identify(&members, at: place, isOfHazard: true)
     let body = try await commands.submit(
       "act",
       HazardLedger.JSONValue.object(members).canonicalBytes()

@@ -138,9 +138,13 @@ struct HazardRoutes: Sendable {
 
   /// `POST /api/v1/hazards`: from an inspection or a report.
   func register(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    try await commands.respond(to: request, context, verb: "register", status: .created) {
-      writer,
-      receipt in
+    try await commands.respond(
+      to: request,
+      context,
+      verb: "register",
+      status: .created,
+      isOfHazard: true
+    ) { writer, receipt in
       writer.member("hazard", "hazard/\(receipt.journalSequence)")
     }
   }
@@ -154,6 +158,7 @@ struct HazardRoutes: Sendable {
       verb: "act",
       fixed: ["hazard": .string(id)],
       at: try await place(of: id, context),
+      isOfHazard: true,
       check: requireEvidence
     ) { writer, _ in writer.member("hazard", id) }
   }

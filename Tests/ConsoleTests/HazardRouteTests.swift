@@ -252,6 +252,40 @@ struct HazardRouteTests {
   }
 
   @Test(
+    "an operator, who may be the enterprise's own, judges no hazard and hands in no evidence",
+    arguments: [Role.operator, .dutyOfficer]
+  )
+  func operators(role: Role) async throws {
+    let station = try CoreStation()
+    try station.reading(25)
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("davy-evidence-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var options = ConsoleOptions()
+    options.evidenceFolder = folder
+    let access = Self.caller(role, enterprise: "metec")
+    try await test(station, access: access, options: options) { client in
+      let hazards = try await client.json("/api/v1/hazards").list("hazards")
+      let id = try #require(hazards.first?["hazard"] as? String)
+      for body in [
+        #"{"act":"dismiss","reason":"x"}"#, #"{"act":"verify","reason":"x"}"#,
+      ] {
+        _ = try await client.send("/api/v1/hazards/\(id.escaped)/acts", body, 422)
+      }
+      let named = #"{"act":"dismiss","role":"county","reason":"x"}"#
+      _ = try await client.send("/api/v1/hazards/\(id.escaped)/acts", named, 403)
+      let report = #"{"source":"report","place":"metec/metec","title":"x"}"#
+      _ = try await client.send("/api/v1/hazards", report, 422)
+      _ = try await client.upload("/api/v1/hazards/\(id.escaped)/evidence?name=a", "x", 422)
+      let after = try await client.json("/api/v1/hazards").list("hazards")
+      #expect(after.map { $0["state"] as? String } == hazards.map { $0["state"] as? String })
+      // Call-outs are theirs.
+      let call = #"{"role":"county","reason":"误报"}"#
+      _ = try await client.send("/api/v1/callouts/callout%2F1/cancel", call, 200)
+    }
+  }
+
+  @Test(
     "a silence stays in the share of whoever sets it, and a misspelt member does not widen it",
     arguments: [
       (nil, #""path":"metec/metec","#, 201, ""), (nil, "", 201, ""),
