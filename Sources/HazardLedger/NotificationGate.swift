@@ -43,6 +43,9 @@ public struct NotificationGate: Sendable {
     silences.firstIndex { $0.id == id }.map { silences.remove(at: $0) }
   }
 
+  /// Whether an alarm stands, as far as it has been followed.
+  public func isStanding(_ alarm: String) -> Bool { standing[alarm] != nil }
+
   /// An alarm stands, or stands no more.
   ///
   /// - Returns: true when it was the last cause somewhere, so that what it inhibited must be judged again.

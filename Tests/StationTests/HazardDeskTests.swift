@@ -278,12 +278,28 @@ struct HazardDeskTests {
     try station.reading(7, device: "ch4_e")
     #expect(station.dispatches.count == 1, "inhibited by the plume at ch4_n")
     station.now += 1_000
-    // The plume is gone, and its alarm once acknowledged.
     try station.reading(2)
     let plume = try #require(try station.ledger.standingAlarms().first { $0.rule == "HH" }).id
+    #expect(station.dispatches.count == 2, "the plume is gone, acknowledged or not")
+    #expect(station.dispatches.last?.subjects.allSatisfy { $0.contains("ch4_e") } == true)
     try station.feed(StationCoreTests.act("acknowledge", alarm: plume, at: station.now))
     #expect(station.dispatches.count == 2)
-    #expect(station.dispatches.last?.subjects.allSatisfy { $0.contains("ch4_e") } == true)
+  }
+
+  @Test(
+    "a cause that is set aside without its condition quiets nobody; by older rules it did",
+    arguments: [RulesLevel.notices, .areas]
+  )
+  func causeSetAside(level: RulesLevel) throws {
+    let station = try DeskStation(level: level) { text in
+      text.replacing("when: {priority: red}, chain", with: "when: {rules: [H]}, chain")
+        .replacing("share: device}", with: "share: site}")
+    }
+    let cause = "metec/metec/fence/ch4_n/ch4#HH"
+    try station.feed(StationCoreTests.act("removeFromService", alarm: cause, at: station.now))
+    station.now += 1_000
+    try station.reading(7, device: "ch4_e")
+    #expect(station.dispatches.count == (level >= .areas ? 1 : 0))
   }
 
   @Test(

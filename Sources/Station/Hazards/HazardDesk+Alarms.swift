@@ -52,6 +52,20 @@ extension HazardDesk {
     }
   }
 
+  /// Whether an alarm quiets its consequences after a step: while its condition stands, also where a person has set it aside.
+  ///
+  /// What is set aside without its condition, for maintenance, is the cause of nothing.
+  func isCause(_ step: AlarmBody) -> Bool {
+    // By the older rules until it is acknowledged, too.
+    guard level >= .areas else { return step.state != .normal }
+    return switch step.state {
+    case .unacknowledged, .acknowledged: true
+    case .normal, .returnedUnacknowledged, .latchedUnacknowledged, .latchedAcknowledged: false
+    case .shelved, .suppressedByDesign, .outOfService:
+      step.event == .raised || step.event != .returned && state.gate.isStanding(step.alarm)
+    }
+  }
+
   /// True while the condition behind a hazard stands: any occurrence of a rule whose alarms it names.
   func conditionStands(_ hazard: Hazard) -> Bool {
     hazard.registration.alarms.contains { alarm in

@@ -133,6 +133,7 @@ final class HazardDesk: Desk {
 
   func follow(_ step: AlarmBody, of record: JournalRecord, into output: inout CoreOutput) {
     let now = Timestamp(milliseconds: record.input.received)
+    let isCause = isCause(step)
     let isNew = noteStanding(step)
     for proposal in state.intake.follow(step, at: now) {
       registerProposal(proposal, record, into: &output)
@@ -143,7 +144,7 @@ final class HazardDesk: Desk {
       point: step.point,
       rule: step.rule,
       priority: step.priority,
-      isStanding: step.state != .normal
+      isStanding: isCause
     )
     if step.event == .acknowledged { acknowledge(step, at: now, record, into: &output) }
     if isNew { annunciate(step, at: now, record, into: &output) }
