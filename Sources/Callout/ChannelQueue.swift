@@ -104,6 +104,8 @@ public struct ChannelQueue: Sendable {
   /// How long a channel is left alone at most because it asks for it.
   private static let longestPause = Duration.seconds(3_600)
   private var sent: [Timestamp] = []
+  /// The newest time that it was handed.
+  private var latest = Timestamp.distantPast
 
   /// Makes an empty queue.
   public init(policy: ChannelPolicy, isShared: Bool) {
@@ -129,6 +131,7 @@ public struct ChannelQueue: Sendable {
     to recipient: Notice.Recipient,
     at now: Timestamp
   ) -> Settled? {
+    follow(now)
     guard waiting.count < policy.capacity else {
       return Settled(
         dispatch: dispatch,
@@ -162,6 +165,7 @@ public struct ChannelQueue: Sendable {
     }
     // The other side's count goes on, whatever is changed here.
     sent = former.sent
+    latest = former.latest
     return stranded
   }
 
@@ -172,8 +176,23 @@ public struct ChannelQueue: Sendable {
     return withdrawn
   }
 
+  /// Takes all times back with a clock that was set back: what they hold back would else wait until it is there again.
+  private mutating func follow(_ now: Timestamp) {
+    defer { latest = now }
+    guard now < latest else { return }
+    let back = now.milliseconds(since: latest)
+    func moved(_ time: Timestamp) -> Timestamp {
+      time == .distantPast ? time : time.advanced(byMilliseconds: back)
+    }
+    for index in waiting.indices { waiting[index].since = moved(waiting[index].since) }
+    held = held.mapValues { Hold(until: moved($0.until), priority: $0.priority) }
+    blocked = moved(blocked)
+    sent = sent.map(moved)
+  }
+
   /// Takes out what has waited longer than it is worth.
   public mutating func expire(at now: Timestamp) -> [Settled] {
+    follow(now)
     let limit = now.advanced(byMilliseconds: -policy.lifetimeMilliseconds)
     let expired = waiting.filter { $0.since < limit }
     waiting.removeAll { $0.since < limit }
@@ -211,6 +230,7 @@ public struct ChannelQueue: Sendable {
 
   /// The next message to send now; nil when none may go.
   public mutating func next(at now: Timestamp) -> Sending? {
+    follow(now)
     guard blocked <= now, rateTime <= now else { return nil }
     // The most urgent first, of equals the oldest.
     let ready = waiting.indices.filter { readyTime(waiting[$0]) <= now }
@@ -237,6 +257,7 @@ public struct ChannelQueue: Sendable {
 
   /// Counts a message that goes past the queue (a test, a heartbeat) against the rates; false when they forbid it.
   public mutating func pass(at now: Timestamp) -> Bool {
+    follow(now)
     guard blocked <= now, rateTime <= now else { return false }
     remember(now)
     return true
@@ -256,6 +277,7 @@ public struct ChannelQueue: Sendable {
     _ outcome: DeliveryOutcome,
     at now: Timestamp
   ) -> [Settled] {
+    follow(now)
     func settled(_ isDelivered: Bool, _ detail: String) -> [Settled] {
       sending.waiting.map {
         Settled(

@@ -155,6 +155,20 @@ struct QueueTests {
     if seconds > 0 { #expect(queue.next(at: Self.at(3_600_000)) != nil) }
   }
 
+  @Test("a clock that is set back by an hour holds nothing back for that hour")
+  func clockSetBack() throws {
+    let hour: Int64 = 3_600_000
+    var queue = Self.queue(ChannelPolicy(rates: [RateLimit(1, per: 60_000)]))
+    _ = queue.add(dispatch(1), to: Self.recipient, at: Self.at(hour))
+    let first = try queue.sending(at: Self.at(hour))
+    _ = queue.settle(first, .delivered(""), at: Self.at(hour))
+    _ = queue.add(dispatch(2), to: Self.recipient, at: Self.at(hour + 10_000))
+    #expect(queue.expire(at: Self.at(10_000)).isEmpty)
+    #expect((queue.next(at: Self.at(59_999))) == nil, "the rate holds")
+    #expect(queue.nextTime == Self.at(60_000))
+    #expect(try queue.sending(at: Self.at(60_000)).notice.dispatches.map(\.number) == [2])
+  }
+
   @Test("a full queue, an old message and a refusal are dead letters, each with its reason")
   func deadLetters() throws {
     var queue = Self.queue(ChannelPolicy(lifetimeMilliseconds: 60_000, capacity: 2))
