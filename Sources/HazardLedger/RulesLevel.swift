@@ -19,8 +19,9 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// Nothing is shelved or taken out of service by the name of an earlier occurrence while another stands.
   /// What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
   /// is found as any wrong one. No limit that a catalog brings is held against a value that was stale when it came. An alarm
-  /// quiets its consequences while its condition stands, no longer until it is acknowledged, nor while it is only set aside.
-  /// While what waited at the broker comes in, neither acts nor catalogs let a deadline fire.
+  /// quiets its consequences while its condition stands, no longer until it is acknowledged, nor while it is only set aside. A
+  /// rule that was set aside without an alarm is in force again in the ledger too when an alarm has come meanwhile. While what
+  /// waited at the broker comes in, neither acts nor catalogs let a deadline fire.
   case areas
 
   /// Those of this release.

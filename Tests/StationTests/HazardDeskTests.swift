@@ -303,6 +303,28 @@ struct HazardDeskTests {
   }
 
   @Test(
+    "a rule set aside before its alarm came is in force again, and its hazard can be closed",
+    arguments: [["removeFromService", "returnToService"], ["shelveOnce", "note"]]
+  )
+  func setAsideBefore(acts: [String]) throws {
+    let station = try DeskStation()
+    let rule = "metec/metec/fence/ch4_n/ch4#HH"
+    try station.feed(StationCoreTests.act(acts[0], alarm: rule, at: station.now))
+    station.now += 1_000
+    try station.reading(25)
+    let hazard = try #require(station.drafts.last { $0.kind == .hazard }).subject
+    station.now += 1_000
+    try station.feed(StationCoreTests.act(acts[1], alarm: rule, at: station.now))
+    station.now += 1_000
+    try station.reading(2)
+    let standing = try station.ledger.standingAlarms().filter { $0.rule == "HH" }
+    #expect(standing.allSatisfy { $0.state == .returnedUnacknowledged }, "\(standing)")
+    try station.toRectifying(hazard)
+    try station.toClosed(hazard)
+    #expect(try station.replayedHead(page: 7) == (try station.ledger.head.hash))
+  }
+
+  @Test(
     "retention takes the bodies of old ended alarms by rule, says so, and still verifies and replays"
   )
   func retention() throws {

@@ -66,6 +66,35 @@ extension HazardDesk {
     }
   }
 
+  /// Ends what stands for a rule that was set aside while it had no alarm, under no occurrence's name.
+  ///
+  /// Where an alarm has come meanwhile, the end is told of that one only: the rule would be shown as set aside for good, and
+  /// no hazard of it could ever be closed.
+  func endSettingAside(
+    _ step: AlarmBody,
+    of record: JournalRecord,
+    into output: inout CoreOutput
+  ) {
+    guard level >= .areas, step.endsSettingAside, step.onset != .distantPast else { return }
+    let end = AlarmBody(
+      point: step.point,
+      rule: step.rule,
+      onset: .distantPast,
+      event: step.event,
+      state: .normal,
+      previous: step.previous,
+      priority: step.priority,
+      received: step.received,
+      cause: step.cause,
+      catalog: step.catalog,
+      actor: step.actor,
+      reason: step.reason
+    )
+    guard state.alarms[end.alarm] != nil else { return }
+    output.drafts.append(LedgerDraft(alarm: end, time: end.received, origin: record.sequence))
+    follow(end, of: record, into: &output)
+  }
+
   /// True while the condition behind a hazard stands: any occurrence of a rule whose alarms it names.
   func conditionStands(_ hazard: Hazard) -> Bool {
     hazard.registration.alarms.contains { alarm in
@@ -211,6 +240,33 @@ extension HazardDesk {
     grading.grade = .major
     grading.reason = basis
     perform(grading, on: registration.id, record, into: &output)
+  }
+}
+
+extension AlarmBody {
+  /// Whether the rule was set aside before this step and is not after it.
+  fileprivate var endsSettingAside: Bool {
+    switch event {
+    // Were it suppressed or out of service too, that would have been shown.
+    case .unshelved: previous == .shelved
+    case .unsuppressed, .returnedToService: !state.isSetAside
+    // Only a rule that is gone is normal after this.
+    case .removedFromService: previous.isSetAside && state == .normal
+    case .raised, .returned, .acknowledged, .reset, .shelved, .suppressed, .priorityChanged,
+      .reAlarmed, .revised:
+      false
+    }
+  }
+}
+
+extension AlarmBody.State {
+  fileprivate var isSetAside: Bool {
+    switch self {
+    case .shelved, .suppressedByDesign, .outOfService: true
+    case .normal, .unacknowledged, .acknowledged, .returnedUnacknowledged, .latchedUnacknowledged,
+      .latchedAcknowledged:
+      false
+    }
   }
 }
 

@@ -149,6 +149,7 @@ final class HazardDesk: Desk {
     if step.event == .acknowledged { acknowledge(step, at: now, record, into: &output) }
     if isNew { annunciate(step, at: now, record, into: &output) }
     if freed { reviewWithheld(at: now, record, into: &output) }
+    endSettingAside(step, of: record, into: &output)
   }
 
   func keep(_ order: ClockOrder, of record: JournalRecord, into output: inout CoreOutput) {
