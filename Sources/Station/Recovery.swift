@@ -33,12 +33,14 @@ struct Recovery {
 
   init(
     ledger: any LedgerStore,
+    journal: any JournalStore,
     snapshots: SnapshotFolder?,
     limits: StationLimits,
     logger: Logger
   ) throws {
     self.logger = logger
     backlog = LedgerBacklog(limits: limits)
+    if let snapshots { Self.putAside(in: snapshots, beyond: journal.lastSequence, logger) }
     let ledgerPosition = try ledger.position
     for position in try snapshots?.positions() ?? [] where position <= ledgerPosition {
       do {
@@ -55,6 +57,44 @@ struct Recovery {
     }
     core = StationCore()
     snapshotPosition = 0
+  }
+
+  private static func putAside(
+    in snapshots: SnapshotFolder,
+    beyond end: UInt64,
+    _ logger: Logger
+  ) {
+    do {
+      let foreign = try snapshots.putAside(beyond: end)
+      guard !foreign.isEmpty else { return }
+      logger.warning(
+        "snapshots of beyond the journal's end are of another journal and have been put aside",
+        metadata: ["positions": "\(foreign)", "end": "\(end)"]
+      )
+    } catch {
+      logger.error(
+        "snapshots of beyond the journal's end are of another journal and could not be put aside: delete them",
+        metadata: ["folder": "\(snapshots.path)", "end": "\(end)", "error": "\(error)"]
+      )
+    }
+  }
+
+  /// Lets trends that have come further than the journal go on from its end: they would pass over every reading, also those
+  /// chosen for relay and historian, until it is as long.
+  private func shorten(_ trends: TrendStore, to end: UInt64) {
+    guard trends.position > end else { return }
+    logger.warning(
+      "the trends have come further than the journal, which is another or an older one; they go on from its end",
+      metadata: ["trends": "\(trends.position)", "end": "\(end)"]
+    )
+    do {
+      try trends.goOn(from: end)
+    } catch {
+      logger.error(
+        "where the trends go on is not written down: a crash before their next minutes leaves a hole in them",
+        metadata: ["error": "\(error)"]
+      )
+    }
   }
 
   /// Replays the journal from the core's position to its end and commits what the ledger lacks.
@@ -77,6 +117,7 @@ struct Recovery {
         ledger: ledgerPosition
       )
     }
+    if let trends { shorten(trends, to: journal.lastSequence) }
     if snapshotPosition > 0, let last = try journal.read(from: snapshotPosition, limit: 1).first {
       lastReceived = last.input.received
     }

@@ -84,6 +84,21 @@ public struct SnapshotFolder: Sendable {
     }
   }
 
+  /// Puts snapshots of positions beyond `end` aside, where the journal ends: they are of another one, and once this one is
+  /// as long, a start would go on from their state.
+  ///
+  /// - Returns: their positions.
+  func putAside(beyond end: UInt64) throws -> [UInt64] {
+    let foreign = try positions().filter { $0 > end }
+    for position in foreign {
+      let file = file(position).path
+      guard unsafe rename(file, file + ".aside") == 0 else {
+        throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
+      }
+    }
+    return foreign
+  }
+
   private func file(_ position: UInt64) -> URL {
     URL(fileURLWithPath: path).appendingPathComponent("snapshot-\(position).davy")
   }

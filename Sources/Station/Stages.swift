@@ -121,6 +121,7 @@ public final class Stages: @unchecked Sendable {
     self.logger = logger
     var recovery = try Recovery(
       ledger: ledger,
+      journal: journal,
       snapshots: snapshots,
       limits: limits,
       logger: logger

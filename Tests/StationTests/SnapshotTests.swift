@@ -85,6 +85,16 @@ struct SnapshotTests {
     #expect(try folder.positions() == [2], "nothing has come since")
   }
 
+  @Test("snapshots of a longer journal that is gone are put aside, and take nobody's place")
+  func otherJournal() throws {
+    for position in [900, 950] as [UInt64] { try folder.write([1, 2, 3], position: position) }
+    let stages = try start()
+    #expect(try folder.positions() == [])
+    try stages.take(JournalInput(kind: .tick, received: 5_000), sequence: 2)
+    stop(stages)
+    #expect(try folder.positions() == [2])
+  }
+
   @Test("a stop writes none of what journal or ledger do not take", arguments: [false, true])
   func deadDisk(isJournalDead: Bool) throws {
     let stages = try start()

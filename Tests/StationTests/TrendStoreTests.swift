@@ -107,6 +107,36 @@ struct TrendStoreTests {
     }
   }
 
+  @Test("trends of a longer journal that is gone take in what comes into a new one")
+  func otherJournal() throws {
+    let scratch = try Scratch()
+    let catalog = try Fixture.catalog()
+    let path = try #require(catalog.channels.first { $0.path.hasSuffix("/ch4_n/ch4") }).path
+    let trends = try TrendStore(path: scratch.file("trends.sqlite"))
+    trends.add(CoreOutput(position: 1_000), catalog: catalog)
+    trends.seal()
+    try trends.write(durable: 1_000)
+    let start: Int64 = 1_700_000_000_000
+    let stages = try Stages(
+      catalog: catalog,
+      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
+      ledger: try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test"),
+      snapshots: nil,
+      trends: trends,
+      limits: StationLimits(),
+      logger: Fixture.quiet,
+      now: start
+    )
+    #expect(trends.writtenPosition == 0)
+    try stages.take(Fixture.reading(7, at: start), sequence: 2)
+    trends.seal()
+    try trends.write(durable: stages.exchange.durable)
+    let again = try TrendStore(path: scratch.file("trends.sqlite"))
+    #expect(again.position == 2)
+    let found = try again.minutes(of: path, from: .distantPast, to: .distantFuture)
+    #expect(found.map(\.count) == [1])
+  }
+
   /// Behind which inputs the journal was told to prune.
   private final class Floors: Sendable {
     let told = Mutex<[UInt64]>([])

@@ -217,6 +217,18 @@ public final class TrendStore: Sendable {
   /// Writes that failed; each is tried again.
   var failures: UInt64 { failed.load(ordering: .relaxed) }
 
+  /// Goes on from a position before the one that the file has; called before anything is taken in.
+  func goOn(from position: UInt64) throws {
+    state.withLock { $0.position = position }
+    written.store(position, ordering: .relaxed)
+    try pool.write { db in
+      try db.execute(
+        sql: "UPDATE state SET position = ?",
+        arguments: [Int64(bitPattern: position)]
+      )
+    }
+  }
+
   /// Takes in what the core put out; what is in already is passed over.
   ///
   /// - Parameters:
