@@ -20,6 +20,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
   case inputOutput(path: String, detail: String)
   /// Another writer has opened this ledger since: this one may never write it again.
   case fenced(path: String, epoch: Int64)
+  /// The store has lost commits that this writer was told are kept: a server that was put back, or another in its place.
+  case wentBack(path: String, position: UInt64, known: UInt64)
   /// The key that signs checkpoints cannot be used; the ledger is another file, and has nothing to do with it.
   case checkpointKey(path: String, detail: String)
   /// The batch's inputs are in the ledger already: a retry of a commit that had succeeded.
@@ -59,6 +61,9 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
     case .fenced(let path, let epoch):
       "ledger \(path): another station has taken it over, this one's epoch \(epoch) is past; "
         + "end this process, and let only one station of this name run"
+    case .wentBack(let path, let position, let known):
+      "ledger \(path): it stands at input \(position), but inputs up to \(known) had been committed; a start writes "
+        + "what is missing again from the journal"
     case .checkpointKey(let path, let detail):
       "checkpoint key \(path): \(detail); put the file back from a backup (the ledger is not concerned), or move it away: "
         + "a start then makes a new key, and whoever verifies needs the new .pub beside the old one"
@@ -75,8 +80,18 @@ extension LedgerError {
   package var isPassing: Bool {
     switch self {
     case .diskFull, .busy, .notAccessible, .inputOutput: true
-    case .inUse, .damaged, .schemaTooNew, .notALedger, .wrongStation, .fenced, .checkpointKey,
-      .alreadyRecorded, .refused, .refusedDraft:
+    case .inUse, .damaged, .schemaTooNew, .notALedger, .wrongStation, .fenced, .wentBack,
+      .checkpointKey, .alreadyRecorded, .refused, .refusedDraft:
+      false
+    }
+  }
+
+  /// True when the store is no longer as this writer knows it: its process must end, and a start look at it anew.
+  package var endsWriter: Bool {
+    switch self {
+    case .fenced, .wentBack: true
+    case .diskFull, .busy, .notAccessible, .inputOutput, .inUse, .damaged, .schemaTooNew,
+      .notALedger, .wrongStation, .checkpointKey, .alreadyRecorded, .refused, .refusedDraft:
       false
     }
   }

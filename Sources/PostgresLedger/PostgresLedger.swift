@@ -51,6 +51,8 @@ public final class PostgresLedger: CheckpointStore {
   let options: PostgresOptions
   private let writer: Mutex<Writer>
   private let readers: ReaderPool
+  /// The newest position that the server has said is committed.
+  private let committed: Atomic<UInt64>
 
   private struct Writer {
     /// Nil after a failure, until the next append connects again, and after ``PostgresLedger/close()``.
@@ -83,11 +85,13 @@ public final class PostgresLedger: CheckpointStore {
         try Self.beginChain(connection, station: station)
         return try Self.claim(connection, options, schema: schema, path: path, station: station)
       }
-      return (connection, claim)
+      let position = try connection.run("SELECT position FROM station WHERE id = 1").integer(0, 0)
+      return (connection, claim, UInt64(position))
     }
     epoch = opened.1.epoch
     writer = Mutex(Writer(connection: opened.0, holdsLock: opened.1.holdsLock))
     readers = ReaderPool(limit: options.readers)
+    committed = Atomic(opened.2)
   }
 
   /// Name of a station's schema; a name too long for PostgreSQL is cut and made unique by its hash.
@@ -117,8 +121,13 @@ public final class PostgresLedger: CheckpointStore {
     rejects: [RejectTally] = [],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
-    try writing { connection in
+    let range: ClosedRange<Int64>? = try writing { connection in
       var batch = try PostgresBatch(connection, epoch: epoch, path: path)
+      // A standby that took over without the newest commits would go on behind a hole.
+      let known = committed.load(ordering: .relaxed)
+      guard batch.position >= known else {
+        throw LedgerError.wentBack(path: path, position: batch.position, known: known)
+      }
       try LedgerDraft.admit(
         drafts,
         hasRejects: !rejects.isEmpty,
@@ -130,6 +139,8 @@ public final class PostgresLedger: CheckpointStore {
       try batch.finish(position: position)
       return range
     }
+    committed.store(position, ordering: .relaxed)
+    return range
   }
 
   /// Throws the views away and derives them from the entries again, in one transaction.

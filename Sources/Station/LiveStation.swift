@@ -34,7 +34,7 @@ public final class LiveStation: StationAccess {
   ///   - stages: the stages.
   ///   - clocks: the clocks.
   ///   - logger: where failures go.
-  ///   - onFenced: is called when another station has taken the ledger over; this one must end.
+  ///   - onFenced: is called when another station has taken the ledger over, or it has lost commits; this one must end.
   public init(
     stages: Stages,
     clocks: any StationClocks,
@@ -294,15 +294,14 @@ public final class LiveStation: StationAccess {
           }
         }
         stages.signCheckpoint(at: clocks.wall())
-      } catch let error as LedgerError {
-        if case .fenced = error {
-          // Whatever this station would still do, another does it now.
-          logger.critical("the ledger is another station's now", metadata: ["error": "\(error)"])
-          onFenced()
-          return
-        }
-        failure.note(error, at: clocks.monotonic())
-        pause()
+      } catch let error as LedgerError where error.endsWriter {
+        // Whatever this station would still do, another does it now, or its next start.
+        logger.critical(
+          "the ledger is not as this station knows it",
+          metadata: ["error": "\(error)"]
+        )
+        onFenced()
+        return
       } catch {
         failure.note(error, at: clocks.monotonic())
         pause()

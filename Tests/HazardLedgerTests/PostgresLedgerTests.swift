@@ -67,6 +67,23 @@ struct PostgresLedgerTests {
     #expect(try verify().findings == [])
   }
 
+  @Test("a server that has lost commits gets nothing more from its writer; the next goes on there")
+  func wentBack() throws {
+    let ledger = try open()
+    try ledger.append([AlarmStory.draft], position: 1)
+    try ledger.append([], position: 5)
+    try session().script("UPDATE station SET position = 1 WHERE id = 1")
+    for _ in 1...2 {
+      #expect(
+        throws: LedgerError.wentBack(path: "postgres:davy:station-1", position: 1, known: 5)
+      ) {
+        try ledger.append([AlarmStory.draft], position: 6)
+      }
+    }
+    #expect(try ledger.head.sequence == 2)
+    #expect(try open(takesOver: true).append([AlarmStory.draft], position: 5) == 3...3)
+  }
+
   @Test("a take-over waits for the commit that is on its way, and no longer than the busy time")
   func takeOverInMidTransaction() throws {
     _ = try open()
