@@ -1,7 +1,6 @@
 import Callout
 import Console
 import DeviceCatalog
-import Dispatch
 import Foundation
 import HazardLedger
 import Logging
@@ -46,20 +45,14 @@ struct CalloutService: Service {
     let inbox = DispatcherInbox()
     self.inbox = inbox
     let ledger = station.ledger
+    let look = AnswerLook { Self.isAnswered($0, in: ledger, logger: logger) }
     dispatcher = try Dispatcher(
       channels: try channels.setups(register.channels, in: section),
       hasHadChannels: register.hasHadChannels,
       wiring: Dispatcher.Wiring(
         clock: { SystemClocks().wall() },
         report: { await Self.report($0, to: station, logger: logger) },
-        isAnswered: { callout in
-          await withCheckedContinuation { continuation in
-            // The ledger's reads block.
-            DispatchQueue.global().async {
-              continuation.resume(returning: Self.isAnswered(callout, in: ledger, logger: logger))
-            }
-          }
-        },
+        isAnswered: { await look.isAnswered($0) },
         stateFile: folder.appendingPathComponent("callout.json").path
       ),
       logger: logger
