@@ -103,7 +103,11 @@ public struct HazardIntake: Hashable, Sendable, Codable {
 
   /// Takes an alarm's step and nothing else: for backlog, in which what keeps a deadline from falling due may lie
   /// further back.
-  public mutating func follow(_ body: AlarmBody, at time: Timestamp) -> [HazardProposal] {
+  public mutating func follow(
+    _ body: AlarmBody,
+    at time: Timestamp,
+    by rules: RulesLevel = .newest
+  ) -> [HazardProposal] {
     let rule = "\(body.point)#\(body.rule)"
     if body.state == .normal || body.event == .returned { forget(body.alarm) }
     guard body.event == .raised || body.event == .priorityChanged,
@@ -138,7 +142,11 @@ public struct HazardIntake: Hashable, Sendable, Codable {
       )
       .map { [$0] } ?? []
     }
-    if policy.standingMilliseconds > 0, body.event == .raised {
+    // An alarm may come under a policy only when its priority rises.
+    let begins =
+      body.event == .raised
+      || rules >= .areas && waiting[body.alarm] == nil && body.state.annunciatesCondition
+    if policy.standingMilliseconds > 0, begins {
       waiting[body.alarm] = Waiting(point: body.point, rule: body.rule)
       due.set(body.alarm, time.advanced(byMilliseconds: policy.standingMilliseconds))
     }
@@ -157,10 +165,17 @@ public struct HazardIntake: Hashable, Sendable, Codable {
     return proposals
   }
 
-  /// The hazard is closed or dismissed: its rule may propose again.
-  public mutating func ended(hazard id: String) {
+  /// The hazard is closed or dismissed: its rules may propose again; by the older rules, of several only the last.
+  public mutating func ended(hazard id: String, by rules: RulesLevel = .newest) {
+    guard rules < .areas else { return ended(hazards: [id]) }
     guard let rule = ruleOfHazard.removeValue(forKey: id) else { return }
     if open[rule] == id { open[rule] = nil }
+  }
+
+  /// These hazards are closed or dismissed: their rules may propose again.
+  public mutating func ended(hazards ids: Set<String>) {
+    open = open.filter { !ids.contains($0.value) }
+    for id in ids { ruleOfHazard[id] = nil }
   }
 
   /// The hazard is open again: its rule proposes no other.
@@ -204,4 +219,9 @@ public struct HazardIntake: Hashable, Sendable, Codable {
       majorBasis: basis
     )
   }
+}
+
+extension AlarmBody.State {
+  /// Whether it says that the condition stands.
+  fileprivate var annunciatesCondition: Bool { self == .unacknowledged || self == .acknowledged }
 }

@@ -20,8 +20,9 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
   /// is found as any wrong one. No limit that a catalog brings is held against a value that was stale when it came. An alarm
   /// quiets its consequences while its condition stands, no longer until it is acknowledged, nor while it is only set aside. A
-  /// rule that was set aside without an alarm is in force again in the ledger too when an alarm has come meanwhile. While what
-  /// waited at the broker comes in, neither acts nor catalogs let a deadline fire.
+  /// rule that was set aside without an alarm is in force again in the ledger too when an alarm has come meanwhile. Every rule
+  /// behind a finished hazard may propose another. An alarm that comes under a policy by a rise of its priority becomes a
+  /// hazard when it stands too long. While what waited at the broker comes in, neither acts nor catalogs let a deadline fire.
   case areas
 
   /// Those of this release.

@@ -62,6 +62,44 @@ struct HazardIntakeTests {
     #expect(late.map(\.ground) == [.standing])
   }
 
+  @Test(
+    "an alarm whose priority rises into a policy proposes when it stands too long from then on",
+    arguments: [RulesLevel.notices, .areas]
+  )
+  func risen(rules: RulesLevel) {
+    var intake = HazardIntake(
+      policy: HazardPolicy(
+        matcher: AlarmMatcher(minimumPriority: 3),
+        standingMilliseconds: 1_000
+      )
+    )
+    let raised = Self.body(.raised, onset: 0, priority: 2)
+    #expect(intake.follow(raised, at: Self.at(0), by: rules) == [])
+    let risen = Self.body(.priorityChanged, onset: 0, priority: 3)
+    #expect(intake.follow(risen, at: Self.at(500), by: rules) == [])
+    // Told again, it does not begin anew.
+    #expect(intake.follow(risen, at: Self.at(700), by: rules) == [])
+    let times = intake.advance(to: Self.at(60_000)).map(\.time.milliseconds)
+    #expect(times == (rules >= .areas ? [1_500] : []))
+  }
+
+  @Test(
+    "each rule of a finished hazard may propose again",
+    arguments: [RulesLevel.notices, .areas]
+  )
+  func severalRules(rules: RulesLevel) {
+    var intake = HazardIntake(policy: HazardPolicy())
+    for rule in ["h", "hh"] {
+      intake.reopened(hazard: "hazard/1", point: "ent/s/a/d/p", rule: rule)
+    }
+    let first = Self.body(.raised, onset: 1, priority: 4)
+    #expect(intake.follow(first, at: Self.at(1), by: rules) == [])
+    intake.ended(hazard: "hazard/1", by: rules)
+    let second = Self.body(.raised, onset: 2, priority: 4)
+    let proposed = intake.follow(second, at: Self.at(2), by: rules)
+    #expect(proposed.map(\.ground) == (rules >= .areas ? [.priority] : []))
+  }
+
   @Test("too many occurrences within the time propose, the same number spread out does not")
   func repeated() {
     let policy = HazardPolicy(repeatCount: 3, repeatMilliseconds: 100)

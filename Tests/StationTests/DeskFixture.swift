@@ -81,7 +81,10 @@ final class DeskStation {
   }
 
   /// The methane site with the one profile that it needs: many stations are made, and each reads its catalog.
-  static func catalog(response: String) throws -> Catalog {
+  static func catalog(
+    response: String,
+    profile edit: (String) -> String = { $0 }
+  ) throws -> Catalog {
     func text(_ path: String) throws -> String {
       try String(contentsOf: Fixture.root.appendingPathComponent(path), encoding: .utf8)
     }
@@ -89,7 +92,7 @@ final class DeskStation {
     let site = try text("config/sites/methane-demo.yaml")
       .replacing("replay-source: true", with: "replay-source: false")
     let result = Catalog.load(sources: [
-      (profile, try text(profile)), ("sites/methane-demo.yaml", site),
+      (profile, edit(try text(profile))), ("sites/methane-demo.yaml", site),
       ("response/response.yaml", response),
     ])
     return try #require(

@@ -302,6 +302,28 @@ struct HazardDeskTests {
     #expect(station.dispatches.count == (level >= .areas ? 1 : 0))
   }
 
+  @Test("a rise in priority of an alarm whose hazard is dismissed keeps its rule from no other")
+  func risenAfterDismissal() throws {
+    let station = try DeskStation()
+    try station.reading(7)
+    try station.tick(to: station.now + 31 * DeskStation.minute)
+    let hazard = try #require(station.drafts.last { $0.kind == .hazard }).subject
+    try station.reading(2)
+    #expect(try station.act(.dismiss, on: hazard, as: .county) == nil)
+    station.now += 1_000
+    let risen = try DeskStation.catalog(response: DeskStation.response) { profile in
+      profile.replacing("priority: yellow", with: "priority: red")
+    }
+    try station.feed(try StationCoreTests.catalogInput(risen, at: station.now))
+    for value in [2, 7] {
+      station.now += 60_000
+      try station.reading(Double(value))
+    }
+    let open = try station.ledger.hazards(HazardFilter(openOnly: true), before: nil, limit: 9)
+    #expect(open.map(\.id) == ["hazard/metec/metec/fence/ch4_n/ch4#H@\(station.now)"])
+    #expect(try station.replayedHead(page: 7) == (try station.ledger.head.hash))
+  }
+
   @Test(
     "a rule set aside before its alarm came is in force again, and its hazard can be closed",
     arguments: [["removeFromService", "returnToService"], ["shelveOnce", "note"]]

@@ -233,7 +233,11 @@ extension HazardDesk {
       registration.title = "\(rule.place.zh)：\(rule.text.zh)"
       registration.detail = "\(rule.place.en): \(rule.text.en)"
     }
-    guard state.hazards[registration.id] == nil else { return }
+    if let known = state.hazards[registration.id] {
+      // A finished one is this alarm's already: left as open, it would keep the rule from proposing any other.
+      if level >= .areas, known.state.isFinal { state.intake.ended(hazards: [registration.id]) }
+      return
+    }
     open(registration, by: "engine", as: .engine, at: proposal.time, record, into: &output)
     guard let basis = proposal.majorBasis else { return }
     var grading = HazardInput(.grade, by: "engine", as: .engine, at: proposal.time)

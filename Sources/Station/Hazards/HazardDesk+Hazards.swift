@@ -186,7 +186,7 @@ extension HazardDesk {
       LedgerDraft(input, on: id, to: hazard.state, origin: record.sequence)
     )
     if hazard.state.isFinal, !before.isFinal {
-      state.intake.ended(hazard: id)
+      state.intake.ended(hazard: id, by: level)
       state.finished.append(id)
       letGo()
     }

@@ -44,6 +44,8 @@ final class HazardDesk: Desk {
 
   func follow(_ level: RulesLevel) {
     guard level > self.level else { return }
+    // What the rules before left of finished hazards.
+    if level >= .areas, self.level < .areas { state.intake.ended(hazards: Set(state.finished)) }
     state.rules = level
     for id in state.calls.keys { state.calls[id]?.callout.follow(level) }
   }
@@ -135,7 +137,7 @@ final class HazardDesk: Desk {
     let now = Timestamp(milliseconds: record.input.received)
     let isCause = isCause(step)
     let isNew = noteStanding(step)
-    for proposal in state.intake.follow(step, at: now) {
+    for proposal in state.intake.follow(step, at: now, by: level) {
       registerProposal(proposal, record, into: &output)
     }
     reschedule(.intake, state.intake.nextDeadline)
