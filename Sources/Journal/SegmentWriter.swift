@@ -297,14 +297,30 @@ struct SegmentWriter: ~Copyable {
 
   private mutating func beginSegment() throws(JournalError) {
     let path = directory + "/" + Segment.fileName(first: next)
-    if !FileSystem.exists(path) { try Segment.create(at: path, first: next) }
+    let isNew = !FileSystem.exists(path)
+    if isNew { try Segment.create(at: path, first: next) }
     let file = SegmentFile(path: path, first: next)
-    let (opened, header) = try JournalError.mapping(path) { try open(file) }
+    let opened: Active
+    let header: BlockHeader?
+    do throws(JournalError) {
+      (opened, header) = try JournalError.mapping(path) { try open(file) }
+    } catch {
+      if isNew { try Self.withdraw(path) }
+      throw error
+    }
     guard header == nil else {
       throw .io(path: path, message: "a segment that should be new holds records already")
     }
     active = opened
     contents.add(file)
+  }
+
+  /// Takes a segment away again that has been made and cannot be opened: the one before it goes on, and a start would take the
+  /// empty one for its end, and what came after that for lost.
+  private static func withdraw(_ path: String) throws(JournalError) {
+    try FileSystem.remove(path)
+    try FileSystem.synchronize(directory: FileSystem.directory(of: path))
+    for suffix in ["-wal", "-shm", "-journal"] { try FileSystem.remove(path + suffix) }
   }
 
   /// Leaves a damaged segment as it is; the next block begins another.

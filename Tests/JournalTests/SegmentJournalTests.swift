@@ -43,6 +43,26 @@ struct SegmentJournalTests {
     }
   }
 
+  @Test("a segment that is made and cannot be opened is taken away; the one before it goes on")
+  func unopenedSegment() throws {
+    let scratch = Scratch()
+    let name = "journal-00000000000000000011.sqlite"
+    do {
+      let journal = try SegmentJournal(directory: scratch("j"))
+      try journal.fill(to: 10, batch: 10)
+      // Where its log is to be, something else is.
+      let log = scratch("j") + "/" + name + "-wal"
+      try FileManager.default.createDirectory(atPath: log, withIntermediateDirectories: true)
+      #expect(throws: JournalError.self) { try journal.rotate() }
+      try FileManager.default.removeItem(atPath: log)
+      #expect(try scratch.files("j").allSatisfy { !$0.hasPrefix(name) })
+      try journal.fill(to: 20, batch: 10)
+    }
+    let journal = try SegmentJournal(directory: scratch("j"))
+    #expect(journal.lastSequence == 20)
+    #expect(try journal.contents.everything().map(\.sequence) == Array(1...20))
+  }
+
   @Test("a batch handed in again changes nothing; an overlapping one adds what is new")
   func idempotence() throws {
     let scratch = Scratch()
