@@ -105,17 +105,24 @@ public final class Recording: Sendable {
 
   // MARK: - Reading
 
-  /// Reads up to `limit` records from `sequence` on; damaged blocks are skipped and reported.
-  public func read(from sequence: UInt64, limit: Int) throws(JournalError) -> [JournalRecord] {
+  /// Reads up to `limit` records from `sequence` on, and no further than behind the block with which these are `bytes`; damaged
+  /// blocks are skipped and reported.
+  public func read(
+    from sequence: UInt64,
+    limit: Int,
+    bytes: Int = .max
+  ) throws(JournalError) -> [JournalRecord] {
     var records: [JournalRecord] = []
     var cursor = cursor(from: sequence)
     var batch = JournalBatch()
-    while records.count < limit, let first = try cursor.next(into: &batch) {
+    var size = 0
+    while records.count < limit, size < bytes, let first = try cursor.next(into: &batch) {
       for index in 0..<min(batch.count, limit - records.count) {
         records.append(
           JournalRecord(sequence: first + UInt64(index), input: batch.input(at: index))
         )
       }
+      size += batch.byteCount
     }
     return records
   }

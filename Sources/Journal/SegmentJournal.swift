@@ -137,6 +137,15 @@ public final class SegmentJournal: JournalStore {
     try contents.read(from: sequence, limit: limit)
   }
 
+  /// Reads so too, and no further than behind the block with which these are `bytes`.
+  public func read(
+    from sequence: UInt64,
+    limit: Int,
+    bytes: Int
+  ) throws(JournalError) -> [JournalRecord] {
+    try contents.read(from: sequence, limit: limit, bytes: bytes)
+  }
+
   /// Reads up to `limit` records received in `range` (ms since the Unix epoch), by sequence.
   public func read(
     received range: Range<Int64>,

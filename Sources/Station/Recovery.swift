@@ -29,7 +29,9 @@ struct Recovery {
   /// Journal position of the ledger when the replay began.
   private var known: UInt64 = 0
   private let logger: Logger
+  /// Records read together, and how many bytes of them: of large messages so many would not fit into memory.
   private static let page = 8_192
+  private static let pageBytes = 32 << 20
 
   init(
     ledger: any LedgerStore,
@@ -122,7 +124,11 @@ struct Recovery {
       lastReceived = last.input.received
     }
     while core.position < journal.lastSequence {
-      let records = try journal.read(from: core.position + 1, limit: Self.page)
+      let records = try journal.read(
+        from: core.position + 1,
+        limit: Self.page,
+        bytes: Self.pageBytes
+      )
       let next = records.first?.sequence ?? journal.lastSequence + 1
       if next > core.position + 1 {
         try passGap(before: next, upTo: ledgerPosition, into: ledger)

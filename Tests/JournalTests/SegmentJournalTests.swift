@@ -43,6 +43,16 @@ struct SegmentJournalTests {
     }
   }
 
+  @Test("a read goes no further than behind the block that reaches its bytes")
+  func bytesOfRead() throws {
+    let scratch = Scratch()
+    let journal = try SegmentJournal(directory: scratch("j"))
+    try journal.fill(to: 100, batch: 10, size: 1_000)
+    let records = try journal.read(from: 1, limit: 100, bytes: 15_000)
+    #expect(records.map(\.sequence) == Array(1...20))
+    #expect(try journal.read(from: 21, limit: 5, bytes: 15_000).count == 5)
+  }
+
   @Test("a segment that is made and cannot be opened is taken away; the one before it goes on")
   func unopenedSegment() throws {
     let scratch = Scratch()
