@@ -191,7 +191,10 @@ public struct AlarmIndicators: Sendable {
       report.acknowledgeP95 = times[(times.count * 95 + 99) / 100 - 1]
     }
     for (id, alarm) in standing.sorted(by: { $0.key < $1.key }) {
-      if now.milliseconds(since: alarm.raised) > settings.staleMilliseconds {
+      // A rule that is set aside without an alarm stands under no onset.
+      if alarm.raised > .distantPast,
+        now.milliseconds(since: alarm.raised) > settings.staleMilliseconds
+      {
         report.stale.append(id)
       }
       switch alarm.state {

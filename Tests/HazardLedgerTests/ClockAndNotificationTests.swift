@@ -338,6 +338,17 @@ struct AlarmIndicatorTests {
     #expect(abs(report.topShare - expectedShare) < 1e-12)
   }
 
+  @Test("a rule out of service without an alarm is shown as that, and is no stale alarm")
+  func setAside() {
+    var indicators = AlarmIndicators()
+    let onset = Timestamp.distantPast.milliseconds
+    let step = Self.step(.removedFromService, .outOfService, onset: onset)
+    indicators.add(step, at: Timestamp(milliseconds: 0))
+    let report = indicators.report(at: Timestamp(milliseconds: 1_000))
+    #expect(report.outOfService == [step.alarm])
+    #expect(report.stale == [])
+  }
+
   @Test("folded live in batches or replayed from the ledger, the report is the same")
   func liveAndReplay() throws {
     let scratch = try Scratch()

@@ -146,6 +146,39 @@ struct ReportTests {
     #expect(foreign.lines.isEmpty)
   }
 
+  @Test("a rule that is out of service without an alarm is no alarm of the day")
+  func setAside() throws {
+    let scratch = try Scratch()
+    let catalog = try Fixture.catalog()
+    let period = try #require(PlantReport.Period("2026-01-31", timeZone: Self.shanghai))
+    let ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    let stages = try Stages(
+      catalog: catalog,
+      journal: MemoryJournal(disk: FaultyDisk(seed: 1)),
+      ledger: ledger,
+      snapshots: nil,
+      limits: StationLimits(),
+      logger: Fixture.quiet,
+      now: period.from
+    )
+    let act = StationCoreTests.act(
+      "removeFromService",
+      alarm: "metec/metec/fence/ch4_n/ch4#H",
+      at: period.from + 60_000
+    )
+    try stages.take(act, sequence: 2)
+    #expect(try ledger.standingAlarms().map(\.state) == [.outOfService])
+    let report = try PlantReport(
+      period,
+      catalog: catalog,
+      trends: nil,
+      ledger: ledger,
+      scope: .everything,
+      now: Timestamp(milliseconds: period.to)
+    )
+    #expect(report.lines.allSatisfy { $0.alarms.count == 0 })
+  }
+
   static let hostile = ReportTable(
     title: LocalizedText(zh: "表", en: "<Table> & \"more\""),
     columns: [LocalizedText(zh: "甲", en: "a"), LocalizedText(zh: "乙", en: "b")],

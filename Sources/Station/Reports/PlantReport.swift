@@ -183,6 +183,8 @@ public struct PlantReport: Codable, Hashable, Sendable {
       cursor = page.next
     } while cursor != nil
     for alarm in try ledger.standingAlarms() where scope.includes(path: alarm.point) {
+      // A rule that is set aside without an alarm stands under no onset.
+      guard alarm.onset > .distantPast else { continue }
       if alarm.returned == nil, alarm.onset.milliseconds < period.to { found[alarm.id] = alarm }
     }
     return found.values.sorted { $0.firstSequence < $1.firstSequence }
