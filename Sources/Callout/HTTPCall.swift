@@ -87,6 +87,8 @@ package struct HTTPReply: Hashable, Sendable {
 /// Sends calls; one for all channels.
 public final class HTTPSender: Sendable {
   private let client: HTTPClient
+  /// How long the body of an answer may take.
+  private let patience: Duration
 
   /// Bytes of an answer that are read at most.
   private static let replyLimit = 64 << 10
@@ -96,8 +98,14 @@ public final class HTTPSender: Sendable {
   /// - Parameters:
   ///   - authorities: a PEM file of certificate authorities to trust beside the system's; nil for none.
   ///   - verifiesServer: false takes any certificate, for questions to this machine itself that tell nothing.
+  ///   - patience: how long the body of an answer may take.
   /// - Throws: why the file is of no use.
-  public init(authorities: String? = nil, verifiesServer: Bool = true) throws {
+  public init(
+    authorities: String? = nil,
+    verifiesServer: Bool = true,
+    patience: Duration = .seconds(20)
+  ) throws {
+    self.patience = patience
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(10), read: .seconds(15))
@@ -127,7 +135,7 @@ public final class HTTPSender: Sendable {
     if !call.body.isEmpty { request.body = .bytes(ByteBuffer(string: call.body)) }
     do {
       let response = try await client.execute(request, timeout: .seconds(20))
-      let body = try await response.body.collect(upTo: Self.replyLimit)
+      let body = try await body(of: response)
       return .success(
         HTTPReply(
           status: Int(response.status.code),
@@ -139,6 +147,21 @@ public final class HTTPSender: Sendable {
     } catch {
       // The URL is left out: it carries the token of a robot.
       return .failure(HTTPFailure(cause: "\(error)"))
+    }
+  }
+
+  /// Reads the body of an answer: the time of a call is over with the answer's head, and a server may go on for ever after it,
+  /// byte by byte.
+  private func body(of response: HTTPClientResponse) async throws -> ByteBuffer {
+    try await withThrowingTaskGroup(of: ByteBuffer.self) { [patience] group in
+      group.addTask { try await response.body.collect(upTo: Self.replyLimit) }
+      group.addTask {
+        try await Task.sleep(for: patience)
+        throw HTTPClientError.deadlineExceeded
+      }
+      defer { group.cancelAll() }
+      guard let body = try await group.next() else { throw HTTPClientError.deadlineExceeded }
+      return body
     }
   }
 

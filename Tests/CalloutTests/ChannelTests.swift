@@ -256,6 +256,27 @@ struct ChannelTests {
     }
   }
 
+  @Test("an answer that never ends is none, and it is tried again")
+  func endlessAnswer() async throws {
+    let server = AnsweringServer([ServerAnswer(body: "{", isEndless: true)])
+    let outcome = try await server.run { address in
+      let sender = try HTTPSender(patience: .milliseconds(300))
+      let channel = WebhookChannel(
+        url: address + "/notice",
+        secret: nil,
+        sender: sender,
+        clock: { 0 }
+      )
+      let outcome = await channel.send(notice())
+      try await sender.shutdown()
+      return outcome
+    }
+    guard case .unavailable = outcome else {
+      Issue.record("\(outcome)")
+      return
+    }
+  }
+
   @Test("words are cut where a service would refuse them, at whole characters")
   func cut() throws {
     let long = String(repeating: "甲烷超限，", count: 1_000)

@@ -20,11 +20,31 @@ package struct ServerAnswer: Sendable {
   package var status: Int
   package var headers: [String: String]
   package var body: String
+  /// After the body, blanks one by one for ever.
+  package var isEndless: Bool
 
-  package init(status: Int = 200, headers: [String: String] = [:], body: String = "") {
+  package init(
+    status: Int = 200,
+    headers: [String: String] = [:],
+    body: String = "",
+    isEndless: Bool = false
+  ) {
     self.status = status
     self.headers = headers
     self.body = body
+    self.isEndless = isEndless
+  }
+
+  fileprivate var responseBody: ResponseBody {
+    let text = ByteBuffer(string: body)
+    guard isEndless else { return ResponseBody(byteBuffer: text) }
+    return ResponseBody { writer in
+      try await writer.write(text)
+      while true {
+        try await writer.write(ByteBuffer(string: " "))
+        try await Task.sleep(for: .milliseconds(10))
+      }
+    }
   }
 }
 
@@ -53,7 +73,7 @@ package func withServer<Result: Sendable>(
     )
     var response = Response(
       status: .init(code: answer.status),
-      body: ResponseBody(byteBuffer: ByteBuffer(string: answer.body))
+      body: answer.responseBody
     )
     for (name, value) in answer.headers {
       if let field = HTTPField.Name(name) { response.headers[field] = value }
