@@ -135,6 +135,8 @@ public final class StationCore {
         record: record
       )
     )
+    // Of what was before nothing is known, and the ledger may have all of it.
+    if position == 0 { desks.hazards.number(beyond: sequence) }
     position = sequence
     return output
   }

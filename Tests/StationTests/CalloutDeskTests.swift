@@ -166,6 +166,22 @@ struct CalloutDeskTests {
     #expect(station.dispatches.last?.callout == "callout/2")
   }
 
+  @Test("where the journal's beginning is lost, no call-out gets a number that was given before")
+  func numbersAfterLoss() throws {
+    let core = StationCore()
+    _ = core.passGap(through: 500, received: 0)
+    let output = core.process(
+      JournalBatch([
+        try StationCoreTests.catalogInput(
+          try DeskStation.catalog(response: DeskStation.response),
+          at: DeskStation.start
+        ), StationCoreTests.reading(25, at: DeskStation.start + 1_000, device: "ch4_n"),
+      ]),
+      firstSequence: 501
+    )
+    #expect(output.dispatches.map(\.callout) == ["callout/501"])
+  }
+
   @Test("alarms gathered before the first call are one call; duty can be exchanged for a time")
   func gatherAndExchange() throws {
     let station = try DeskStation { text in

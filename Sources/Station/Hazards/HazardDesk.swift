@@ -69,6 +69,15 @@ final class HazardDesk: Desk {
     showDuty()
   }
 
+  /// Gives call-outs, reports and notices numbers beyond all that inputs up to `sequence` can have given: two of one number
+  /// would be one in the ledger, at the place of the first.
+  func number(beyond sequence: UInt64) {
+    let number = Int(clamping: sequence)
+    state.lastCall = max(state.lastCall, number)
+    state.lastReport = max(state.lastReport, number)
+    state.lastNotice = max(state.lastNotice ?? 0, number)
+  }
+
   private static func nextRetention(after time: Timestamp) -> Timestamp {
     let today = time.milliseconds / day * day + retentionTime
     return Timestamp(milliseconds: today > time.milliseconds ? today : today + day)
