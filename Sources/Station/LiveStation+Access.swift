@@ -108,6 +108,20 @@ extension LiveStation {
     try await outcome(of: try stages.enqueue(catalog))
   }
 
+  /// Puts another catalog in force as ``change(to:)`` does, also where the ledger does not tell of it in time.
+  ///
+  /// - Returns: the receipt; nil where it is in force and the ledger is still to say so.
+  public func putInForce(_ catalog: Catalog) async throws(ActError) -> ActReceipt? {
+    do throws(ActError) {
+      return try await change(to: catalog)
+    } catch {
+      guard case .notYetRecorded = error, self.catalog.version == catalog.version else {
+        throw error
+      }
+      return nil
+    }
+  }
+
   /// Takes in what came back from outside on a call or message; returns when it is in the ledger.
   public func submit(_ report: CalloutReport) async throws(ActError) -> ActReceipt {
     let receipt = try await submit(DeskInput(report))

@@ -86,12 +86,13 @@ struct Reloading: Service {
     }
     let difference = CatalogDifference(from: current, to: next)
     do {
-      let receipt = try await station.change(to: next)
+      let receipt = try await station.putInForce(next)
       try files.keep(next)
+      let entry = receipt.map { "\($0.ledgerSequence)" } ?? "not recorded yet"
       logger.notice(
         "catalog in force",
         metadata: [
-          "version": "\(next.version.prefix(12))", "entry": "\(receipt.ledgerSequence)",
+          "version": "\(next.version.prefix(12))", "entry": "\(entry)",
           "points": "\(difference.points.summary)", "rules": "\(difference.rules.summary)",
         ]
       )

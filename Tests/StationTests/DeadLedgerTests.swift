@@ -127,6 +127,32 @@ struct DeadLedgerTests {
     #expect(refused == expected.rejects.reduce(0) { $0 + $1.count })
   }
 
+  @Test("a catalog is in force although the ledger cannot say so", .timeLimit(.minutes(4)))
+  func catalog() async throws {
+    let scratch = try Scratch()
+    let disk = FaultyDisk(seed: 1)
+    let store = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
+    var limits = StationLimits()
+    limits.actTimeout = .seconds(1)
+    let stages = try Stages(
+      catalog: try Fixture.catalog(),
+      journal: MemoryJournal(disk: FaultyDisk(seed: 2)),
+      ledger: FaultyLedger(store: store, disk: disk),
+      snapshots: nil,
+      limits: limits,
+      logger: Fixture.quiet,
+      now: SystemClocks().wall()
+    )
+    let station = LiveStation(stages: stages, clocks: SystemClocks(), logger: Fixture.quiet)
+    station.start(makeLink: { TricklingLink() }, announcer: nil)
+    defer { station.stop() }
+    disk.set(refuseOneIn: 0, loseAnswerOneIn: 0, isDead: true)
+    let next = try Fixture.catalog(isReplaySource: true)
+    #expect(next.version != station.catalog.version)
+    #expect(try await station.putInForce(next) == nil)
+    #expect(station.catalog.version == next.version)
+  }
+
   @Test("what was refused takes a line of its kind, and every one of it is counted")
   func refusals() {
     let exchange = Exchange(durable: 0, position: 0, head: 0)
