@@ -87,7 +87,12 @@ struct Reloading: Service {
     let difference = CatalogDifference(from: current, to: next)
     do {
       let receipt = try await station.putInForce(next)
-      try files.keep(next)
+      do { try files.keep(next) } catch {
+        logger.warning(
+          "catalog in force not written down; `davy reload` and its roll-back compare with an older one",
+          metadata: ["error": "\(error)"]
+        )
+      }
       let entry = receipt.map { "\($0.ledgerSequence)" } ?? "not recorded yet"
       logger.notice(
         "catalog in force",
