@@ -165,6 +165,13 @@ struct HazardDeskTests {
     #expect(try open() == ["clock/check/\(child)"])
     #expect(try station.act(.dismiss, on: child, as: .county) == nil)
     #expect(try open() == [])
+    // Opened again and mended once more, the hazard sends people there once more.
+    #expect(try station.act(.reopen, on: Self.hazard, as: .county) == nil)
+    try station.toClosed(Self.hazard)
+    #expect(
+      try station.act(.generalise, on: Self.hazard, as: .county, ["sites": ["metec/metec"]]) == nil
+    )
+    #expect(try open() == ["clock/check/\(child)/\(station.inputs.count)"])
   }
 
   @Test("one hour to report, with a draft; then each level above, then supplements")

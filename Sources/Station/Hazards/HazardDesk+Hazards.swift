@@ -224,7 +224,9 @@ extension HazardDesk {
     _ record: JournalRecord,
     into output: inout CoreOutput
   ) {
-    let id = "\(parent.registration.id)/check/\(site)"
+    var id = "\(parent.registration.id)/check/\(site)"
+    // The hazard was opened again since an earlier look, which is finished: now another is asked for.
+    if level >= .areas, state.hazards[id]?.state.isFinal == true { id += "/\(record.sequence)" }
     guard state.hazards[id] == nil else { return }
     var registration = HazardRegistration(
       id: id,
