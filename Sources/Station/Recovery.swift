@@ -225,6 +225,53 @@ struct Recovery {
     return DeskInput(kind: .external, desk: GapDesk.name, verb: "unseen", payload: Array(payload))
   }
 
+  /// What tells the desk of hazards that the ledger has open and lost records have kept from it; empty where there are none.
+  ///
+  /// Those of stations below are theirs.
+  func unseenHazards(in ledger: any LedgerStore) throws -> [DeskInput] {
+    guard gaps.contains(where: { $0.after < known }) else { return [] }
+    var unseen: [Hazard] = []
+    var cursor: Int64?
+    while true {
+      let page = try ledger.hazards(
+        HazardFilter(openOnly: true),
+        before: cursor,
+        limit: Self.hazardPage
+      )
+      for view in page {
+        let entries = try Self.steps(of: view.id, in: ledger)
+        guard let hazard = try Hazard(replaying: entries), !core.desks.hazards.knows(hazard),
+          let first = entries.first?.body, try LedgerJSON(parsing: first)["origin"] == nil
+        else { continue }
+        unseen.append(hazard)
+      }
+      guard page.count == Self.hazardPage, let last = page.last else { break }
+      cursor = last.firstSequence
+    }
+    guard !unseen.isEmpty else { return [] }
+    logger.critical(
+      "hazards are open in the ledger of which the journal has lost records; they go on as the ledger has them",
+      metadata: ["count": "\(unseen.count)"]
+    )
+    return try stride(from: 0, to: unseen.count, by: Self.hazardPage).map { start in
+      try HazardDesk.unseen(Array(unseen[start...].prefix(Self.hazardPage)))
+    }
+  }
+
+  private static let hazardPage = 100
+
+  private static func steps(
+    of hazard: String,
+    in ledger: any LedgerStore
+  ) throws -> [LedgerEntry] {
+    var entries: [LedgerEntry] = []
+    while true {
+      let page = try ledger.entries(of: hazard, after: entries.last?.sequence ?? 0, limit: 500)
+      entries += page
+      if page.count < 500 { return entries.filter { $0.kind == .hazard } }
+    }
+  }
+
   /// How many of the alarms that nothing watches the log names.
   private static let namedAlarms = 20
 

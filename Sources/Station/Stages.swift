@@ -158,6 +158,11 @@ public final class Stages: @unchecked Sendable {
         ]
       )
     }
+    for unseen in try recovery.unseenHazards(in: ledger) {
+      var input = unseen.journalInput
+      input.received = sequencer.stamp(now)
+      try recovery.take(input, into: journal, ledger)
+    }
     _ = sequencer.reserve(Int(core.position + 1 - sequencer.next))
     owed = recovery.owed
     attempted = recovery.backlog.attempted

@@ -39,9 +39,9 @@ struct GapTests {
   }
 
   /// A start: what the core is in the end, by its journal.
-  private func restart() throws -> Stages {
+  private func restart(response: String? = nil) throws -> Stages {
     try Stages(
-      catalog: try Fixture.catalog(),
+      catalog: try Fixture.catalog(response: response),
       journal: journal,
       ledger: ledger,
       snapshots: nil,
@@ -272,6 +272,36 @@ struct GapTests {
     let states = try ledger.standingAlarms().filter { $0.rule == "H" }.map(\.state)
     #expect(states.contains(.unacknowledged) == !test.steps.isEmpty)
     #expect(states.contains { $0 == .outOfService || $0 == .shelved } == test.steps.isEmpty)
+  }
+
+  @Test("hazards that are open in the ledger can be acted on after the loss of their records")
+  func hazards() throws {
+    let first = try restart(response: DeskStation.response)
+    try run(first, [StationCoreTests.reading(25, at: Self.start + 1_000)])
+    func hazard() throws -> HazardView {
+      try #require(try ledger.hazards(HazardFilter(), before: nil, limit: 9).first)
+    }
+    let id = try hazard().id
+    journal.lost.withLock { $0 = 2...2 }
+    let second = try restart(response: DeskStation.response)
+    let payload =
+      #"{"act":"verify","actor":"li","hazard":"\#(id)","reason":"seen","role":"county"}"#
+    try run(
+      second,
+      [
+        JournalInput(
+          kind: .command,
+          received: Self.start + 200_000,
+          topic: Array("hazards/act".utf8),
+          payload: Array(payload.utf8)
+        )
+      ]
+    )
+    #expect(try hazard().state == .verified)
+    // Another start finds them known, and says nothing more of it.
+    _ = try restart(response: DeskStation.response)
+    let told = try ledger.entries(of: id, after: 0, limit: 99).filter { $0.kind == .system }
+    #expect(told.count == 1)
   }
 
   @Test("alarms that nothing watches outlive a snapshot")

@@ -125,6 +125,7 @@ final class HazardDesk: Desk {
       case (.register, "channel"), (.register, "channel-remove"), (.register, "channel-reset"):
         try changeChannel(verb, payload, record, into: &output)
         showChannels()
+      case (.external, "unseen"): try takeUp(record, into: &output)
       case (.external, "delivered"): try outcome(payload, true, record, into: &output)
       case (.external, "failed"): try outcome(payload, false, record, into: &output)
       case (.external, "confirmed"): try confirmed(payload, record, into: &output)
