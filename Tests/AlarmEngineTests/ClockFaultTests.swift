@@ -3,22 +3,8 @@ import Telemetry
 import Testing
 
 /// A device with a wrong clock is found, goes on by receive time, is alarmed on, and disturbs no other.
-@Suite("Clock guard")
-struct ClockTests {
-  static let tolerance: Int64 = 300_000
-
-  /// Two devices with a clock rule and a high limit each.
-  static func builder(delay: Int64 = 0, allowance: Int64 = 0) -> PlanBuilder {
-    var builder = PlanBuilder(devices: 2, channelsPerDevice: 1)
-    builder.plan.devices[0].clockToleranceMilliseconds = tolerance
-    builder.plan.devices[0].reorderAllowanceMilliseconds = allowance
-    for channel in UInt32(0)..<2 {
-      builder.add("clock", .clockFault, channel: channel)
-      builder.add("high", .high(10), channel: channel, onDelay: delay)
-    }
-    return builder
-  }
-
+@Suite("Wrong clocks")
+struct ClockFaultTests {
   /// How the first device's clock goes wrong: what it shows at a receive time, both from zero.
   struct Fault: CustomTestStringConvertible, Sendable {
     var name: String
@@ -42,39 +28,11 @@ struct ClockTests {
     ),
   ]
 
-  /// Reads both devices once a second; the first shows `shown`, and its value is 20 from `high` on.
-  static func run(
-    _ bench: inout Bench,
-    seconds: ClosedRange<Int64>,
-    high: Int64 = .max,
-    shown: (Int64) -> Int64 = { $0 }
-  ) {
-    for second in seconds {
-      let received = second * 1000
-      let time = shown(received)
-      bench.read(
-        time,
-        second >= high ? 20 : Double(second % 7) * 0.5,
-        channel: 0,
-        lag: received - time
-      )
-      bench.read(received, Double(second % 5) * 0.5, channel: 1)
-    }
-  }
-
-  /// Which of the two devices are in quarantine.
-  static func quarantine(_ bench: borrowing Bench) -> [Bool?] {
-    [
-      bench.engine.clock(ofDevice: 0)?.isQuarantined,
-      bench.engine.clock(ofDevice: 1)?.isQuarantined,
-    ]
-  }
-
   @Test("a usual lag hides no wrong clock, whatever else is in a batch")
   func usualLag() throws {
     // Rows of 256 are looked over at once: a reading of another status among them takes all of them the slow way.
     func found(with marked: Bool) throws -> [String] {
-      var bench = try Bench(Self.builder())
+      var bench = try Bench(ClockFixture.builder())
       // Within one epoch, and always in order: a silence hides the step.
       for second in Int64(0)..<590 where !(200..<360).contains(second) {
         let lag: Int64 = second < 200 ? 200_000 : 350_000
@@ -103,10 +61,10 @@ struct ClockTests {
 
   @Test("found, quarantined on receive time, recovered", arguments: wrongClocks)
   func faults(fault: Fault) throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...99)
+    var bench = try Bench(ClockFixture.builder())
+    ClockFixture.run(&bench, seconds: 0...99)
     #expect(bench.take() == [])
-    Self.run(&bench, seconds: 100...199, shown: fault.shown)
+    ClockFixture.run(&bench, seconds: 100...199, shown: fault.shown)
     let found = bench.out
     #expect(found.map(\.rule.rawValue) == [0], "\(found)")
     let raised = try #require(found.first)
@@ -115,209 +73,51 @@ struct ClockTests {
     #expect(fault.found.contains((raised.received.milliseconds - epochOfTests) / 1000))
     #expect(raised.value.isFinite)
     #expect(raised.limit.magnitude == 300)
-    let quarantine = Self.quarantine(bench)
+    let quarantine = ClockFixture.quarantine(bench)
     #expect(quarantine == [true, false])
     bench.out = []
 
     // Its rules go on, on receive time.
-    Self.run(&bench, seconds: 200...249, high: 220, shown: fault.shown)
+    ClockFixture.run(&bench, seconds: 200...249, high: 220, shown: fault.shown)
     #expect(bench.take() == ["raised r1 220000 unacknowledged"])
-    Self.run(&bench, seconds: 250...299, shown: fault.shown)
+    ClockFixture.run(&bench, seconds: 250...299, shown: fault.shown)
     #expect(bench.take() == ["returned r1 250000 returnedUnacknowledged"])
 
     // The clock is put right: a minute later that is believed.
-    Self.run(&bench, seconds: 300...400)
+    ClockFixture.run(&bench, seconds: 300...400)
     #expect(bench.take() == ["returned r0 360000 returnedUnacknowledged"])
-    let after = Self.quarantine(bench)
+    let after = ClockFixture.quarantine(bench)
     #expect(after == [false, false])
-    Self.run(&bench, seconds: 401...420, high: 410)
+    ClockFixture.run(&bench, seconds: 401...420, high: 410)
     #expect(bench.take() == ["raised r1 410000 unacknowledged"])
     #expect(bench.engine.counters.clockFaults == 1)
   }
 
   @Test("a clock that is wrong from the first reading", arguments: [-7_200_000, 7_200_000])
   func fromTheStart(offset: Int64) throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...60) { $0 + offset }
+    var bench = try Bench(ClockFixture.builder())
+    ClockFixture.run(&bench, seconds: 0...60) { $0 + offset }
     let known = bench.engine.clock(ofDevice: 0)
     let clock = try #require(known)
     #expect(clock.isQuarantined)
     #expect(clock.skewMilliseconds == offset)
     #expect(bench.take().count == 1)
-    Self.run(&bench, seconds: 61...80, high: 70) { $0 + offset }
+    ClockFixture.run(&bench, seconds: 61...80, high: 70) { $0 + offset }
     #expect(bench.take() == ["raised r1 70000 unacknowledged"])
   }
 
   @Test("and stays wrong for hours", arguments: [-7_200_000, 3_600_000] as [Int64])
   func wrongForHours(ahead: Int64) throws {
-    var bench = try Bench(Self.builder())
+    var bench = try Bench(ClockFixture.builder())
     for minute in Int64(0)..<240 {
       bench.read(minute * 60_000 + ahead, minute == 239 ? 20 : 1, lag: -ahead)
     }
     #expect(bench.take().contains { $0.hasPrefix("raised r1") }, "its rules go on")
     #expect(bench.engine.quarantinedDevices == 1)
     // A snapshot goes on as well.
-    bench.engine = try Engine(plan: Self.builder().plan, restoring: bench.engine.snapshot())
+    bench.engine = try Engine(plan: ClockFixture.builder().plan, restoring: bench.engine.snapshot())
     for minute in Int64(240)..<300 { bench.read(minute * 60_000 + ahead, 1, lag: -ahead) }
     #expect(bench.engine.quarantinedDevices == 1)
-  }
-
-  /// A cascade on a channel that never reports, over a rule of another channel of the device.
-  private static func cascade(delay: Int64) throws -> PlanBuilder {
-    var builder = PlanBuilder(channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = tolerance
-    let member = CascadeParameters.Member(rule: builder.add("high", .high(10)), grade: .blue)
-    builder.add(
-      "cascade",
-      .cascade(
-        CascadeParameters(cascade: try CountCascade(), grade: .blue, points: [[member]])
-      ),
-      channel: 1,
-      onDelay: delay
-    )
-    return builder
-  }
-
-  @Test("delays on channels that never report move with the clock, too")
-  func silentChannels() throws {
-    // Behind by 200 s, then by 3,800 s: found at 42 s, when the alarm has stood for 11 s.
-    var bench = try Bench(Self.cascade(delay: 100_000))
-    for second in Int64(0)...90 {
-      let lag: Int64 = second < 32 ? 200_000 : 3_800_000
-      bench.read(second * 1000 - lag, (31..<76).contains(second) ? 20 : 1, lag: lag)
-    }
-    #expect(bench.engine.quarantinedDevices == 1)
-    #expect(!bench.take().contains { $0.hasPrefix("raised r1") }, "it has lasted for 45 s")
-
-    // Set back by 200 s, which is followed: 100 s have passed at 131 s, whatever the clock shows.
-    bench = try Bench(Self.cascade(delay: 100_000))
-    for second in Int64(0)...230 {
-      let lag: Int64 = second < 32 ? 0 : 200_000
-      bench.read(second * 1000 - lag, second < 31 ? 1 : 20, lag: lag)
-      if second == 130 { #expect(!bench.take().contains { $0.hasPrefix("raised r1") }) }
-      if second == 133 { #expect(bench.take().contains { $0.hasPrefix("raised r1") }) }
-    }
-  }
-
-  @Test("a clock set back by less than the tolerance is followed without an alarm")
-  func step() throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...99)
-    Self.run(&bench, seconds: 100...150, high: 130) { $0 - 120_000 }
-    #expect(bench.take() == ["raised r1 10000 unacknowledged"])
-    #expect(bench.engine.counters.clockFaults == 0)
-    #expect(bench.engine.counters.clockSteps == 1)
-    let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
-    #expect(skew == -120_000)
-  }
-
-  @Test("an alarm that begins when a clock that was set back shows the former's onset is another")
-  func onsetTwice() throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...99)
-    Self.run(&bench, seconds: 100...100, high: 100)
-    Self.run(&bench, seconds: 101...119)
-    Self.run(&bench, seconds: 120...139) { $0 - 40_000 }
-    Self.run(&bench, seconds: 140...140, high: 140) { $0 - 40_000 }
-    let raised = bench.out.filter { $0.kind == .raised }
-    #expect(raised.map(\.time) == [at(100_000), at(100_000)])
-    #expect(raised.map(\.onset) == [at(100_000), at(100_001)])
-    #expect(bench.standing().map(\.onset) == [at(100_000), at(100_001)])
-  }
-
-  @Test("a clock set ahead by less than the tolerance is followed without an alarm")
-  func stepAhead() throws {
-    var bench = try Bench(Self.builder(delay: 30_000))
-    Self.run(&bench, seconds: 0...150, high: 95) { $0 >= 100_000 ? $0 + 120_000 : $0 }
-    // The delay has run for thirty seconds of receive time, not for as long as the clock has leapt.
-    #expect(bench.take() == ["raised r1 245000 unacknowledged"])
-    #expect(bench.out.isEmpty && bench.engine.counters.clockFaults == 0)
-    #expect(bench.engine.counters.clockSteps == 1)
-    let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
-    #expect(skew == 120_000)
-  }
-
-  @Test(
-    "one stamp from the future blinds no channel and ends no delay",
-    arguments: [1500, 6000, 120_000, 299_000],
-    [0, 20_000, 200_000]
-  )
-  func leap(ahead: Int64, lag: Int64) throws {
-    // Two channels of one device: the other one's readings show that its clock is right.
-    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
-    builder.add("clock", .clockFault)
-    builder.add("high", .high(10), onDelay: 3000)
-    builder.add("stale", .stale(afterMilliseconds: 3000))
-    builder.add("rate", .successiveChange(perSecond: 30))
-    var bench = try Bench(builder)
-    for second in Int64(0)...60 {
-      // Ahead of the server, not only of the device's own lag.
-      let time = second * 1000 - lag + (second == 30 ? ahead + lag : 0)
-      // Two seconds are no alarm, ten are.
-      let isHigh = (29...30).contains(second) || (32...41).contains(second)
-      bench.read(time, isHigh ? 20 : 1, lag: second * 1000 - time)
-      bench.read(second * 1000 - lag, 1, channel: 1, lag: lag)
-    }
-    #expect(
-      bench.take() == [
-        "raised r1 \(35_000 - lag) unacknowledged",
-        "returned r1 \(42_000 - lag) returnedUnacknowledged",
-      ]
-    )
-    #expect(bench.engine.counters.late == 0)
-    #expect(bench.engine.counters.clockSteps == 0)
-  }
-
-  @Test("leaps of one message are of one moment")
-  func leapsInMessage() throws {
-    var builder = Self.builder()
-    builder.add("rate", .successiveChange(perSecond: 4))
-    builder.add("slope", .rateOfChange(.init(span: 5000, limit: 4)))
-    var bench = try Bench(builder)
-    for message in Int64(0)...12 {
-      var batch = ReadingBatch(received: at(message * 10_000), baseSequence: bench.sequence)
-      for second in message * 10 - 9...message * 10 {
-        let time = second * 1000 + (second > 60 ? 60_000 : 0)
-        batch.append(
-          Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: 0.01 * Double(second)),
-          sequence: bench.sequence
-        )
-        bench.sequence += 1
-      }
-      bench.engine.apply(batch, into: &bench.out)
-    }
-    #expect(bench.take() == [])
-    // The clock is followed within a message, before its youngest reading.
-    #expect(bench.engine.counters.late == 0)
-    #expect(bench.engine.counters.clockSteps == 1)
-  }
-
-  @Test("a clock that is followed within a message tells of no rate")
-  func rateWhenFollowed() throws {
-    var builder = Self.builder()
-    builder.add("rate", .successiveChange(perSecond: 4))
-    builder.add("slope", .rateOfChange(.init(span: 5000, limit: 4)))
-    var bench = try Bench(builder)
-    for message in Int64(1)...12 {
-      let ahead: Int64 = message > 6 ? 60_000 : 0
-      let readings = [(-5000, 0.0), (0, 1.5)].map { ($0.0 + message * 10_000 + ahead, $0.1) }
-      Self.send(readings, at: message * 10_000, &bench)
-    }
-    #expect(bench.take() == [])
-    #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockSteps == 1)
-  }
-
-  @Test(
-    "a clock that is set ahead after a usual lag makes nothing late",
-    arguments: [20_000, 200_000]
-  )
-  func stepAheadOfLag(lag: Int64) throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...400, high: 300) { $0 - ($0 < 200_000 ? lag : -30_000) }
-    #expect(bench.take() == ["raised r1 330000 unacknowledged"])
-    #expect(bench.engine.counters.late == 0)
-    #expect(bench.engine.counters.clockSteps == 1)
   }
 
   @Test(
@@ -326,44 +126,13 @@ struct ClockTests {
     [-800_000_000_000, -3_600_000, -28_800_000]
   )
   func oddReading(odd: Int64, wrong: Int64) throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...99)
-    Self.run(&bench, seconds: 100...100) { $0 + odd }
-    Self.run(&bench, seconds: 101...250, high: 200) { $0 + wrong }
+    var bench = try Bench(ClockFixture.builder())
+    ClockFixture.run(&bench, seconds: 0...99)
+    ClockFixture.run(&bench, seconds: 100...100) { $0 + odd }
+    ClockFixture.run(&bench, seconds: 101...250, high: 200) { $0 + wrong }
     let raised = bench.out.filter { $0.kind == .raised }
     #expect(raised.map(\.rule.rawValue) == [0, 1])
     #expect((raised.first?.received.milliseconds ?? 0) - epochOfTests <= 112_000)
-  }
-
-  /// Sends a message of readings of the first channel: times and values.
-  private static func send(_ readings: [(Int64, Double)], at received: Int64, _ bench: inout Bench)
-  {
-    var batch = ReadingBatch(received: at(received), baseSequence: bench.sequence)
-    for (time, value) in readings {
-      batch.append(
-        Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value),
-        sequence: bench.sequence
-      )
-    }
-    bench.sequence += 1
-    bench.engine.apply(batch, into: &bench.out)
-  }
-
-  @Test("of a gateway that packs and is ahead, the youngest readings are what they say")
-  func packedAhead() throws {
-    var bench = try Bench(Self.builder(delay: 10_000))
-    for message in Int64(1)...6 {
-      // A reading each five seconds, by a clock that is 20 s ahead; high for 15 s up to the last but one.
-      let readings = (0..<12).map { index -> (Int64, Double) in
-        (
-          message * 60_000 - 35_000 + index * 5000,
-          message == 4 && (8...11).contains(index) ? 20 : 1
-        )
-      }
-      Self.send(readings, at: message * 60_000, &bench)
-    }
-    #expect(bench.take().first == "raised r1 255000 unacknowledged")
-    #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockFaults == 0)
   }
 
   @Test(
@@ -371,14 +140,14 @@ struct ClockTests {
     arguments: [-3_600_000, 3_600_000] as [Int64]
   )
   func packedQuarantine(ahead: Int64) throws {
-    var builder = Self.builder(delay: 10_000)
+    var builder = ClockFixture.builder(delay: 10_000)
     builder.add("rate", .successiveChange(perSecond: 5))
     var bench = try Bench(builder)
     func send(at received: Int64, high: Range<Int64>, _ bench: inout Bench) {
       let readings = (0..<12).map { (index: Int64) -> (Int64, Double) in
         (received - 55_000 + index * 5000 + ahead, high.contains(index) ? 20 : 1)
       }
-      Self.send(readings, at: received, &bench)
+      ClockFixture.send(readings, at: received, &bench)
     }
     for minute in Int64(1)...3 { send(at: minute * 60_000, high: 0..<0, &bench) }
     #expect(bench.engine.quarantinedDevices == 1)
@@ -395,24 +164,10 @@ struct ClockTests {
     #expect(bench.engine.counters.late == 0)
   }
 
-  @Test("one stamp from the future blinds no channel of a gateway that packs", arguments: [0, 1])
-  func packedLeap(place: Int) throws {
-    var bench = try Bench(Self.builder())
-    for message in Int64(1)...20 {
-      var readings = (0..<2).map { (message * 10_000 - 5000 + $0 * 5000, 1.0) } as [(Int64, Double)]
-      // The first of a message, and what follows it.
-      if message == 10 { for index in place..<2 { readings[index].0 += 200_000 } }
-      if message > 10 { readings[1].1 = 20 }
-      Self.send(readings, at: message * 10_000, &bench)
-    }
-    #expect(bench.take().first == "raised r1 110000 unacknowledged")
-    #expect(bench.engine.counters.late <= 1 && bench.engine.counters.clockSteps == 0)
-  }
-
   @Test("what is believed again after a quarantine is not late")
   func trustedAgain() throws {
-    var bench = try Bench(Self.builder())
-    Self.run(&bench, seconds: 0...20) { $0 + 3_600_000 }
+    var bench = try Bench(ClockFixture.builder())
+    ClockFixture.run(&bench, seconds: 0...20) { $0 + 3_600_000 }
     // Right from 21 s on; messages wait for seven seconds and less and less, and none overtakes another.
     for second in Int64(21)...120 {
       let waited = max(0, 7000 - second % 20 * 500)
@@ -429,7 +184,7 @@ struct ClockTests {
   )
   func blindChannel(offset: Int64) throws {
     var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.plan.devices[0].clockToleranceMilliseconds = ClockFixture.tolerance
     builder.add("high", .high(10))
     builder.add("clock", .clockFault, channel: 1)
     var bench = try Bench(builder)
@@ -445,7 +200,7 @@ struct ClockTests {
       }
     }
     let raised = bench.out.filter { $0.kind == .raised }.map(\.rule.rawValue)
-    #expect(offset > -Self.tolerance || raised == [1, 0])
+    #expect(offset > -ClockFixture.tolerance || raised == [1, 0])
     let high = bench.out.first { $0.rule.rawValue == 0 }
     #expect((high?.received.milliseconds ?? .max) - epochOfTests <= 700_000)
   }
@@ -453,7 +208,7 @@ struct ClockTests {
   @Test("old readings of one channel that catch up are no wrong clock")
   func catchingUp() throws {
     var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
+    builder.plan.devices[0].clockToleranceMilliseconds = ClockFixture.tolerance
     builder.add("clock", .clockFault)
     var bench = try Bench(builder)
     bench.read(0, 1)
@@ -469,20 +224,20 @@ struct ClockTests {
 
   @Test("a lag just beyond the tolerance is found in time")
   func justBeyond() throws {
-    var bench = try Bench(Self.builder())
+    var bench = try Bench(ClockFixture.builder())
     for second in Int64(0)...40 { bench.read(second * 1000 - 302_000, 1, lag: 302_000) }
     #expect(bench.take() == ["raised r0 10000 unacknowledged"])
   }
 
   @Test("a gateway that packs more than the tolerance is found when its clock is set back")
   func packedFault() throws {
-    var bench = try Bench(Self.builder())
+    var bench = try Bench(ClockFixture.builder())
     for message in Int64(1)...12 {
       let back: Int64 = message > 6 ? 3_600_000 : 0
       let readings = (0..<10).map { index -> (Int64, Double) in
         (message * 600_000 - (9 - index) * 60_000 - back, 1)
       }
-      Self.send(readings, at: message * 600_000, &bench)
+      ClockFixture.send(readings, at: message * 600_000, &bench)
     }
     let raised = bench.out.first { $0.kind == .raised && $0.rule.rawValue == 0 }
     #expect(raised.map { ($0.received.milliseconds - epochOfTests) / 600_000 <= 9 } == true)
@@ -509,73 +264,21 @@ struct ClockTests {
     #expect(bench.engine.counters.late == 0)
   }
 
-  @Test("a leap that comes twice is judged once")
-  func repeatedLeap() throws {
-    var bench = try Bench(Self.builder())
-    bench.read(-1000, 1)
-    bench.read(120_000, 1, lag: -120_000)
-    for second in Int64(5)...39 { bench.read(second * 1000, 20) }
-    bench.read(120_000, 1, lag: -80_000)
-    for second in Int64(41)...60 { bench.read(second * 1000, 20) }
-    #expect(bench.take() == ["raised r1 5000 unacknowledged"])
-    #expect(bench.engine.counters.duplicates == 1)
-  }
-
-  @Test("a packing gateway's clock that is set back is followed in a few messages")
-  func packedStep() throws {
-    var bench = try Bench(Self.builder(delay: 5000))
-    for message in Int64(1)...20 {
-      var batch = ReadingBatch(received: at(message * 60_000), baseSequence: bench.sequence)
-      for second in message * 60 - 59...message * 60 {
-        let time = second * 1000 - (message > 10 ? 250_000 : 0)
-        let value: Double = (1000..<1020).contains(second) ? 20 : 1
-        batch.append(
-          Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value),
-          sequence: bench.sequence
-        )
-        bench.sequence += 1
-      }
-      bench.engine.apply(batch, into: &bench.out)
-    }
-    #expect(bench.engine.counters.clockSteps == 1)
-    #expect(
-      bench.take() == [
-        "raised r1 755000 unacknowledged", "returned r1 770000 returnedUnacknowledged",
-      ]
-    )
-  }
-
-  @Test("a stamp of one channel that always leaps is judged by receive time, none is late")
-  func leapingChannel() throws {
-    var builder = PlanBuilder(devices: 1, channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = Self.tolerance
-    builder.add("high", .high(10), onDelay: 3000)
-    var bench = try Bench(builder)
-    for second in Int64(0)...60 {
-      // Stamped by the end of the minute.
-      let time = (second / 60 + 1) * 60_000
-      bench.read(time, second >= 32 ? 20 : 1, lag: second * 1000 - time)
-      bench.read(second * 1000, 1, channel: 1)
-    }
-    #expect(bench.take() == ["raised r0 35000 unacknowledged"])
-    #expect(bench.engine.counters.late == 0)
-  }
-
   @Test(
     "quarantine ends whatever lag within the tolerance is usual",
     arguments: [0, 140_000, 200_000, 290_000],
     [0, 100_000]
   )
   func recovery(lag: Int64, spread: Int64) throws {
-    var bench = try Bench(Self.builder())
+    var bench = try Bench(ClockFixture.builder())
     var random = SeededRandom(seed: 5)
     func usual(_ received: Int64) -> Int64 { received - max(0, lag - random.int(0...spread)) }
-    Self.run(&bench, seconds: 0...99, shown: usual)
-    Self.run(&bench, seconds: 100...300) { $0 + 3_600_000 }
-    let found = Self.quarantine(bench)
+    ClockFixture.run(&bench, seconds: 0...99, shown: usual)
+    ClockFixture.run(&bench, seconds: 100...300) { $0 + 3_600_000 }
+    let found = ClockFixture.quarantine(bench)
     #expect(found == [true, false])
-    Self.run(&bench, seconds: 301...1400, shown: usual)
-    let after = Self.quarantine(bench)
+    ClockFixture.run(&bench, seconds: 301...1400, shown: usual)
+    let after = ClockFixture.quarantine(bench)
     #expect(after == [false, false])
     #expect(bench.engine.counters.clockFaults == 1)
     let ended = bench.out.last { $0.rule.rawValue == 0 }
@@ -586,11 +289,11 @@ struct ClockTests {
 
   @Test("a delay that runs when the clock fails runs out when it would have")
   func runningDelay() throws {
-    var bench = try Bench(Self.builder(delay: 20_000))
+    var bench = try Bench(ClockFixture.builder(delay: 20_000))
     // The device is two seconds behind, as it may be.
-    Self.run(&bench, seconds: 0...109, high: 90) { $0 - 2000 }
+    ClockFixture.run(&bench, seconds: 0...109, high: 90) { $0 - 2000 }
     #expect(bench.take() == [])
-    Self.run(&bench, seconds: 110...115, high: 90) { $0 + 9_000_000 }
+    ClockFixture.run(&bench, seconds: 110...115, high: 90) { $0 + 9_000_000 }
     // Found at 110 s; the condition began at 90 s and is an alarm at 110 s, by receive time.
     #expect(
       bench.take() == ["raised r0 110000 unacknowledged", "raised r1 110000 unacknowledged"]
@@ -606,12 +309,12 @@ struct ClockTests {
 
   @Test("what looks like a wrong clock and is none", arguments: Innocent.allCases)
   func innocent(kind: Innocent) throws {
-    var builder = Self.builder()
+    var builder = ClockFixture.builder()
     if kind == .replay {
       builder.plan.devices[0].clockToleranceMilliseconds = DevicePlan.unguarded
     }
     var bench = try Bench(builder)
-    Self.run(&bench, seconds: 0...99)
+    ClockFixture.run(&bench, seconds: 0...99)
     switch kind {
     case .burst:
       // Two hours of back-filled data in half a minute, in order and out of it.
@@ -653,7 +356,7 @@ struct ClockTests {
 
   @Test("skew and drift are estimated", arguments: [-80.0, 25, 400])
   func drift(partsPerMillion: Double) throws {
-    var bench = try Bench(Self.builder())
+    var bench = try Bench(ClockFixture.builder())
     var random = SeededRandom(seed: 3)
     for minute in Int64(0)...(30 * 60) {
       let received = minute * 60_000 + random.int(0...900)
