@@ -486,6 +486,7 @@ extension Engine {
         restartHistory(slot, at: newest != noTime ? newest : newestStepTime(of: slot) + shift)
       }
     }
+    armDelaysAgain(ofDevice: row)
   }
 
   /// Where a rule's condition stands, as a step at `time`.
@@ -537,8 +538,10 @@ extension Engine {
     let record = channels.row(channel)
     let row = Int(links[channel].device)
     let device = devices.row(row)
+    let former = device.it.offset
     device.it.turn(to: epoch, closing: drifts.row(row))
     if lag < device.it.currentLow { device.it.currentLow = lag }
+    if device.it.offset < former { armDelaysAgain(ofDevice: row) }
     let reasons = record.it.key & 0xffff & ~ChannelRecord.slow
     record.it.key = fastKey | reasons
     if let low = Int32(exactly: device.it.currentLow),

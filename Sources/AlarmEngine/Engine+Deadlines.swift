@@ -369,6 +369,27 @@ extension Engine {
     )
   }
 
+  /// Makes sure that delays on the values of a device's channels are looked at when they end by what is known of its clock now.
+  ///
+  /// What was armed before may be later: by a lag that is no longer the least, or by another time base. It stays, as a hint that
+  /// no delay relies on.
+  mutating func armDelaysAgain(ofDevice row: Int) {
+    for channel in channelRows(ofDevice: row) {
+      let link = links[Int(channel)]
+      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+        let record = rules.row(Int(slot))
+        let parameters = parameters.row(Int(slot))
+        guard parameters.it.kind.followsValues else { continue }
+        record.it.armed &= ~(Deadline.Kind.onDelay.bit | Deadline.Kind.offDelay.bit)
+        switch record.it.phase {
+        case .pendingOn: arm(.onDelay, slot, at: record.it.since + parameters.it.onDelay)
+        case .pendingOff: arm(.offDelay, slot, at: record.it.since + parameters.it.offDelay)
+        case .idle, .active: break
+        }
+      }
+    }
+  }
+
   /// Makes sure that a rule on staleness is looked at when its channel may have become stale.
   mutating func armStale(_ slot: UInt32, _ channel: Int) {
     guard rules.row(Int(slot)).it.armed & Deadline.Kind.stale.bit == 0 else { return }

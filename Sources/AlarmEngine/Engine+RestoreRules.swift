@@ -94,6 +94,12 @@ extension Engine {
       // already.)
       let sooner = max(0, wait - self.wait(of: kind, row))
       insert(kind, UInt32(row), due: max(due - sooner, min(due, now)))
+      // A hint that no delay relies on any more stays one.
+      if kind == .onDelay || kind == .offDelay, parameters[row].kind.followsValues,
+        !rules.row(row).it.phase.isPending
+      {
+        rules.row(row).it.armed &= ~kind.bit
+      }
     }
     // Where the plan lets readings wait less long than it did.
     for row in held.keys.sorted() { armRelease(row) }

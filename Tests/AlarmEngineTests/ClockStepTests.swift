@@ -246,4 +246,34 @@ struct ClockStepTests {
     #expect(bench.take() == ["raised r0 35000 unacknowledged"])
     #expect(bench.engine.counters.late == 0)
   }
+
+  @Test("a delay ends by the least lag that is known, also when that falls while it runs")
+  func leastLagFalls() throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("high", .high(10), onDelay: 5000)
+    var bench = try Bench(builder)
+    bench.read(0, 1, lag: 100_000)
+    bench.read(1000, 20, lag: 100_000)
+    // Another channel says that the clock is right: the delay is over for long.
+    bench.read(102_000, 1, channel: 1, lag: 0)
+    bench.tick(102_001)
+    #expect(bench.take() == ["raised r0 6000 unacknowledged"])
+  }
+
+  @Test("nor does a delay wait for what a former one has armed", arguments: [false, true])
+  func formerDelay(isRestored: Bool) throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("high", .high(10), onDelay: 5000)
+    var bench = try Bench(builder)
+    bench.read(0, 1, lag: 100_000)
+    bench.read(1000, 20, lag: 100_000)
+    bench.read(2000, 1, lag: 100_000)
+    bench.read(102_500, 1, channel: 1, lag: 0)
+    if isRestored {
+      bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    }
+    bench.read(3000, 20, lag: 100_000)
+    bench.tick(103_001)
+    #expect(bench.take() == ["raised r0 8000 unacknowledged"])
+  }
 }
