@@ -174,13 +174,15 @@ extension Engine {
     return time
   }
 
-  /// Whether a reading goes on from the one before it in its message, of the same channel, that was judged by its own stamp.
+  /// Whether a reading goes on from the one before it in its message, of the same channel, that is judged by its own stamp, or
+  /// will be when it is no longer held back.
   private func isNextInMessage(_ channel: Int, _ time: Int64, _ sequence: UInt64) -> Bool {
+    guard leaps[channel]?.sequence != sequence else { return false }
     let record = channels.row(channel)
-    guard record.it.newest != noTime, record.it.sequence == sequence,
-      leaps[channel]?.sequence != sequence
-    else { return false }
-    return (0...ClockGuard.packedMilliseconds).contains(time - moment(of: channel).stamp)
+    let isOfMessage = record.it.newest != noTime && record.it.sequence == sequence
+    let judged = isOfMessage ? moment(of: channel).stamp : noTime
+    let waiting = held[Int(links[channel].device)]?.newest(of: channel, in: sequence) ?? noTime
+    return (0...ClockGuard.packedMilliseconds).contains(time - max(judged, waiting))
   }
 
   /// Notes a reading that is late, if it is; whether its channel has had no other for too long.

@@ -205,6 +205,24 @@ struct ClockStepTests {
     #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockFaults == 0)
   }
 
+  @Test("and so they are where its readings are held back to be put in order")
+  func packedAheadHeld() throws {
+    var bench = try Bench(ClockFixture.builder(delay: 10_000, allowance: 5000))
+    for message in Int64(1)...6 {
+      let readings = (0..<12).map { index -> (Int64, Double) in
+        (
+          message * 60_000 - 35_000 + index * 5000,
+          message == 4 && (8...11).contains(index) ? 20 : 1
+        )
+      }
+      ClockFixture.send(readings, at: message * 60_000, &bench)
+    }
+    #expect(bench.take().first == "raised r1 255000 unacknowledged")
+    let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
+    #expect(skew == 20_000)
+    #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockSteps == 0)
+  }
+
   @Test("one stamp from the future blinds no channel of a gateway that packs", arguments: [0, 1])
   func packedLeap(place: Int) throws {
     var bench = try Bench(ClockFixture.builder())

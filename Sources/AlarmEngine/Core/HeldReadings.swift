@@ -21,6 +21,11 @@ struct HeldReadings: Sendable {
   /// The least event time; nil when nothing waits.
   var earliest: Int64? { entries.first?.time }
 
+  /// The greatest event time of a channel's readings of one message; nil when none of them waits.
+  func newest(of channel: Int, in sequence: UInt64) -> Int64? {
+    entries.last { $0.sequence == sequence && Int($0.reading.channel.rawValue) == channel }?.time
+  }
+
   /// Adds a reading behind all that are not newer.
   mutating func insert(_ entry: Entry) {
     var index = entries.count
