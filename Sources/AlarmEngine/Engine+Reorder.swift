@@ -10,7 +10,8 @@ import Telemetry
 /// passed then is judged as soon as engine time goes on, with the device's deadlines in between, and never by a later rule.
 ///
 /// A reading that comes when the watermark has passed it has used up its allowance: it is judged as soon as engine
-/// time goes on, as late where its channel has gone on. Transitions say as `received` when the reading was judged.
+/// time goes on, as late where its channel has gone on; of a backlog, before the deadlines that have waited for it. Transitions
+/// say as `received` when the reading was judged.
 extension Engine {
   /// How many readings of one device may wait to be put in order.
   public static let heldPerDevice = 4096
@@ -68,7 +69,9 @@ extension Engine {
       holdsNoMore(row)
       return
     }
-    armRelease(row, at: max(earliest + offset(ofDevice: row), now))
+    // What comes with a backlog goes before the deadlines that have waited for it.
+    let passed = earliest + offset(ofDevice: row)
+    armRelease(row, at: isBacklog ? passed : max(passed, now))
   }
 
   /// Has a device's held readings looked at when engine time has passed `due`, unless they are before.

@@ -144,6 +144,29 @@ struct ReorderTests {
     #expect(bench.engine.counters.reorderOverflows == 10)
   }
 
+  @Test("what a backlog brings goes before the delays that have waited for it")
+  func backlog() throws {
+    var builder = PlanBuilder()
+    builder.plan.devices[0].reorderAllowanceMilliseconds = Self.allowance
+    builder.add("high", .high(10), onDelay: 5000)
+    var bench = try Bench(builder)
+    bench.read(0, 1)
+    bench.read(3000, 20)
+    bench.tick(8500)
+    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
+    batch.isBacklog = true
+    for time in [7000, 59_000] as [Int64] {
+      batch.append(
+        Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: 1),
+        sequence: bench.sequence
+      )
+    }
+    bench.engine.apply(batch, into: &bench.out)
+    bench.tick(61_000)
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.heldBack == 1)
+  }
+
   @Test("a plan without the allowance lets go of what is held")
   func planChange() throws {
     var builder = PlanBuilder()
