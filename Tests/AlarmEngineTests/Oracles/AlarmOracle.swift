@@ -8,10 +8,17 @@ import Testing
 /// What holds at a moment is what was said last. Nothing here remembers a phase or a deadline: it looks back over all that
 /// was said.
 struct AlarmOracle {
+  /// What the detector says from a time on, and by which message.
+  struct Saying {
+    var time: Int64
+    var truth: Truth
+    var sequence: UInt64
+  }
+
   let onDelay: Int64
   let offDelay: Int64
   private(set) var changes: [AlarmChange] = []
-  private var said: [(time: Int64, truth: Truth)] = []
+  private var said: [Saying] = []
 
   init(onDelay: Int64, offDelay: Int64) {
     self.onDelay = onDelay
@@ -21,28 +28,37 @@ struct AlarmOracle {
   var stands: Bool { changes.last?.isRaised ?? false }
 
   /// Takes in what the detector says from `time` on.
-  mutating func say(_ truth: Truth, at time: Int64) {
+  mutating func say(_ truth: Truth, at time: Int64, sequence: UInt64 = 0) {
     pass(before: time)
-    said.append((time, truth))
+    said.append(Saying(time: time, truth: truth, sequence: sequence))
     // What needs not last is with the reading itself.
     if (stands ? offDelay : onDelay) == 0 { pass(before: time + 1) }
   }
 
-  /// Lets what was said last go on to just before `time`.
-  mutating func pass(before time: Int64) {
+  /// The delay that runs: what it began with and when it ends; nil for none.
+  var running: (since: Saying, end: Int64)? {
     let wanted: Truth = stands ? .no : .yes
-    guard said.last?.truth == wanted else { return }
+    guard said.last?.truth == wanted else { return nil }
     var first = said.count - 1
     while first > 0, said[first - 1].truth == wanted { first -= 1 }
-    let (start, delay) = (said[first].time, stands ? offDelay : onDelay)
-    guard start + delay < time else { return }
+    return (said[first], said[first].time + (stands ? offDelay : onDelay))
+  }
+
+  /// Lets what was said last go on to just before `time`.
+  mutating func pass(before time: Int64) {
+    guard let (since, end) = running, end < time else { return }
     changes.append(
       AlarmChange(
         isRaised: !stands,
-        time: start + delay,
-        onset: stands ? changes[changes.count - 1].onset : start
+        time: end,
+        onset: stands ? changes[changes.count - 1].onset : since.time
       )
     )
+  }
+
+  /// Moves what was said to another time base; what came of it stays.
+  mutating func move(by shift: Int64) {
+    for index in said.indices { said[index].time += shift }
   }
 }
 

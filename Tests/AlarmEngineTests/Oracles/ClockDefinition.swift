@@ -16,6 +16,15 @@ enum ReadingFate: Hashable {
 /// The clock guard and the order of a device's readings, as the documentation of the engine says them.
 ///
 /// Nothing here remembers a lag, a streak or a newest time: all that a device has sent is kept, and looked back over.
+///
+/// With a reorder allowance a reading is held back until the watermark has passed its time: engine time less ``offset``. What is
+/// held back when the time base changes is judged before, in order and by the old base. The clock is held against each reading
+/// as it comes, by what has been judged until then.
+///
+/// A delay spans a change of the time base when it began before it and ends after it. Its beginning moves by the shift that all
+/// times move by, and so by as much as ``offset`` moves the other way: the engine time at which it runs out stays what it was, and
+/// what the clock shows then is of the new base. It is not cut off where newest times are, at the end of the old base, for it has
+/// run for as long as it has. An alarm that stands keeps its onset, one that the delay ends in has the moved beginning as its onset.
 struct ClockDefinition {
   /// What a reading says of the clock.
   enum Witness {
@@ -41,6 +50,8 @@ struct ClockDefinition {
     var beginsAnew = false
     /// Its stamp lay ahead of its device's clock, and was not believed.
     var isLeap = false
+    /// It could be judged when it came, and said something new.
+    var isSeen = false
     /// Its lag counts among those of which the least is the device's usual one.
     var counts = false
     /// Older than its channel's newest moment.
@@ -74,17 +85,39 @@ struct ClockDefinition {
     var isQuarantine: Bool
   }
 
+  /// A reading that was decided on.
+  struct Judgement {
+    var arrival: Arrival
+    var fate: ReadingFate
+  }
+
+  /// What a reading brings about.
+  struct Decision {
+    /// What was held back, judged because the time base changes.
+    var released: [Judgement] = []
+    /// What becomes of the reading itself; nil while it is held back.
+    var own: Judgement?
+  }
+
   /// Nil where the guard is off.
   let tolerance: Int64?
+  /// How long readings are held back, milliseconds.
+  let allowance: Int64
   let channels: Range<UInt32>
   private(set) var past: [Arrival] = []
+  /// Those of the past that were judged, in this order.
+  private var order: [Int] = []
+  /// Those that are held back, and the times that they will be judged at.
+  private var held: [(index: Int, time: Int64)] = []
+  private var released: [Judgement] = []
   private(set) var bases: [Base] = []
   /// When clock faults began and ended, and by how many seconds the clock was ahead.
   private(set) var faults: [(isFault: Bool, time: Int64, ahead: Double)] = []
   private(set) var steps: UInt32 = 0
 
-  init(tolerance: Int64?, channels: Range<UInt32>) {
+  init(tolerance: Int64?, allowance: Int64 = 0, channels: Range<UInt32>) {
     self.tolerance = tolerance
+    self.allowance = allowance
     self.channels = channels
   }
 
@@ -93,30 +126,52 @@ struct ClockDefinition {
 
   var isQuarantined: Bool { bases.last?.isQuarantine ?? false }
 
-  /// Takes in the next reading of the device, and what follows it in its message; what becomes of it.
+  /// From a time by the device's clock to the engine time at which it has surely been judged.
+  var offset: Int64 { (isQuarantined ? 0 : leastLag() ?? 0) + allowance }
+
+  /// Takes in the next reading of the device, and what follows it in its message.
   mutating func take(
     _ reading: Reading,
     before rest: [Reading],
     sequence: UInt64,
     received: Int64,
     isBacklog: Bool
-  ) -> ReadingFate {
-    guard !reading.flags.contains(.historical) else { return .historical }
+  ) -> Decision {
     var arrival = Arrival(reading: reading, received: received, sequence: sequence)
-    guard !isLeapAgain(arrival) else { return .duplicate }
+    guard !reading.flags.contains(.historical) else {
+      return Decision(own: Judgement(arrival: arrival, fate: .historical))
+    }
+    guard !isLeapAgain(arrival) else {
+      return Decision(own: Judgement(arrival: arrival, fate: .duplicate))
+    }
+    released = []
     let time =
       heldAgainstClock(&arrival, isBacklog: isBacklog) ?? receiveTime(&arrival, before: rest)
-    let fate = judge(&arrival, at: time)
     past.append(arrival)
-    return fate
+    let index = past.count - 1
+    guard allowance == 0 || isQuarantined else {
+      held.append((index, time))
+      return Decision(released: released)
+    }
+    return Decision(released: released, own: judge(index, at: time))
   }
 
   // MARK: Order
 
+  /// The time that the reading which is to be judged next will be judged at; nil when none is held back.
+  var earliestHeld: Int64? { held.map { $0.time }.min() }
+
+  /// Judges the earliest of the readings that are held back, of equal ones that which came first; nil when there is none.
+  mutating func release() -> Judgement? {
+    guard let time = earliestHeld, let place = held.firstIndex(where: { $0.time == time }) else {
+      return nil
+    }
+    return judge(held.remove(at: place).index, at: time)
+  }
+
   /// A channel's newest time, and the moment that it belongs to, by the time base of now.
   private func newest(of channel: UInt32) -> (time: Int64, moment: Int64, arrival: Arrival)? {
-    guard
-      let index = past.lastIndex(where: { $0.channel == channel && $0.judged != nil }),
+    guard let index = order.last(where: { past[$0].channel == channel }),
       let judged = past[index].judged
     else { return nil }
     var (time, moment) = judged
@@ -129,17 +184,22 @@ struct ClockDefinition {
 
   /// A reading that is not newer than its channel's newest is of the same moment where its own time says so, and is judged after
   /// it; else it says again what was said, or is late.
-  private func judge(_ arrival: inout Arrival, at time: Int64) -> ReadingFate {
+  private mutating func judge(_ index: Int, at time: Int64) -> Judgement {
+    let arrival = past[index]
     guard let newest = newest(of: arrival.channel), time <= newest.time else {
-      arrival.judged = (time, time)
-      return .judged(at: time)
+      return note(index, at: time, moment: time)
     }
     let isDuplicate = isDuplicate(arrival)
     guard
       arrival.reading.flags.contains(.receiveTimed) || time >= newest.moment && !isDuplicate
-    else { return isDuplicate ? .duplicate : .late }
-    arrival.judged = (newest.time + 1, max(time, newest.moment))
-    return .judged(at: newest.time + 1)
+    else { return Judgement(arrival: arrival, fate: isDuplicate ? .duplicate : .late) }
+    return note(index, at: newest.time + 1, moment: max(time, newest.moment))
+  }
+
+  private mutating func note(_ index: Int, at time: Int64, moment: Int64) -> Judgement {
+    past[index].judged = (time, moment)
+    order.append(index)
+    return Judgement(arrival: past[index], fate: .judged(at: time))
   }
 
   /// Stamp, status and value are those of the channel's newest; where that had no value, this has none either.
@@ -241,7 +301,10 @@ struct ClockDefinition {
 
   /// The time that a reading is judged at by what is known of its clock; nil for the receive time.
   private mutating func heldAgainstClock(_ arrival: inout Arrival, isBacklog: Bool) -> Int64? {
-    if arrival.reading.flags.contains(.receiveTimed) { return isQuarantined ? nil : arrival.stamp }
+    if arrival.reading.flags.contains(.receiveTimed) {
+      arrival.isSeen = true
+      return isQuarantined ? nil : arrival.stamp
+    }
     if isQuarantined {
       arrival.counts = true
       arrival.witness = .quarantined
@@ -251,7 +314,10 @@ struct ClockDefinition {
       }
       return isQuarantined ? nil : arrival.stamp
     }
-    let isInOrder = newest(of: arrival.channel).map { arrival.stamp > $0.time } ?? true
+    let newest = newest(of: arrival.channel)
+    let isInOrder = newest.map { arrival.stamp > $0.time } ?? true
+    arrival.isSeen =
+      isInOrder || arrival.stamp >= newest?.moment ?? .min && !isDuplicate(arrival)
     guard let tolerance else {
       arrival.counts = isInOrder
       return arrival.stamp
@@ -267,7 +333,7 @@ struct ClockDefinition {
       return arrival.stamp
     }
     guard !isBacklog, !isDuplicate(arrival) else { return arrival.stamp }
-    arrival.isLate = newest(of: arrival.channel).map { arrival.stamp < $0.moment } ?? false
+    arrival.isLate = newest.map { arrival.stamp < $0.moment } ?? false
     if isBlind(arrival) { return quarantine(&arrival) }
     arrival.witness = .outOfLine
     let streak = streak(&arrival)
@@ -304,7 +370,7 @@ struct ClockDefinition {
     guard arrival.isLate else { return false }
     var late = [arrival]
     for earlier in sinceBase.reversed() where earlier.channel == arrival.channel {
-      if earlier.judged != nil { break }
+      if earlier.isSeen { break }
       if earlier.isLate { late.append(earlier) }
     }
     late.reverse()
@@ -363,6 +429,7 @@ struct ClockDefinition {
     isQuarantine: Bool = false,
     _ arrival: inout Arrival
   ) {
+    while let next = release() { released.append(next) }
     bases.append(
       Base(
         first: past.count,
@@ -392,6 +459,7 @@ struct ClockDefinition {
     isBacklog: Bool
   ) -> Int64 {
     arrival.isLeap = true
+    arrival.isSeen = true
     func earliest() -> Int64 { newest(of: arrival.channel)?.moment ?? .min }
     guard !isBacklog else { return max(arrival.received - usual, earliest()) }
     arrival.witness = .leap
@@ -405,9 +473,15 @@ struct ClockDefinition {
 
   /// Follows one of its channel in its message, where no leap was, by no more than a minute.
   private func isNextInMessage(_ arrival: Arrival) -> Bool {
-    guard let newest = newest(of: arrival.channel), newest.arrival.sequence == arrival.sequence,
-      (0...60_000).contains(arrival.stamp - newest.moment)
-    else { return false }
+    var moments = held.filter {
+      past[$0.index].channel == arrival.channel && past[$0.index].sequence == arrival.sequence
+    }.map { $0.time }
+    if let newest = newest(of: arrival.channel), newest.arrival.sequence == arrival.sequence {
+      moments.append(newest.moment)
+    }
+    guard let before = moments.max(), (0...60_000).contains(arrival.stamp - before) else {
+      return false
+    }
     for earlier in sinceBase.reversed()
     where earlier.channel == arrival.channel && earlier.isLeap {
       return earlier.sequence != arrival.sequence

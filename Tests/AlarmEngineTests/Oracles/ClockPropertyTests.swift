@@ -140,4 +140,94 @@ struct ClockPropertyTests {
     }
     #expect(bench.engine.counters.clockFaults >= 25, "SEED=\(seed): the stream tests nothing")
   }
+
+  // MARK: What changes nothing
+
+  /// The batches of a plant.
+  private static func batches(
+    _ start: ClockPlant,
+    readings count: Int
+  ) -> [ReadingBatch] {
+    var plant = start
+    var batches: [ReadingBatch] = []
+    var readings = 0
+    while readings < count {
+      _ = plant.send()
+      batches.append(plant.batch)
+      readings += plant.batch.count
+    }
+    return batches
+  }
+
+  /// The same messages, each in a batch of its own.
+  private static func cut(_ batches: [ReadingBatch]) -> [ReadingBatch] {
+    var messages: [ReadingBatch] = []
+    for batch in batches {
+      for index in 0..<batch.count {
+        let sequence = batch.sequence(at: index)
+        if index == 0 || batch.sequence(at: index - 1) != sequence {
+          var message = ReadingBatch(received: batch.received, baseSequence: sequence)
+          message.isBacklog = batch.isBacklog
+          messages.append(message)
+        }
+        messages[messages.count - 1].append(batch.reading(at: index), sequence: sequence)
+      }
+    }
+    return messages
+  }
+
+  /// What batches make of a core that goes on from a snapshot now and then, if `restore` says how.
+  private static func run<C: ShardingTests.Core & ~Copyable>(
+    _ batches: [ReadingBatch],
+    _ core: consuming C,
+    restore: (([UInt8]) throws -> C)? = nil
+  ) throws -> (transitions: [Transition], counters: EngineCounters) {
+    var core = core
+    var out: [Transition] = []
+    for (number, batch) in batches.enumerated() {
+      core.apply(batch, into: &out)
+      // (What is overdue after a backlog says when it was due, after a snapshot when that was taken.)
+      if let restore, number % 23 == 0, !batch.isBacklog { core = try restore(core.snapshot()) }
+    }
+    let end = batches.last?.received.advanced(byMilliseconds: 3_600_000) ?? .distantPast
+    core.advance(to: end, into: &out)
+    return (out.map(\.comparable), core.counters)
+  }
+
+  @Test(
+    "how messages are batched, how many shards there are and where a snapshot is taken change nothing",
+    arguments: 1...10 as ClosedRange<UInt64>,
+    [ClockPlant.Variety.delayed, .shuffled]
+  )
+  func invariance(seed: UInt64, variety: ClockPlant.Variety) throws {
+    let plant = ClockPlant(seed: seed &+ 6900, variety)
+    let plan = plant.builder.plan
+    let batches = Self.batches(plant, readings: 10_000)
+    let messages = Self.cut(batches)
+    let plain = try Self.run(batches, try Engine(plan: plan))
+    #expect(plain.transitions.count > 100, "SEED=\(seed) \(variety): the stream tests nothing")
+    func expectSame(
+      _ other: (transitions: [Transition], counters: EngineCounters),
+      _ what: String
+    ) {
+      let difference = zip(plain.transitions, other.transitions).first { $0 != $1 }
+      #expect(
+        plain.transitions == other.transitions,
+        "SEED=\(seed) \(variety) \(what): first \(String(describing: difference))"
+      )
+      #expect(plain.counters == other.counters, "SEED=\(seed) \(variety) \(what)")
+    }
+    expectSame(try Self.run(messages, try Engine(plan: plan)), "cut")
+    let restored = try Self.run(messages, try Engine(plan: plan)) {
+      try Engine(plan: plan, restoring: $0)
+    }
+    expectSame(restored, "snapshots")
+    expectSame(try Self.run(batches, try ShardedEngine(plan: plan, shards: 3)), "shards")
+    var shards = 2
+    let both = try Self.run(messages, try ShardedEngine(plan: plan, shards: shards)) { bytes in
+      shards = shards % 4 + 1
+      return try ShardedEngine(plan: plan, restoring: bytes, shards: shards)
+    }
+    expectSame(both, "shards and snapshots")
+  }
 }

@@ -52,6 +52,8 @@ enum RandomClock {
 struct RandomDevice {
   /// Nil where the guard is off.
   let tolerance: Int64?
+  /// How long its readings are held back, milliseconds.
+  let allowance: Int64
   let channels: Range<UInt32>
   /// Time between its readings.
   let period: Int64
@@ -77,8 +79,9 @@ struct RandomDevice {
   private var sent: [Reading] = []
   private var last: [Int64]
 
-  init(_ random: inout DetectorRandom, channels: Range<UInt32>) {
+  init(_ random: inout DetectorRandom, channels: Range<UInt32>, allowance: Int64) {
     self.channels = channels
+    self.allowance = allowance
     let tolerances: [Int64?] = [300_000, 300_000, 30_000, 5000, 3_600_000, 60_000, nil]
     tolerance = tolerances[random.below(tolerances.count)]
     period = [500, 1000, 2000, 5000, 10_000, 20_000][random.below(6)]
