@@ -38,6 +38,7 @@ extension Engine {
     switch record.it.phase {
     case .idle:
       guard verdict.on else { return }
+      let isEarlier = moment.time < record.it.since
       record.it.since = moment.time
       record.it.sinceSequence = moment.sequence
       let delay = parameters.row(Int(slot)).it.onDelay
@@ -45,7 +46,8 @@ extension Engine {
         raise(slot, moment, &out)
       } else {
         move(slot, to: .pendingOn, at: moment.time)
-        arm(.onDelay, slot, at: moment.time + delay + delayGrace(slot))
+        let end = moment.time + delay + delayGrace(slot)
+        arm(.onDelay, slot, at: end, mayBeEarlier: isEarlier)
       }
     case .pendingOn:
       guard !verdict.on else { return }
@@ -54,6 +56,7 @@ extension Engine {
       tally.heldBack += 1
     case .active:
       guard verdict.off else { return }
+      let isEarlier = moment.time < record.it.since
       record.it.since = moment.time
       record.it.sinceSequence = moment.sequence
       let delay = parameters.row(Int(slot)).it.offDelay
@@ -61,7 +64,8 @@ extension Engine {
         lower(slot, moment, &out)
       } else {
         move(slot, to: .pendingOff, at: moment.time)
-        arm(.offDelay, slot, at: moment.time + delay + delayGrace(slot))
+        let end = moment.time + delay + delayGrace(slot)
+        arm(.offDelay, slot, at: end, mayBeEarlier: isEarlier)
       }
     case .pendingOff:
       guard !verdict.off else { return }

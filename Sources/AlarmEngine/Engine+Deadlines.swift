@@ -345,8 +345,8 @@ extension Engine {
   ) {
     let record = rules.row(Int(slot))
     let due = max(time, now)
-    // One entry a kind is enough where deadlines only move on; a shelf can be cut short, and late readings can show
-    // that a delay began sooner.
+    // One entry a kind is enough where deadlines only move on; a shelf can be cut short, late readings can show that a delay
+    // began sooner, and after a change of the time base one can begin before the one that has been taken back.
     let isAwaited =
       kind.mayComeSooner
       ? looks.earliest(kind, slot).map { !isSooner || $0 <= due } ?? false

@@ -96,7 +96,7 @@ extension Engine {
       insert(kind, UInt32(row), due: max(due - sooner, min(due, now)))
       // A hint that no delay relies on any more stays one.
       if kind == .onDelay || kind == .offDelay, parameters[row].kind.followsValues,
-        !rules.row(row).it.phase.isPending
+        rules.row(row).it.phase != (kind == .onDelay ? .pendingOn : .pendingOff)
       {
         rules.row(row).it.armed &= ~kind.bit
       }

@@ -137,8 +137,8 @@ struct ClockedDevice {
       // (It costs something to look up, and stays what it is until the next message.)
       let known = offset ?? definition.offset
       offset = known
-      guard time + known < target else { return steps }
       let received = max(time + known, now)
+      guard received < target else { return steps }
       if time == reading, let judgement = definition.release() {
         steps += judge(judgement, received)
       } else if let delay {
