@@ -38,7 +38,7 @@ extension Engine {
     switch record.it.phase {
     case .idle:
       guard verdict.on else { return }
-      let isEarlier = moment.time < record.it.since
+      let former = record.it.since
       record.it.since = moment.time
       record.it.sinceSequence = moment.sequence
       let delay = parameters.row(Int(slot)).it.onDelay
@@ -46,8 +46,7 @@ extension Engine {
         raise(slot, moment, &out)
       } else {
         move(slot, to: .pendingOn, at: moment.time)
-        let end = moment.time + delay + delayGrace(slot)
-        arm(.onDelay, slot, at: end, mayBeEarlier: isEarlier)
+        armDelay(.onDelay, slot, delay, former: former)
       }
     case .pendingOn:
       guard !verdict.on else { return }
@@ -56,7 +55,7 @@ extension Engine {
       tally.heldBack += 1
     case .active:
       guard verdict.off else { return }
-      let isEarlier = moment.time < record.it.since
+      let former = record.it.since
       record.it.since = moment.time
       record.it.sinceSequence = moment.sequence
       let delay = parameters.row(Int(slot)).it.offDelay
@@ -64,13 +63,26 @@ extension Engine {
         lower(slot, moment, &out)
       } else {
         move(slot, to: .pendingOff, at: moment.time)
-        let end = moment.time + delay + delayGrace(slot)
-        arm(.offDelay, slot, at: end, mayBeEarlier: isEarlier)
+        armDelay(.offDelay, slot, delay, former: former)
       }
     case .pendingOff:
       guard !verdict.off else { return }
       move(slot, to: .active, at: moment.time)
     }
+  }
+
+  /// Makes sure that a delay which has begun is looked at when it ends; `former` is when the rule's delay before it began.
+  ///
+  /// Where the time base has changed, that may be later: its beginning moved with the base, while newest times were cut off.
+  private mutating func armDelay(
+    _ kind: Deadline.Kind,
+    _ slot: UInt32,
+    _ delay: Int64,
+    former: Int64
+  ) {
+    let since = rules.row(Int(slot)).it.since
+    let isEarlier = since < former && parameters.row(Int(slot)).it.kind.followsValues
+    arm(kind, slot, at: since + delay + delayGrace(slot), mayBeEarlier: isEarlier)
   }
 
   /// Moves a rule's condition and notes it in the rule's history.

@@ -176,58 +176,76 @@ struct ClockPropertyTests {
     return messages
   }
 
+  private struct Outcome {
+    var transitions: [Transition]
+    var counters: EngineCounters
+  }
+
   /// What batches make of a core that goes on from a snapshot now and then, if `restore` says how.
   private static func run<C: ShardingTests.Core & ~Copyable>(
     _ batches: [ReadingBatch],
     _ core: consuming C,
     restore: (([UInt8]) throws -> C)? = nil
-  ) throws -> (transitions: [Transition], counters: EngineCounters) {
+  ) throws -> Outcome {
     var core = core
     var out: [Transition] = []
     for (number, batch) in batches.enumerated() {
       core.apply(batch, into: &out)
-      // (What is overdue after a backlog says when it was due, after a snapshot when that was taken.)
-      if let restore, number % 23 == 0, !batch.isBacklog { core = try restore(core.snapshot()) }
+      if let restore, number % 23 == 0 { core = try restore(core.snapshot()) }
     }
     let end = batches.last?.received.advanced(byMilliseconds: 3_600_000) ?? .distantPast
     core.advance(to: end, into: &out)
-    return (out.map(\.comparable), core.counters)
+    return Outcome(transitions: out.map(\.comparable), counters: core.counters)
+  }
+
+  private static func expectSame(_ found: Outcome, _ plain: Outcome, _ note: String) {
+    let difference = zip(plain.transitions, found.transitions).first { $0 != $1 }
+    let isSame = plain.transitions == found.transitions
+    #expect(isSame, "\(note): first \(String(describing: difference))")
+    #expect(plain.counters == found.counters, "\(note)")
   }
 
   @Test(
-    "how messages are batched, how many shards there are and where a snapshot is taken change nothing",
+    "how messages are batched and how many shards there are changes nothing",
     arguments: 1...10 as ClosedRange<UInt64>,
     [ClockPlant.Variety.delayed, .shuffled]
   )
-  func invariance(seed: UInt64, variety: ClockPlant.Variety) throws {
+  func boundaries(seed: UInt64, variety: ClockPlant.Variety) throws {
     let plant = ClockPlant(seed: seed &+ 6900, variety)
     let plan = plant.builder.plan
     let batches = Self.batches(plant, readings: 10_000)
     let messages = Self.cut(batches)
     let plain = try Self.run(batches, try Engine(plan: plan))
     #expect(plain.transitions.count > 100, "SEED=\(seed) \(variety): the stream tests nothing")
-    func expectSame(
-      _ other: (transitions: [Transition], counters: EngineCounters),
-      _ what: String
-    ) {
-      let difference = zip(plain.transitions, other.transitions).first { $0 != $1 }
-      #expect(
-        plain.transitions == other.transitions,
-        "SEED=\(seed) \(variety) \(what): first \(String(describing: difference))"
-      )
-      #expect(plain.counters == other.counters, "SEED=\(seed) \(variety) \(what)")
-    }
-    expectSame(try Self.run(messages, try Engine(plan: plan)), "cut")
+    let note = "SEED=\(seed) \(variety)"
+    let cut = try Self.run(messages, try Engine(plan: plan))
+    Self.expectSame(cut, plain, "\(note) cut")
+    let sharded = try Self.run(messages, try ShardedEngine(plan: plan, shards: 3))
+    Self.expectSame(sharded, plain, "\(note) shards")
+  }
+
+  @Test(
+    "where a snapshot is taken changes nothing, whatever number of shards goes on from it",
+    arguments: 1...10 as ClosedRange<UInt64>,
+    [ClockPlant.Variety.delayed, .shuffled]
+  )
+  func snapshots(seed: UInt64, variety: ClockPlant.Variety) throws {
+    let plant = ClockPlant(seed: seed &+ 7900, variety)
+    let plan = plant.builder.plan
+    var messages = Self.cut(Self.batches(plant, readings: 10_000))
+    // (What a backlog has left overdue is told as of when its entry was due: the same, but for `received`.)
+    for index in messages.indices { messages[index].isBacklog = false }
+    let plain = try Self.run(messages, try Engine(plan: plan))
+    let note = "SEED=\(seed) \(variety)"
     let restored = try Self.run(messages, try Engine(plan: plan)) {
       try Engine(plan: plan, restoring: $0)
     }
-    expectSame(restored, "snapshots")
-    expectSame(try Self.run(batches, try ShardedEngine(plan: plan, shards: 3)), "shards")
+    Self.expectSame(restored, plain, "\(note) one engine")
     var shards = 2
-    let both = try Self.run(messages, try ShardedEngine(plan: plan, shards: shards)) { bytes in
+    let spread = try Self.run(messages, try ShardedEngine(plan: plan, shards: shards)) { bytes in
       shards = shards % 4 + 1
       return try ShardedEngine(plan: plan, restoring: bytes, shards: shards)
     }
-    expectSame(both, "shards and snapshots")
+    Self.expectSame(spread, plain, "\(note) shards")
   }
 }
