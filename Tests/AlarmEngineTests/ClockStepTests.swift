@@ -294,4 +294,24 @@ struct ClockStepTests {
     bench.tick(103_001)
     #expect(bench.take() == ["raised r0 8000 unacknowledged"])
   }
+
+  @Test("nor for one that a change of the time base has moved ahead of it")
+  func movedDelay() throws {
+    var builder = PlanBuilder()
+    builder.add("clock", .clockFault)
+    builder.add("high", .high(10), onDelay: 20_000)
+    var bench = try Bench(builder)
+    for second in Int64(0)...20 { bench.read(second * 1000 + 3_600_000, 1, lag: -3_600_000) }
+    // Right from now on; one message has waited for seven seconds, so that no time of the quarantine lies after 74 s.
+    for second in Int64(21)...80 {
+      let lag: Int64 = second == 21 ? 7000 : 0
+      bench.read(second * 1000 - lag, second == 80 ? 20 : 1, lag: lag)
+    }
+    #expect(bench.engine.quarantinedDevices == 1)
+    bench.read(75_000, 1, lag: 6000)
+    #expect(bench.engine.quarantinedDevices == 0)
+    bench.read(75_500, 20, lag: 6500)
+    bench.tick(95_501)
+    #expect(bench.take().filter { $0.contains(" r1 ") } == ["raised r1 95500 unacknowledged"])
+  }
 }
