@@ -11,7 +11,7 @@ struct LedgerBacklog {
   private(set) var fault: LedgerError?
 
   private let limits: StationLimits
-  private var load = Exchange.Load()
+  private var load = LedgerQueue.Load()
 
   init(limits: StationLimits) {
     self.limits = limits
@@ -52,8 +52,8 @@ struct LedgerBacklog {
     var kept = CoreOutput(position: output.position)
     kept.drafts = output.drafts
     kept.rejects = output.rejects
-    load.entries += kept.entriesForLedger + 1
-    load.bytes += kept.bytesForLedger
+    load.add(kept)
+    load.entries += 1
     if let fault,
       load.entries > Self.share * limits.waitingDrafts
         || load.bytes > Self.share * limits.waitingDraftBytes

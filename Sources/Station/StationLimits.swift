@@ -19,7 +19,7 @@ public struct StationLimits: Sendable {
   /// See ``deepInputs``.
   public var deepBytes = 4 << 20
   /// Drafts, refusals and acts, with the outputs that hold them, that may wait for the ledger before intake stops reading;
-  /// refusals that have waited a while count as a line of their kind (`Exchange`).
+  /// refusals that have waited a while count as a line of their kind (`LedgerQueue`).
   public var waitingDrafts = 200_000
   /// Bytes that these may take.
   public var waitingDraftBytes = 256 << 20
