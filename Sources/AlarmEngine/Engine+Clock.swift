@@ -231,50 +231,6 @@ extension Engine {
     return leap.stamp == reading.time.milliseconds && leap.value == reading.value
   }
 
-  /// Saves the newest leaps of channels, as long as their stamps lie ahead.
-  func appendLeaps(to bytes: inout [UInt8]) {
-    let ahead = leaps.filter { $0.value.stamp > now }.sorted { $0.key < $1.key }
-    bytes.appendState(ahead.count)
-    for (channel, leap) in ahead {
-      bytes.appendState(identities.channels[channel].rawValue)
-      bytes.appendState(leap.stamp)
-      bytes.appendState(leap.value)
-    }
-  }
-
-  /// Reads what ``appendLeaps(to:)`` saved; `row` gives a channel's row by its identity.
-  mutating func restoreLeaps(
-    _ reader: inout StateReader,
-    _ row: (UInt64) -> Int?
-  ) throws(StateReadError) {
-    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
-      let channel = row(try reader.word())
-      let leap = Leap(stamp: try reader.integer(), value: try reader.double())
-      if let channel { leaps[channel] = leap }
-    }
-  }
-
-  /// Saves the channels that are blind.
-  func appendBlind(to bytes: inout [UInt8]) {
-    bytes.appendState(blind.count)
-    for (channel, blindness) in blind.sorted(by: { $0.key < $1.key }) {
-      bytes.appendState(identities.channels[channel].rawValue)
-      blindness.append(to: &bytes)
-    }
-  }
-
-  /// Reads what ``appendBlind(to:)`` saved; `row` gives a channel's row by its identity.
-  mutating func restoreBlind(
-    _ reader: inout StateReader,
-    _ row: (UInt64) -> Int?
-  ) throws(StateReadError) {
-    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
-      let channel = row(try reader.word())
-      let blindness = try Blindness(reading: &reader)
-      if let channel { blind[channel] = blindness }
-    }
-  }
-
   /// Judges a leap at the time that its device's clock should show, unless it is one of many: then the clock is followed.
   private mutating func takeLeap(
     _ channel: Int,

@@ -29,11 +29,7 @@ extension Engine {
         channels.row(Int(channel)).it.key |= ChannelRecord.quarantined
       }
     }
-    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
-      let row = rows[try reader.word()]
-      let trouble = try ClockTrouble(reading: &reader)
-      if let row { troubles[row] = trouble }
-    }
+    try rows.readStates(into: &troubles, from: &reader)
   }
 
   /// Returns which rows the snapshot had; `revalued` are those among them whose values had another unit.

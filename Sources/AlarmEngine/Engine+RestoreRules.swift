@@ -124,19 +124,10 @@ extension Engine {
     }
     noteStandingPhases()
     let channelRows = RowsByIdentity(identities.channels)
-    for _ in 0..<(try reader.count(in: counts)) {
-      let row = channelRows[try reader.word()]
-      var past = ChannelPast()
-      past.floor = try reader.integer()
-      for _ in 0..<(try reader.count(in: counts)) {
-        let time = try reader.integer()
-        past.extras.append(ChannelPast.Extra(time: time, value: try reader.double()))
-      }
-      if let row { pasts[row] = past }
-    }
-    try restoreTies(&reader) { channelRows[$0] }
-    try restoreLeaps(&reader) { channelRows[$0] }
-    try restoreBlind(&reader) { channelRows[$0] }
+    try channelRows.readStates(into: &pasts, from: &reader)
+    try channelRows.readStates(into: &ties, from: &reader)
+    try channelRows.readStates(into: &leaps, from: &reader)
+    try channelRows.readStates(into: &blind, from: &reader)
     try restoreTimes(&reader, rows) { engine, slot, time in engine.shelves[slot] = time }
     try restoreTimes(&reader, rows) { engine, slot, time in
       guard engine.parameters.row(Int(slot)).it.reAlarm > 0 else { return }

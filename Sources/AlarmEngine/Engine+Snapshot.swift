@@ -50,11 +50,7 @@ extension Engine {
       devices[row].append(to: &bytes)
       drifts[row].append(to: &bytes)
     }
-    bytes.appendState(troubles.count)
-    for row in troubles.keys.sorted() {
-      bytes.appendState(identities.devices[row].rawValue)
-      trouble(ofDevice: row).append(to: &bytes)
-    }
+    bytes.appendStates(troubles, of: identities.devices)
     bytes.appendState(channels.count)
     for row in 0..<channels.count {
       bytes.appendState(identities.channels[row].rawValue)
@@ -136,20 +132,11 @@ extension Engine {
       bytes.appendState(parameters.row(slot).it.figures)
       histories.append(Int(rules.row(slot).it.history), to: &bytes)
     }
-    bytes.appendState(pasts.count)
-    for channel in pasts.keys.sorted() {
-      let past = pasts[channel] ?? ChannelPast()
-      bytes.appendState(identities.channels[channel].rawValue)
-      bytes.appendState(past.floor)
-      bytes.appendState(past.extras.count)
-      for extra in past.extras {
-        bytes.appendState(extra.time)
-        bytes.appendState(extra.value)
-      }
-    }
-    appendTies(to: &bytes)
-    appendLeaps(to: &bytes)
-    appendBlind(to: &bytes)
+    bytes.appendStates(pasts, of: identities.channels)
+    // Only what still tells something: of moments the channels' newest, of leaps those whose stamps lie ahead.
+    bytes.appendStates(ties.filter { tie(of: $0.key) != nil }, of: identities.channels)
+    bytes.appendStates(leaps.filter { $0.value.stamp > now }, of: identities.channels)
+    bytes.appendStates(blind, of: identities.channels)
     for times in [shelves, reAlarms, escalations] {
       bytes.appendState(times.count)
       for (slot, time) in times.sorted(by: { $0.key < $1.key }) {

@@ -51,29 +51,18 @@ extension Engine {
     return tie(of: channel)
       ?? Tie(stamp: record.it.newest, newest: record.it.newest, first: record.it.value)
   }
+}
 
-  /// Saves the moments of channels that had more than one reading in their newest.
-  func appendTies(to bytes: inout [UInt8]) {
-    let live = ties.keys.sorted().compactMap { channel in tie(of: channel).map { (channel, $0) } }
-    bytes.appendState(live.count)
-    for (channel, tie) in live {
-      bytes.appendState(identities.channels[channel].rawValue)
-      bytes.appendState(tie.stamp)
-      bytes.appendState(tie.newest)
-      bytes.appendState(tie.first)
-    }
+extension Tie: RowState {
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(stamp)
+    bytes.appendState(newest)
+    bytes.appendState(first)
   }
 
-  /// Reads what ``appendTies(to:)`` saved; `row` gives a channel's row by its identity.
-  mutating func restoreTies(
-    _ reader: inout StateReader,
-    _ row: (UInt64) -> Int?
-  ) throws(StateReadError) {
-    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
-      let channel = row(try reader.word())
-      var tie = Tie(stamp: try reader.integer(), newest: try reader.integer(), first: 0)
-      tie.first = try reader.double()
-      if let channel { ties[channel] = tie }
-    }
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    stamp = try reader.integer()
+    newest = try reader.integer()
+    first = try reader.double()
   }
 }

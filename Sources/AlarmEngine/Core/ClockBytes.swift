@@ -54,7 +54,7 @@ extension ClockStreak {
   }
 }
 
-extension ClockTrouble {
+extension ClockTrouble: RowState {
   func append(to bytes: inout [UInt8]) {
     streak.append(to: &bytes)
     tolerable.append(to: &bytes)
@@ -74,7 +74,19 @@ extension ClockTrouble {
   }
 }
 
-extension Blindness {
+extension Leap: RowState {
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(stamp)
+    bytes.appendState(value)
+  }
+
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    stamp = try reader.integer()
+    value = try reader.double()
+  }
+}
+
+extension Blindness: RowState {
   func append(to bytes: inout [UInt8]) {
     for field in [since, reached, start, newest] { bytes.appendState(field) }
     bytes.appendState(UInt64(count))

@@ -67,3 +67,22 @@ extension RuleRecord {
     priority = try reader.byte()
   }
 }
+
+extension ChannelPast: RowState {
+  func append(to bytes: inout [UInt8]) {
+    bytes.appendState(floor)
+    bytes.appendState(extras.count)
+    for extra in extras {
+      bytes.appendState(extra.time)
+      bytes.appendState(extra.value)
+    }
+  }
+
+  init(reading reader: inout StateReader) throws(StateReadError) {
+    floor = try reader.integer()
+    for _ in 0..<(try reader.count(in: 0...Int(UInt32.max))) {
+      let time = try reader.integer()
+      extras.append(Extra(time: time, value: try reader.double()))
+    }
+  }
+}
