@@ -9,19 +9,6 @@ extension Engine {
   /// alarm stood is told after, as `.priorityChanged`. Where a limit, a range, an expression or an interlock is new, or
   /// its figures are, the values that stand are held against it at once: that may raise its alarm, and ends none.
   ///
-  /// - Returns: the range of `out` whose rows belong to the *old* plan.
-  /// - Throws: every inconsistency of the plan; the old one stays in force then.
-  @discardableResult
-  public mutating func replacePlan(
-    _ plan: EnginePlan,
-    at now: Timestamp,
-    into out: inout [Transition]
-  ) throws(PlanError) -> Range<Int> {
-    try replacePlan(plan, at: now, present: .distantPast, into: &out)
-  }
-
-  /// Does what ``replacePlan(_:at:into:)`` does, with a plan that came when engine time had yet to reach `present`.
-  ///
   /// - Parameters:
   ///   - plan: the plan.
   ///   - now: engine time.
@@ -35,7 +22,7 @@ extension Engine {
   public mutating func replacePlan(
     _ plan: EnginePlan,
     at now: Timestamp,
-    present: Timestamp,
+    present: Timestamp = .distantPast,
     isBacklog: Bool = false,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {

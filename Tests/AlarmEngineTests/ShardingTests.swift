@@ -98,6 +98,8 @@ struct ShardingTests {
     mutating func replacePlan(
       _ plan: EnginePlan,
       at now: Timestamp,
+      present: Timestamp,
+      isBacklog: Bool,
       into out: inout [Transition]
     ) throws(PlanError) -> Range<Int>
     var counters: EngineCounters { get }
@@ -141,6 +143,8 @@ struct ShardingTests {
           _ = try core.replacePlan(
             plans[step],
             at: Timestamp(milliseconds: received),
+            present: .distantPast,
+            isBacklog: false,
             into: &outcome.transitions
           )
         }

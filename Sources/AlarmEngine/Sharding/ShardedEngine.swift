@@ -239,19 +239,6 @@ public struct ShardedEngine: ~Copyable, Sendable {
     return refusal
   }
 
-  /// Does what ``Engine/replacePlan(_:at:into:)`` does; devices may move to another shard.
-  ///
-  /// - Returns: the range of `out` whose rows belong to the *old* plan.
-  /// - Throws: every inconsistency of the plan; the old one stays in force then.
-  @discardableResult
-  public mutating func replacePlan(
-    _ plan: EnginePlan,
-    at now: Timestamp,
-    into out: inout [Transition]
-  ) throws(PlanError) -> Range<Int> {
-    try replacePlan(plan, at: now, present: .distantPast, into: &out)
-  }
-
   /// Does what ``Engine/replacePlan(_:at:present:isBacklog:into:)`` does; devices may move to another shard.
   ///
   /// - Parameters:
@@ -266,7 +253,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
   public mutating func replacePlan(
     _ plan: EnginePlan,
     at now: Timestamp,
-    present: Timestamp,
+    present: Timestamp = .distantPast,
     isBacklog: Bool = false,
     into out: inout [Transition]
   ) throws(PlanError) -> Range<Int> {
