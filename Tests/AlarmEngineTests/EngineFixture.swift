@@ -66,6 +66,34 @@ struct PlanBuilder {
   }
 }
 
+extension PlanBuilder {
+  /// One rule on an expression over `a`, `b` and `c`, the channels of one device.
+  init(condition: String, suppression: String? = nil) throws {
+    self.init(channelsPerDevice: 3)
+    let condition = try BoundExpression(condition)
+    add("e", .expression(condition.expression, signals: condition.signals))
+    if let suppression { plan.rules[0].suppression = try BoundExpression(suppression) }
+  }
+}
+
+extension BoundExpression {
+  /// Binds an expression; the index that `resolve` gives a signal is its channel's row.
+  init(_ text: String, resolve: @escaping (String) -> SignalType?) throws {
+    let expression = try CompiledExpression(text, resolve: resolve)
+    let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+    self.init(expression, signals: signals)
+  }
+
+  /// Binds an expression over the values of the first three channels, `a`, `b` and `c`.
+  init(_ text: String) throws {
+    try self.init(text) { name in
+      ["a", "b", "c"].firstIndex(of: name).map {
+        SignalType(index: $0, kind: .quantity(.number))
+      }
+    }
+  }
+}
+
 extension Detector {
   static func high(_ setpoint: Double, restore: Double? = nil, orEqual: Bool = true) -> Detector {
     .limit(
@@ -131,6 +159,12 @@ struct Bench: ~Copyable {
 
   mutating func tick(_ time: Int64) {
     engine.advance(to: at(time), into: &out)
+  }
+
+  /// Puts another plan in force; returns how many steps of rules that are gone that gave.
+  @discardableResult
+  mutating func replacePlan(_ builder: PlanBuilder, at time: Int64) throws -> Int {
+    try engine.replacePlan(builder.plan, at: at(time), into: &out).count
   }
 
   @discardableResult

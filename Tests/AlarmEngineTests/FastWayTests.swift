@@ -304,8 +304,8 @@ struct FastWayTests {
 
     var bench = try Bench(first)
     for count in Int64(1)...20 { bench.read(count * 1000, count.isMultiple(of: 2) ? 9 : 10) }
-    try bench.engine.replacePlan(builder.plan, at: at(21_000), into: &bench.out)
-    try bench.engine.replacePlan(second.plan, at: at(22_000), into: &bench.out)
+    try bench.replacePlan(builder, at: 21_000)
+    try bench.replacePlan(second, at: 22_000)
     bench.read(23_000, 50)
     #expect(bench.take() == [], "it has seen one reading")
 
@@ -313,7 +313,7 @@ struct FastWayTests {
     for count in Int64(1)...20 { bench.read(count * 1000, count.isMultiple(of: 2) ? 9 : 10) }
     bench.read(21_000, 500)
     #expect(bench.take().map { $0.prefix(9) } == ["raised r1"])
-    try bench.engine.replacePlan(longer.plan, at: at(22_000), into: &bench.out)
+    try bench.replacePlan(longer, at: 22_000)
     for count in Int64(23)...30 { bench.read(count * 1000, 1e6) }
     #expect(bench.take() == [], "nothing has been judged")
     for count in Int64(31)...60 { bench.read(count * 1000, 1e6) }

@@ -259,7 +259,7 @@ struct LateTests {
     for second in Int64(0)...10 { bench.read(second * 1000, second == 3 ? 12 : 1) }
     _ = bench.take()
     builder.plan.rules[0].detector = .high(15)
-    try bench.engine.replacePlan(builder.plan, at: at(10_000), into: &bench.out)
+    try bench.replacePlan(builder, at: 10_000)
     bench.read(3500, 20, lag: 7000)
     #expect(bench.take() == [])
   }

@@ -66,7 +66,7 @@ struct ReactionTests {
     #expect(bench.take() == ["suppressed r0 31000 suppressedByDesign"])
     // A plan without the suppression lets the alarm go.
     builder.plan.rules[0].suppression = nil
-    try bench.engine.replacePlan(builder.plan, at: at(40_000), into: &bench.out)
+    try bench.replacePlan(builder, at: 40_000)
     #expect(bench.take() == ["unsuppressed r0 40000 unacknowledged"])
   }
 

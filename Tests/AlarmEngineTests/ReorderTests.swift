@@ -176,7 +176,7 @@ struct ReorderTests {
     bench.read(1000, 20)
     #expect(bench.take() == [])
     builder.plan.devices[0].reorderAllowanceMilliseconds = 0
-    try bench.engine.replacePlan(builder.plan, at: at(2000), into: &bench.out)
+    try bench.replacePlan(builder, at: 2000)
     bench.tick(2001)
     #expect(bench.take() == ["raised r0 1000 unacknowledged"])
   }

@@ -117,7 +117,7 @@ struct ReportedTests {
     var bench = try Bench(builder)
     bench.read(0, 1, status: .sensorFault)
     builder.add("reported", .reported)
-    try bench.engine.replacePlan(builder.plan, at: at(1000), into: &bench.out)
+    try bench.replacePlan(builder, at: 1000)
     #expect(bench.take() == [])
     bench.read(2000, 1, status: .sensorFault)
     #expect(bench.take() == ["raised r1 2000 unacknowledged"])

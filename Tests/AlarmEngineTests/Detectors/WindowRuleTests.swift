@@ -384,11 +384,11 @@ struct WindowRuleTests {
     for second in 0...Int64(20) { bench.read(second * 1000, 1) }
     #expect(bench.take() == ["raised r0 10000 unacknowledged"])
     // Another figure keeps the readings: ten are above nine at once.
-    try bench.engine.replacePlan(builder(10_000, 9).plan, at: at(20_500), into: &bench.out)
+    try bench.replacePlan(builder(10_000, 9), at: 20_500)
     bench.read(21_000, 1)
     #expect(bench.take() == [])
     // Another span keeps none: nothing is said of a window that reaches back before the first.
-    try bench.engine.replacePlan(builder(12_000, 8).plan, at: at(21_500), into: &bench.out)
+    try bench.replacePlan(builder(12_000, 8), at: 21_500)
     for second in 22...Int64(33) { bench.read(second * 1000, 0) }
     #expect(bench.take() == [])
     bench.read(34_000, 0)

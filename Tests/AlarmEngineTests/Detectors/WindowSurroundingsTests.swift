@@ -17,7 +17,7 @@ struct WindowSurroundingsTests {
     var bench = try Bench(plans[0].builder)
     bench.read(0, 9)
     bench.read(10_000, 4)
-    try bench.engine.replacePlan(plans[1].builder.plan, at: at(15_000), into: &bench.out)
+    try bench.replacePlan(plans[1].builder, at: 15_000)
     bench.tick(40_000)
     bench.read(41_000, 7)
     bench.tick(90_000)
@@ -28,7 +28,7 @@ struct WindowSurroundingsTests {
     var second = try Bench(plain)
     second.read(0, 9)
     second.read(10_000, 4)
-    try second.engine.replacePlan(plans[0].builder.plan, at: at(15_000), into: &second.out)
+    try second.replacePlan(plans[0].builder, at: 15_000)
     second.read(16_000, 7)
     second.tick(90_000)
     #expect(second.out.map(WindowDelayTests.lines) == ["raised 0 9.0 8.0"])
@@ -59,7 +59,7 @@ struct WindowSurroundingsTests {
     func plan(_ grace: Int64) -> Plan { Plan(shape: WindowDelayTests.tumbling, grace: grace) }
     var bench = try Bench(plan(600_000).builder)
     bench.read(1000, 9)
-    try bench.engine.replacePlan(plan(5000).builder.plan, at: at(2000), into: &bench.out)
+    try bench.replacePlan(plan(5000).builder, at: 2000)
     bench.tick(15_001)
     #expect(bench.out.map(WindowDelayTests.lines) == ["raised 10000 9.0 8.0"])
   }
@@ -189,7 +189,7 @@ struct WindowSurroundingsTests {
     var next = Self.stateBuilder(source)
     // Other rows for the same channels: their identity counts.
     next.plan.devices.append(DevicePlan(id: StableID(name: "other")))
-    try bench.engine.replacePlan(next.plan, at: at(5500), into: &bench.out)
+    try bench.replacePlan(next, at: 5500)
     bench.read(6000, 0, channel: source)
     let own = bench.out.filter { $0.rule.rawValue == 0 }
     #expect(own.map(WindowDelayTests.lines) == (source == 1 ? ["raised 6000 5.0 2.0"] : []))
