@@ -1,3 +1,4 @@
+import Station
 import Synchronization
 
 /// What the console counts of itself, for `/metrics`.
@@ -66,69 +67,48 @@ package final class ConsoleCounters: Sendable {
   /// The counters in the Prometheus text format.
   package func metrics() -> String {
     let state = state.withLock { $0 }
-    var text = ""
-    func family(_ name: String, _ type: String, _ help: String, _ samples: [(String, String)]) {
-      text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-      for (labels, value) in samples { text += "\(name)\(labels) \(value)\n" }
-    }
-    family(
+    var text = MetricsText()
+    text.family(
       "davy_console_requests_total",
-      "counter",
       "HTTP requests answered, by status.",
-      state.requests.sorted { $0.key < $1.key }
-        .map { ("{status=\"\($0.key)\"}", String($0.value)) }
+      .counter,
+      by: "status",
+      state.requests.sorted { $0.key < $1.key }.map { (key: "\($0.key)", value: $0.value) }
     )
-    family(
-      "davy_console_streams",
-      "gauge",
-      "Alarm streams open.",
-      [("", String(state.streams))]
-    )
-    family(
-      "davy_console_streams_opened_total",
-      "counter",
-      "Alarm streams opened.",
-      [("", String(state.streamsOpened))]
-    )
-    family(
+    text.gauge("davy_console_streams", "Alarm streams open.", Int64(state.streams))
+    text.counter("davy_console_streams_opened_total", "Alarm streams opened.", state.streamsOpened)
+    text.counter(
       "davy_console_streams_refused_total",
-      "counter",
       "Alarm streams refused because the most that are allowed were open.",
-      [("", String(state.streamsRefused))]
+      state.streamsRefused
     )
-    family(
+    text.counter(
       "davy_console_stream_resets_total",
-      "counter",
       "Fresh snapshots given to streams whose cursor was unknown or too far behind.",
-      [("", String(state.streamResets))]
+      state.streamResets
     )
-    family(
+    text.counter(
       "davy_console_streams_shed_total",
-      "counter",
       "Alarm streams closed because their readers had stopped reading.",
-      [("", String(state.streamsShed))]
+      state.streamsShed
     )
-    family(
+    text.family(
       "davy_console_sign_ins_total",
-      "counter",
       "Sign-ins, by result.",
-      [
-        ("{result=\"opened\"}", String(state.signIns)),
-        ("{result=\"failed\"}", String(state.failedSignIns)),
-      ]
+      .counter,
+      by: "result",
+      [(key: "opened", value: state.signIns), (key: "failed", value: state.failedSignIns)]
     )
-    family(
+    text.counter(
       "davy_console_audit_failures_total",
-      "counter",
       "Audit records that the ledger did not take in time.",
-      [("", String(state.auditFailures))]
+      state.auditFailures
     )
-    family(
+    text.counter(
       "davy_console_ledger_failures_total",
-      "counter",
       "Reads of the ledger that failed.",
-      [("", String(state.ledgerFailures))]
+      state.ledgerFailures
     )
-    return text
+    return text.text
   }
 }

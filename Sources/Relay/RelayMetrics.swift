@@ -1,31 +1,14 @@
 import Station
 
-/// Figures in the Prometheus text format, version 0.0.4.
-private struct Exposition {
-  private(set) var text = ""
-
-  mutating func add(_ name: String, _ help: String, _ type: String, _ value: String) {
-    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
-  }
-
-  mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
-    add(name, help, "counter", "\(value)")
-  }
-
-  mutating func gauge(_ name: String, _ help: String, _ value: Int64) {
-    add(name, help, "gauge", "\(value)")
-  }
-}
-
 extension UpwardRelay {
   /// Its figures for `/metrics`.
   public var metrics: String {
     let status = status
-    var text = Exposition()
-    text.gauge(
+    var text = MetricsText()
+    text.flag(
       "davy_relay_up_fault",
       "1 while nothing gets through to the station above.",
-      status.fault == nil ? 0 : 1
+      status.fault != nil
     )
     text.gauge(
       "davy_relay_up_lag_entries",
@@ -68,11 +51,10 @@ extension UpwardRelay {
       UInt64(clamping: status.droppedReadings)
     )
     if let heard = status.heard {
-      text.add(
+      text.moment(
         "davy_relay_up_heard_timestamp_seconds",
         "When the station above last answered.",
-        "gauge",
-        "\(Double(heard) / 1_000)"
+        milliseconds: heard
       )
     }
     return text.text
@@ -83,7 +65,7 @@ extension RelayReceiver {
   /// Its figures for `/metrics`.
   public var metrics: String {
     let status = status
-    var text = Exposition()
+    var text = MetricsText()
     text.counter(
       "davy_relay_mqtt_batches_total",
       "Batches of stations below that came by the broker and were answered.",
@@ -109,10 +91,10 @@ extension RelayReceiver {
       "Messages on topics of the relay that name no station.",
       status.strange
     )
-    text.gauge(
+    text.flag(
       "davy_relay_mqtt_connected",
       "1 while stations below can pass on by the broker.",
-      isConnected ? 1 : 0
+      isConnected
     )
     return text.text
   }
@@ -122,11 +104,11 @@ extension Historian {
   /// Its figures for `/metrics`.
   public var metrics: String {
     let status = status
-    var text = Exposition()
-    text.gauge(
+    var text = MetricsText()
+    text.flag(
       "davy_historian_fault",
       "1 while nothing gets through to the historian.",
-      status.fault == nil ? 0 : 1
+      status.fault != nil
     )
     text.gauge(
       "davy_historian_waiting",

@@ -65,14 +65,14 @@ extension LiveStation {
 
   /// Every counter and gauge in the Prometheus text format.
   public func metrics() -> String {
-    let own = StationMetrics(
+    let own = MetricsText(
       status: status(),
       counters: stages.counters,
       exchange: stages.exchange,
       trends: stages.trends,
       now: clocks.monotonic()
     ).text
-    let engines = EngineMetrics(stages.engineReport(), inhibited: stages.inhibitedRules()).text
+    let engines = MetricsText(stages.engineReport(), inhibited: stages.inhibitedRules()).text
     let more = moreMetrics.withLock { $0 }
     return own + engines + stages.relay.metrics + more.map { $0() }.joined()
   }

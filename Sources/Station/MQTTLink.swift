@@ -110,11 +110,12 @@ public final class MQTTLink: IntakeLink {
 extension IntakeClient {
   /// What only the broker link counts, in the Prometheus text format.
   public var metrics: String {
-    """
-    # HELP davy_mqtt_sessions_lost_total Connections to a broker that had lost the session, and with it messages.
-    # TYPE davy_mqtt_sessions_lost_total counter
-    davy_mqtt_sessions_lost_total \(counters.sessionsLost)
-
-    """
+    var text = MetricsText()
+    text.counter(
+      "davy_mqtt_sessions_lost_total",
+      "Connections to a broker that had lost the session, and with it messages.",
+      counters.sessionsLost
+    )
+    return text.text
   }
 }

@@ -5,20 +5,20 @@ import Testing
 /// Every kind of detector inside the engine, under everything that must not change a transition.
 @Suite("Detectors in the engine")
 struct DetectorIntegrationTests {
-  private static func expression(_ text: String) throws -> CompiledExpression {
-    try CompiledExpression(text) { name in
-      guard let row = Int(name.dropFirst()) else { return nil }
-      return SignalType(index: row, kind: .state)
+  /// Over the states of the channels `c0`, `c1`, … by their rows.
+  private static func bound(_ text: String) throws -> BoundExpression {
+    try BoundExpression(text) { name in
+      Int(name.dropFirst()).map { SignalType(index: $0, kind: .state) }
     }
   }
 
-  private static func channels(_ expression: CompiledExpression) -> [ChannelIndex] {
-    expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
+  private static func detector(_ text: String) throws -> Detector {
+    let bound = try bound(text)
+    return .expression(bound.expression, signals: bound.signals)
   }
 
-  private static func bound(_ text: String) throws -> BoundExpression {
-    let expression = try expression(text)
-    return BoundExpression(expression, signals: channels(expression))
+  private static func feedInterlock() throws -> Detector {
+    .interlock(.init(deadline: 2000), cause: try bound("c0"), response: try bound("not c1"))
   }
 
   /// Every shape of window, one on each channel.
@@ -73,10 +73,8 @@ struct DetectorIntegrationTests {
       channel: 5,
       onDelay: 200
     )
-    let voting = try expression("2 of (c0, c2, c4) for 2s")
-    stream.builder.add("vote", .expression(voting, signals: channels(voting)), channel: 0)
-    let both = try expression("c1 and not c3")
-    stream.builder.add("both", .expression(both, signals: channels(both)), channel: 1, onDelay: 500)
+    stream.builder.add("vote", try detector("2 of (c0, c2, c4) for 2s"), channel: 0)
+    stream.builder.add("both", try detector("c1 and not c3"), channel: 1, onDelay: 500)
     stream.builder.add(
       "interlock",
       .interlock(.init(deadline: 1500), cause: try bound("c2"), response: try bound("not c5")),
@@ -208,14 +206,7 @@ struct DetectorIntegrationTests {
   @Test("an interlock that does not follow in time is an alarm, one that does is not")
   func interlock() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)
-    builder.add(
-      "feed",
-      .interlock(
-        .init(deadline: 2000),
-        cause: try Self.bound("c0"),
-        response: try Self.bound("not c1")
-      )
-    )
+    builder.add("feed", try Self.feedInterlock())
     var bench = try Bench(builder)
     bench.read(0, 0)
     bench.read(10, 1, channel: 1)
@@ -238,14 +229,7 @@ struct DetectorIntegrationTests {
   )
   func interlockOverDevices(ahead: Int64) throws {
     var builder = PlanBuilder(devices: 2)
-    builder.add(
-      "feed",
-      .interlock(
-        .init(deadline: 2000),
-        cause: try Self.bound("c0"),
-        response: try Self.bound("not c1")
-      )
-    )
+    builder.add("feed", try Self.feedInterlock())
     var bench = try Bench(builder)
     func respond(_ time: Int64, _ value: Double, _ bench: inout Bench) {
       bench.read(time + ahead, value, channel: 1, lag: -ahead)
@@ -377,8 +361,7 @@ struct DetectorIntegrationTests {
   @Test("what begins, ends and begins within one moment has two onsets")
   func onsets() throws {
     var builder = PlanBuilder(channelsPerDevice: 3)
-    let expression = try Self.expression("c0 and not c1 or c2")
-    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    builder.add("e", try Self.detector("c0 and not c1 or c2"))
     var bench = try Bench(builder)
     for channel in UInt32(0)..<3 { bench.read(0, 0, channel: channel) }
     for channel in UInt32(0)..<3 { bench.read(1000, 1, channel: channel) }
@@ -389,8 +372,7 @@ struct DetectorIntegrationTests {
   @Test("a stale signal makes an expression unknown, which neither raises nor clears")
   func unknown() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)
-    let both = try Self.expression("c0 and c1")
-    builder.add("both", .expression(both, signals: Self.channels(both)))
+    builder.add("both", try Self.detector("c0 and c1"))
     builder.add("stale", .stale(afterMilliseconds: 5000), channel: 1)
     var bench = try Bench(builder)
     bench.read(0, 1)
@@ -409,7 +391,7 @@ struct DetectorIntegrationTests {
     var builder = PlanBuilder()
     builder.add("a", .robustZScore(.init(span: -1)))
     builder.add("b", .deviation(.init(limit: 1), from: ChannelIndex(rawValue: 7)))
-    builder.add("c", .expression(try Self.expression("c0 and c1"), signals: []))
+    builder.add("c", .expression(try Self.bound("c0 and c1").expression, signals: []))
     var rows: [PlanError.Problem.Place] = []
     do throws(PlanError) { _ = try Engine(plan: builder.plan) } catch {
       rows = error.problems.map(\.place)

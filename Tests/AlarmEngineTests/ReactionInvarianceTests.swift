@@ -13,17 +13,13 @@ struct ReactionInvarianceTests {
   }
 
   private static func bound(_ text: String, site: UInt32) throws -> BoundExpression {
-    let expression = try CompiledExpression(text) { name in
+    try BoundExpression(text) { name in
       switch name {
       case "running": SignalType(index: Int(channel(site, 1, 1)), kind: .quantity(.number))
       case "speed": SignalType(index: Int(channel(site, 0, 1)), kind: .quantity(.number))
       default: nil
       }
     }
-    return BoundExpression(
-      expression,
-      signals: expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
-    )
   }
 
   private static func plan(_ random: inout SeededRandom) throws -> PlanBuilder {

@@ -6,19 +6,13 @@ import Testing
 @Suite("Reactions")
 struct ReactionTests {
   private static func bound(_ text: String) throws -> BoundExpression {
-    let expression = try CompiledExpression(text) { name in
+    try BoundExpression(text) { name in
       switch name {
       case "running": SignalType(index: 1, kind: .state)
       case "speed": SignalType(index: 1, kind: .quantity(.number))
       default: nil
       }
     }
-    return BoundExpression(
-      expression,
-      signals: expression.signals.map {
-        ChannelIndex(rawValue: UInt32($0.index))
-      }
-    )
   }
 
   @Test("suppressed while the expression is true, and no longer")

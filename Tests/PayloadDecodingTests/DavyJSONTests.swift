@@ -7,8 +7,18 @@ import Testing
   struct Case: Sendable, CustomTestStringConvertible {
     var payload: String
     var expected: String
-    var topic = "davy/v1/acme/gw-1/readings"
+    var topic: String
     var testDescription: String { payload }
+
+    init(
+      _ payload: String,
+      _ expected: String,
+      topic: String = "davy/v1/acme/gw-1/readings"
+    ) {
+      self.payload = payload
+      self.expected = expected
+      self.topic = topic
+    }
   }
 
   static func routes() throws -> [TopicRoute] {
@@ -30,327 +40,222 @@ import Testing
   static let t = "\"t\":1795451234567"
   static let cases: [Case] = [
     // What a reading may look like.
+    Case(#"{"device":"GD-07","point":"ch4",\#(t),"v":1.03}"#, "1=1.03@1795451234567"),
+    Case(#"{"v":1.03,"t":1795451234567,"point":"ch4","device":"GD-07"}"#, "1=1.03@1795451234567"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1}"#, "1=1.0"),
+    Case(#"{"device":"7","point":"温度",\#(t),"v":-3.5}"#, "2=-3.5@1795451234567"),
+    Case(#"{"device":"泵房7号","point":"ch4",\#(t),"v":1}"#, "1=1.0@1795451234567"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4",\#(t),"v":1.03}"#,
-      expected: "1=1.03@1795451234567"
+      #"{"d\u0065vice":"GD\u002d07","point":"ch\u0034",\#(t),"\u0076":1}"#,
+      "1=1.0@1795451234567"
     ),
     Case(
-      payload: #"{"v":1.03,"t":1795451234567,"point":"ch4","device":"GD-07"}"#,
-      expected: "1=1.03@1795451234567"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1}"#, expected: "1=1.0"),
-    Case(payload: #"{"device":"7","point":"温度",\#(t),"v":-3.5}"#, expected: "2=-3.5@1795451234567"),
-    Case(payload: #"{"device":"泵房7号","point":"ch4",\#(t),"v":1}"#, expected: "1=1.0@1795451234567"),
-    Case(
-      payload: #"{"d\u0065vice":"GD\u002d07","point":"ch\u0034",\#(t),"\u0076":1}"#,
-      expected: "1=1.0@1795451234567"
+      #"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04.567+08:00","v":1}"#,
+      "1=1.0@1795425124567"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04.567+08:00","v":1}"#,
-      expected: "1=1.0@1795425124567"
+      #"{"device":"GD-07","point":"ch4","t":"2026-11-23t09:12:04z","v":1}"#,
+      "1=1.0@1795425124000"
     ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23t09:12:04z","v":1}"#,
-      expected: "1=1.0@1795425124000"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":1795451234567.9,"v":1}"#,
-      expected: "1=1.0@1795451234567"
-    ),
+    Case(#"{"device":"GD-07","point":"ch4","t":1795451234567.9,"v":1}"#, "1=1.0@1795451234567"),
     // True and false are values of what has no unit, is a state or is counted; a measurement of 0 they are not.
     Case(
-      payload:
-        #"{"device":"pump-1","values":{"runs":true,"starts":{"v":true},"note":false,"share":true}}"#,
-      expected: "8=1.0 9=1.0 10=0.0 !wrongType /values/share"
+      #"{"device":"pump-1","values":{"runs":true,"starts":{"v":true},"note":false,"share":true}}"#,
+      "8=1.0 9=1.0 10=0.0 !wrongType /values/share"
     ),
     Case(
-      payload: #"{"device":"GD-07","values":{"ch4":false,"temp":true,"level":{"v":false}}}"#,
-      expected: "!wrongType /values/ch4 !wrongType /values/temp !wrongType /values/level/v"
+      #"{"device":"GD-07","values":{"ch4":false,"temp":true,"level":{"v":false}}}"#,
+      "!wrongType /values/ch4 !wrongType /values/temp !wrongType /values/level/v"
+    ),
+    Case(#"{"device":"GD-07","point":"ch4","v":false,"s":"overRange"}"#, "1=nan/overRange"),
+    Case(#"{"device":"GD-07","point":"ch4","v":false,"s":"lineBroken"}"#, "1=0.0/lineBroken"),
+    Case(
+      #"{"device":"GD-07",\#(t),"values":{"ch4":1.5,"temp":20.25}}"#,
+      "1=1.5@1795451234567 2=20.25@1795451234567"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"overRange"}"#,
-      expected: "1=nan/overRange"
+      #"{"device":"GD-07",\#(t),"values":{"ch4":{"v":1.5,"s":"alarm"},"temp":{"v":68,"unit":"degF"}}}"#,
+      "1=1.5@1795451234567/alarm 2=20.0@1795451234567"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":false,"s":"lineBroken"}"#,
-      expected: "1=0.0/lineBroken"
+      #"[{"device":"GD-07","point":"ch4",\#(t),"v":1},{"device":"shared",\#(t),"v":2}]"#,
+      "1=1.0@1795451234567 7=2.0@1795451234567"
     ),
     Case(
-      payload: #"{"device":"GD-07",\#(t),"values":{"ch4":1.5,"temp":20.25}}"#,
-      expected: "1=1.5@1795451234567 2=20.25@1795451234567"
+      #"{"device":"GD-07",\#(t),"readings":[{"point":"ch4","v":1},{"point":"temp","t":1795451234000,"v":2}]}"#,
+      "1=1.0@1795451234567 2=2.0@1795451234000"
     ),
     Case(
-      payload:
-        #"{"device":"GD-07",\#(t),"values":{"ch4":{"v":1.5,"s":"alarm"},"temp":{"v":68,"unit":"degF"}}}"#,
-      expected: "1=1.5@1795451234567/alarm 2=20.0@1795451234567"
-    ),
-    Case(
-      payload: #"[{"device":"GD-07","point":"ch4",\#(t),"v":1},{"device":"shared",\#(t),"v":2}]"#,
-      expected: "1=1.0@1795451234567 7=2.0@1795451234567"
-    ),
-    Case(
-      payload:
-        #"{"device":"GD-07",\#(t),"readings":[{"point":"ch4","v":1},{"point":"temp","t":1795451234000,"v":2}]}"#,
-      expected: "1=1.0@1795451234567 2=2.0@1795451234000"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","historical":true,"readings":[{"point":"ch4",\#(t),"v":1}]}"#,
-      expected: "1=1.0@1795451234567/historical"
+      #"{"device":"GD-07","historical":true,"readings":[{"point":"ch4",\#(t),"v":1}]}"#,
+      "1=1.0@1795451234567/historical"
     ),
     // What an envelope or record says holds below it, where nothing else is said.
     Case(
-      payload:
-        #"{"device":"GD-07","s":"calibration","readings":[{"point":"ch4","v":1},{"point":"temp","v":2,"s":"normal"},{"values":{"ch4":3}}]}"#,
-      expected: "1=1.0/calibration 2=2.0 1=3.0/calibration"
+      #"{"device":"GD-07","s":"calibration","readings":[{"point":"ch4","v":1},{"point":"temp","v":2,"s":"normal"},{"values":{"ch4":3}}]}"#,
+      "1=1.0/calibration 2=2.0 1=3.0/calibration"
     ),
     Case(
-      payload:
-        #"{"device":"GD-07","unit":"degF","readings":[{"point":"temp","v":68},{"point":"temp","v":20,"unit":"Cel"},{"point":"temp","v":68,"unit":null},{"point":"ch4","v":2.6}]}"#,
-      expected: "2=20.0 2=20.0 2=20.0 !unitMismatch /readings/3/unit"
+      #"{"device":"GD-07","unit":"degF","readings":[{"point":"temp","v":68},{"point":"temp","v":20,"unit":"Cel"},{"point":"temp","v":68,"unit":null},{"point":"ch4","v":2.6}]}"#,
+      "2=20.0 2=20.0 2=20.0 !unitMismatch /readings/3/unit"
     ),
+    Case(#"{"device":"GD-07","unit":"%VOL","values":{"ch4":2.6}}"#, "!unitMismatch /values/ch4"),
     Case(
-      payload: #"{"device":"GD-07","unit":"%VOL","values":{"ch4":2.6}}"#,
-      expected: "!unitMismatch /values/ch4"
+      #"{"device":"GD-07","unit":"m","values":{"level":2.5,"temp":{"v":20,"unit":"Cel"}}}"#,
+      "3=3.5 2=20.0"
     ),
+    Case(#"{"device":"GD-07","unit":"degF","values":{"temp":{"v":68,"unit":null}}}"#, "2=20.0"),
     Case(
-      payload:
-        #"{"device":"GD-07","unit":"m","values":{"level":2.5,"temp":{"v":20,"unit":"Cel"}}}"#,
-      expected: "3=3.5 2=20.0"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","unit":"degF","values":{"temp":{"v":68,"unit":null}}}"#,
-      expected: "2=20.0"
-    ),
-    Case(
-      payload:
-        #"{"device":"GD-07",\#(t),"historical":true,"values":{"ch4":{"v":1,"t":1795451234000},"temp":{"v":2,"historical":false}}}"#,
-      expected: "1=1.0@1795451234000/historical 2=2.0@1795451234567"
+      #"{"device":"GD-07",\#(t),"historical":true,"values":{"ch4":{"v":1,"t":1795451234000},"temp":{"v":2,"historical":false}}}"#,
+      "1=1.0@1795451234000/historical 2=2.0@1795451234567"
     ),
     // A point beside readings: of the records that name none, before that of the topic; members of values name theirs.
     Case(
-      payload:
-        #"{"device":"GD-07","point":"temp","readings":[{"v":1},{"point":"ch4","v":2},{"v":3}]}"#,
-      expected: "2=1.0 1=2.0 2=3.0"
+      #"{"device":"GD-07","point":"temp","readings":[{"v":1},{"point":"ch4","v":2},{"v":3}]}"#,
+      "2=1.0 1=2.0 2=3.0"
     ),
     Case(
-      payload: #"{"readings":[{"device":"GD-07","v":1},{"device":"7","v":2}],"point":"temp"}"#,
-      expected: "2=1.0 2=2.0"
+      #"{"readings":[{"device":"GD-07","v":1},{"device":"7","v":2}],"point":"temp"}"#,
+      "2=1.0 2=2.0"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"temp","readings":[{"values":{"ch4":1}},{"v":2}]}"#,
-      expected: "1=1.0 2=2.0"
+      #"{"device":"GD-07","point":"temp","readings":[{"values":{"ch4":1}},{"v":2}]}"#,
+      "1=1.0 2=2.0"
     ),
     Case(
-      payload: #"{"point":"temp","readings":[{"v":1}]}"#,
-      expected: "2=1.0",
+      #"{"point":"temp","readings":[{"v":1}]}"#,
+      "2=1.0",
       topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"
     ),
     Case(
-      payload:
-        #"{"device":"GD-07","point":"h2s","readings":[{"v":1},{"point":"ch4","v":2},{"device":"shared","point":"v","v":3}]}"#,
-      expected: "1=2.0 7=3.0 !unknownPoint /readings/0/point"
+      #"{"device":"GD-07","point":"h2s","readings":[{"v":1},{"point":"ch4","v":2},{"device":"shared","point":"v","v":3}]}"#,
+      "1=2.0 7=3.0 !unknownPoint /readings/0/point"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":7,"readings":[{"v":1},{"point":"ch4","v":2}]}"#,
-      expected: "1=2.0 !wrongType /readings/0/point"
+      #"{"device":"GD-07","point":7,"readings":[{"v":1},{"point":"ch4","v":2}]}"#,
+      "1=2.0 !wrongType /readings/0/point"
     ),
-    Case(payload: #"{"v":3}"#, expected: "1=3.0", topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"),
-    Case(payload: "[]", expected: ""),
-    Case(payload: #"{"readings":[]}"#, expected: ""),
-    Case(
-      payload: #"{"device":"X-1","v":3,"unit":"MPa","note":{"a":[1,2]}}"#,
-      expected: "5=3000.0",
-      topic: "bare"
-    ),
+    Case(#"{"v":3}"#, "1=3.0", topic: "davy/v1/acme/gw-1/readings/GD-07/ch4"),
+    Case("[]", ""),
+    Case(#"{"readings":[]}"#, ""),
+    Case(#"{"device":"X-1","v":3,"unit":"MPa","note":{"a":[1,2]}}"#, "5=3000.0", topic: "bare"),
     // Status, unit, scale.
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":"alarm"}"#, expected: "1=1.0/alarm"),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":"报警"}"#, expected: "1=1.0/alarm"),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":8}"#, expected: "1=1.0/overRange"),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1,"s":8.0}"#, expected: "1=1.0/overRange"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":"alarm"}"#, "1=1.0/alarm"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":"报警"}"#, "1=1.0/alarm"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":8}"#, "1=1.0/overRange"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":8.0}"#, "1=1.0/overRange"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":99}"#, "1=1.0/unknown ?unmappedStatus"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"s":null}"#, "1=1.0/unknown ?unmappedStatus"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1,"s":99}"#,
-      expected: "1=1.0/unknown ?unmappedStatus"
+      #"{"device":"GD-07","point":"ch4","v":null,"s":null}"#,
+      "?unmappedStatus !missingField /v"
     ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1,"s":null}"#,
-      expected: "1=1.0/unknown ?unmappedStatus"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":null}"#,
-      expected: "?unmappedStatus !missingField /v"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"E"}"#,
-      expected: "1=0.0/sensorFault"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","s":"断线"}"#, expected: "1=0.0/lineBroken"),
+    Case(#"{"device":"GD-07","point":"ch4","v":null,"s":"E"}"#, "1=0.0/sensorFault"),
+    Case(#"{"device":"GD-07","point":"ch4","s":"断线"}"#, "1=0.0/lineBroken"),
     // A source that reports something and has no number for it is heard.
+    Case(#"{"device":"GD-07","point":"ch4","v":null,"s":"overRange"}"#, "1=nan/overRange"),
+    Case(#"{"device":"GD-07","point":"ch4","s":"alarm"}"#, "1=nan/alarm"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"overRange"}"#,
-      expected: "1=nan/overRange"
+      #"{"device":"GD-07","point":"level","v":null,"s":"馈电异常","unit":"m"}"#,
+      "3=nan/feedAbnormal"
     ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","s":"alarm"}"#, expected: "1=nan/alarm"),
-    Case(
-      payload: #"{"device":"GD-07","point":"level","v":null,"s":"馈电异常","unit":"m"}"#,
-      expected: "3=nan/feedAbnormal"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"normal"}"#,
-      expected: "!missingField /v"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"calibration"}"#,
-      expected: "!missingField /v"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"level","v":2500}"#, expected: "3=3.5"),
-    Case(payload: #"{"device":"GD-07","point":"level","v":2.5,"unit":"m"}"#, expected: "3=3.5"),
-    Case(payload: #"{"device":"GD-07","point":"temp","v":20,"unit":"℃"}"#, expected: "2=20.0"),
+    Case(#"{"device":"GD-07","point":"ch4","v":null,"s":"normal"}"#, "!missingField /v"),
+    Case(#"{"device":"GD-07","point":"ch4","v":null,"s":"calibration"}"#, "!missingField /v"),
+    Case(#"{"device":"GD-07","point":"level","v":2500}"#, "3=3.5"),
+    Case(#"{"device":"GD-07","point":"level","v":2.5,"unit":"m"}"#, "3=3.5"),
+    Case(#"{"device":"GD-07","point":"temp","v":20,"unit":"℃"}"#, "2=20.0"),
     // What is refused.
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"unit":"ppm"}"#, "!unitMismatch /unit"),
+    Case(#"{"device":"GD-07","point":"ch4","v":"1"}"#, "!wrongType /v"),
+    Case(#"{"device":"GD-07","point":"ch4","v":"NaN"}"#, "!notFinite /v"),
+    Case(#"{"device":"GD-07","point":"ch4","v":NaN}"#, "!malformedPayload byte 36"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1e999}"#, "!notFinite /v"),
+    Case(#"{"device":"GD-07","point":"level","v":1e308,"unit":"m"}"#, "!notFinite /v"),
+    Case(#"{"device":"GD-07","point":"ch4","v":[1]}"#, "!wrongType /v"),
+    Case(#"{"device":"GD-07","point":"ch4"}"#, "!missingField /v"),
+    Case(#"{"device":"GD-07","v":1}"#, "!missingField /point"),
+    Case(#"{"point":"ch4","v":1}"#, "!missingField /device"),
+    Case(#"{"device":7,"point":"ch4","v":1}"#, "!wrongType /device"),
+    Case(#"{"device":"GD-99","point":"ch4","v":1}"#, "!unknownDevice /device"),
+    Case(#"{"device":"GD-07","point":"h2s","v":1}"#, "!unknownPoint /point"),
+    Case(#"{"device":"GD-08","point":"co","v":1}"#, "!notOwner /device"),
+    Case(#"{"device":"X-1","point":"p","v":1}"#, "!notOwner /device"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1,"unit":"ppm"}"#,
-      expected: "!unitMismatch /unit"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":"1"}"#, expected: "!wrongType /v"),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":"NaN"}"#, expected: "!notFinite /v"),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":NaN}"#,
-      expected: "!malformedPayload byte 36"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1e999}"#, expected: "!notFinite /v"),
-    Case(
-      payload: #"{"device":"GD-07","point":"level","v":1e308,"unit":"m"}"#,
-      expected: "!notFinite /v"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":[1]}"#, expected: "!wrongType /v"),
-    Case(payload: #"{"device":"GD-07","point":"ch4"}"#, expected: "!missingField /v"),
-    Case(payload: #"{"device":"GD-07","v":1}"#, expected: "!missingField /point"),
-    Case(payload: #"{"point":"ch4","v":1}"#, expected: "!missingField /device"),
-    Case(payload: #"{"device":7,"point":"ch4","v":1}"#, expected: "!wrongType /device"),
-    Case(payload: #"{"device":"GD-99","point":"ch4","v":1}"#, expected: "!unknownDevice /device"),
-    Case(payload: #"{"device":"GD-07","point":"h2s","v":1}"#, expected: "!unknownPoint /point"),
-    Case(payload: #"{"device":"GD-08","point":"co","v":1}"#, expected: "!notOwner /device"),
-    Case(payload: #"{"device":"X-1","point":"p","v":1}"#, expected: "!notOwner /device"),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
-      expected: "!notOwner /device",
+      #"{"device":"GD-07","point":"ch4","v":1}"#,
+      "!notOwner /device",
       topic: "davy/v1/acme/gw-2/readings"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
-      expected: "!notOwner /device",
+      #"{"device":"GD-07","point":"ch4","v":1}"#,
+      "!notOwner /device",
       topic: "davy/v1/nobody/gw-2/readings"
     ),
+    Case(#"{"device":"GD-07","point":"ch4","v":1}"#, "6=1.0", topic: "davy/v1/other/gw-1/readings"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1}"#, "!ambiguousDevice /device", topic: "bare"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
-      expected: "6=1.0",
-      topic: "davy/v1/other/gw-1/readings"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
-      expected: "!ambiguousDevice /device",
-      topic: "bare"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1}"#,
-      expected: "!unknownTopic",
+      #"{"device":"GD-07","point":"ch4","v":1}"#,
+      "!unknownTopic",
       topic: "davy/v2/acme/gw-1/readings"
     ),
+    Case(#"{"device":"GD-07","point":"ch4","t":"yesterday","v":1}"#, "!timeMalformed /t"),
+    Case(#"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04","v":1}"#, "!timeMalformed /t"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"yesterday","v":1}"#,
-      expected: "!timeMalformed /t"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"2026-11-23T17:12:04","v":1}"#,
-      expected: "!timeMalformed /t"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"2026-02-30T17:12:04Z","v":1}"#,
-      expected: "!timeMalformed /t"
+      #"{"device":"GD-07","point":"ch4","t":"2026-02-30T17:12:04Z","v":1}"#,
+      "!timeMalformed /t"
     ),
     // A clock that begins at 1970 is the engine's to find, whatever its zone.
+    Case(#"{"device":"GD-07","point":"ch4","t":3600000,"v":1}"#, "1=1.0@3600000"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":3600000,"v":1}"#,
-      expected: "1=1.0@3600000"
+      #"{"device":"GD-07","point":"ch4","t":"1970-01-01T00:00:00+08:00","v":1}"#,
+      "1=1.0@-28800000"
     ),
+    Case(#"{"device":"GD-07","point":"ch4","t":-86400001,"v":1}"#, "!timeOutOfRange /v"),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":"1970-01-01T00:00:00+08:00","v":1}"#,
-      expected: "1=1.0@-28800000"
+      #"{"device":"GD-07","point":"ch4","v":null,"s":"overRange","t":-86400001}"#,
+      "!timeOutOfRange /v"
     ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":-86400001,"v":1}"#,
-      expected: "!timeOutOfRange /v"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":null,"s":"overRange","t":-86400001}"#,
-      expected: "!timeOutOfRange /v"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":9223372036854775807,"v":1}"#,
-      expected: "!timeOutOfRange /v"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":-9223372036854775808,"v":1}"#,
-      expected: "!timeOutOfRange /v"
-    ),
+    Case(#"{"device":"GD-07","point":"ch4","t":9223372036854775807,"v":1}"#, "!timeOutOfRange /v"),
+    Case(#"{"device":"GD-07","point":"ch4","t":-9223372036854775808,"v":1}"#, "!timeOutOfRange /v"),
     // A clock that is a year wrong is the engine's to find.
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","t":1895451234567,"v":1}"#,
-      expected: "1=1.0@1895451234567"
-    ),
-    Case(
-      payload: #"{"device":"GD-07","values":{"ch4":1},"v":1}"#,
-      expected: "!unsupportedFormat /values"
-    ),
+    Case(#"{"device":"GD-07","point":"ch4","t":1895451234567,"v":1}"#, "1=1.0@1895451234567"),
+    Case(#"{"device":"GD-07","values":{"ch4":1},"v":1}"#, "!unsupportedFormat /values"),
     // Members that would mean nothing where they stand.
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":55,"readings":[{"point":"ch4","v":1}]}"#,
-      expected: "!unsupportedFormat /v"
+      #"{"device":"GD-07","point":"ch4","v":55,"readings":[{"point":"ch4","v":1}]}"#,
+      "!unsupportedFormat /v"
     ),
     Case(
-      payload: #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"values":{"temp":55}}"#,
-      expected: "!unsupportedFormat /values"
+      #"{"device":"GD-07","readings":[{"point":"ch4","v":1}],"values":{"temp":55}}"#,
+      "!unsupportedFormat /values"
+    ),
+    Case(#"{"device":"GD-07","point":"ch4","values":{"temp":2}}"#, "!unsupportedFormat /point"),
+    Case(
+      #"[{"device":"GD-07","point":"ch4","v":1,"readings":[{"point":"ch4","v":2}]},{"device":"GD-07","point":"temp","v":2}]"#,
+      "2=2.0 !unsupportedFormat /0/readings"
     ),
     Case(
-      payload: #"{"device":"GD-07","point":"ch4","values":{"temp":2}}"#,
-      expected: "!unsupportedFormat /point"
+      #"{"device":"GD-07","values":{"ch4":{"point":"temp","v":1},"level":{"device":"7","v":2},"temp":2}}"#,
+      "2=2.0 !unsupportedFormat /values/ch4/point !unsupportedFormat /values/level/device"
     ),
     Case(
-      payload:
-        #"[{"device":"GD-07","point":"ch4","v":1,"readings":[{"point":"ch4","v":2}]},{"device":"GD-07","point":"temp","v":2}]"#,
-      expected: "2=2.0 !unsupportedFormat /0/readings"
+      #"{"device":"GD-07","values":{"ch4":{"v":1,"values":{"temp":2}},"level":{"v":1,"readings":[]}}}"#,
+      "!unsupportedFormat /values/ch4/values !unsupportedFormat /values/level/readings"
     ),
     Case(
-      payload:
-        #"{"device":"GD-07","values":{"ch4":{"point":"temp","v":1},"level":{"device":"7","v":2},"temp":2}}"#,
-      expected:
-        "2=2.0 !unsupportedFormat /values/ch4/point !unsupportedFormat /values/level/device"
+      #"{"device":"GD-07","values":{"ch4":{"v":1,"t":"yesterday"},"temp":{"v":2,"historical":1}}}"#,
+      "!timeMalformed /values/ch4/t !wrongType /values/temp/historical"
     ),
-    Case(
-      payload:
-        #"{"device":"GD-07","values":{"ch4":{"v":1,"values":{"temp":2}},"level":{"v":1,"readings":[]}}}"#,
-      expected: "!unsupportedFormat /values/ch4/values !unsupportedFormat /values/level/readings"
-    ),
-    Case(
-      payload:
-        #"{"device":"GD-07","values":{"ch4":{"v":1,"t":"yesterday"},"temp":{"v":2,"historical":1}}}"#,
-      expected: "!timeMalformed /values/ch4/t !wrongType /values/temp/historical"
-    ),
-    Case(payload: "7", expected: "!wrongType"),
-    Case(payload: "", expected: "!malformedPayload byte 0"),
-    Case(
-      payload: #"{"device":"GD-07","point":"ch4","v":1,"v":2}"#,
-      expected: "!duplicateKey byte 39"
-    ),
-    Case(payload: #"{"device":"GD-07","point":"ch4","v":1"#, expected: "!malformedPayload byte 37"),
+    Case("7", "!wrongType"),
+    Case("", "!malformedPayload byte 0"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1,"v":2}"#, "!duplicateKey byte 39"),
+    Case(#"{"device":"GD-07","point":"ch4","v":1"#, "!malformedPayload byte 37"),
     // The good readings beside a bad one are kept.
     Case(
-      payload:
-        #"[{"device":"GD-07","point":"ch4","v":1},5,{"device":"GD-07","point":"no","v":1},{"device":"GD-07","point":"temp","v":2}]"#,
-      expected: "1=1.0 2=2.0 !wrongType /1 !unknownPoint /2/point"
+      #"[{"device":"GD-07","point":"ch4","v":1},5,{"device":"GD-07","point":"no","v":1},{"device":"GD-07","point":"temp","v":2}]"#,
+      "1=1.0 2=2.0 !wrongType /1 !unknownPoint /2/point"
     ),
     Case(
-      payload: #"{"device":"GD-07","values":{"ch4":1,"a/b~c":5,"temp":"x"}}"#,
-      expected: "1=1.0 !unknownPoint /values/a~1b~0c !wrongType /values/temp"
+      #"{"device":"GD-07","values":{"ch4":1,"a/b~c":5,"temp":"x"}}"#,
+      "1=1.0 !unknownPoint /values/a~1b~0c !wrongType /values/temp"
     ),
   ]
 

@@ -102,39 +102,42 @@ public final class RelayBoard: Sendable {
   var metrics: String {
     let peers = peers.sorted { $0.key < $1.key }
     guard !peers.isEmpty else { return "" }
-    var text = ""
-    func family(_ name: String, _ help: String, _ type: String, _ value: (Peer) -> String) {
-      text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-      for (station, peer) in peers {
-        let label = station.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        text += "\(name){station=\"\(label)\"} \(value(peer))\n"
-      }
-    }
-    family(
+    var text = MetricsText()
+    text.family(
       "davy_relay_received_entries_total",
       "Ledger entries taken from a station below.",
-      "counter"
-    ) { "\($0.entries)" }
-    family(
+      .counter,
+      by: "station",
+      peers.map { (key: $0.key, value: $0.value.entries) }
+    )
+    text.family(
       "davy_relay_received_readings_total",
       "Readings taken from a station below.",
-      "counter"
-    ) { "\($0.readings)" }
-    family(
+      .counter,
+      by: "station",
+      peers.map { (key: $0.key, value: $0.value.readings) }
+    )
+    text.family(
       "davy_relay_duplicates_total",
       "Entries and readings that a station below sent again and that were passed over.",
-      "counter"
-    ) { "\($0.duplicates)" }
-    family(
+      .counter,
+      by: "station",
+      peers.map { (key: $0.key, value: $0.value.duplicates) }
+    )
+    text.family(
       "davy_relay_refused_total",
       "Entries and readings of a station below that were refused.",
-      "counter"
-    ) { "\($0.refused)" }
-    family(
+      .counter,
+      by: "station",
+      peers.map { (key: $0.key, value: $0.value.refused) }
+    )
+    text.family(
       "davy_relay_heard_timestamp_seconds",
       "Receive time of the newest batch of a station below.",
-      "gauge"
-    ) { "\(Double($0.heard.milliseconds) / 1_000)" }
-    return text
+      .gauge,
+      by: "station",
+      peers.map { (key: $0.key, value: Double($0.value.heard.milliseconds) / 1_000) }
+    )
+    return text.text
   }
 }

@@ -11,11 +11,9 @@ struct SignalRuleOracleTests {
   static let channels = 3
 
   private static func bound(_ text: String) throws -> BoundExpression {
-    let expression = try CompiledExpression(text) { name in
+    try BoundExpression(text) { name in
       Int(name.dropFirst()).map { SignalType(index: $0, kind: .quantity(.number)) }
     }
-    let signals = expression.signals.map { ChannelIndex(rawValue: UInt32($0.index)) }
-    return BoundExpression(expression, signals: signals)
   }
 
   private static func expression(

@@ -1,11 +1,8 @@
 import Synchronization
 import Telemetry
 
-/// The station's counters and gauges in the Prometheus text format, version 0.0.4.
-struct StationMetrics {
-  private(set) var text = ""
-
-  /// Writes them; `now` is in monotonic milliseconds.
+extension MetricsText {
+  /// Writes the station's; `now` is in monotonic milliseconds.
   init(
     status: StationStatus,
     counters: StationCounters,
@@ -13,6 +10,7 @@ struct StationMetrics {
     trends: TrendStore?,
     now: Int64
   ) {
+    self.init()
     addIntake(status, counters)
     addRecords(status, counters, exchange)
     addAnnouncements(counters)
@@ -24,18 +22,17 @@ struct StationMetrics {
   private mutating func addIntake(_ status: StationStatus, _ counters: StationCounters) {
     counter("davy_ingest_messages_total", "Messages taken in.", status.messages)
     counter("davy_ingest_readings_total", "Readings evaluated.", status.readings)
-    head(
+    family(
       "davy_ingest_rejects_total",
       "Messages and readings refused, by reason; of unmappedStatus only their status is, the readings are taken.",
-      "counter"
+      .counter,
+      by: "reason",
+      counters.rejectCountsByReason.sorted { $0.key < $1.key }
     )
-    for (reason, count) in counters.rejectCountsByReason.sorted(by: { $0.key < $1.key }) {
-      text += "davy_ingest_rejects_total{reason=\"\(reason)\"} \(count)\n"
-    }
-    gauge(
+    flag(
       "davy_link_connected",
       "1 while the broker link stands.",
-      counters.linkReport.state == "connected" ? 1 : 0
+      counters.linkReport.state == "connected"
     )
     gauge(
       "davy_clock_behind_seconds",
@@ -45,15 +42,14 @@ struct StationMetrics {
     counter(
       "davy_clock_leaps_total",
       "Times that the server's clock has gone ahead by 10 s or more at once; points may have been told stale that did report.",
-      counters.clockLeaps.load(ordering: .relaxed)
+      counters.clockLeaps
     )
     if let last = status.lastMessage {
-      head(
+      moment(
         "davy_ingest_last_message_timestamp_seconds",
         "Receive time of the newest message.",
-        "gauge"
+        milliseconds: last.milliseconds
       )
-      text += "davy_ingest_last_message_timestamp_seconds \(Double(last.milliseconds) / 1000)\n"
     }
   }
 
@@ -68,10 +64,10 @@ struct StationMetrics {
       "Newest durable journal sequence.",
       Int64(status.journalSequence)
     )
-    gauge(
+    flag(
       "davy_journal_fault",
       "1 while the journal does not take commits.",
-      status.journalFault == nil ? 0 : 1
+      status.journalFault != nil
     )
     gauge(
       "davy_journal_damaged_segments",
@@ -81,7 +77,7 @@ struct StationMetrics {
     counter(
       "davy_journal_commit_failures_total",
       "Journal commits that failed.",
-      counters.journalFailures.load(ordering: .relaxed)
+      counters.journalFailures
     )
     gauge(
       "davy_ledger_position",
@@ -89,15 +85,15 @@ struct StationMetrics {
       Int64(status.ledgerPosition)
     )
     gauge("davy_ledger_sequence", "The ledger's head.", status.ledgerHead)
-    gauge(
+    flag(
       "davy_ledger_fault",
       "1 while the ledger does not take commits.",
-      status.ledgerFault == nil ? 0 : 1
+      status.ledgerFault != nil
     )
     counter(
       "davy_ledger_commit_failures_total",
       "Ledger commits that failed.",
-      counters.ledgerFailures.load(ordering: .relaxed)
+      counters.ledgerFailures
     )
     gauge(
       "davy_ledger_waiting_entries",
@@ -107,22 +103,22 @@ struct StationMetrics {
     counter(
       "davy_snapshot_failures_total",
       "Engine snapshots that could not be written.",
-      counters.snapshotFailures.load(ordering: .relaxed)
+      counters.snapshotFailures
     )
     counter(
       "davy_snapshots_before_trends_total",
       "Engine snapshots that waited for the trends in vain: a start from one may leave a hole in them.",
-      counters.snapshotsBeforeTrends.load(ordering: .relaxed)
+      counters.snapshotsBeforeTrends
     )
     counter(
       "davy_ledger_checkpoints_total",
       "Checkpoints of the ledger signed.",
-      counters.checkpoints.load(ordering: .relaxed)
+      counters.checkpoints
     )
     counter(
       "davy_ledger_checkpoint_failures_total",
       "Checkpoints that could not be signed.",
-      counters.checkpointFailures.load(ordering: .relaxed)
+      counters.checkpointFailures
     )
   }
 
@@ -131,12 +127,12 @@ struct StationMetrics {
     counter(
       "davy_alarm_published_total",
       "Alarm messages that the broker has taken.",
-      counters.published.load(ordering: .relaxed)
+      counters.published
     )
     counter(
       "davy_alarm_unrecorded_total",
       "Alarm steps announced before they could be recorded.",
-      counters.unrecorded.load(ordering: .relaxed)
+      counters.unrecorded
     )
     let announcer = counters.announcer.withLock { $0 }
     counter(
@@ -154,10 +150,10 @@ struct StationMetrics {
       "Alarm messages that the broker will never take (topic, size), or of which too many were refused; the ledger has them.",
       announcer.givenUp
     )
-    gauge(
+    flag(
       "davy_alarm_refused",
       "1 while the broker refuses alarm messages.",
-      announcer.refusal == nil ? 0 : 1
+      announcer.refusal != nil
     )
     counter(
       "davy_alarm_announce_read_failures_total",
@@ -172,12 +168,12 @@ struct StationMetrics {
     counter(
       "davy_callout_dispatches_total",
       "Calls and messages to persons handed to their channels.",
-      counters.dispatches.load(ordering: .relaxed)
+      counters.dispatches
     )
     counter(
       "davy_callout_failed_total",
       "Calls and messages to persons that no channel has taken.",
-      counters.failedDispatches.load(ordering: .relaxed)
+      counters.failedDispatches
     )
   }
 
@@ -185,14 +181,14 @@ struct StationMetrics {
   private mutating func addPublishing(_ counters: StationCounters, at now: Int64) {
     let links = counters.publishLinks.withLock { $0 }
     if !links.isEmpty {
-      head(
+      family(
         "davy_publish_connected",
         "1 while the broker link stands over which alarms, or answers and commands of desks, are sent.",
-        "gauge"
+        .gauge,
+        by: "link",
+        links.sorted { $0.key < $1.key }
+          .map { (key: $0.key, value: $0.value.isConnected ? 1 : 0) }
       )
-      for (name, link) in links.sorted(by: { $0.key < $1.key }) {
-        text += "davy_publish_connected{link=\"\(name)\"} \(link.isConnected ? 1 : 0)\n"
-      }
     }
     let announcer = counters.announcer.withLock { $0 }
     gauge(
@@ -212,17 +208,17 @@ struct StationMetrics {
     counter(
       "davy_reply_published_total",
       "Replies of formats (rebirth requests, HJ 212 answers) handed to the MQTT publisher.",
-      counters.replies.load(ordering: .relaxed)
+      counters.replies
     )
     counter(
       "davy_feedback_published_total",
       "Refusals told to gateways on their feedback topics.",
-      counters.feedback.load(ordering: .relaxed)
+      counters.feedback
     )
     counter(
       "davy_feedback_held_back_total",
       "Refusals that the rate limit of the feedback topics kept from being told.",
-      counters.feedbackHeldBack.load(ordering: .relaxed)
+      counters.feedbackHeldBack
     )
     counter(
       "davy_reply_dropped_total",
@@ -257,17 +253,11 @@ struct StationMetrics {
     )
   }
 
-  private mutating func head(_ name: String, _ help: String, _ type: String) {
-    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-  }
-
-  private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
-    head(name, help, "counter")
-    text += "\(name) \(value)\n"
-  }
-
-  private mutating func gauge(_ name: String, _ help: String, _ value: Int64) {
-    head(name, help, "gauge")
-    text += "\(name) \(value)\n"
+  private mutating func counter(
+    _ name: String,
+    _ help: String,
+    _ count: borrowing Atomic<UInt64>
+  ) {
+    counter(name, help, count.load(ordering: .relaxed))
   }
 }

@@ -1,10 +1,7 @@
 import AlarmEngine
 
-/// The engines' counters in the Prometheus text format.
-struct EngineMetrics {
-  private(set) var text = ""
-
-  private static var counters:
+extension MetricsText {
+  private static var engineCounters:
     [(name: String, help: String, field: KeyPath<EngineCounters, UInt64>)]
   {
     [
@@ -51,27 +48,33 @@ struct EngineMetrics {
     ]
   }
 
+  /// Writes the engines'.
   init(_ report: EngineReport, inhibited: [InhibitedRule]) {
-    for counter in Self.counters {
-      head("davy_engine_\(counter.name)", counter.help, "counter")
-      for lane in report.lanes {
-        text +=
-          "davy_engine_\(counter.name){lane=\"\(lane.name)\"} "
-          + "\(lane.counters[keyPath: counter.field])\n"
+    self.init()
+    for counter in Self.engineCounters {
+      family(
+        "davy_engine_\(counter.name)",
+        counter.help,
+        .counter,
+        by: "lane",
+        report.lanes.map { (key: $0.name, value: $0.counters[keyPath: counter.field]) }
+      )
+    }
+    family(
+      "davy_engine_clock_quarantined",
+      "Devices judged by receive time.",
+      .gauge,
+      by: "lane",
+      report.lanes.map { (key: $0.name, value: $0.quarantined) }
+    )
+    family(
+      "davy_engine_rules_inhibited",
+      "Rules that do not annunciate, by reason.",
+      .gauge,
+      by: "state",
+      ["shelved", "suppressedByDesign", "outOfService"].map { state in
+        (key: state, value: inhibited.count { $0.state == state })
       }
-    }
-    head("davy_engine_clock_quarantined", "Devices judged by receive time.", "gauge")
-    for lane in report.lanes {
-      text += "davy_engine_clock_quarantined{lane=\"\(lane.name)\"} \(lane.quarantined)\n"
-    }
-    head("davy_engine_rules_inhibited", "Rules that do not annunciate, by reason.", "gauge")
-    for state in ["shelved", "suppressedByDesign", "outOfService"] {
-      let count = inhibited.count { $0.state == state }
-      text += "davy_engine_rules_inhibited{state=\"\(state)\"} \(count)\n"
-    }
-  }
-
-  private mutating func head(_ name: String, _ help: String, _ type: String) {
-    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    )
   }
 }
