@@ -258,7 +258,7 @@ import Testing
         if case .waiting(let failure, _, _) = state { failures.withLock { $0.append(failure) } }
       }
     )
-    // Less than half a keep alive apart, and fewer than may be unconfirmed.
+    // Less than half a keep alive apart, and fewer than may be unconfirmed; a keep alive goes by the real clock.
     for token in 1...40 as ClosedRange<UInt64> where failures.withLock({ $0.isEmpty }) {
       _ = client.publish(Publication(token: token, topic: "t", payload: [1]))
       usleep(500_000)

@@ -140,6 +140,7 @@ func entries(_ ledger: any LedgerStore, _ kinds: Set<EntryKind>) throws -> [Ledg
 /// A link to a broker from which nothing comes.
 private final class SilentLink: IntakeLink {
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
+    // A poll waits for its socket; one that did not would keep a processor for itself.
     Thread.sleep(forTimeInterval: Double(min(timeoutMilliseconds, 2)) / 1_000)
     return LinkReport(state: "connected")
   }

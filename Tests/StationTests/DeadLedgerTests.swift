@@ -19,6 +19,7 @@ private final class TricklingLink: IntakeLink, Sendable {
   let seen = Mutex(Seen())
 
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
+    // A poll waits for its socket; one that did not would keep a processor for itself.
     Thread.sleep(forTimeInterval: 0.0005)
     return LinkReport(state: "connected")
   }
@@ -54,18 +55,6 @@ private final class TricklingLink: IntakeLink, Sendable {
 
 @Suite("A ledger that takes nothing while the journal does")
 struct DeadLedgerTests {
-  /// Waits for what has to come, however busy the machine is.
-  private func wait(until what: String, _ condition: () throws -> Bool) async throws {
-    let end = ContinuousClock.now + .seconds(100)
-    while try !condition() {
-      guard ContinuousClock.now < end else {
-        Issue.record("waited in vain until \(what)")
-        throw CancellationError()
-      }
-      try await Task.sleep(for: .milliseconds(5))
-    }
-  }
-
   @Test(
     "stops the reading before memory is the limit, tells alarms all the same, and loses nothing",
     .timeLimit(.minutes(4))

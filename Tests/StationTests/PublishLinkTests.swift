@@ -19,6 +19,7 @@ private final class HandClocks: StationClocks {
 /// A link that stands and brings nothing.
 private final class QuietLink: IntakeLink, Sendable {
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
+    // A poll waits for its socket; one that did not would keep a processor for itself.
     Thread.sleep(forTimeInterval: 0.0005)
     return LinkReport(state: "connected")
   }
@@ -46,17 +47,6 @@ struct PublishLinkTests {
     #expect(link.fault(at: 31_001)?.contains("not authorized") == true)
     link.note(Self.up, at: 40_000)
     #expect(link.fault(at: 40_000) == nil)
-  }
-
-  private func wait(until what: String, _ condition: () -> Bool) async throws {
-    let end = ContinuousClock.now + .seconds(100)
-    while !condition() {
-      guard ContinuousClock.now < end else {
-        Issue.record("waited in vain until \(what)")
-        throw CancellationError()
-      }
-      try await Task.sleep(for: .milliseconds(5))
-    }
   }
 
   @Test(

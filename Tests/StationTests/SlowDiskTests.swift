@@ -19,6 +19,7 @@ private final class SlowJournal: JournalStore {
   var lastSequence: UInt64 { store.lastSequence }
 
   func append(_ batch: borrowing JournalBatch, firstSequence: UInt64) throws {
+    // Being slow in real time is what is tried here.
     Thread.sleep(forTimeInterval: seconds)
     commits.add(1, ordering: .relaxed)
     try store.append(batch, firstSequence: firstSequence)
@@ -69,6 +70,7 @@ private final class BusyLink: IntakeLink, Sendable {
   var owesAcknowledgements: Bool { seen.withLock { $0.taken >= firstOwed } }
 
   func poll(timeoutMilliseconds: Int, limit: Int, bytes: Int) -> LinkReport {
+    // A poll waits for its socket; one that did not would leave the journal no time.
     Thread.sleep(forTimeInterval: 0.001)
     return LinkReport(state: "connected")
   }

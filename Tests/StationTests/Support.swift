@@ -25,6 +25,18 @@ final class Scratch {
   func file(_ name: String) -> String { path + "/" + name }
 }
 
+/// Waits for what has to come, however busy the machine is.
+func wait(until what: String, _ condition: () throws -> Bool) async throws {
+  let end = ContinuousClock.now + .seconds(100)
+  while try !condition() {
+    guard ContinuousClock.now < end else {
+      Issue.record("waited in vain until \(what)")
+      throw CancellationError()
+    }
+    try await Task.sleep(for: .milliseconds(5))
+  }
+}
+
 enum Fixture {
   static var root: URL {
     URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

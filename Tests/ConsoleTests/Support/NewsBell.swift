@@ -25,6 +25,7 @@ final class NewsBell: Sendable {
       state.listeners[state.next] = listener
       return state.next
     }
+    // The time-out is the caller's, by the real clock as that of an exchange is.
     let end = Task {
       try await Task.sleep(for: timeout)
       listener.finish()
