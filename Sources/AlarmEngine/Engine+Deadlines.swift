@@ -78,96 +78,97 @@ extension Engine {
       return
     }
     let record = rules.row(Int(slot))
-    let parameters = parameters.row(Int(slot))
     record.it.armed &= ~kind.bit
     if kind.mayComeSooner { looks.removeEarliest(kind, slot) }
     switch kind {
-    case .onDelay, .offDelay:
-      guard record.it.phase == (kind == .onDelay ? .pendingOn : .pendingOff) else { return }
-      let delay = kind == .onDelay ? parameters.it.onDelay : parameters.it.offDelay
-      let time = record.it.since + delay
-      let due = time + offset(of: parameters.it.channel) + delayGrace(slot)
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
-      } else {
-        let phase = record.it.phase
-        // No window that ended before the delay does is left unjudged: it may take the delay back, or begin another.
-        if isWindow(slot) { advanceWindows(of: slot, through: time, received: deadline.due, &out) }
-        guard record.it.phase == phase, record.it.since + delay == time else { return }
-        complete(slot, received: deadline.due, &out)
-      }
-    case .stale:
-      guard record.it.phase == .idle || record.it.phase == .pendingOff else { return }
-      let newest = channels.row(Int(parameters.it.channel)).it.newest
-      guard newest != noTime else {
-        becomeStale(slot, at: deadline.due, received: deadline.due, &out)
-        return
-      }
-      let time = newest + parameters.it.staleAfter
-      let due = time + offset(of: parameters.it.channel)
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
-      } else {
-        becomeStale(slot, at: time, received: deadline.due, &out)
-      }
+    case .onDelay, .offDelay: fireDelay(deadline, &out)
+    case .stale: fireStale(deadline, &out)
     case .detector:
       guard let time = detectorDeadline(slot) else { return }
-      let due = time + offset(of: parameters.it.channel) + detectorGrace(slot)
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due, isSooner: true)
-      } else {
-        advanceDetector(slot, to: time, received: deadline.due, &out)
-      }
+      let due = time + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot)
+      guard !putOff(deadline, to: due) else { return }
+      advanceDetector(slot, to: time, received: deadline.due, &out)
     case .shelf:
-      let cycle = record.it.lifeCycle
-      guard cycle.shelving == .timed else { return }
-      let until = shelves[slot] ?? never
-      if until > deadline.due {
-        arm(kind, slot, atEngineTime: until)
-      } else {
-        shelves[slot] = nil
-        take(
-          cycle.step(.shelfExpired, isLatching: parameters.it.isLatching),
-          slot,
-          moment(of: deadline, record),
-          &out
-        )
-      }
+      guard record.it.lifeCycle.shelving == .timed,
+        !putOff(deadline, to: shelves[slot] ?? never)
+      else { return }
+      shelves[slot] = nil
+      step(.shelfExpired, at: deadline, &out)
     case .release:
       break
     case .suppressor:
       guard let time = suppressorDeadline(slot) else { return }
-      let due = time + offset(of: parameters.it.channel)
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due, isSooner: true)
-      } else {
-        advanceSuppressor(slot, to: time, received: deadline.due, &out)
-      }
+      let due = time + offset(of: parameters.row(Int(slot)).it.channel)
+      guard !putOff(deadline, to: due) else { return }
+      advanceSuppressor(slot, to: time, received: deadline.due, &out)
     case .escalation:
-      guard let since = escalations[slot] else { return }
-      let due = since + parameters.it.escalateAfter
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
-      } else {
-        escalate(slot, moment(of: deadline, record), &out)
-      }
+      guard let since = escalations[slot],
+        !putOff(deadline, to: since + parameters.row(Int(slot)).it.escalateAfter)
+      else { return }
+      escalate(slot, moment(of: deadline, record), &out)
     case .reAlarm:
-      guard let since = reAlarms[slot] else { return }
-      let due = since + parameters.it.reAlarm
-      if due > deadline.due {
-        arm(kind, slot, atEngineTime: due)
-      } else {
-        // What another plan made due long ago is told once, not for every time that has passed.
-        reAlarms[slot] = deadline.due
-        arm(kind, slot, atEngineTime: deadline.due + parameters.it.reAlarm)
-        take(
-          record.it.lifeCycle.step(.reAlarmDue, isLatching: parameters.it.isLatching),
-          slot,
-          moment(of: deadline, record),
-          &out
-        )
-      }
+      let pause = parameters.row(Int(slot)).it.reAlarm
+      guard let since = reAlarms[slot], !putOff(deadline, to: since + pause) else { return }
+      // What another plan made due long ago is told once, not for every time that has passed.
+      reAlarms[slot] = deadline.due
+      arm(kind, slot, atEngineTime: deadline.due + pause)
+      step(.reAlarmDue, at: deadline, &out)
     }
+  }
+
+  /// Arms a deadline anew that has come to lie later than it was armed for; false where it is due.
+  private mutating func putOff(_ deadline: Deadline, to due: Int64) -> Bool {
+    guard due > deadline.due else { return false }
+    arm(deadline.kind, deadline.slot, atEngineTime: due, isSooner: true)
+    return true
+  }
+
+  private mutating func fireDelay(_ deadline: Deadline, _ out: inout [Transition]) {
+    let slot = deadline.slot
+    let record = rules.row(Int(slot))
+    let parameters = parameters.row(Int(slot))
+    let phase = record.it.phase
+    guard phase == (deadline.kind == .onDelay ? .pendingOn : .pendingOff) else { return }
+    let delay = deadline.kind == .onDelay ? parameters.it.onDelay : parameters.it.offDelay
+    let time = record.it.since + delay
+    let due = time + offset(of: parameters.it.channel) + delayGrace(slot)
+    guard !putOff(deadline, to: due) else { return }
+    // No window that ended before the delay does is left unjudged: it may take the delay back, or begin another.
+    if isWindow(slot) { advanceWindows(of: slot, through: time, received: deadline.due, &out) }
+    guard record.it.phase == phase, record.it.since + delay == time else { return }
+    complete(slot, received: deadline.due, &out)
+  }
+
+  private mutating func fireStale(_ deadline: Deadline, _ out: inout [Transition]) {
+    let slot = deadline.slot
+    let phase = rules.row(Int(slot)).it.phase
+    guard phase == .idle || phase == .pendingOff else { return }
+    let parameters = parameters.row(Int(slot))
+    let newest = channels.row(Int(parameters.it.channel)).it.newest
+    guard newest != noTime else {
+      becomeStale(slot, at: deadline.due, received: deadline.due, &out)
+      return
+    }
+    let time = newest + parameters.it.staleAfter
+    guard !putOff(deadline, to: time + offset(of: parameters.it.channel)) else { return }
+    becomeStale(slot, at: time, received: deadline.due, &out)
+  }
+
+  /// What a deadline says to the life cycle of its rule's alarm.
+  private mutating func step(
+    _ event: LifeCycle.Event,
+    at deadline: Deadline,
+    _ out: inout [Transition]
+  ) {
+    let slot = deadline.slot
+    let record = rules.row(Int(slot))
+    let isLatching = parameters.row(Int(slot)).it.isLatching
+    take(
+      record.it.lifeCycle.step(event, isLatching: isLatching),
+      slot,
+      moment(of: deadline, record),
+      &out
+    )
   }
 
   private func moment(of deadline: Deadline, _ record: Row<RuleRecord>) -> Moment {

@@ -165,7 +165,6 @@ struct CatalogCompiler {
 
     let row = UInt32(devices.count)
     let timing = spec.timing.over(gateway.timing)
-    var hasClock = false
     enginePlan.devices.append(
       DevicePlan(
         id: StableID(name: path),
@@ -173,13 +172,12 @@ struct CatalogCompiler {
         reorderAllowanceMilliseconds: timing.reorderAllowance ?? 0
       )
     )
-    let name = spec.name ?? profile.name
     devices.append(
       DeviceDescription(
         index: row,
         path: path,
         id: spec.id,
-        name: name,
+        name: spec.name ?? profile.name,
         profile: profile.id,
         choices: resolver.rows.mapValues(\.id),
         gateway: gateway.id,
@@ -188,18 +186,16 @@ struct CatalogCompiler {
         place: spec.place
       )
     )
-    var entry = DeviceEntry(
-      enterprise: enterprise.id,
-      gateway: gateway.id,
-      id: spec.id,
-      aliases: spec.aliases,
-      points: [],
-      statusCodes: statusCodes(spec, gateway)
+    var draft = DeviceDraft(
+      entry: DeviceEntry(
+        enterprise: enterprise.id,
+        gateway: gateway.id,
+        id: spec.id,
+        aliases: spec.aliases,
+        points: [],
+        statusCodes: statusCodes(spec, gateway)
+      )
     )
-    // Conditions over several points wait until all of them have their rows.
-    var deferred: [(ResolvedRule, ChannelDescription)] = []
-    // Its points, and its rules as `point.rule`.
-    var present: Set<String> = []
     for point in resolver.points() {
       let channel = description(
         of: point,
@@ -207,47 +203,75 @@ struct CatalogCompiler {
         in: (enterprise.id, site.id, area.id)
       )
       guard claim(channel.path, at: point.place) else { continue }
-      let rules = resolver.rules(of: point)
-      let isJudgedAgain = rules.contains { rule in
-        switch rule.profile.detector {
-        case .limit, .physicalRange: true
-        case .stale, .rate, .stuck, .window, .expression, .interlock, .clockFault, .reported,
-          .detect, .cascade:
-          false
-        }
-      }
-      enginePlan.channels.append(
-        ChannelPlan(
-          id: StableID(name: channel.path),
-          device: row,
-          window: isJudgedAgain ? timing.window : nil,
-          unit: StableID(name: channel.unit)
-        )
-      )
-      channels.append(channel)
-      if !point.profile.isComputed {
-        entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
-        if !hasClock { add(resolver.clockRule(), to: channel, signals: []) }
-        hasClock = true
-      }
-      present.insert(point.profile.id)
-      for rule in rules {
-        present.insert("\(point.profile.id).\(rule.profile.id)")
-        if let wanted = resolver.feedback(of: rule, at: point) {
-          feedbacks.append(
-            (
-              rule: self.rules.count, channel: "\(enterprise.id)/\(wanted.value)",
-              place: wanted.place
-            )
-          )
-        }
-        if !layOut(rule, at: channel) { deferred.append((rule, channel)) }
-      }
+      layOut(point, as: channel, of: row, resolver, window: timing.window, &draft)
     }
-    for (rule, channel) in deferred { add(rule, to: channel, signals: entry.points) }
-    decodingPlan.devices.append(entry)
+    for (rule, channel) in draft.deferred {
+      add(rule, to: channel, signals: draft.entry.points)
+    }
+    decodingPlan.devices.append(draft.entry)
     resolver.reportUnused()
-    demands += resolver.unmetDemands(device: path, present: present)
+    demands += resolver.unmetDemands(device: path, present: draft.present)
+  }
+
+  /// What comes together of a device while its points are laid out.
+  private struct DeviceDraft {
+    /// What payloads call it and its points.
+    var entry: DeviceEntry
+    /// Conditions over several points, which wait until all of them have their rows.
+    var deferred: [(ResolvedRule, ChannelDescription)] = []
+    /// Its points, and its rules as `point.rule`.
+    var present: Set<String> = []
+    /// The rule on its clock, which lies with the first point that it sends, is laid out.
+    var hasClock = false
+  }
+
+  /// Lays out a point of the device with this row: its channel, what payloads call it, and the rules that look at it alone.
+  private mutating func layOut(
+    _ point: ResolvedPoint,
+    as channel: ChannelDescription,
+    of device: UInt32,
+    _ resolver: DeviceResolver,
+    window: ChannelWindow?,
+    _ draft: inout DeviceDraft
+  ) {
+    let rules = resolver.rules(of: point)
+    enginePlan.channels.append(
+      ChannelPlan(
+        id: StableID(name: channel.path),
+        device: device,
+        window: rules.contains(where: Self.isJudgedAgain) ? window : nil,
+        unit: StableID(name: channel.unit)
+      )
+    )
+    channels.append(channel)
+    if !point.profile.isComputed {
+      draft.entry.points.append(point.entry(channel: ChannelIndex(rawValue: channel.index)))
+      if !draft.hasClock { add(resolver.clockRule(), to: channel, signals: []) }
+      draft.hasClock = true
+    }
+    draft.present.insert(point.profile.id)
+    for rule in rules {
+      draft.present.insert("\(point.profile.id).\(rule.profile.id)")
+      if let wanted = resolver.feedback(of: rule, at: point) {
+        feedbacks.append(
+          (
+            rule: self.rules.count, channel: "\(channel.enterprise)/\(wanted.value)",
+            place: wanted.place
+          )
+        )
+      }
+      if !layOut(rule, at: channel) { draft.deferred.append((rule, channel)) }
+    }
+  }
+
+  /// Whether late readings are judged again by a rule.
+  private static func isJudgedAgain(_ rule: ResolvedRule) -> Bool {
+    switch rule.profile.detector {
+    case .limit, .physicalRange: true
+    case .stale, .rate, .stuck, .window, .expression, .interlock, .clockFault, .reported,
+      .detect, .cascade:
+      false
+    }
   }
 
   /// The profile of a device; nil where there is none that can be used, and the device is passed over.

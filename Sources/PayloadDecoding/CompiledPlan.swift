@@ -57,8 +57,46 @@ final class CompiledPlan: Sendable {
     self.limits = limits
 
     var statusCodes = NameTable()
+    routes = Self.routes(plan.routes, &statusCodes)
+    var rows = DeviceRows()
+    for (row, entry) in plan.devices.enumerated() {
+      rows.add(entry)
+      for (code, status) in entry.statusCodes {
+        statusCodes.insert(code, scope: UInt32(row), value: UInt32(status.rawValue))
+      }
+    }
+    devices = rows.devices
+    points = rows.points
+    scopes = rows.scopes
+
+    var statusNames = NameTable()
+    for status in SourceStatus.allCases {
+      for name in status.names {
+        statusNames.insert(name, scope: 0, value: UInt32(status.rawValue))
+      }
+    }
+    hot = HotTables(
+      points: rows.points,
+      pointsOfDevices: rows.devices.map(\.points),
+      deviceNames: rows.deviceNames,
+      pointNames: rows.pointNames,
+      statusCodes: statusCodes,
+      statusNames: statusNames,
+      limits: limits
+    )
+  }
+
+  deinit {
+    hot.deallocate()
+  }
+
+  /// The routes in order; their own status codes go into a table, each route's in a scope from the top down.
+  private static func routes(
+    _ declared: [TopicRoute],
+    _ statusCodes: inout NameTable
+  ) -> [Route] {
     var routes: [Route] = []
-    for (index, route) in plan.routes.enumerated() {
+    for (index, route) in declared.enumerated() {
       let statusScope = UInt32.max - UInt32(index)
       var mapping: CompiledMapping?
       if case .mappedJSON(let declared) = route.format {
@@ -80,89 +118,74 @@ final class CompiledPlan: Sendable {
         )
       )
     }
-    self.routes = routes
+    return routes
+  }
+}
 
-    var scopes = NameTable()
-    var nextScope: UInt32 = 1
-    func scope(_ name: String) -> UInt32 {
-      let bytes = Array(name.utf8)
-      if let known = scopes.find(bytes, scope: 0) { return known }
-      defer { nextScope += 1 }
-      scopes.insert(name, scope: 0, value: nextScope)
-      return nextScope
-    }
-    var devices: [Device] = []
-    var points: [Point] = []
-    var deviceNames = NameTable()
-    var pointNames = NameTable()
-    for entry in plan.devices {
-      let row = UInt32(devices.count)
-      let enterpriseScope = scope(entry.enterprise)
-      let owner =
-        entry.gateway.isEmpty ? enterpriseScope : scope(entry.enterprise + "\0" + entry.gateway)
-      for name in [entry.id] + entry.aliases {
-        deviceNames.insert(name, scope: owner, value: row)
-        if let other = deviceNames.find(Array(name.utf8), scope: Self.everywhere) {
-          if other != row {
-            deviceNames.replace(name, scope: Self.everywhere, value: Self.ambiguous)
-          }
-        } else {
-          deviceNames.insert(name, scope: Self.everywhere, value: row)
-        }
-      }
-      let first = points.count
-      for point in entry.points {
-        for name in [point.name] + point.aliases {
-          pointNames.insert(name, scope: row, value: UInt32(points.count))
-        }
-        points.append(
-          Point(
-            channel: point.channel,
-            device: Int(row),
-            name: point.name,
-            unit: point.unit,
-            sourceUnit: Array((point.sourceUnit ?? point.unit).utf8),
-            scale: point.scale,
-            offset: point.offset
-          )
-        )
-      }
-      for (code, status) in entry.statusCodes {
-        statusCodes.insert(code, scope: row, value: UInt32(status.rawValue))
-      }
-      devices.append(
-        Device(
-          enterprise: entry.enterprise,
-          gateway: entry.gateway,
-          id: entry.id,
-          onlyPoint: entry.points.count == 1 ? first : nil,
-          points: first..<points.count
-        )
+/// Devices and points as they are laid out, with the names by which payloads speak of them.
+private struct DeviceRows {
+  var devices: [CompiledPlan.Device] = []
+  var points: [CompiledPlan.Point] = []
+  /// Numbers of the scopes that device names are told apart by: enterprises, and gateways in them.
+  var scopes = NameTable()
+  var deviceNames = NameTable()
+  var pointNames = NameTable()
+  private var nextScope: UInt32 = 1
+
+  mutating func add(_ entry: DeviceEntry) {
+    let row = UInt32(devices.count)
+    let enterprise = scope(entry.enterprise)
+    let owner =
+      entry.gateway.isEmpty ? enterprise : scope(entry.enterprise + "\0" + entry.gateway)
+    for name in [entry.id] + entry.aliases { enter(name, of: row, owner: owner) }
+    let first = points.count
+    for point in entry.points { add(point, to: row) }
+    devices.append(
+      CompiledPlan.Device(
+        enterprise: entry.enterprise,
+        gateway: entry.gateway,
+        id: entry.id,
+        onlyPoint: entry.points.count == 1 ? first : nil,
+        points: first..<points.count
       )
-    }
-    self.devices = devices
-    self.points = points
-    self.scopes = scopes
-
-    var statusNames = NameTable()
-    for status in SourceStatus.allCases {
-      for name in status.names {
-        statusNames.insert(name, scope: 0, value: UInt32(status.rawValue))
-      }
-    }
-    hot = HotTables(
-      points: points,
-      pointsOfDevices: devices.map(\.points),
-      deviceNames: deviceNames,
-      pointNames: pointNames,
-      statusCodes: statusCodes,
-      statusNames: statusNames,
-      limits: limits
     )
   }
 
-  deinit {
-    hot.deallocate()
+  private mutating func scope(_ name: String) -> UInt32 {
+    if let known = scopes.find(Array(name.utf8), scope: 0) { return known }
+    defer { nextScope += 1 }
+    scopes.insert(name, scope: 0, value: nextScope)
+    return nextScope
+  }
+
+  /// Enters a device's name with its owner, and among all devices, where a name that several have is of none of them.
+  private mutating func enter(_ name: String, of row: UInt32, owner: UInt32) {
+    deviceNames.insert(name, scope: owner, value: row)
+    let everywhere = CompiledPlan.everywhere
+    guard let other = deviceNames.find(Array(name.utf8), scope: everywhere) else {
+      deviceNames.insert(name, scope: everywhere, value: row)
+      return
+    }
+    if other != row {
+      deviceNames.replace(name, scope: everywhere, value: CompiledPlan.ambiguous)
+    }
+  }
+
+  private mutating func add(_ point: PointEntry, to device: UInt32) {
+    for name in [point.name] + point.aliases {
+      pointNames.insert(name, scope: device, value: UInt32(points.count))
+    }
+    points.append(
+      CompiledPlan.Point(
+        channel: point.channel,
+        device: Int(device),
+        name: point.name,
+        unit: point.unit,
+        sourceUnit: Array((point.sourceUnit ?? point.unit).utf8),
+        scale: point.scale,
+        offset: point.offset
+      )
+    )
   }
 }
 

@@ -266,6 +266,38 @@ extension Decoder {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
+    guard let point = mappedPoint(document, value, binding, message, &notes) else { return }
+    var draft = Draft(point: point, value: 0)
+    guard
+      takeMappedTime(document, mapping.timeFormat, value, binding, message, &draft, &notes),
+      takeMappedStatus(document, value, binding, message, &draft, &notes)
+    else { return }
+    var text: String { place(document, value.text, binding) }
+    guard
+      let number = valueOf(
+        document,
+        node,
+        draft,
+        numbersInStrings: mapping.numbersInStrings,
+        { _ in text },
+        "",
+        message,
+        &notes
+      )
+    else { return }
+    draft.value = converted(number, scale: value.scale, offset: value.offset)
+    guard takeMappedUnit(document, value, binding, message, &draft, &notes) else { return }
+    emit(draft, message, place: text, &batch, &notes)
+  }
+
+  /// The row of the point that a value is of; nil, and it is refused, where it is of none.
+  private func mappedPoint(
+    _ document: JSONDocument,
+    _ value: CompiledMapping.Value,
+    _ binding: Binding,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Int? {
     let deviceName = attribute(document, value.device, binding, message)
     let pointName = attribute(document, value.point, binding, message)
     guard
@@ -282,7 +314,7 @@ extension Decoder {
         detail: device == nil ? "no device name" : "no point name",
         &notes
       )
-      return
+      return nil
     }
     let device: Int
     switch found {
@@ -297,7 +329,7 @@ extension Decoder {
         detail: text,
         &notes
       )
-      return
+      return nil
     }
     guard let point = lookUp(document, pointName, { findPoint($0, device: device) }) ?? nil else {
       let text = String(decoding: name(document, pointName) ?? [], as: UTF8.self)
@@ -310,125 +342,147 @@ extension Decoder {
         detail: text,
         &notes
       )
-      return
+      return nil
     }
-    var draft = Draft(point: point, value: 0)
-    if let source = value.time {
-      let found = attribute(document, source, binding, message)
-      let isAbsent = isAbsent(document, found)
-      let time = isAbsent ? nil : mappedTime(document, found, mapping.timeFormat)
-      guard time != nil || isAbsent && value.optional.contains(.time) else {
-        reject(
-          message,
-          isAbsent ? .missingField : .timeMalformed,
+    return point
+  }
+
+  /// Takes the time of a reading that a mapping says has one; false, and it is refused, where it has none.
+  private func takeMappedTime(
+    _ document: JSONDocument,
+    _ format: TimeFormat,
+    _ value: CompiledMapping.Value,
+    _ binding: Binding,
+    _ message: Message,
+    _ draft: inout Draft,
+    _ notes: inout [DecodingNote]
+  ) -> Bool {
+    guard let source = value.time else { return true }
+    let found = attribute(document, source, binding, message)
+    let isAbsent = isAbsent(document, found)
+    let time = isAbsent ? nil : mappedTime(document, found, format)
+    guard time != nil || isAbsent && value.optional.contains(.time) else {
+      let point = plan.points[draft.point]
+      reject(
+        message,
+        isAbsent ? .missingField : .timeMalformed,
+        device: plan.devices[point.device].id,
+        point: point.name,
+        place: place(document, describe(source, value), binding),
+        detail: isAbsent ? "no time" : text(document, found),
+        &notes
+      )
+      return false
+    }
+    draft.time = time
+    return true
+  }
+
+  /// Takes the status of a reading that a mapping says has one; false, and it is refused, where it is of no type that a status has.
+  private func takeMappedStatus(
+    _ document: JSONDocument,
+    _ value: CompiledMapping.Value,
+    _ binding: Binding,
+    _ message: Message,
+    _ draft: inout Draft,
+    _ notes: inout [DecodingNote]
+  ) -> Bool {
+    guard let source = value.status else { return true }
+    let point = draft.point
+    let device = plan.points[point].device
+    let found = attribute(document, source, binding, message)
+    switch found {
+    case _ where isAbsent(document, found):
+      // Where a status is declared, its absence does not say "normal".
+      if value.optional.contains(.status) { break }
+      event(
+        message,
+        DecodingEvent(
+          kind: .unmappedStatus,
           device: plan.devices[device].id,
           point: plan.points[point].name,
-          place: place(document, describe(source, value), binding),
-          detail: isAbsent ? "no time" : text(document, found),
+          // With the `*` of the mapping: where in a list it is missing is not worth an entry each.
+          detail: "nothing at " + describe(source, value)
+        ),
+        &notes
+      )
+      draft.status = .unknown
+    case .absent: break
+    case .node(let field):
+      let where_ = { (_: String) in describe(source, value) }
+      guard
+        let status = statusOf(
+          document,
+          field,
+          point: point,
+          ownNames: false,
+          where_,
+          message,
           &notes
         )
-        return
+      else { return false }
+      draft.status = status
+    case .bytes(let code):
+      let known = code.withView {
+        findStatus($0, device: device, message.match, ownNames: false)
       }
-      draft.time = time
-    }
-    if let source = value.status {
-      let found = attribute(document, source, binding, message)
-      switch found {
-      case _ where isAbsent(document, found):
-        // Where a status is declared, its absence does not say "normal".
-        if value.optional.contains(.status) { break }
+      if known == nil {
         event(
           message,
           DecodingEvent(
             kind: .unmappedStatus,
             device: plan.devices[device].id,
             point: plan.points[point].name,
-            // With the `*` of the mapping: where in a list it is missing is not worth an entry each.
-            detail: "nothing at " + describe(source, value)
+            detail: code.withView { $0.excerpt() }
           ),
           &notes
         )
-        draft.status = .unknown
-      case .absent: break
-      case .node(let field):
-        let where_ = { (_: String) in describe(source, value) }
-        guard
-          let status = statusOf(
-            document,
-            field,
-            point: point,
-            ownNames: false,
-            where_,
-            message,
-            &notes
-          )
-        else { return }
-        draft.status = status
-      case .bytes(let code):
-        let known = code.withView {
-          findStatus($0, device: device, message.match, ownNames: false)
-        }
-        if known == nil {
-          event(
-            message,
-            DecodingEvent(
-              kind: .unmappedStatus,
-              device: plan.devices[device].id,
-              point: plan.points[point].name,
-              detail: code.withView { $0.excerpt() }
-            ),
-            &notes
-          )
-        }
-        draft.status = known ?? .unknown
       }
+      draft.status = known ?? .unknown
     }
-    var text: String { place(document, value.text, binding) }
-    guard
-      let number = valueOf(
-        document,
-        node,
-        draft,
-        numbersInStrings: mapping.numbersInStrings,
-        { _ in text },
-        "",
-        message,
-        &notes
-      )
-    else { return }
-    draft.value = converted(number, scale: value.scale, offset: value.offset)
-    if let source = value.unit {
-      let found = attribute(document, source, binding, message)
-      let isAbsent = isAbsent(document, found)
-      if let unit = name(document, found) {
-        if unit != plan.points[point].sourceUnit {
-          guard
-            let converted = convert(
-              String(decoding: unit, as: UTF8.self),
-              draft.value,
-              point: point,
-              place: text,
-              message,
-              &notes
-            )
-          else { return }
-          draft.value = converted
-        }
-      } else if !isAbsent || !(value.optional.contains(.unit) || isUnitless(draft)) {
-        reject(
+    return true
+  }
+
+  /// Takes the unit of a reading that a mapping says has one, and the value into the point's; false, and it is refused, where
+  /// that cannot be.
+  private func takeMappedUnit(
+    _ document: JSONDocument,
+    _ value: CompiledMapping.Value,
+    _ binding: Binding,
+    _ message: Message,
+    _ draft: inout Draft,
+    _ notes: inout [DecodingNote]
+  ) -> Bool {
+    guard let source = value.unit else { return true }
+    let point = draft.point
+    let found = attribute(document, source, binding, message)
+    let isAbsent = isAbsent(document, found)
+    if let unit = name(document, found) {
+      guard unit != plan.points[point].sourceUnit else { return true }
+      guard
+        let converted = convert(
+          String(decoding: unit, as: UTF8.self),
+          draft.value,
+          point: point,
+          place: place(document, value.text, binding),
           message,
-          isAbsent ? .missingField : .wrongType,
-          device: plan.devices[device].id,
-          point: plan.points[point].name,
-          place: place(document, describe(source, value), binding),
-          detail: isAbsent
-            ? "no unit" : self.text(document, found) + " where text is needed",
           &notes
         )
-        return
-      }
+      else { return false }
+      draft.value = converted
+    } else if !isAbsent || !(value.optional.contains(.unit) || isUnitless(draft)) {
+      reject(
+        message,
+        isAbsent ? .missingField : .wrongType,
+        device: plan.devices[plan.points[point].device].id,
+        point: plan.points[point].name,
+        place: place(document, describe(source, value), binding),
+        detail: isAbsent ? "no unit" : text(document, found) + " where text is needed",
+        &notes
+      )
+      return false
     }
-    emit(draft, message, place: text, &batch, &notes)
+    return true
   }
 
   private func text(_ document: JSONDocument, _ attribute: Attribute) -> String {

@@ -218,30 +218,7 @@ extension Decoder {
       )
       return
     }
-    let values =
-      (resolved.value != nil ? 1 : 0) + (resolved.text != nil ? 1 : 0)
-      + (resolved.bool != nil ? 1 : 0) + (resolved.data != nil ? 1 : 0)
-    guard values == 1 else {
-      let sumOnly = values == 0 && resolved.sum != nil
-      reject(
-        message,
-        values == 0 ? .missingField : .unsupportedFormat,
-        device: name,
-        place: place,
-        detail: sumOnly ? "only a sum" : values == 0 ? "no value" : "several values",
-        &notes
-      )
-      return
-    }
-    guard let value = resolved.value ?? resolved.bool.map({ $0 ? 1 : 0 }) else {
-      reject(
-        message,
-        .wrongType,
-        device: name,
-        place: place,
-        detail: "text or data where a number is needed",
-        &notes
-      )
+    guard let value = senMLValue(resolved, name: name, place: place, message, &notes) else {
       return
     }
     let target: (device: Int, point: Int)
@@ -256,36 +233,8 @@ extension Decoder {
       refuseFlag("\(flag)", draft, place: "\(place)/vb", message, &notes)
       return
     }
-    if resolved.isTimed {
-      let seconds = resolved.time
-      if seconds < SenML.absoluteTime {
-        // Relative to now: it says nothing of the device's clock.
-        guard seconds > -1e12 else {
-          reject(
-            message,
-            .timeOutOfRange,
-            device: name,
-            place: "\(place)/t",
-            detail: "\(seconds) s from now",
-            &notes
-          )
-          return
-        }
-        draft.time = message.received.milliseconds + Int64((seconds * 1_000).rounded())
-        draft.flags.insert(.receiveTimed)
-      } else if let time = TimeText.epoch(seconds, .epochSeconds) {
-        draft.time = time
-      } else {
-        reject(
-          message,
-          .timeMalformed,
-          device: name,
-          place: "\(place)/t",
-          detail: "\(seconds)",
-          &notes
-        )
-        return
-      }
+    guard takeSenMLTime(of: resolved, name: name, place: place, message, &draft, &notes) else {
+      return
     }
     if let unit = resolved.unit, unit != plan.points[target.point].sourceUnit, value.isFinite {
       guard
@@ -301,6 +250,86 @@ extension Decoder {
       draft.value = converted
     }
     emit(draft, message, place: place, &batch, &notes)
+  }
+
+  /// The number of a record; nil, and it is refused, where it has none, or several values.
+  private func senMLValue(
+    _ resolved: SenML.Resolved,
+    name: @autoclosure () -> String,
+    place: @autoclosure () -> String,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Double? {
+    let values =
+      (resolved.value != nil ? 1 : 0) + (resolved.text != nil ? 1 : 0)
+      + (resolved.bool != nil ? 1 : 0) + (resolved.data != nil ? 1 : 0)
+    guard values == 1 else {
+      let sumOnly = values == 0 && resolved.sum != nil
+      reject(
+        message,
+        values == 0 ? .missingField : .unsupportedFormat,
+        device: name(),
+        place: place(),
+        detail: sumOnly ? "only a sum" : values == 0 ? "no value" : "several values",
+        &notes
+      )
+      return nil
+    }
+    guard let value = resolved.value ?? resolved.bool.map({ $0 ? 1 : 0 }) else {
+      reject(
+        message,
+        .wrongType,
+        device: name(),
+        place: place(),
+        detail: "text or data where a number is needed",
+        &notes
+      )
+      return nil
+    }
+    return value
+  }
+
+  /// Takes a record's time; false, and it is refused, where it is none.
+  private func takeSenMLTime(
+    of resolved: SenML.Resolved,
+    name: @autoclosure () -> String,
+    place: @autoclosure () -> String,
+    _ message: Message,
+    _ draft: inout Draft,
+    _ notes: inout [DecodingNote]
+  ) -> Bool {
+    guard resolved.isTimed else { return true }
+    let seconds = resolved.time
+    if seconds < SenML.absoluteTime {
+      // Relative to now: it says nothing of the device's clock.
+      guard seconds > -1e12 else {
+        reject(
+          message,
+          .timeOutOfRange,
+          device: name(),
+          place: "\(place())/t",
+          detail: "\(seconds) s from now",
+          &notes
+        )
+        return false
+      }
+      draft.time = message.received.milliseconds + Int64((seconds * 1_000).rounded())
+      draft.flags.insert(.receiveTimed)
+      return true
+    }
+    guard let time = TimeText.epoch(seconds, .epochSeconds) else {
+      reject(
+        message,
+        .timeMalformed,
+        device: name(),
+        place: "\(place())/t",
+        detail: "\(seconds)",
+        &notes
+      )
+      return false
+    }
+    draft.time = time
+    return true
   }
 
   private enum Target {
