@@ -100,13 +100,23 @@ private struct CatalogLinter {
   // MARK: rules
 
   private mutating func check(_ rule: RuleDescription) {
-    let clause = rule.source.origin == .standard ? rule.source.citation : nil
+    checkBound(rule)
+    checkGasAlarm(rule)
+    checkProof(rule)
+  }
+
+  private func clause(of rule: RuleDescription) -> String? {
+    rule.source.origin == .standard ? rule.source.citation : nil
+  }
+
+  /// What a site has moved away from what the standard says.
+  private mutating func checkBound(_ rule: RuleDescription) {
     if rule.isLooserThanBound, let bound = rule.bound, let deviation = rule.deviation {
       add(
         .warning,
         "looser-than-standard",
         at: rule.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName)：\(rule.condition) 宽于标准 \(bound)，由 \(deviation.approvedBy) 于 "
           + "\(deviation.approvedOn) 批准（\(deviation.reason)）",
         en:
@@ -134,7 +144,7 @@ private struct CatalogLinter {
         .warning,
         "hysteresis-changed",
         at: rule.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName)：标准规定了恢复值，现场改为 \(rule.restore.map(plain) ?? "?") \(rule.unit)",
         en: "\(rule.fullName): the standard fixes where this ends, and the site has moved it to "
           + "\(rule.restore.map(plain) ?? "?") \(rule.unit)",
@@ -142,15 +152,20 @@ private struct CatalogLinter {
         remedyEn: "remove deadband or restore; against chatter use off-delay"
       )
     }
+  }
+
+  /// What keeps a legal gas alarm from being raised by the first reading beyond its limit.
+  private mutating func checkGasAlarm(_ rule: RuleDescription) {
     let channel = catalog.channels[Int(rule.channel)]
-    if rule.onDelayMilliseconds > 0, rule.source.origin == .standard,
-      channel.kind == .gas || channel.kind == .oxygen
-    {
+    guard rule.source.origin == .standard, channel.kind == .gas || channel.kind == .oxygen else {
+      return
+    }
+    if rule.onDelayMilliseconds > 0 {
       add(
         .warning,
         "delayed-gas-alarm",
         at: rule.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName)：法定气体报警带有 \(plain(Double(rule.onDelayMilliseconds) / 1000)) s 延时",
         en: "\(rule.fullName): a legal gas alarm is delayed by "
           + "\(plain(Double(rule.onDelayMilliseconds) / 1000)) s",
@@ -158,14 +173,12 @@ private struct CatalogLinter {
         remedyEn: "remove on-delay; a delay must at least be displayed (GB 16808-2025 5.5.1.3)"
       )
     }
-    if rule.isWindowed, rule.source.origin == .standard,
-      channel.kind == .gas || channel.kind == .oxygen
-    {
+    if rule.isWindowed {
       add(
         .warning,
         "windowed-gas-alarm",
         at: rule.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName)：法定气体报警按窗口统计值判定（\(rule.condition)），单个读数超限不报警",
         en: "\(rule.fullName): a legal gas alarm is judged on a window (\(rule.condition)); "
           + "one reading above the limit raises nothing",
@@ -173,12 +186,16 @@ private struct CatalogLinter {
         remedyEn: "remove \"window\"; watch the trend by another rule of level: pattern"
       )
     }
+  }
+
+  /// What nothing proves: that a cut-off happened, that a figure is the standard's.
+  private mutating func checkProof(_ rule: RuleDescription) {
     if rule.needsFeedback, rule.feedback == nil, let device = device(of: rule) {
       add(
         .warning,
         "cut-off-unproven",
         at: device.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName) 要求切断，但没有反馈信号证明切断已执行",
         en: "\(rule.fullName) demands a cut-off, and no signal proves that it happened",
         remedyZh: "接入阀位/馈电信号，并在设备的 feedback 下写明“设备/测点”",
@@ -194,7 +211,7 @@ private struct CatalogLinter {
         .info,
         "unverified-limit",
         at: device.place,
-        clause: clause,
+        clause: clause(of: rule),
         zh: "\(rule.fullName)：限值出处未经核对\(note.0)",
         en: "\(rule.fullName): the figure's source has not been verified\(note.1)",
         remedyZh: "与标准原文核对后更新型谱的 mark",

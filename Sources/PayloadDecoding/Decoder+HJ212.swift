@@ -348,57 +348,14 @@ extension Decoder {
       }
       draft.time = sampled
     }
-    for item in items where text[item.suffix].equals("Flag") && item.value.count > 0 {
-      let code = text[item.value]
-      if let known = findStatus(code, device: device, message.match, ownNames: false)
-        ?? Self.dataFlag(code, version: segment.version)
-      {
-        draft.status = known
-      } else {
-        draft.status = .unknown
-        event(
-          message,
-          DecodingEvent(
-            kind: .unmappedStatus,
-            device: plan.devices[device].id,
-            point: text[item.code].excerpt(),
-            detail: code.excerpt()
-          ),
-          &notes
-        )
-      }
-    }
+    draft.status = hj212Status(text, items, segment, device, message, &notes)
     for item in items {
       if text[item.suffix].equals("Flag") || text[item.suffix].equals("SampleTime")
         || text[item.suffix].equals("EFlag")
       {
         continue
       }
-      let isCurrent = text[item.suffix].equals("Rtd") || item.suffix.isEmpty
-      let point =
-        findPoint(text[item.name], device: device)
-        ?? (isCurrent ? findPoint(text[item.code], device: device) : nil)
-      guard let point else {
-        if isCurrent {
-          reject(
-            message,
-            .unknownPoint,
-            device: plan.devices[device].id,
-            point: text[item.code].text,
-            place: text[item.name].text,
-            detail: text[item.name].excerpt(),
-            &notes
-          )
-        } else {
-          explain(
-            text[item.name].text,
-            text[item.value].excerpt(),
-            "a statistic that no point of the device asks for",
-            .ignored
-          )
-        }
-        continue
-      }
+      guard let point = hj212Point(text, item, device, message, &notes) else { continue }
       draft.point = point
       let value = text[item.value]
       if let number = JSONNumber.decimal(value) {
@@ -421,6 +378,70 @@ extension Decoder {
       }
       emit(draft, message, place: text[item.name].text, &batch, &notes)
     }
+  }
+
+  /// What the flag of a group says of its readings.
+  private func hj212Status(
+    _ text: ByteView,
+    _ items: [Item],
+    _ segment: HJ212.Segment,
+    _ device: Int,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> SourceStatus {
+    var status = SourceStatus.normal
+    for item in items where text[item.suffix].equals("Flag") && item.value.count > 0 {
+      let code = text[item.value]
+      if let known = findStatus(code, device: device, message.match, ownNames: false)
+        ?? Self.dataFlag(code, version: segment.version)
+      {
+        status = known
+      } else {
+        status = .unknown
+        event(
+          message,
+          DecodingEvent(
+            kind: .unmappedStatus,
+            device: plan.devices[device].id,
+            point: text[item.code].excerpt(),
+            detail: code.excerpt()
+          ),
+          &notes
+        )
+      }
+    }
+    return status
+  }
+
+  /// The row of the point that an item is of; nil where there is none: a current value is refused then.
+  private func hj212Point(
+    _ text: ByteView,
+    _ item: Item,
+    _ device: Int,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Int? {
+    if let point = findPoint(text[item.name], device: device) { return point }
+    guard text[item.suffix].equals("Rtd") || item.suffix.isEmpty else {
+      explain(
+        text[item.name].text,
+        text[item.value].excerpt(),
+        "a statistic that no point of the device asks for",
+        .ignored
+      )
+      return nil
+    }
+    if let point = findPoint(text[item.code], device: device) { return point }
+    reject(
+      message,
+      .unknownPoint,
+      device: plan.devices[device].id,
+      point: text[item.code].text,
+      place: text[item.name].text,
+      detail: text[item.name].excerpt(),
+      &notes
+    )
+    return nil
   }
 
   /// The data flags of HJ 212-2017, table 8, and `P` of HJ/T 212-2005.

@@ -80,31 +80,8 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) {
     let place = "line \(number)"
-    var found: Found?
-    var statusCode: [UInt8]?
-    var name = ""
-    for (key, value) in line.tags {
-      if with(key, payload, { $0.equals(keys.device) }) {
-        found = with(value, payload) { findDevice($0, message.match) }
-        if case .refused = found {
-          name = String(decoding: InfluxLine.text(value, of: payload), as: UTF8.self)
-        }
-      } else if !keys.status.isEmpty, with(key, payload, { $0.equals(keys.status) }) {
-        statusCode = InfluxLine.text(value, of: payload)
-      }
-    }
-    if found == nil {
-      let bytes = message.match.device ?? InfluxLine.text(line.measurement, of: payload)
-      found = bytes.withView { findDevice($0, message.match) }
-      name = String(decoding: bytes, as: UTF8.self)
-    }
-    let device: Int
-    switch found {
-    case .row(let row)?: device = row
-    case .refused(let reason)?:
-      reject(message, reason, device: name, place: place, detail: name, &notes)
+    guard let device = influxDevice(payload, line, keys, place: place, message, &notes) else {
       return
-    case nil: return
     }
     var time: Int64?
     if let sent = line.time {
@@ -121,41 +98,7 @@ extension Decoder {
       }
       time = moment
     }
-    if !keys.status.isEmpty {
-      for (key, value, range) in line.fields where with(key, payload, { $0.equals(keys.status) }) {
-        if case .text(let token) = value {
-          statusCode = InfluxLine.text(token, of: payload, quoted: true)
-        } else {
-          // A whole number's type suffix is not part of the code.
-          var text = payload[range]
-          if case .number = value, text.count > 1,
-            text[text.count - 1] == 0x69 || text[text.count - 1] == 0x75
-          {
-            text = text[0..<text.count - 1]
-          }
-          statusCode = text.array
-        }
-      }
-    }
-    var status = SourceStatus.normal
-    if let code = statusCode {
-      if let known = code.withView({
-        findStatus($0, device: device, message.match, ownNames: true)
-      }) {
-        status = known
-      } else {
-        status = .unknown
-        event(
-          message,
-          DecodingEvent(
-            kind: .unmappedStatus,
-            device: plan.devices[device].id,
-            detail: String(decoding: code, as: UTF8.self)
-          ),
-          &notes
-        )
-      }
-    }
+    let status = influxStatus(payload, line, keys, device, message, &notes)
     for (key, value, range) in line.fields {
       if !keys.status.isEmpty, with(key, payload, { $0.equals(keys.status) }) { continue }
       influxField(
@@ -174,6 +117,92 @@ extension Decoder {
         &notes
       )
     }
+  }
+
+  /// The row of the device that a line is of; nil, and it is refused, where it is of none.
+  private func influxDevice(
+    _ payload: ByteView,
+    _ line: InfluxLine,
+    _ keys: InfluxKeys,
+    place: String,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> Int? {
+    var found: Found?
+    var name = ""
+    for (key, value) in line.tags where with(key, payload, { $0.equals(keys.device) }) {
+      found = with(value, payload) { findDevice($0, message.match) }
+      if case .refused = found {
+        name = String(decoding: InfluxLine.text(value, of: payload), as: UTF8.self)
+      }
+    }
+    if found == nil {
+      let bytes = message.match.device ?? InfluxLine.text(line.measurement, of: payload)
+      found = bytes.withView { findDevice($0, message.match) }
+      name = String(decoding: bytes, as: UTF8.self)
+    }
+    switch found {
+    case .row(let row)?: return row
+    case .refused(let reason)?:
+      reject(message, reason, device: name, place: place, detail: name, &notes)
+      return nil
+    case nil: return nil
+    }
+  }
+
+  /// What a tag or a field of a line says of its readings.
+  private func influxStatus(
+    _ payload: ByteView,
+    _ line: InfluxLine,
+    _ keys: InfluxKeys,
+    _ device: Int,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) -> SourceStatus {
+    guard !keys.status.isEmpty, let code = influxStatusCode(payload, line, keys) else {
+      return .normal
+    }
+    let known = code.withView {
+      findStatus($0, device: device, message.match, ownNames: true)
+    }
+    if let known { return known }
+    event(
+      message,
+      DecodingEvent(
+        kind: .unmappedStatus,
+        device: plan.devices[device].id,
+        detail: String(decoding: code, as: UTF8.self)
+      ),
+      &notes
+    )
+    return .unknown
+  }
+
+  private func influxStatusCode(
+    _ payload: ByteView,
+    _ line: InfluxLine,
+    _ keys: InfluxKeys
+  ) -> [UInt8]? {
+    var code: [UInt8]?
+    for (key, value) in line.tags
+    where with(key, payload, { !$0.equals(keys.device) && $0.equals(keys.status) }) {
+      code = InfluxLine.text(value, of: payload)
+    }
+    for (key, value, range) in line.fields where with(key, payload, { $0.equals(keys.status) }) {
+      if case .text(let token) = value {
+        code = InfluxLine.text(token, of: payload, quoted: true)
+        continue
+      }
+      // A whole number's type suffix is not part of the code.
+      var text = payload[range]
+      if case .number = value, text.count > 1,
+        text[text.count - 1] == 0x69 || text[text.count - 1] == 0x75
+      {
+        text = text[0..<text.count - 1]
+      }
+      code = text.array
+    }
+    return code
   }
 
   private func influxField(

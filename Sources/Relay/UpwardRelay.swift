@@ -324,8 +324,28 @@ public final class UpwardRelay: Pusher {
         try trends.confirmReadings(for: outlet, through: reading)
       }
     }
+    let wasFailing = note(outcome, of: batch, reading: reading, isQuestion: isQuestion)
+    if wasFailing || isQuestion {
+      logger.notice(
+        "passing on to the station above",
+        metadata: ["station": "\(outcome.station)", "after": "\(outcome.sequence)"]
+      )
+    }
+    logRefusals(outcome)
+    return .worked
+  }
+
+  /// Notes how far the station above has come and what it does not take, `reading` being the newest reading that it has.
+  ///
+  /// - Returns: whether nothing had got through before.
+  private func note(
+    _ outcome: RelayOutcome,
+    of batch: RelayBatch,
+    reading: Int64,
+    isQuestion: Bool
+  ) -> Bool {
     let now = clock()
-    let wasFailing = state.withLock { state in
+    return state.withLock { state in
       let wasFailing = state.status.fault != nil
       if let known = state.status.sequence, outcome.sequence < known { state.status.rewinds += 1 }
       state.status.station = outcome.station
@@ -366,12 +386,9 @@ public final class UpwardRelay: Pusher {
       state.readingLimit = min(RelayBatch.readingLimit, state.readingLimit * 2)
       return wasFailing
     }
-    if wasFailing || isQuestion {
-      logger.notice(
-        "passing on to the station above",
-        metadata: ["station": "\(outcome.station)", "after": "\(outcome.sequence)"]
-      )
-    }
+  }
+
+  private func logRefusals(_ outcome: RelayOutcome) {
     for refusal in outcome.refused {
       logger.error(
         "the station above does not take an entry; it stays in this ledger",
@@ -388,7 +405,6 @@ public final class UpwardRelay: Pusher {
         ]
       )
     }
-    return .worked
   }
 
   /// Whether what the station above has newest is in this ledger, letter by letter.

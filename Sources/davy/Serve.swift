@@ -44,15 +44,7 @@ struct Serve: AsyncParsableCommand {
   var takeOver = false
 
   func run() async throws {
-    guard let level = Logger.Level(rawValue: logLevel) else {
-      throw ValidationError("unknown log level '\(logLevel)'")
-    }
-    LoggingSystem.bootstrap { label in
-      var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = level
-      return handler
-    }
-    let logger = Logger(label: "davy")
+    let logger = try startLogging()
     let loaded = try LoadedConfiguration(serviceFile: serviceFile)
     loaded.logFindings(file: serviceFile, to: logger)
     let service = loaded.service
@@ -130,6 +122,27 @@ struct Serve: AsyncParsableCommand {
       host?.stop()
       station.stop()
     }
+    try await Self.run(group, service, logger: logger)
+  }
+
+  private func startLogging() throws -> Logger {
+    guard let level = Logger.Level(rawValue: logLevel) else {
+      throw ValidationError("unknown log level '\(logLevel)'")
+    }
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = level
+      return handler
+    }
+    return Logger(label: "davy")
+  }
+
+  /// Runs the services until they end; an address that cannot be listened on is named in the log.
+  private static func run(
+    _ group: ServiceGroup,
+    _ service: ServiceConfiguration,
+    logger: Logger
+  ) async throws {
     do {
       try await group.run()
     } catch let error as IOError {

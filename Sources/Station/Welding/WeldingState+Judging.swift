@@ -90,67 +90,14 @@ extension WeldingState {
     at moment: DeskMoment,
     isLater: Bool
   ) -> [WeldingRule: DeskAlarms.Evidence] {
-    guard let enterprise = frame.enterprises[place.enterprise], let book = books[place.enterprise]
+    guard let enterprise = frame.enterprises[place.enterprise], books[place.enterprise] != nil
     else { return [:] }
     let policy = enterprise.welding.policy
     let now = moment.time
     var found: [WeldingRule: DeskAlarms.Evidence] = [:]
     let hasNear = near[place.area] != nil
     if let arc = machine.arcSince {
-      let evidence = { (onset: Int64, detail: String) in
-        DeskAlarms.Evidence(
-          onset: onset,
-          value: machine.current?.value,
-          limit: policy.idleCurrent,
-          unit: "A",
-          detail: detail
-        )
-      }
-      if let broken = machine.brokenBy { found[broken] = evidence(now, "") }
-      if let session = machine.session {
-        let who = "permit \(session.permit), welder \(session.welder)"
-        if let permit = book.permits[session.permit], permit.machines.contains(place.device) {
-          for (rule, onset) in breaches(
-            of: permit,
-            session,
-            machine,
-            place,
-            at: moment,
-            isLater: isLater
-          ) {
-            found[rule] = evidence(max(onset, arc), who)
-          }
-        } else {
-          found[.noPermit] = evidence(now, who + ": withdrawn")
-        }
-      } else if machine.brokenBy == nil, !machine.isLockedUnderArc {
-        found[.noPermit] = evidence(arc, "no release")
-      }
-      if hasNear { found[.gasNear] = evidence(now, near[place.area]?.sorted().first ?? "") }
-      if let since = machine.abnormalSince, now - since >= policy.abnormalFor {
-        let normal = book.machines[place.device]?.normalCurrent ?? []
-        var abnormal = evidence(since, "normal " + normal.map { "\($0)" }.joined(separator: " to "))
-        abnormal.limit =
-          (machine.current?.value ?? 0) < normal.first ?? 0 ? normal.first : normal.last
-        found[.abnormalWork] = abnormal
-      }
-      if let day = days[place.enterprise], let declared = book.commitments[day.day],
-        day.works.count > declared
-      {
-        found[.commitment] = DeskAlarms.Evidence(
-          onset: arc,
-          value: Double(day.works.count),
-          limit: Double(declared),
-          detail: day.day
-        )
-      }
-      if isLater, let heard = machine.heard, now - heard >= policy.offlineAfter {
-        found[.offline] = DeskAlarms.Evidence(
-          onset: heard + policy.offlineAfter,
-          value: machine.current?.value,
-          unit: "A"
-        )
-      }
+      found = conditionsUnderArc(since: arc, of: machine, place, at: moment, isLater: isLater)
     } else if hasNear, machine.session != nil || machine.brokenBy == .gasNear {
       found[.gasNear] = DeskAlarms.Evidence(
         onset: now,
@@ -178,6 +125,76 @@ extension WeldingState {
         limit: policy.idleCurrent,
         unit: "A",
         detail: "\(cut.attempts) lock commands for \(cut.cause)"
+      )
+    }
+    return found
+  }
+
+  /// Conditions of a machine that welds.
+  private func conditionsUnderArc(
+    since arc: Int64,
+    of machine: Machine,
+    _ place: WeldingFrame.Place,
+    at moment: DeskMoment,
+    isLater: Bool
+  ) -> [WeldingRule: DeskAlarms.Evidence] {
+    guard let enterprise = frame.enterprises[place.enterprise], let book = books[place.enterprise]
+    else { return [:] }
+    let policy = enterprise.welding.policy
+    let now = moment.time
+    var found: [WeldingRule: DeskAlarms.Evidence] = [:]
+    let evidence = { (onset: Int64, detail: String) in
+      DeskAlarms.Evidence(
+        onset: onset,
+        value: machine.current?.value,
+        limit: policy.idleCurrent,
+        unit: "A",
+        detail: detail
+      )
+    }
+    if let broken = machine.brokenBy { found[broken] = evidence(now, "") }
+    if let session = machine.session {
+      let who = "permit \(session.permit), welder \(session.welder)"
+      if let permit = book.permits[session.permit], permit.machines.contains(place.device) {
+        for (rule, onset) in breaches(
+          of: permit,
+          session,
+          machine,
+          place,
+          at: moment,
+          isLater: isLater
+        ) {
+          found[rule] = evidence(max(onset, arc), who)
+        }
+      } else {
+        found[.noPermit] = evidence(now, who + ": withdrawn")
+      }
+    } else if machine.brokenBy == nil, !machine.isLockedUnderArc {
+      found[.noPermit] = evidence(arc, "no release")
+    }
+    if let near = near[place.area] { found[.gasNear] = evidence(now, near.sorted().first ?? "") }
+    if let since = machine.abnormalSince, now - since >= policy.abnormalFor {
+      let normal = book.machines[place.device]?.normalCurrent ?? []
+      var abnormal = evidence(since, "normal " + normal.map { "\($0)" }.joined(separator: " to "))
+      abnormal.limit =
+        (machine.current?.value ?? 0) < normal.first ?? 0 ? normal.first : normal.last
+      found[.abnormalWork] = abnormal
+    }
+    if let day = days[place.enterprise], let declared = book.commitments[day.day],
+      day.works.count > declared
+    {
+      found[.commitment] = DeskAlarms.Evidence(
+        onset: arc,
+        value: Double(day.works.count),
+        limit: Double(declared),
+        detail: day.day
+      )
+    }
+    if isLater, let heard = machine.heard, now - heard >= policy.offlineAfter {
+      found[.offline] = DeskAlarms.Evidence(
+        onset: heard + policy.offlineAfter,
+        value: machine.current?.value,
+        unit: "A"
       )
     }
     return found
