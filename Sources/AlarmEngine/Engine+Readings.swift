@@ -100,7 +100,7 @@ extension Engine {
         hasPrevious: true,
         elapsed: gap
       )
-      if _slowPath(measured.bits != record.it.conditions) {
+      if _slowPath(measured.bits != record.it.conditions || measured.isResumDue) {
         conclude(columns, index, measured, &out)
       } else {
         record.it.newest = time
@@ -127,11 +127,7 @@ extension Engine {
     let record = channels.row(channel)
     let (time, value) = (columns.time(index), columns.value(index))
     if measured.needsKeeping {
-      keepWindow(
-        record,
-        profiles.row(Int(record.it.profile)),
-        squaresBefore: measured.squaresBefore
-      )
+      keepWindow(record, profiles.row(Int(record.it.profile)), measured)
     }
     let hasChanged = measured.conditions != record.it.conditions
     if hasChanged { fireDeadlines(of: channel, before: time, &out) }
@@ -259,9 +255,7 @@ extension Engine {
       hasPrevious: hasPrevious && !record.it.value.isNaN,
       elapsed: before.map { time - $0.stamp } ?? gap
     )
-    if measured.needsKeeping {
-      keepWindow(record, profile, squaresBefore: measured.squaresBefore)
-    }
+    if measured.needsKeeping { keepWindow(record, profile, measured) }
     record.it.conditions = measured.conditions
     record.it.value = reading.value
     record.it.key &= ~(ChannelRecord.gap | ChannelRecord.marked)

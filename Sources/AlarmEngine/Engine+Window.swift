@@ -64,7 +64,7 @@ extension WindowTotals: WindowTap {
     let variance = (record.it.squares * number - sum * sum) / (number * (number - 1))
     count &+= UInt64(live)
     self.mean += mean + record.it.reference
-    deviation += variance > 0 ? variance.squareRoot() : 0
+    deviation += (variance > 0 ? variance : 0).squareRoot()
     extremes += record.it.extremes
     last += record.it.value
   }
@@ -77,10 +77,14 @@ struct Measured {
   /// The window's sum of squares before anything left it or came.
   var squaresBefore: Double = 0
 
-  /// The window wants ``Engine/keepWindow(_:_:squaresBefore:)``.
+  /// The window's sums are to be taken afresh: from time to time they are, so that rounding cannot pile up.
+  var isResumDue = false
+
+  /// The window's extremes are to be looked for again.
   static let keepBit: UInt8 = 0x80
 
-  var needsKeeping: Bool { bits & Self.keepBit != 0 }
+  /// The window wants ``Engine/keepWindow(_:_:_:)``.
+  var needsKeeping: Bool { bits & Self.keepBit != 0 || isResumDue }
   var conditions: UInt8 { bits & ~Self.keepBit }
 }
 
@@ -219,13 +223,7 @@ extension Engine {
       value > extremes.y ? value : extremes.y
     )
     record.it.oldest = keepingOldest()
-    if Self.isResumDue(head &+ 1, mask) { measured.bits |= Measured.keepBit }
-  }
-
-  /// From time to time the sums are taken afresh, so that rounding cannot pile up.
-  @inline(__always)
-  private static func isResumDue(_ head: UInt32, _ mask: UInt32) -> Bool {
-    head & (mask | (resumInterval &- 1)) == 0
+    measured.isResumDue = (head &+ 1) & profile.it.resumMask == 0
   }
 
   /// Does for a window what few readings ask for: looks for its extremes again, when one of them has left, and takes
@@ -233,21 +231,21 @@ extension Engine {
   mutating func keepWindow(
     _ record: Row<ChannelRecord>,
     _ profile: Row<Profile>,
-    squaresBefore: Double
+    _ measured: Measured
   ) {
     let mask = profile.it.ringMask
     let values = unsafe ring.doubles(at: Int(record.it.ring))
     unsafe Self.rescan(record, values, mask)
     // What stays beside a square this much greater has lost digits to it.
-    if squaresBefore > Self.greatestSquareRatio * record.it.squares
-      || Self.isResumDue(record.it.head, mask)
+    if measured.isResumDue
+      || measured.squaresBefore > Self.greatestSquareRatio * record.it.squares
     {
       unsafe Self.resum(record, values, mask)
     }
   }
 
   /// After how many readings, or turns of a larger ring, the sums are taken afresh; a power of two.
-  private static var resumInterval: UInt32 { 1024 }
+  static var resumInterval: UInt32 { 1024 }
 
   /// How many times smaller the sum of squares may become at one reading before it is taken afresh.
   private static var greatestSquareRatio: Double { 1e6 }

@@ -105,8 +105,10 @@ struct Profile: BitwiseCopyable, Hashable {
   var decay: Double = 1
   /// Square of the number of standard deviations.
   var thresholdSquared: Double = .infinity
+  /// Of how many samples the last lets the window's sums be taken afresh, less one: a power of two less one.
+  var resumMask: UInt32 = 0
   /// Fills the line, so that a row's address is a shift.
-  var padding: UInt64 = 0
+  var padding: UInt32 = 0
 
   static let window: UInt32 = 1
   static let rate: UInt32 = 2

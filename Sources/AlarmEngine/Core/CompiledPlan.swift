@@ -197,6 +197,7 @@ struct CompiledPlan {
         profile.windowLength = UInt32(window.lengthMilliseconds)
         let capacity = window.ringCapacity
         profile.ringMask = UInt32(capacity - 1)
+        profile.resumMask = profile.ringMask | (Engine.resumInterval - 1)
         base = ringLines
         ringLines += capacity / 8 + capacity / 16
       }
