@@ -130,7 +130,7 @@ private struct CatalogLinter {
           .error,
           "approval-to-come",
           at: rule.place,
-          clause: clause,
+          clause: clause(of: rule),
           zh: "\(rule.fullName)：放宽的批准日期 \(deviation.approvedOn) 还没有到",
           en: "\(rule.fullName): the approval of the looser limit is of \(deviation.approvedOn), "
             + "which is still to come",

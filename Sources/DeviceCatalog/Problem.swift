@@ -1,5 +1,6 @@
 import AlarmEngine
 import Foundation
+import PayloadDecoding
 
 /// What can be wrong with a configuration file, with its words in both languages.
 enum Problem {
