@@ -82,8 +82,9 @@ extension Engine {
     appendSuppressors(to: &bytes)
     bytes.appendState(unjudged.count)
     for slot in unjudged.sorted() { bytes.appendState(identities.rules[Int(slot)].rawValue) }
-    bytes.appendState(owed.entries.count)
-    for entry in owed.entries {
+    let occurrences = owed.entries
+    bytes.appendState(occurrences.count)
+    for entry in occurrences {
       bytes.appendState(identities.rules[Int(entry.slot)].rawValue)
       bytes.appendState(entry.onset)
     }

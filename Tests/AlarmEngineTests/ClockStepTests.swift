@@ -59,7 +59,7 @@ struct ClockStepTests {
   /// A cascade on a channel that never reports, over a rule of another channel of the device.
   private static func cascade(delay: Int64) throws -> PlanBuilder {
     var builder = PlanBuilder(channelsPerDevice: 2)
-    builder.plan.devices[0].clockToleranceMilliseconds = tolerance
+    builder.plan.devices[0].clockToleranceMilliseconds = ClockFixture.tolerance
     let member = CascadeParameters.Member(rule: builder.add("high", .high(10)), grade: .blue)
     builder.add(
       "cascade",

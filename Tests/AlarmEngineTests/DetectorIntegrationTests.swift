@@ -255,8 +255,7 @@ struct DetectorIntegrationTests {
   @Test("what has lasted does not return because another signal's reading is from before")
   func earlierSignal() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)
-    let expression = try Self.expression("(c0 for 10s) or c1")
-    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    builder.add("e", try Self.detector("(c0 for 10s) or c1"))
     var bench = try Bench(builder)
     for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
     bench.read(1000, 1)
@@ -272,8 +271,7 @@ struct DetectorIntegrationTests {
   @Test("what begins with a reading from before the newest of another signal lasts from then on")
   func earlierBeginning() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)
-    let expression = try Self.expression("c0 and c1 for 1s")
-    builder.add("e", .expression(expression, signals: Self.channels(expression)))
+    builder.add("e", try Self.detector("c0 and c1 for 1s"))
     var bench = try Bench(builder)
     for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
     bench.read(20_000, 1)
@@ -286,8 +284,7 @@ struct DetectorIntegrationTests {
   func shorterDuration() throws {
     for isRestored in [false, true] {
       var builder = PlanBuilder(channelsPerDevice: 2)
-      let expression = try Self.expression("(c0 for 60s) or (c1 for 5s)")
-      builder.add("e", .expression(expression, signals: Self.channels(expression)))
+      builder.add("e", try Self.detector("(c0 for 60s) or (c1 for 5s)"))
       var bench = try Bench(builder)
       for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
       bench.read(1000, 1)

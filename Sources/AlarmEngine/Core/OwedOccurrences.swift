@@ -1,67 +1,59 @@
 /// Occurrences that returned unacknowledged and were followed by another of the same rule.
 ///
-/// Sorted by rule row and onset; off the hot path and bounded per rule.
+/// Off the hot path and bounded per rule; what one costs does not grow with what other rules have.
 struct OwedOccurrences: Sendable {
   struct Entry: Hashable {
     var slot: UInt32
     var onset: Int64
   }
 
-  private(set) var entries: [Entry] = []
+  /// The onsets of every rule that has any, by its row, oldest first.
+  private var onsets: [UInt32: [Int64]] = [:]
 
-  /// The first entry that is not before (slot, onset).
-  private func lowerBound(_ slot: UInt32, _ onset: Int64) -> Int {
-    var low = 0
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      let entry = entries[middle]
-      if (entry.slot, entry.onset) < (slot, onset) { low = middle + 1 } else { high = middle }
+  /// All, by rule row and onset.
+  var entries: [Entry] {
+    onsets.keys.sorted().flatMap { slot in
+      onsets[slot, default: []].map { Entry(slot: slot, onset: $0) }
     }
-    return low
   }
 
   /// Adds an occurrence; an equal one is kept once.
   mutating func insert(slot: UInt32, onset: Int64) {
-    let index = lowerBound(slot, onset)
-    if index < entries.count && entries[index] == Entry(slot: slot, onset: onset) { return }
-    entries.insert(Entry(slot: slot, onset: onset), at: index)
+    let known = onsets[slot, default: []]
+    let index = known.lastIndex { $0 <= onset }
+    if let index, known[index] == onset { return }
+    onsets[slot, default: []].insert(onset, at: index.map { $0 + 1 } ?? 0)
   }
 
   /// Removes an occurrence; false when it was not there.
   mutating func remove(slot: UInt32, onset: Int64) -> Bool {
-    let index = lowerBound(slot, onset)
-    guard index < entries.count, entries[index] == Entry(slot: slot, onset: onset) else {
-      return false
-    }
-    entries.remove(at: index)
+    guard let index = onsets[slot]?.firstIndex(of: onset) else { return false }
+    remove(at: index, of: slot)
     return true
   }
 
   /// True when an occurrence is on the list.
   func contains(slot: UInt32, onset: Int64) -> Bool {
-    let index = lowerBound(slot, onset)
-    return index < entries.count && entries[index] == Entry(slot: slot, onset: onset)
+    onsets[slot]?.contains(onset) ?? false
   }
 
   /// Removes and returns the oldest occurrence of a rule.
   mutating func removeOldest(slot: UInt32) -> Int64? {
-    let index = lowerBound(slot, .min)
-    guard index < entries.count, entries[index].slot == slot else { return nil }
-    return entries.remove(at: index).onset
+    guard let oldest = onsets[slot]?.first else { return nil }
+    remove(at: 0, of: slot)
+    return oldest
   }
 
   /// How many a rule has.
-  func count(slot: UInt32) -> Int {
-    lowerBound(slot + 1, .min) - lowerBound(slot, .min)
-  }
+  func count(slot: UInt32) -> Int { onsets[slot]?.count ?? 0 }
 
   /// Visits a rule's occurrences, oldest first.
   func forEach(slot: UInt32, _ body: (Int64) -> Void) {
-    var index = lowerBound(slot, .min)
-    while index < entries.count && entries[index].slot == slot {
-      body(entries[index].onset)
-      index += 1
-    }
+    onsets[slot]?.forEach(body)
+  }
+
+  private mutating func remove(at index: Int, of slot: UInt32) {
+    onsets[slot]?.remove(at: index)
+    if onsets[slot]?.isEmpty == true { onsets[slot] = nil }
   }
 }
