@@ -143,10 +143,9 @@ struct HazardRoutes: Sendable {
       context,
       verb: "register",
       status: .created,
-      isOfHazard: true
-    ) { writer, receipt in
-      writer.member("hazard", "hazard/\(receipt.journalSequence)")
-    }
+      isOfHazard: true,
+      answer: { $0.member("hazard", "hazard/\($1.journalSequence)") }
+    )
   }
 
   /// `POST /api/v1/hazards/{id}/acts`.

@@ -109,8 +109,9 @@ struct MatterRoutes: Sendable {
       context,
       verb: verb,
       fixed: [member: .string(id)],
-      at: matter.place
-    ) { writer, _ in writer.member(member, id) }
+      at: matter.place,
+      answer: { writer, _ in writer.member(member, id) }
+    )
   }
 
   // MARK: - Call-outs
