@@ -1,3 +1,4 @@
+import DeviceCatalog
 import Foundation
 import HazardLedger
 import Journal
