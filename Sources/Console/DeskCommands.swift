@@ -133,6 +133,9 @@ extension ConsoleContext {
     let role = try hazardRole(named: members["role"]?.text, standsIn: !isOfHazard)
     members["role"] = .string(role.rawValue)
     if let place {
+      guard !place.isEmpty else {
+        throw Problem(.unprocessableContent, "incomplete", "path: must not be empty")
+      }
       try requireInScope(
         path: place,
         else: Problem(.forbidden, "scope", "\(place) is not in your share")

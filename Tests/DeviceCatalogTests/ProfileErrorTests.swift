@@ -127,7 +127,7 @@ struct ProfileErrorTests {
     "one mistake is told once, and nothing beside it that is right",
     arguments: [
       ("when: \">= alarm\"", "wen: \">= alarm\"", ["missing-key when", "unknown-key wen"]),
-      ("unit: \"%LEL\"", "unit: \"%lel\"", ["unknown-unit %lel"]),
+      ("unit: \"%LEL\"", "unit: \"%LELs\"", ["unknown-unit %LELs"]),
       (
         "when: \">= alarm\"\n        deadband: 1", "detect: {kind: ewmaa, alpha: 0.1}",
         ["not-one-of ewmaa"]
