@@ -26,6 +26,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
   case checkpointKey(path: String, detail: String)
   /// The batch's inputs are in the ledger already: a retry of a commit that had succeeded.
   case alreadyRecorded(position: UInt64)
+  /// The journal has not come as far as the batch in time; it can be handed in again when it has.
+  case notCovered(position: UInt64)
   /// The caller handed in what the ledger does not take.
   case refused(reason: String)
   /// One draft of the batch holds what the ledger does not take; the others may be sound.
@@ -69,6 +71,8 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
         + "a start then makes a new key, and whoever verifies needs the new .pub beside the old one"
     case .alreadyRecorded(let position):
       "ledger: the inputs up to \(position) are recorded already; read the position and go on there"
+    case .notCovered(let position):
+      "ledger: the journal does not hold the inputs up to \(position) yet; append them when it does"
     case .refused(let reason), .refusedDraft(_, let reason):
       "ledger: refused, \(reason)"
     }
@@ -81,7 +85,7 @@ extension LedgerError {
     switch self {
     case .diskFull, .busy, .notAccessible, .inputOutput: true
     case .inUse, .damaged, .schemaTooNew, .notALedger, .wrongStation, .fenced, .wentBack,
-      .checkpointKey, .alreadyRecorded, .refused, .refusedDraft:
+      .checkpointKey, .alreadyRecorded, .notCovered, .refused, .refusedDraft:
       false
     }
   }
@@ -91,7 +95,8 @@ extension LedgerError {
     switch self {
     case .fenced, .wentBack: true
     case .diskFull, .busy, .notAccessible, .inputOutput, .inUse, .damaged, .schemaTooNew,
-      .notALedger, .wrongStation, .checkpointKey, .alreadyRecorded, .refused, .refusedDraft:
+      .notALedger, .wrongStation, .checkpointKey, .alreadyRecorded, .notCovered, .refused,
+      .refusedDraft:
       false
     }
   }

@@ -9,6 +9,7 @@ extension LedgerStore {
   ///   - drafts: the entries, in order.
   ///   - rejects: what was refused in these inputs.
   ///   - position: journal sequence up to which all inputs are in the ledger with this batch.
+  ///   - isCovered: whether the journal holds the inputs; asked last, when everything is written and nothing in force.
   ///   - onRefused: is told of each draft that has been replaced, and why.
   /// - Returns: the sequences given to the drafts, nil without drafts.
   /// - Throws: why the batch is not stored.
@@ -17,13 +18,14 @@ extension LedgerStore {
     _ drafts: [LedgerDraft],
     rejects: [RejectTally],
     position: UInt64,
+    isCovered: () -> Bool = { true },
     onRefused: (_ draft: LedgerDraft, _ reason: String) -> Void
   ) throws(LedgerError) -> ClosedRange<Int64>? {
     var drafts = drafts
     var replaced: Set<Int> = []
     while true {
       do throws(LedgerError) {
-        return try append(drafts, rejects: rejects, position: position)
+        return try append(drafts, rejects: rejects, position: position, isCovered: isCovered)
       } catch {
         guard case .refusedDraft(let index, let reason) = error, drafts.indices.contains(index),
           replaced.insert(index).inserted

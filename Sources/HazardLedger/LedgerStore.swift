@@ -27,6 +27,23 @@ public protocol LedgerStore: AnyObject, Sendable {
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>?
 
+  /// Adds a batch as ``append(_:rejects:position:)`` does, begun before the journal holds its inputs.
+  ///
+  /// - Parameters:
+  ///   - drafts: the entries, in order.
+  ///   - rejects: what was refused in these inputs.
+  ///   - position: journal sequence up to which all inputs are in the ledger with this batch.
+  ///   - isCovered: is asked last, when everything is written and nothing in force; may wait for the journal.
+  /// - Returns: the sequences given to the drafts, nil without drafts.
+  /// - Throws: ``LedgerError/notCovered(position:)`` when it says no, as well: nothing is stored then.
+  @discardableResult
+  func append(
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally],
+    position: UInt64,
+    isCovered: () -> Bool
+  ) throws(LedgerError) -> ClosedRange<Int64>?
+
   /// Journal sequence up to which every input is in the ledger.
   var position: UInt64 { get throws(LedgerError) }
 
@@ -95,6 +112,20 @@ public protocol LedgerStore: AnyObject, Sendable {
 
   /// Counters derived from the entries: `entry.<kind>` and `alarm.<event>`.
   func counters() throws(LedgerError) -> [String: Int64]
+}
+
+extension LedgerStore {
+  /// Asks first: a store that cannot hold a batch back loses nothing but time.
+  @discardableResult
+  public func append(
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally],
+    position: UInt64,
+    isCovered: () -> Bool
+  ) throws(LedgerError) -> ClosedRange<Int64>? {
+    guard isCovered() else { throw .notCovered(position: position) }
+    return try append(drafts, rejects: rejects, position: position)
+  }
 }
 
 /// A ledger whose head can be signed.

@@ -130,6 +130,17 @@ public final class SQLiteLedger: CheckpointStore {
     rejects: [RejectTally] = [],
     position: UInt64
   ) throws(LedgerError) -> ClosedRange<Int64>? {
+    try append(drafts, rejects: rejects, position: position) { true }
+  }
+
+  /// Adds a batch, held back before its commit until the journal covers it.
+  @discardableResult
+  public func append(
+    _ drafts: [LedgerDraft],
+    rejects: [RejectTally],
+    position: UInt64,
+    isCovered: () -> Bool
+  ) throws(LedgerError) -> ClosedRange<Int64>? {
     var committed: [LedgerEntry] = []
     func write(_ db: Database) throws -> ClosedRange<Int64>? {
       var range: ClosedRange<Int64>?
@@ -146,6 +157,7 @@ public final class SQLiteLedger: CheckpointStore {
         try RejectWriter(db, options: options).add(rejects)
         range = try batch.finish(position: position)
         committed = batch.entries
+        guard isCovered() else { throw LedgerError.notCovered(position: position) }
         return .commit
       }
       return range

@@ -86,6 +86,21 @@ public final class Exchange: Sendable {
     if hasOutgoing { wake(.announcer) }
   }
 
+  /// Says that the journal has begun to commit everything up to `sequence`.
+  func setBegun(_ sequence: UInt64) {
+    let isComing = state.withLock { state in
+      state.queue.begun = sequence
+      return state.queue.isComing
+    }
+    if isComing { wake(.ledger) }
+  }
+
+  /// Waits until the journal holds everything up to `sequence`; false when it takes longer than `milliseconds`, or at a stop.
+  func waitUntilDurable(_ sequence: UInt64, milliseconds: Int) -> Bool {
+    wait(.ledger, milliseconds: milliseconds) { durable < sequence && !isStopping }
+    return durable >= sequence
+  }
+
   /// Says that there may be room behind the intake.
   func noteRoom() { wake(.room) }
 
@@ -102,6 +117,9 @@ public final class Exchange: Sendable {
   public var head: Int64 { state.withLock { $0.readers.head } }
   /// Whether an output with a draft, or one that somebody waits for, waits that the journal already covers.
   var hasReadyDrafts: Bool { state.withLock { $0.queue.isReady } }
+
+  /// Whether such an output waits that the journal is about to cover.
+  var hasComingDrafts: Bool { state.withLock { $0.queue.isComing } }
 
   /// How many drafts wait for the ledger.
   public var waitingDrafts: Int { state.withLock { $0.queue.waitingDrafts } }
@@ -120,7 +138,7 @@ public final class Exchange: Sendable {
         state.outgoing.append((output.position, output.replies, output.rejects))
         state.outgoingCount += count
       }
-      return (state.queue.isReady, state.hasOutgoing)
+      return (state.queue.isReady || state.queue.isComing, state.hasOutgoing)
     }
     if isLedgerReady { wake(.ledger) }
     if hasOutgoing { wake(.announcer) }
@@ -129,9 +147,16 @@ public final class Exchange: Sendable {
   /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay as they are
   /// until ``didCommit(count:position:entries:)``.
   ///
-  /// `attempted` is how many they were when a commit of them has failed.
-  public func readyOutputs(limit: Int, attempted: Int? = nil) -> [CoreOutput] {
-    state.withLock { $0.queue.readyOutputs(limit: limit, attempted: attempted) }
+  /// `attempted` is how many they were when a commit of them has failed. With `isAhead` those are among them that the journal
+  /// is about to cover.
+  public func readyOutputs(
+    limit: Int,
+    attempted: Int? = nil,
+    isAhead: Bool = false
+  ) -> [CoreOutput] {
+    state.withLock {
+      $0.queue.readyOutputs(limit: limit, attempted: attempted, isAhead: isAhead)
+    }
   }
 
   /// Says that the ledger holds the oldest `count` outputs.

@@ -51,6 +51,8 @@ struct LedgerQueue {
 
   /// Newest durable journal sequence.
   var durable: UInt64
+  /// Newest journal sequence of which a commit has begun.
+  var begun: UInt64
   /// Journal sequence that the ledger stands at.
   private(set) var position: UInt64
   /// How many drafts wait.
@@ -78,6 +80,7 @@ struct LedgerQueue {
   /// Makes a queue in which outputs have waited long enough to be announced unrecorded.
   init(durable: UInt64, position: UInt64, waiting outputs: [CoreOutput]) {
     self.durable = durable
+    begun = durable
     self.position = position
     for output in outputs { hold(output, since: .min / 2) }
     // The ledger may have it although it has said otherwise.
@@ -86,6 +89,9 @@ struct LedgerQueue {
 
   /// Whether an output with a draft, or one that somebody waits for, waits that the journal already covers.
   var isReady: Bool { oldestFilled.map { $0 <= durable } ?? false }
+
+  /// Whether such an output waits that the journal is about to cover.
+  var isComing: Bool { oldestFilled.map { $0 > durable && $0 <= begun } ?? false }
 
   /// How much waits.
   var load: Load { Load(entries: held.entries + waiting.count, bytes: held.bytes) }
@@ -155,12 +161,14 @@ struct LedgerQueue {
   /// The outputs, oldest first, that the journal already covers, up to about `limit` drafts; they stay as they are
   /// until ``didCommit(count:position:entries:)``.
   ///
-  /// `attempted` is how many they were when a commit of them has failed.
-  mutating func readyOutputs(limit: Int, attempted: Int?) -> [CoreOutput] {
+  /// `attempted` is how many they were when a commit of them has failed. With `isAhead` those are among them that the journal
+  /// is about to cover.
+  mutating func readyOutputs(limit: Int, attempted: Int?, isAhead: Bool) -> [CoreOutput] {
+    let end = isAhead ? max(begun, durable) : durable
     var ready: [CoreOutput] = []
     var drafts = 0
     for waiting in self.waiting.prefix(attempted ?? .max) {
-      guard waiting.output.position <= durable, drafts < limit else { break }
+      guard waiting.output.position <= end, drafts < limit else { break }
       ready.append(waiting.output)
       drafts += waiting.output.drafts.count
     }

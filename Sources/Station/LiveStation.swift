@@ -47,6 +47,7 @@ public final class LiveStation: StationAccess {
     self.logger = logger
     ledger = stages.ledger
     started = Timestamp(milliseconds: clocks.wall())
+    stages.waitsForJournal = true
     let exchange = stages.exchange
     toEngine = BatchQueue(limits: stages.limits, keepsAtClose: false) { exchange.noteRoom() }
     toJournal = BatchQueue(limits: stages.limits, keepsAtClose: true) { exchange.noteRoom() }
@@ -290,7 +291,7 @@ public final class LiveStation: StationAccess {
           failure.succeeded()
         } else {
           exchange.wait(.ledger, milliseconds: 20) {
-            !exchange.hasReadyDrafts && !exchange.isStopping
+            !stages.hasSomethingToRecord && !exchange.isStopping
           }
         }
         stages.signCheckpoint(at: clocks.wall())

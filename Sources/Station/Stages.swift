@@ -14,7 +14,7 @@ import Telemetry
 /// snapshots. They meet in the ``Exchange``.
 ///
 /// `@unchecked Sendable`: `core`, `sequencer`, `pace`, `waited`, `snapshotPace`, `reported`, `reportWalk`, `shownInhibitions`,
-/// `owed` and `attempted` are touched by one stage each, as said above; the rest is behind locks.
+/// `owed`, `attempted` and `uncovered` are touched by one stage each, as said above; the rest is behind locks.
 public final class Stages: @unchecked Sendable {
   /// Deletes journal segments as far as age and size allow.
   ///
@@ -61,6 +61,12 @@ public final class Stages: @unchecked Sendable {
   private var owed: [InputBatch]
   /// How many outputs the commit had that failed and has to be tried again.
   private var attempted: Int?
+  /// The ledger's stage has a thread of its own, which may wait for the journal's.
+  ///
+  /// Set before the stages run.
+  package var waitsForJournal = false
+  /// Where the journal was to have come when it was last waited for in vain.
+  private var uncovered: UInt64 = 0
   private let inbox: Mutex<[Inboxed]> = Mutex([])
   private let shelf = BatchShelf()
   private let pendingSnapshot: Mutex<PendingSnapshot?> = Mutex(nil)
@@ -345,6 +351,7 @@ public final class Stages: @unchecked Sendable {
         try journal.append(first.inputs, firstSequence: first.firstSequence)
         owed.removeFirst()
       }
+      exchange.setBegun(batch.lastSequence)
       try journal.append(batch.inputs, firstSequence: batch.firstSequence)
       exchange.setDurable(batch.lastSequence)
     } catch {
@@ -419,19 +426,29 @@ public final class Stages: @unchecked Sendable {
   /// - Throws: what the ledger throws; the same outputs are then tried again.
   public func record(isUrgent: Bool) throws -> Bool {
     // Who has sent an input waits until its position is committed, also where nothing came of it.
-    guard isUrgent || attempted != nil || exchange.hasReadyDrafts else { return false }
+    let isAhead = !isUrgent && attempted == nil && !exchange.hasReadyDrafts
+    guard !isAhead || canRecordAhead else { return false }
     // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
     // lost would be written twice.
-    let ready = exchange.readyOutputs(limit: limits.draftsPerCommit, attempted: attempted)
+    let ready = exchange.readyOutputs(
+      limit: limits.draftsPerCommit,
+      attempted: attempted,
+      isAhead: isAhead
+    )
     guard let last = ready.last else { return false }
     let drafts = ready.flatMap(\.drafts)
     let rejects = ready.flatMap(\.rejects)
     do {
-      let entries = try append(drafts, RejectTally.merged(rejects), position: last.position)
+      let entries = try append(drafts, RejectTally.merged(rejects), position: last.position) {
+        !isAhead || exchange.waitUntilDurable(last.position, milliseconds: Self.aheadPatience)
+      }
       attempted = nil
       deliver(
         exchange.didCommit(count: ready.count, position: last.position, entries: entries)
       )
+    } catch LedgerError.notCovered(let position) {
+      uncovered = position
+      return false
     } catch {
       attempted = ready.count
       counters.ledgerFailures.add(1, ordering: .relaxed)
@@ -441,6 +458,18 @@ public final class Stages: @unchecked Sendable {
     try writeDueSnapshot(position: last.position)
     return true
   }
+
+  /// Whether there is something for ``record(isUrgent:)``.
+  var hasSomethingToRecord: Bool { exchange.hasReadyDrafts || canRecordAhead }
+
+  /// Whether a transaction can be written while the journal's commit of its inputs is under way, so that only its own
+  /// commit is left when that returns.
+  private var canRecordAhead: Bool {
+    waitsForJournal && exchange.hasComingDrafts && exchange.durable >= uncovered
+  }
+  /// How long the ledger's transaction stays open for the journal, in milliseconds; then it is rolled back, and the next waits
+  /// until the journal has come as far.
+  private static let aheadPatience = 20
 
   /// Signs a checkpoint of the ledger when one is due at `now`, milliseconds since the Unix epoch.
   func signCheckpoint(at now: Int64) {
@@ -465,10 +494,16 @@ public final class Stages: @unchecked Sendable {
   private func append(
     _ drafts: [LedgerDraft],
     _ rejects: [RejectTally],
-    position: UInt64
+    position: UInt64,
+    isCovered: () -> Bool
   ) throws(LedgerError) -> ClosedRange<Int64>? {
     do {
-      return try ledger.append(drafts, rejects: rejects, position: position) { draft, reason in
+      return try ledger.append(
+        drafts,
+        rejects: rejects,
+        position: position,
+        isCovered: isCovered
+      ) { draft, reason in
         logger.critical(
           "the ledger does not take an entry; another tells so in its place",
           metadata: [

@@ -71,6 +71,27 @@ struct LedgerContractTests {
     #expect(entries[1].origin == 5)
   }
 
+  @Test("a batch that is not covered is not stored", arguments: StoreKind.available)
+  func uncovered(kind: StoreKind) throws {
+    let place = try StorePlace(kind)
+    let ledger = try place.open()
+    let draft = LedgerDraft(
+      time: Timestamp(milliseconds: 1),
+      kind: .system,
+      subject: "s",
+      actor: "a",
+      body: [UInt8]("{}".utf8),
+      origin: 5
+    )
+    #expect(throws: LedgerError.notCovered(position: 9)) {
+      try ledger.append([draft], rejects: [], position: 9) { false }
+    }
+    #expect(try ledger.head.sequence == 1)
+    #expect(try ledger.position == 0)
+    #expect(try ledger.append([draft], rejects: [], position: 9) { true } == 2...2)
+    #expect(try ledger.position == 9)
+  }
+
   @Test(
     "appends give dense sequences, store the position, and survive reopening",
     arguments: StoreKind.available
