@@ -22,8 +22,9 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// quiets its consequences while its condition stands, no longer until it is acknowledged, nor while it is only set aside. A
   /// rule that was set aside without an alarm is in force again in the ledger too when an alarm has come meanwhile. Every rule
   /// behind a finished hazard may propose another. An alarm that comes under a policy by a rise of its priority becomes a
-  /// hazard when it stands too long. A site where a check is finished can be set to check again. While what waited at the
-  /// broker comes in, neither acts nor catalogs let a deadline fire.
+  /// hazard when it stands too long. A site where a check is finished can be set to check again. Alarms that wait for a call by
+  /// a situation that a catalog no longer has are called out by those that fit them. Retention runs once for days that a clock
+  /// has leapt over. While what waited at the broker comes in, neither acts nor catalogs let a deadline fire.
   case areas
 
   /// Those of this release.

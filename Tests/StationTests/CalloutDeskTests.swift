@@ -207,6 +207,24 @@ struct CalloutDeskTests {
     #expect(station.dispatches.first?.time.milliseconds == DeskStation.start + 30_000)
   }
 
+  @Test(
+    "alarms gathered for a situation that gets another name are called out; by older rules they were not",
+    arguments: [RulesLevel.notices, .areas]
+  )
+  func renamedWhileGathering(level: RulesLevel) throws {
+    let response = DeskStation.response.replacing("by: site}", with: "by: site, wait: 30s}")
+    let station = try DeskStation(response: response, level: level)
+    try station.reading(25)
+    station.now += 10_000
+    let renamed = try DeskStation.catalog(
+      response: response.replacing("plume: {name", with: "smoke: {name")
+    )
+    try station.feed(try StationCoreTests.catalogInput(renamed, at: station.now, level: level))
+    try station.tick(to: station.now + 31_000)
+    #expect(station.dispatches.count == (level >= .areas ? 1 : 0))
+    #expect(try station.replayedHead(page: 3) == (try station.ledger.head.hash))
+  }
+
   @Test("a chain that runs across a change of shift calls who is on duty at each call")
   func shiftChange() throws {
     let station = try DeskStation { text in

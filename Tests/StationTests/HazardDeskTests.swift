@@ -262,6 +262,32 @@ struct HazardDeskTests {
     #expect(try station.events(.silence) == ["set", "ended"])
   }
 
+  @Test("what a silence has kept quiet is called out also where its situation has got another name")
+  func silencedAndRenamed() throws {
+    let station = try DeskStation()
+    let until = DeskStation.start + 20 * DeskStation.minute
+    #expect(
+      try station.send(
+        .command,
+        "silence",
+        [
+          "actor": "li", "role": "enterprise", "enterprise": "metec", "reason": "检修",
+          "path": "metec/metec", "until": .integer(until),
+        ]
+      ) == nil
+    )
+    station.now += 1_000
+    try station.reading(25)
+    station.now += 1_000
+    let renamed = try DeskStation.catalog(
+      response: DeskStation.response.replacing("plume: {name", with: "smoke: {name")
+    )
+    try station.feed(try StationCoreTests.catalogInput(renamed, at: station.now))
+    #expect(station.dispatches.isEmpty)
+    try station.tick(to: until)
+    #expect(station.dispatches.map(\.contact.id) == ["metec/operator"])
+  }
+
   @Test("a consequence of a standing cause calls nobody; once the cause is gone it does")
   func inhibition() throws {
     let station = try DeskStation { text in
@@ -374,5 +400,20 @@ struct HazardDeskTests {
     let report = try LedgerVerifier(path: station.scratch.file("ledger.sqlite")).verify()
     #expect(report.findings == [] && report.redacted == 3)
     #expect(try station.replayedHead(page: 1_000) == (try station.ledger.head.hash))
+  }
+
+  @Test(
+    "days that a clock has leapt over are one day of retention; by older rules each was one",
+    arguments: [RulesLevel.notices, .areas]
+  )
+  func retentionAfterLeap(level: RulesLevel) throws {
+    let station = try DeskStation(level: level) {
+      $0 + "\nretention:\n  old: {after: 1d, reason: kept a day}\n"
+    }
+    try station.tick(to: DeskStation.start + 100 * DeskStation.day)
+    let orders = station.drafts.filter { $0.kind == .redaction }
+    #expect(orders.count == (level >= .areas ? 1 : 100))
+    try station.tick(to: station.now + DeskStation.day)
+    #expect(station.drafts.filter { $0.kind == .redaction }.count == orders.count + 1)
   }
 }

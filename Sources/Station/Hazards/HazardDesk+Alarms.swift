@@ -151,8 +151,7 @@ extension HazardDesk {
     }
     state.withheld[alarm]?.removeAll { $0 == situation.id }
     if state.withheld[alarm]?.isEmpty == true { state.withheld[alarm] = nil }
-    let place = PlaceIndex.leading(situation.groupParts, of: standing.point)
-    let key = "\(situation.id)|\(place)"
+    let key = groupKey(situation, standing.point)
     if let id = state.callOfKey[key] {
       join(alarm, standing.priority, to: id, at: now, record, into: &output)
     } else if state.gathering[key] != nil {
@@ -216,6 +215,44 @@ extension HazardDesk {
         callOut(alarm, by: situation, at: now, record, into: &output)
       }
     }
+  }
+
+  /// Alarms that wait for a call by a situation that the policy no longer has are called out by those that fit them now: it may
+  /// have got another name.
+  func callOutAnew(_ record: JournalRecord, into output: inout CoreOutput) {
+    guard level >= .areas else { return }
+    let known = Set(policy.situations.map(\.id))
+    var alarms: Set<String> = []
+    for (key, gathered) in state.gathering where !known.contains(String(key.prefix { $0 != "|" })) {
+      alarms.formUnion(gathered)
+      state.gathering[key] = nil
+      state.gatherUntil[key] = nil
+      agenda.set(DeskItem(kind: .gathering, id: key), nil)
+    }
+    for (alarm, situations) in state.withheld where !known.isSuperset(of: situations) {
+      alarms.insert(alarm)
+      let left = situations.filter(known.contains)
+      state.withheld[alarm] = left.isEmpty ? nil : left
+    }
+    let now = Timestamp(milliseconds: record.input.received)
+    for alarm in alarms.sorted() {
+      guard let standing = state.alarms[alarm], standing.isUnacknowledged else { continue }
+      for situation in policy.situations
+      where AlarmMatcher(situation.when).fits(
+        point: standing.point,
+        rule: standing.rule,
+        priority: standing.priority
+      ) {
+        let key = groupKey(situation, standing.point)
+        guard state.gathering[key]?.contains(alarm) != true else { continue }
+        callOut(alarm, by: situation, at: now, record, into: &output)
+      }
+    }
+  }
+
+  /// Alarms of a situation under one key are one call-out.
+  private func groupKey(_ situation: ResponsePolicy.Situation, _ point: String) -> String {
+    "\(situation.id)|\(PlaceIndex.leading(situation.groupParts, of: point))"
   }
 
   /// Registers what the policy proposes; a rule that makes a major hazard by itself says so at once.

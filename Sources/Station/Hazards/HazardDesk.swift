@@ -66,6 +66,7 @@ final class HazardDesk: Desk {
     agenda.set(DeskItem(kind: .retention), state.retentionDue)
     // Other rungs may be due now.
     for id in state.hazards.keys { scheduleLadder(id) }
+    if let record { callOutAnew(record, into: &output) }
     showDuty()
   }
 
@@ -246,7 +247,9 @@ final class HazardDesk: Desk {
           .order(at: time, actor: "engine", origin: record.sequence)
       )
     }
-    state.retentionDue = policy.retention.isEmpty ? nil : Self.nextRetention(after: time)
+    // Once for all the days that a clock has leapt over: its limit is one of a day's.
+    let done = level >= .areas ? max(time, Timestamp(milliseconds: record.input.received)) : time
+    state.retentionDue = policy.retention.isEmpty ? nil : Self.nextRetention(after: done)
     reschedule(.retention, state.retentionDue)
   }
 
