@@ -23,6 +23,8 @@ extension StationCore {
     let draftIndex = output.drafts.count
     let verb = topic[topic.index(after: slash)...]
     let refusal = desk.take(record, verb: verb, into: &output)
+    // The ledger may have what the lost records gave numbers to.
+    if desk.name == GapDesk.name, level >= .areas { desks.hazards.number(beyond: record.sequence) }
     if output.drafts.count == draftIndex, refusal != nil || desk.needsTrace(verb) {
       output.drafts.append(EventDraft.deskInput(record: record, refusal: refusal))
     }

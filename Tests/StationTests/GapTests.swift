@@ -304,6 +304,17 @@ struct GapTests {
     #expect(told.count == 1)
   }
 
+  @Test("no call-out gets a number that lost records have given")
+  func numbers() throws {
+    let first = try restart(response: DeskStation.response)
+    try run(first, [StationCoreTests.reading(25, at: Self.start + 1_000)])
+    journal.lost.withLock { $0 = 2...2 }
+    let second = try restart(response: DeskStation.response)
+    try run(second, [StationCoreTests.reading(25, at: Self.start + 200_000)])
+    let callouts = try ledger.matters(MatterFilter(kind: .callout), before: nil, limit: 9)
+    #expect(callouts.count == 2)
+  }
+
   @Test("alarms that nothing watches outlive a snapshot")
   func snapshot() throws {
     let core = StationCore()
