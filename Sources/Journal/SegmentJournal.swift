@@ -172,7 +172,8 @@ public final class SegmentJournal: JournalStore {
     try writer.withLock { writer throws(JournalError) in try writer.checkpoint() }
   }
 
-  /// Deletes the oldest segments as far as age and size allow, whole files at a time.
+  /// Deletes the oldest segments as far as age and size allow, whole files at a time; by age only where the
+  /// others are enough to reach over it.
   ///
   /// - Parameters:
   ///   - now: The time that ages are counted from, ms since the Unix epoch.
@@ -193,7 +194,12 @@ public final class SegmentJournal: JournalStore {
       guard next.firstSequence - 1 <= floor else { break }
       // A segment that cannot be read is at most as young as the next one's oldest record.
       let age = (oldest.latestReceived ?? next.earliestReceived).map { now - $0 }
-      let isOld = options.retentionAge.map { limit in age.map { $0 > limit } ?? false } ?? false
+      let isOld =
+        if let limit = options.retentionAge, let age {
+          age > limit && canExceed(limit, in: segments.count - 1)
+        } else {
+          false
+        }
       let isTooMuch = options.retentionBytes.map { total > $0 } ?? false
       guard isOld || isTooMuch else { break }
       try contents.delete(oldest.path)
@@ -201,6 +207,11 @@ public final class SegmentJournal: JournalStore {
       removed.append(segments.removeFirst())
     }
     return removed
+  }
+
+  /// Whether so many segments can reach over more than this time: a clock that has leapt ahead makes all of them old at once.
+  private func canExceed(_ time: Int64, in segments: Int) -> Bool {
+    Int64(segments) > time / max(1, options.segmentAge)
   }
 
   /// Closes the newest segment in order, so that the directory holds plain files only.

@@ -177,9 +177,14 @@ struct SegmentJournalTests {
     #expect(try journal.enforceRetention(now: 10_000, keepingAfter: 1000).isEmpty)
     #expect(try journal.read(from: 1, limit: 1).map(\.sequence) == [401])
     #expect(journal.damage.isEmpty, "what was deleted in order is no damage")
-    #expect(try journal.enforceRetention(now: 1_000_000, keepingAfter: 1000).count == 5)
-    #expect(journal.segments.count == 1, "the newest segment stays, whatever its age")
-    #expect(journal.lastSequence == 1000)
+    let leap = try journal.enforceRetention(now: 1_000_000, keepingAfter: 1000)
+    #expect(leap.isEmpty, "what was recorded within the age stays, wherever the clock is")
+    try journal.close()
+    options.retentionAge = 0
+    let strict = try SegmentJournal(directory: scratch("j"), options: options)
+    #expect(try strict.enforceRetention(now: 1_000_000, keepingAfter: 1000).count == 5)
+    #expect(strict.segments.count == 1, "the newest segment stays, whatever its age")
+    #expect(strict.lastSequence == 1000)
 
     options.retentionAge = nil
     let other = try SegmentJournal(directory: scratch("k"), options: options)
