@@ -80,9 +80,10 @@ extension Decoder {
     _ notes: inout [DecodingNote]
   ) {
     let place = "line \(number)"
-    guard let device = influxDevice(payload, line, keys, place: place, message, &notes) else {
-      return
-    }
+    var tagged: [UInt8]?
+    guard
+      let device = influxDevice(payload, line, keys, &tagged, place: place, message, &notes)
+    else { return }
     var time: Int64?
     if let sent = line.time {
       guard let moment = TimeText.epoch(sent, keys.time) else {
@@ -98,7 +99,7 @@ extension Decoder {
       }
       time = moment
     }
-    let status = influxStatus(payload, line, keys, device, message, &notes)
+    let status = influxStatus(payload, line, keys, tagged, device, message, &notes)
     for (key, value, range) in line.fields {
       if !keys.status.isEmpty, with(key, payload, { $0.equals(keys.status) }) { continue }
       influxField(
@@ -120,20 +121,27 @@ extension Decoder {
   }
 
   /// The row of the device that a line is of; nil, and it is refused, where it is of none.
+  ///
+  /// A status among the tags is told beside it, so that they are looked through once.
   private func influxDevice(
     _ payload: ByteView,
     _ line: InfluxLine,
     _ keys: InfluxKeys,
+    _ status: inout [UInt8]?,
     place: String,
     _ message: Message,
     _ notes: inout [DecodingNote]
   ) -> Int? {
     var found: Found?
     var name = ""
-    for (key, value) in line.tags where with(key, payload, { $0.equals(keys.device) }) {
-      found = with(value, payload) { findDevice($0, message.match) }
-      if case .refused = found {
-        name = String(decoding: InfluxLine.text(value, of: payload), as: UTF8.self)
+    for (key, value) in line.tags {
+      if with(key, payload, { $0.equals(keys.device) }) {
+        found = with(value, payload) { findDevice($0, message.match) }
+        if case .refused = found {
+          name = String(decoding: InfluxLine.text(value, of: payload), as: UTF8.self)
+        }
+      } else if !keys.status.isEmpty, with(key, payload, { $0.equals(keys.status) }) {
+        status = InfluxLine.text(value, of: payload)
       }
     }
     if found == nil {
@@ -150,16 +158,17 @@ extension Decoder {
     }
   }
 
-  /// What a tag or a field of a line says of its readings.
+  /// What a field of a line says of its readings, or else what its tag does.
   private func influxStatus(
     _ payload: ByteView,
     _ line: InfluxLine,
     _ keys: InfluxKeys,
+    _ tagged: [UInt8]?,
     _ device: Int,
     _ message: Message,
     _ notes: inout [DecodingNote]
   ) -> SourceStatus {
-    guard !keys.status.isEmpty, let code = influxStatusCode(payload, line, keys) else {
+    guard !keys.status.isEmpty, let code = influxStatusCode(payload, line, keys) ?? tagged else {
       return .normal
     }
     let known = code.withView {
@@ -184,10 +193,6 @@ extension Decoder {
     _ keys: InfluxKeys
   ) -> [UInt8]? {
     var code: [UInt8]?
-    for (key, value) in line.tags
-    where with(key, payload, { !$0.equals(keys.device) && $0.equals(keys.status) }) {
-      code = InfluxLine.text(value, of: payload)
-    }
     for (key, value, range) in line.fields where with(key, payload, { $0.equals(keys.status) }) {
       if case .text(let token) = value {
         code = InfluxLine.text(token, of: payload, quoted: true)

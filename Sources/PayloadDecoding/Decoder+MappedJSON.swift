@@ -389,7 +389,7 @@ extension Decoder {
   ) -> Bool {
     guard let source = value.status else { return true }
     let point = draft.point
-    let device = plan.points[point].device
+    var device: Int { plan.points[point].device }
     let found = attribute(document, source, binding, message)
     switch found {
     case _ where isAbsent(document, found):
