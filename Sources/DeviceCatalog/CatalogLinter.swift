@@ -125,7 +125,8 @@ private struct CatalogLinter {
         remedyZh: "恢复到标准限值，或定期复审该批准",
         remedyEn: "return to the standard's bound, or review the approval regularly"
       )
-      if deviation.approvedOn > date {
+      // A day that has begun somewhere is no day to come: the one for which is judged may be UTC's.
+      if deviation.approvedOn.daysSinceEpoch > date.daysSinceEpoch + 1 {
         add(
           .error,
           "approval-to-come",

@@ -112,6 +112,16 @@ struct LinterTests {
     #expect(finding.severity == .error && finding.message.en.contains("2099-01-05"))
   }
 
+  @Test("an approval of today is none to come where the day begins before UTC's does")
+  func approvalOfToday() throws {
+    func codes(approvedOn day: String) throws -> [String] {
+      let limit = "{setpoint: 30, reason: 背景高, approved-by: 张总工, approved-on: \(day)}"
+      return try lint(combustible + "\nlimits: {gas.level-1: \(limit)}").map(\.code)
+    }
+    #expect(try !codes(approvedOn: "2026-03-02").contains("approval-to-come"))
+    #expect(try codes(approvedOn: "2026-03-03").contains("approval-to-come"))
+  }
+
   @Test("a stricter limit needs nobody's approval")
   func stricter() throws {
     let codes = try lint(combustible + "\nlimits: {gas.level-1: 10}").map(\.code)
