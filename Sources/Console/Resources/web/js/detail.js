@@ -5,7 +5,7 @@ import { address, features, get } from './api.js';
 import { areaName, condition, markOf, nameAt, pointName, pointOf, ruleOf, ruleText } from './catalog.js';
 import { drawTrend, limitsOf } from './chart.js';
 import { askAct } from './dialog.js';
-import { deadline, registerHazard } from './hazards.js';
+import { deadline, mayRegister, registerHazard } from './hazards.js';
 import { fill, h, svg, symbol, text } from './dom.js';
 import { clock, count, date, dateTime, duration, number, unit } from './format.js';
 import { eventName, pick, t } from './i18n.js';
@@ -95,7 +95,7 @@ export class AlarmDetail {
     const key = { acknowledge: ' A', shelve: ' S', note: ' N' };
     fill(this.buttons, Object.entries(can).filter(([kind, yes]) => yes && (standing || kind === 'note')).map(([kind]) =>
       h('button', { class: kind === 'acknowledge' ? 'primary' : '', dataset: { act: kind }, onclick: () => this.act(kind) }, t(`act.${kind}`), key[kind] ? h('kbd', null, key[kind]) : null)),
-      features.has('hazards') ? h('button', { dataset: { act: 'dispatch' }, onclick: () => this.dispatch() }, t('act.dispatch'), h('kbd', null, ' D')) : null,
+      features.has('hazards') && mayRegister(this.app) ? h('button', { dataset: { act: 'dispatch' }, onclick: () => this.dispatch() }, t('act.dispatch'), h('kbd', null, ' D')) : null,
       this.compact ? h('a', { class: 'button', href: `/alarm?id=${encodeURIComponent(this.id)}` }, t('detail.open')) : null);
     const shown = `${rule?.id}${alarm.catalog}`;
     if (this.ruleShown !== shown) { this.ruleShown = shown; this.showRule(rule, point, alarm); }
@@ -108,7 +108,7 @@ export class AlarmDetail {
   /** Makes a hazard of the alarm, with it on file, and goes there; or to the open one of the same point. */
   async dispatch() {
     const open = this.hazards?.find((hazard) => hazard.isOpen);
-    const id = open?.hazard ?? await registerHazard(this.app, { source: 'monitoring', place: this.alarm.point, alarms: [this.id], title: `${pointName(this.alarm.point)} ${ruleText(this.alarm)} ${number(this.alarm.value)} ${unit(this.alarm.unit)}`.slice(0, 200) });
+    const id = open?.hazard ?? (mayRegister(this.app) ? await registerHazard(this.app, { source: 'monitoring', place: this.alarm.point, alarms: [this.id], title: `${pointName(this.alarm.point)} ${ruleText(this.alarm)} ${number(this.alarm.value)} ${unit(this.alarm.unit)}`.slice(0, 200) }) : null);
     if (id) this.app.go(`/hazard?id=${encodeURIComponent(id)}`);
   }
 

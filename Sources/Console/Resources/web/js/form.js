@@ -20,10 +20,14 @@ export function actorField(app) {
     : { name: 'actor', label: t('act.actor'), required: true, value: localStorage.getItem('davy.actor') ?? '', maxlength: 64 };
 }
 
-/** In which role somebody acts, of those that may; a signed-in person's own come first. */
+/**
+ * In which role somebody acts, of those that may; of a signed-in person only his own. Who has none of them is not asked:
+ * the server knows for whom a duty officer acts.
+ */
 export function roleField(app, roles) {
   const own = app.user?.roles;
   const list = own ? roles.filter((role) => own.includes(role)) : roles;
+  if (!list.length) return { name: 'role', label: t('act.role'), type: 'hidden', value: '', options: [] };
   const last = localStorage.getItem('davy.role');
   return { name: 'role', label: t('act.role'), type: 'select', required: true, value: list.includes(last) ? last : list[0], options: list.map((role) => [role, t(`role.${role}`)]) };
 }

@@ -12,6 +12,9 @@ export const STATES = ['registered', 'verified', 'graded', 'committeeAssigned', 
 export const SOURCES = ['monitoring', 'selfInspection', 'expertInspection', 'departmentInspection', 'governmentInspection', 'report'];
 export const ROLES = ['enterprise', 'county', 'sector', 'city', 'auditor'];
 
+/** Whether somebody has a part in hazards; operators and duty officers have none. */
+export const mayRegister = (app) => !app.user || ROLES.some((role) => app.user.roles.includes(role));
+
 /** The name of a place by its path, of whatever depth. */
 export function placeName(path) {
   const depth = path.split('/').length;
@@ -53,7 +56,7 @@ export class HazardsPage extends HTMLElement {
     this.more = h('button', { hidden: true, onclick: () => this.load() }, t('ledger.more'));
     const select = (name, options, label) => h('label', null, label, this[name] = h('select', { onchange: () => this.reload() }, h('option', { value: '' }, t('filter.all')), options.map(([value, words]) => h('option', { value, selected: value === query.get(name) }, words))));
     const columns = ['number', 'registered', 'grade', 'state', 'place', 'title', 'source', 'deadline', 'steps'];
-    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.hazards')), h('button', { class: 'primary no-print', id: 'hazard-register', onclick: () => this.register() }, t('hazard.register')), h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')),
+    fill(this, h('section', { class: 'page' }, h('div', { class: 'bar' }, h('h1', null, t('nav.hazards')), mayRegister(this.app) ? h('button', { class: 'primary no-print', id: 'hazard-register', onclick: () => this.register() }, t('hazard.register')) : null, h('button', { class: 'no-print', onclick: () => print() }, t('ledger.print')),
       this.workbook = h('a', { class: 'button no-print', id: 'hazard-xlsx', download: 'davy-hazards.xlsx' }, t('hazard.workbook')), this.note),
       h('form', { class: 'filters', onsubmit: (e) => { e.preventDefault(); this.reload(); } },
         select('open', [['true', t('hazard.openOnly')]], t('filter.state')), select('state', STATES.map((s) => [s, t(`hazardState.${s}`)]), t('hazard.state')), select('grade', [['major', t('grade.major')], ['general', t('grade.general')]], t('hazard.grade')),
@@ -102,7 +105,7 @@ export class HazardsPage extends HTMLElement {
   }
 
   key(event) {
-    if (event.key.toLowerCase() !== 'n') return false;
+    if (event.key.toLowerCase() !== 'n' || !mayRegister(this.app)) return false;
     this.register();
     return true;
   }
