@@ -241,7 +241,7 @@ public struct ConsoleServer: Service {
     route("/api/v1/relay", in: router, get: relays.status)
     route("/api/v1/relay/items", in: router, post: relays.items)
     route("/api/v1/relay/readings", in: router, get: relays.readings)
-    route("/api/v1/duties", in: router, post: matters.duty)
+    route("/api/v1/duties", in: router, post: rosters.exchange)
     route("/api/v1/clocks", in: router, get: matters.clocks)
     route("/api/v1/clocks/{id}", in: router, get: matters.clock)
     route("/api/v1/clocks/{id}/report", in: router, post: matters.report)

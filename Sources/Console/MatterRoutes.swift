@@ -1,3 +1,4 @@
+import DeviceCatalog
 import HTTPTypes
 import HazardLedger
 import Hummingbird
@@ -128,7 +129,27 @@ struct MatterRoutes: Sendable {
 
   /// `POST /api/v1/callouts`: begins one by hand.
   func call(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    try await commands.respond(to: request, context, verb: "call", status: .created)
+    try await commands.respond(
+      to: request,
+      context,
+      verb: "call",
+      status: .created,
+      check: { try requirePlace(of: $0, context) }
+    )
+  }
+
+  /// Holds a call-out to a place that the caller sees: he would not see what becomes of one of the whole station.
+  private func requirePlace(
+    of call: [String: HazardLedger.JSONValue],
+    _ context: ConsoleContext
+  ) throws {
+    try Self.requirePath("place", of: call, context)
+    guard try context.scope != .everything, let place = call["place"]?.text else { return }
+    // A scope may name an enterprise that is gone, or of another station: for none of these are people called here.
+    let enterprise = LedgerScope.enterprise(ofPath: place)
+    guard station.catalog.enterprises.contains(where: { $0.id == enterprise }) else {
+      throw Problem(.notFound, "unknown-place", "place: no enterprise \(enterprise) in the catalog")
+    }
   }
 
   /// `POST /api/v1/callouts/{id}/confirm`.
@@ -144,11 +165,6 @@ struct MatterRoutes: Sendable {
   /// `POST /api/v1/callouts/{id}/feedback`.
   func feedback(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try await post(request, context, "feedback", "callout")
-  }
-
-  /// `POST /api/v1/duties`: an exchange of duty for a time.
-  func duty(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    try await commands.respond(to: request, context, verb: "duty", status: .created)
   }
 
   // MARK: - Clocks
@@ -226,12 +242,21 @@ struct MatterRoutes: Sendable {
         "\(other): is not known here; known: \(known)"
       )
     }
+    try requirePath("path", of: silence, context)
+  }
+
+  /// Refuses an act that names no path, or another's, by whoever does not see the whole station.
+  private static func requirePath(
+    _ member: String,
+    of act: [String: HazardLedger.JSONValue],
+    _ context: ConsoleContext
+  ) throws {
     guard try context.scope != .everything else { return }
-    guard let path = silence["path"]?.text, !path.isEmpty else {
+    guard let path = act[member]?.text, !path.isEmpty else {
       throw Problem(
         .unprocessableContent,
         "incomplete",
-        "path: must be given, for the whole station is beyond your scope"
+        "\(member): must be given, for the whole station is beyond your scope"
       )
     }
     try context.requireInScope(

@@ -25,12 +25,16 @@ struct RosterRoutes: Sendable {
     try context.require(Self.readers)
     try request.refuseOtherParameters(than: [])
     let content = try content(context)
+    let scope = try context.scope
     let now = WallClock.now()
     return Response(
       json: JSONWriter.object { writer in
         writer.key("rosters")
         writer.array(content.rows.values.sorted { $0.roster.id < $1.roster.id }) { writer, row in
-          writer.object { row.write(to: &$0, at: now) }
+          writer.object { writer in
+            row.write(to: &writer, at: now)
+            writer.member("inScope", covers(scope, row.roster.id))
+          }
         }
         writer.key("persons")
         writer.array(content.contacts.values.sorted { $0.id < $1.id }) { writer, contact in
@@ -49,7 +53,7 @@ struct RosterRoutes: Sendable {
   func one(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(Self.readers)
     try request.refuseOtherParameters(than: [])
-    return answer(try row(context))
+    return try answer(try row(context), context)
   }
 
   /// `PUT /api/v1/rosters/{id}`, with If-Match.
@@ -69,6 +73,7 @@ struct RosterRoutes: Sendable {
   ) async throws -> Response {
     try context.require(.administrator, .county, .sector, .city)
     let row = try row(context)
+    try requireInScope(row.roster.id, context)
     guard let tag = request.headers[.ifMatch] else {
       throw Problem(
         .preconditionRequired,
@@ -90,7 +95,50 @@ struct RosterRoutes: Sendable {
       fixed: ["roster": .string(row.roster.id), "version": .integer(Int64(row.version))],
       kind: .register
     )
-    return answer(try self.row(context))
+    return try answer(try self.row(context), context)
+  }
+
+  /// `POST /api/v1/duties`: an exchange of duty for a time.
+  func exchange(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try await commands.respond(
+      to: request,
+      context,
+      verb: "duty",
+      status: .created,
+      check: { try requireShare(of: $0, context) }
+    )
+  }
+
+  /// Holds an exchange to a roster that the caller may change, and to people whom he sees.
+  private func requireShare(
+    of exchange: [String: HazardLedger.JSONValue],
+    _ context: ConsoleContext
+  ) throws {
+    guard try context.scope != .everything, let id = exchange["roster"]?.text else { return }
+    let content = try content(context)
+    guard content.rows[id] != nil else { throw Self.unknown(id) }
+    try requireInScope(id, context)
+    let persons = (exchange["persons"]?.elements ?? []).compactMap(\.text)
+    if let stranger = persons.first(where: { content.contacts[$0] == nil }) {
+      throw Problem(.notFound, "unknown-person", "no person \(stranger) in the response files")
+    }
+  }
+
+  /// Ends the request with 403 where a roster is called for others as well.
+  private func requireInScope(_ roster: String, _ context: ConsoleContext) throws {
+    guard covers(try context.scope, roster) else {
+      throw Problem(
+        .forbidden,
+        "scope",
+        "\(roster) is called for others as well, beyond your scope"
+      )
+    }
+  }
+
+  /// Whether all the enterprises for which a roster is called lie in a scope.
+  private func covers(_ scope: LedgerScope, _ roster: String) -> Bool {
+    scope == .everything
+      || station.catalog.enterprisesCalled(by: roster).allSatisfy(scope.includes(enterprise:))
   }
 
   /// Duty as the caller may see it: people of other enterprises are not shown, nor rosters that name them.
@@ -108,18 +156,40 @@ struct RosterRoutes: Sendable {
 
   private func row(_ context: ConsoleContext) throws -> DutyBoard.Row {
     let id = try context.pathParameter("id")
-    guard let row = try content(context).rows[id] else {
-      throw Problem(.notFound, "unknown-roster", "no roster \(id) in the response files")
-    }
+    guard let row = try content(context).rows[id] else { throw Self.unknown(id) }
     return row
   }
 
-  private func answer(_ row: DutyBoard.Row) -> Response {
+  private static func unknown(_ roster: String) -> Problem {
+    Problem(.notFound, "unknown-roster", "no roster \(roster) in the response files")
+  }
+
+  private func answer(_ row: DutyBoard.Row, _ context: ConsoleContext) throws -> Response {
+    let isInScope = covers(try context.scope, row.roster.id)
     var response = Response(
-      json: JSONWriter.object { row.write(to: &$0, at: WallClock.now()) }
+      json: JSONWriter.object { writer in
+        row.write(to: &writer, at: WallClock.now())
+        writer.member("inScope", isInScope)
+      }
     )
     response.headers[.eTag] = row.tag
     return response
+  }
+}
+
+extension Catalog {
+  /// Ids of the enterprises about which whoever is on duty on a roster is called; all of them where a path narrows nothing
+  /// down, as with notices.
+  fileprivate func enterprisesCalled(by roster: String) -> Set<String> {
+    var paths = response.notices.values.contains { $0.roster == roster } ? [""] : []
+    for chain in response.chains.values where chain.levels.contains(where: { $0.roster == roster })
+    {
+      let situations = response.situations.filter { $0.chain == chain.id }
+      // A chain of no situation is for calls that people begin, about any place.
+      paths += situations.isEmpty ? [""] : situations.map(\.when.path)
+    }
+    guard !paths.isEmpty, !paths.contains("") else { return Set(enterprises.map(\.id)) }
+    return Set(paths.map { LedgerScope.enterprise(ofPath: $0) })
   }
 }
 

@@ -77,4 +77,54 @@ struct RosterRouteTests {
       #expect(answer.status == 403)
     }
   }
+
+  @Test(
+    "duty is changed and people are called by whoever sees all that the roster, and the place, is of",
+    arguments: [("metec", 200, 201, 201), ("elsewhere", 403, 403, 404)]
+  )
+  func share(enterprise: String, change: Int, exchange: Int, call: Int) async throws {
+    let station = try CoreStation()
+    let access = HazardRouteTests.caller(.county, enterprise: enterprise)
+    let until = Int64(Date().timeIntervalSince1970 * 1_000) + 3_600_000
+    try await test(station, access: access) { client in
+      let roster = try #require(try await client.json("/api/v1/rosters").list("rosters").first)
+      #expect(roster["inScope"] as? Bool == (change == 200))
+      let exchanged = #"{"roster":"county","persons":["night"],"until":\#(until)}"#
+      _ = try await client.send("/api/v1/duties", exchanged, exchange)
+      func callOut(_ place: String, _ status: Int) async throws {
+        let body = #"{"chain":"county","text":"演练"\#(place)}"#
+        _ = try await client.send("/api/v1/callouts", body, status)
+      }
+      try await callOut("", 422)
+      try await callOut(#","place":"another/site""#, 403)
+      try await callOut(#","place":"\#(enterprise)/metec""#, call)
+      let path = "/api/v1/rosters/county"
+      let tag = try #require(try await client.send(.get, path).headers[.eTag])
+      #expect(try await client.send(.put, path, Self.change, ifMatch: tag).status == change)
+    }
+  }
+
+  @Test("a roster for some places is of the enterprises there; one of notices is of all")
+  func places() async throws {
+    let narrow = CoreStation.response.replacing(
+      "persons: [duty], attempts",
+      with: "roster: county, attempts"
+    )
+    .replacing("when: {priority: red}, chain", with: "when: {path: metec/metec}, chain")
+    let site = try CoreStation.files(["config/sites/methane-demo.yaml"])[0].text
+    let sources =
+      try CoreStation.files(["devices/research/fence-line-methane.yaml"])
+      + [(path: "sites/methane-demo.yaml", text: site)]
+    for (response, isTheirs) in [
+      (narrow, false), (narrow + "\nnotices: {report: {roster: county}}", false),
+      (narrow.replacing("path: metec/metec", with: "path: acme"), true),
+    ] {
+      let station = try CoreStation(sources: sources, response: response)
+      let access = HazardRouteTests.caller(.county, enterprise: "acme")
+      try await test(station, access: access) { client in
+        let roster = try #require(try await client.json("/api/v1/rosters").list("rosters").first)
+        #expect(roster["inScope"] as? Bool == isTheirs, "\(response)")
+      }
+    }
+  }
 }

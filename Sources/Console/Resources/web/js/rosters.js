@@ -65,7 +65,7 @@ export class RosterPanel extends HTMLElement {
           Object.entries(r.dates).map(([date, persons]) => row(date, t('roster.wholeDay'), persons)),
           row(t('roster.fallback'), '', r.fallback)))),
       r.exchanges.length ? [h('h3', null, t('roster.exchanges')), h('ul', null, r.exchanges.map((e) => h('li', null, `${dateTime(e.from)} – ${dateTime(e.until)} `, this.names(e.persons))))] : null,
-      this.mayChange ? h('div', { class: 'buttons' }, h('button', { dataset: { act: 'exchange' }, onclick: () => this.exchange(r) }, t('roster.exchange')), h('button', { dataset: { act: 'edit' }, onclick: () => this.edit(r) }, t('roster.edit')),
+      this.mayChange && r.inScope ? h('div', { class: 'buttons' }, h('button', { dataset: { act: 'exchange' }, onclick: () => this.exchange(r) }, t('roster.exchange')), h('button', { dataset: { act: 'edit' }, onclick: () => this.edit(r) }, t('roster.edit')),
         r.changed ? h('button', { dataset: { act: 'reset' }, onclick: () => this.reset(r) }, t('roster.reset')) : null) : null);
   }
 
