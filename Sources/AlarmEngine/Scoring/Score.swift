@@ -120,14 +120,18 @@ public enum Score {
   private static func columns(_ line: String) -> [String] {
     var fields: [String] = []
     var field = ""
+    var hasQuotes = false
     var isQuoted = false
     for character in line {
-      if character == "\"" {
+      // In a cell that does not begin with it, a quote is a character, as of inches.
+      if character == "\"", hasQuotes || trimmed(field).isEmpty {
         // A quote inside a quoted cell is written twice, and so ends and begins the quoting.
+        hasQuotes = true
         isQuoted.toggle()
       } else if character == ",", !isQuoted {
         fields.append(trimmed(field))
         field = ""
+        hasQuotes = false
       } else {
         field.append(character)
       }

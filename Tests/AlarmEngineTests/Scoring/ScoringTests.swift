@@ -135,6 +135,11 @@ struct ScoringTests {
       detector: "range"
     )
     #expect(quoted == "timestamp,value,score\n2014-04-01 00:00:00,1.5,0.0\n")
+    let inches = try Score.table(
+      csv: "note,timestamp,value\n2\" pipe,2014-04-01 00:00:00,1.5\n",
+      detector: "range"
+    )
+    #expect(inches == quoted)
   }
 
   @Test("what cannot be scored is refused with its place")
