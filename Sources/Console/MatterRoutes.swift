@@ -145,9 +145,13 @@ struct MatterRoutes: Sendable {
   ) throws {
     try Self.requirePath("place", of: call, context)
     guard try context.scope != .everything, let place = call["place"]?.text else { return }
-    // A scope may name an enterprise that is gone, or of another station: for none of these are people called here.
+    // A scope may name an enterprise that this station has never heard of: people are called here for what is here, or what
+    // stations below tell of.
     let enterprise = LedgerScope.enterprise(ofPath: place)
-    guard station.catalog.enterprises.contains(where: { $0.id == enterprise }) else {
+    let isKnown =
+      station.catalog.enterprises.contains { $0.id == enterprise }
+      || station.relay?.peers.isEmpty == false
+    guard isKnown else {
       throw Problem(.notFound, "unknown-place", "place: no enterprise \(enterprise) in the catalog")
     }
   }
