@@ -388,6 +388,17 @@ public final class AccountService: Sendable {
   /// One account.
   public func account(_ id: String) -> Account? { state.withLock { $0.accounts[id]?.account } }
 
+  /// Accounts in use whose scope names enterprises that are not among these, with those names.
+  ///
+  /// An enterprise that is gone they still see in the ledger; by a misspelt name they see nothing. Stations below speak
+  /// for enterprises of their own.
+  public func accounts(beyond enterprises: Set<String>) -> [(account: String, names: [String])] {
+    accounts.filter { $0.isActive && !$0.roles.contains(.relay) }.compactMap {
+      let names = $0.scope.enterprises.subtracting(enterprises)
+      return names.isEmpty ? nil : (account: $0.id, names: names.sorted())
+    }
+  }
+
   /// Checks a new account and returns it as it will be; nothing is kept yet.
   public func create(_ draft: AccountDraft, now: Int64) throws(AccountError) -> Account {
     if let fault = draft.fault { throw .invalid(fault) }

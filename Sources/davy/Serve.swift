@@ -196,15 +196,15 @@ struct Serve: AsyncParsableCommand {
     if let certificate = http.certificate, let key = http.key {
       tls = ConsoleTLS(certificate: certificate, key: key)
     }
-    let access: ConsoleAccess =
-      http.needsSignIn
-      ? .accounts(
-        try AccountService(
-          path: folder.appendingPathComponent("accounts.sqlite").path,
-          station: service.station
-        )
-      ) : .openToThisMachine
-    if !http.needsSignIn {
+    var access = ConsoleAccess.openToThisMachine
+    if http.needsSignIn {
+      let accounts = try AccountService(
+        path: folder.appendingPathComponent("accounts.sqlite").path,
+        station: service.station
+      )
+      warn(of: accounts, station, logger: logger)
+      access = .accounts(accounts)
+    } else {
       logger.warning("signIn is false: whoever uses this machine may act, under any name")
     }
     let scheme = tls == nil ? "http" : "https"
@@ -234,6 +234,22 @@ struct Serve: AsyncParsableCommand {
         metadata: ["address": "\(scheme)://\(http.host):\(port)/"]
       )
       onListening(port)
+    }
+  }
+
+  /// Warns of accounts that are to see enterprises which are not here, as by a misspelt name.
+  private static func warn(
+    of accounts: AccountService,
+    _ station: LiveStation,
+    logger: Logger
+  ) {
+    // What stations below tell of need not be in the site files of this one.
+    guard station.relay?.peers.isEmpty != false else { return }
+    for (account, names) in accounts.accounts(beyond: Set(station.catalog.enterprises.map(\.id))) {
+      logger.warning(
+        "an account's scope names enterprises that no site file has",
+        metadata: ["account": "\(account)", "enterprises": "\(names.joined(separator: " "))"]
+      )
     }
   }
 

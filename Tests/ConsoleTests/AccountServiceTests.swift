@@ -37,6 +37,18 @@ import Testing
     #expect(try #require(PasswordHash(text)).matches("password"))
   }
 
+  @Test("an account in use whose scope names an enterprise that is not here is found")
+  func strangers() throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    try accounts.add("chen.gang", [.enterprise], Scope(enterprises: ["metec"]), password: nil)
+    try accounts.add("li.wei", [.county], Scope(enterprises: ["metec", "mettec", "gone"]))
+    try accounts.add("zhao.min", [.city], .everywhere, password: nil)
+    _ = try accounts.machine("lower", [.relay], Scope(enterprises: ["theirs"]))
+    let found = accounts.service.accounts(beyond: ["metec"])
+    #expect(found.map(\.account) == ["li.wei"] && found.first?.names == ["gone", "mettec"])
+  }
+
   @Test(
     "nobody is guessed in: five failures from an address lock it out of an account, for a while"
   )
