@@ -60,17 +60,17 @@ struct CatalogCompiler {
     }
   }
 
-  /// Says which routes never get a message, because one before them takes the same topics.
+  /// Says which routes never get a message, because one before them takes all their topics.
   private func checkRoutes(of sites: [SiteFile], before standard: [TopicRoute]) {
-    var taken: [String: RouteSpec] = [:]
+    var earlier: [RouteSpec] = []
     for spec in sites.flatMap(\.routes) {
-      let filter = spec.route.template.filter
-      if let first = taken[filter] {
+      let template = spec.route.template
+      if let first = earlier.first(where: { $0.route.template.takesAll(of: template) }) {
         log.report(.routeTaken(spec.route.id, by: first), at: spec.place, as: .warning)
         continue
       }
-      taken[filter] = spec
-      for other in standard where other.template.filter == filter {
+      earlier.append(spec)
+      for other in standard where template.takesAll(of: other.template) {
         log.report(.standardRouteTaken(other.id), at: spec.place, as: .warning)
       }
     }

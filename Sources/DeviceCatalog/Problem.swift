@@ -270,22 +270,22 @@ extension Problem {
   static func routeTaken(_ id: String, by first: RouteSpec) -> Problem {
     .other(
       code: "route-taken",
-      zh: "路由“\(id)”收不到任何报文：\(first.place.text) 的路由“\(first.route.id)”已占用相同主题",
+      zh: "路由“\(id)”收不到任何报文：\(first.place.text) 的路由“\(first.route.id)”先取走其全部主题",
       en: "route \"\(id)\" never gets a message: route \"\(first.route.id)\" at "
-        + "\(first.place.text) takes the same topics",
+        + "\(first.place.text) takes all its topics",
       remedyZh: "给它另一个主题，如写出企业编号；内容相同则删除其一",
       remedyEn: "give it a topic of its own, as with the enterprise written out, or remove one of "
         + "two that are alike"
     )
   }
 
-  /// A route that takes the topic of one that every station has.
+  /// A route that takes all topics of one that every station has.
   static func standardRouteTaken(_ id: String) -> Problem {
     .other(
       code: "route-taken",
-      zh: "主题与内置路由“\(id)”相同：本站所有网关发到该主题的报文都按此路由解析",
-      en: "the topic is that of the built-in route \"\(id)\": what any gateway of the station "
-        + "sends there is read by this one",
+      zh: "内置路由“\(id)”收不到任何报文：本站所有网关发到其主题的报文都按此路由解析",
+      en: "the built-in route \"\(id)\" never gets a message: what any gateway of the station "
+        + "sends to its topics is read by this one",
       remedyZh: "改用其他主题",
       remedyEn: "choose another topic"
     )

@@ -65,6 +65,27 @@ public struct TopicTemplate: Hashable, Sendable {
     }.joined(separator: "/")
   }
 
+  /// Whether every topic that another template takes is taken by this one, but for levels without text.
+  public func takesAll(of other: TopicTemplate) -> Bool {
+    // No wildcard stands for a first level that begins with `$`.
+    if case .literal(let first) = other.levels[0], first.first == UInt8(ascii: "$"),
+      levels[0] != other.levels[0]
+    {
+      return false
+    }
+    for (index, level) in levels.enumerated() {
+      if level == .rest { return index <= other.levels.count }
+      guard index < other.levels.count, other.levels[index] != .rest else { return false }
+      switch (level, other.levels[index]) {
+      case (.literal, let theirs): guard level == theirs else { return false }
+      // A capture takes no level without text.
+      case (.capture, .literal(let text)): guard !text.isEmpty else { return false }
+      case (.capture, _), (.single, _), (.rest, _): break
+      }
+    }
+    return levels.count == other.levels.count
+  }
+
   /// The names of its captures, in order.
   public var captures: [String] {
     levels.compactMap { level in

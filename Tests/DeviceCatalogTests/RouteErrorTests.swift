@@ -60,6 +60,10 @@ struct RouteErrorTests {
     arguments: [
       ("kj/{enterprise}/{gateway}", "hj/{enterprise}/{gateway}", []),
       ("kj/{enterprise}/{gateway}", "kj/{enterprise}/{gateway}", ["routes.b"]),
+      ("kj/#", "kj/{enterprise}/{gateway}", ["routes.b"]),
+      ("kj/{enterprise}/+/up", "kj/{enterprise}/gw-1/up", ["routes.b"]),
+      ("kj/{enterprise}/{gateway}", "kj/{enterprise}/#", []),
+      ("kj/{enterprise}/{gateway}/#", "kj/{enterprise}", []),
       ("davy/v1/{enterprise}/{gateway}/readings", "x/{enterprise}/{gateway}", ["routes.a"]),
     ] as [(String, String, [String])]
   )
