@@ -291,6 +291,17 @@ extension Problem {
     )
   }
 
+  /// A detector in which something is of the right type and yet of no use.
+  static func unusable(_ key: String) -> Problem {
+    .other(
+      code: "detector-refused",
+      zh: "“\(key)”不可用：某个时长为 0，或某个列表为空",
+      en: "\"\(key)\" cannot be used: a length of time in it is 0, or a list empty",
+      remedyZh: "更正该处的数值",
+      remedyEn: "correct the figure"
+    )
+  }
+
   /// A standard that is not in the list of standards.
   ///
   /// One of a like number is not proposed as a slip of the pen is: the limit would cite what does not say it.

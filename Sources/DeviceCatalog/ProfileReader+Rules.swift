@@ -69,9 +69,13 @@ extension ProfileReader {
   }
 
   private func detector(_ map: YAMLMap) -> DetectorProfile? {
+    let found = log.findings.count
     if let special = specialDetector(map) { return special }
-    // One of these that could not be understood has been reported; it needs no limit beside it.
-    if Self.specialKeys.contains(where: { map[$0] != nil }) { return nil }
+    // One of these that could not be understood needs no limit beside it. A rule is never lost without a word.
+    if let key = Self.specialKeys.first(where: { map[$0] != nil }) {
+      if log.findings.count == found { map[key]?.report(.unusable(key)) }
+      return nil
+    }
     let when = map.required("when")?.comparison()
     let untilValue = map["until"]
     let until = untilValue?.comparison()

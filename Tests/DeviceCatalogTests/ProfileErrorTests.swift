@@ -140,6 +140,15 @@ struct ProfileErrorTests {
         "when: \">= alarm\"\n        deadband: 1", "stuck: {for: 8h}", ["missing-key tolerance"]
       ),
       (
+        "when: \">= alarm\"\n        deadband: 1",
+        "rate: {over: 60s, limit: 1, per: 0s, side: rise}",
+        ["detector-refused rate"]
+      ),
+      (
+        "when: \">= alarm\"\n        deadband: 1",
+        "detect: {kind: multivariate, points: [], model: m}", ["detector-refused detect"]
+      ),
+      (
         "deadband: 1", "deadband: 1\n        escalate: {after: 30, priority: red}",
         ["wrong-type 30"]
       ),
