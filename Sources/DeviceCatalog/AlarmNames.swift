@@ -43,7 +43,25 @@ struct AlarmNames {
     // Permits and welders have alarms of their own, at `enterprise/welding/…`.
     let isWelding = path.split(separator: "/").dropFirst().first == "welding"
     guard !paths.isEmpty, !paths.contains(path), !isWelding else { return }
-    value.report(.fitsNothing(path, nearest: nearest(path, among: paths.sorted())), as: .warning)
+    value.report(.fitsNothing(path, nearest: meant(by: path)), as: .warning)
+  }
+
+  /// The path as far as it is there, with what was probably meant by the first part that is not.
+  ///
+  /// Only what lies beside that part is compared: there are as many paths as points.
+  private func meant(by path: String) -> String? {
+    var above = ""
+    for part in path.split(separator: "/") {
+      let next = above + String(part)
+      if paths.contains(next) {
+        above = next + "/"
+        continue
+      }
+      let beside = paths.filter { $0.hasPrefix(above) }.map { $0.dropFirst(above.count) }
+        .filter { !$0.contains("/") }
+      return nearest(String(part), among: beside.map(String.init).sorted()).map { above + $0 }
+    }
+    return nil
   }
 
   /// Warns of a rule that no point has.

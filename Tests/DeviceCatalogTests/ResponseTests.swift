@@ -109,6 +109,7 @@ struct ResponseTests {
       ("{path: e/s/a/D1/gas, rules: [level-1, stale, no-permit]}, chain", []),
       ("{path: e/welding/permits/7}, chain", []),
       ("{path: e/s/a/D3}, chain", ["did you mean \"e/s/a/D1\"?"]),
+      ("{path: e/s/b/D1}, chain", ["did you mean \"e/s/a\"?"]),
       ("{rules: [level1]}, chain", ["did you mean \"level-1\"?"]),
       ("{path: elsewhere}, chain", ["correct the name by the site files and profiles"]),
       (
