@@ -297,7 +297,8 @@ struct Doctor: AsyncParsableCommand {
   private func examineCertificates(_ service: ServiceConfiguration, _ report: inout DoctorReport) {
     guard let tls = service.broker.tls else { return }
     for path in [tls.ca, tls.certificate].compactMap(\.self) {
-      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+      // Not as text: what is no UTF-8 is no PEM either, whatever it is.
+      guard let bytes = FileManager.default.contents(atPath: path) else {
         let fault = FileFault(reading: path)
         report.add(
           .fault,
@@ -311,7 +312,8 @@ struct Doctor: AsyncParsableCommand {
         continue
       }
       do {
-        let blocks = text.components(separatedBy: "-----BEGIN CERTIFICATE-----").dropFirst()
+        let blocks = String(decoding: bytes, as: UTF8.self)
+          .components(separatedBy: "-----BEGIN CERTIFICATE-----").dropFirst()
         for block in blocks {
           let certificate = try Certificate(pemEncoded: "-----BEGIN CERTIFICATE-----" + block)
           judge(certificate, path, &report)
