@@ -1,3 +1,4 @@
+import DeviceCatalog
 import Foundation
 import HTTPTypes
 import HazardLedger
@@ -144,7 +145,24 @@ struct HazardRoutes: Sendable {
       verb: "register",
       status: .created,
       isOfHazard: true,
+      check: requireSite,
       answer: { $0.member("hazard", "hazard/\($1.journalSequence)") }
+    )
+  }
+
+  /// Refuses a hazard at a site that the catalog does not have: its people would not hear of it.
+  private func requireSite(of hazard: [String: HazardLedger.JSONValue]) throws {
+    guard let place = hazard["place"]?.text else { return }
+    let parts = place.split(separator: "/", omittingEmptySubsequences: false)
+    // Permits and welders have alarms at `enterprise/welding/…`. That there is no such enterprise is told by the desk.
+    guard parts.count > 1, parts[1] != "welding",
+      let enterprise = station.catalog.enterprises.first(where: { $0.id == parts[0] }),
+      !enterprise.sites.contains(where: { $0.id == parts[1] })
+    else { return }
+    throw Problem(
+      .notFound,
+      "unknown-place",
+      "place: no site \(parts[0])/\(parts[1]) in the catalog; an enterprise alone is a place as well"
     )
   }
 
