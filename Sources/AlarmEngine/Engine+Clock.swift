@@ -444,7 +444,7 @@ extension Engine {
         restartHistory(slot, at: newest != noTime ? newest : newestStepTime(of: slot) + shift)
       }
     }
-    armDelaysAgain(ofDevice: row)
+    rearm(ofDevice: row)
   }
 
   /// Where a rule's condition stands, as a step at `time`.
@@ -499,7 +499,7 @@ extension Engine {
     let former = device.it.offset
     device.it.turn(to: epoch, closing: drifts.row(row))
     if lag < device.it.currentLow { device.it.currentLow = lag }
-    if device.it.offset < former { armDelaysAgain(ofDevice: row) }
+    if device.it.offset < former { rearm(ofDevice: row) }
     let reasons = record.it.key & 0xffff & ~ChannelRecord.slow
     record.it.key = fastKey | reasons
     if let low = Int32(exactly: device.it.currentLow),

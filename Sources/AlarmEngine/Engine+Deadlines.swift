@@ -13,13 +13,17 @@ extension Engine {
     }
     if now == noTime { begin(at: target) }
     if needsPriorityCheck { followPriorities(&out) }
+    armDelaysAgain()
     while let deadline = heap.first, deadline.due < target {
       heap.removeFirst()
-      now = deadline.due
+      fired = deadline.due
+      // What a backlog has passed by is told as of its end.
+      now = max(now, fired)
       fire(deadline, &out)
       order.note(OutputOrder.Key(time: deadline.due, place: deadline.order), out.count)
     }
     move(to: target)
+    fired = now
   }
 
   /// Moves engine time to a batch's receive time; a backlog fires no deadline on the way.
@@ -38,6 +42,7 @@ extension Engine {
       tally.timesOutOfRange += 1
       return
     }
+    fired = noTime
     if now == noTime { begin(at: target) }
     if needsPriorityCheck { followPriorities(&out) }
     move(to: target)
@@ -87,7 +92,7 @@ extension Engine {
       guard let time = detectorDeadline(slot) else { return }
       let due = time + offset(of: parameters.row(Int(slot)).it.channel) + detectorGrace(slot)
       guard !putOff(deadline, to: due) else { return }
-      advanceDetector(slot, to: time, received: deadline.due, &out)
+      advanceDetector(slot, to: time, received: now, &out)
     case .shelf:
       guard record.it.lifeCycle.shelving == .timed,
         !putOff(deadline, to: shelves[slot] ?? never)
@@ -100,7 +105,7 @@ extension Engine {
       guard let time = suppressorDeadline(slot) else { return }
       let due = time + offset(of: parameters.row(Int(slot)).it.channel)
       guard !putOff(deadline, to: due) else { return }
-      advanceSuppressor(slot, to: time, received: deadline.due, &out)
+      advanceSuppressor(slot, to: time, received: now, &out)
     case .escalation:
       guard let since = escalations[slot],
         !putOff(deadline, to: since + parameters.row(Int(slot)).it.escalateAfter)
@@ -109,9 +114,9 @@ extension Engine {
     case .reAlarm:
       let pause = parameters.row(Int(slot)).it.reAlarm
       guard let since = reAlarms[slot], !putOff(deadline, to: since + pause) else { return }
-      // What another plan made due long ago is told once, not for every time that has passed.
-      reAlarms[slot] = deadline.due
-      arm(kind, slot, atEngineTime: deadline.due + pause)
+      // What another plan, or a backlog, made due long ago is told once, not for every time that has passed.
+      reAlarms[slot] = now
+      arm(kind, slot, atEngineTime: now + pause)
       step(.reAlarmDue, at: deadline, &out)
     }
   }
@@ -134,9 +139,9 @@ extension Engine {
     let due = time + offset(of: parameters.it.channel) + delayGrace(slot)
     guard !putOff(deadline, to: due) else { return }
     // No window that ended before the delay does is left unjudged: it may take the delay back, or begin another.
-    if isWindow(slot) { advanceWindows(of: slot, through: time, received: deadline.due, &out) }
+    if isWindow(slot) { advanceWindows(of: slot, through: time, received: now, &out) }
     guard record.it.phase == phase, record.it.since + delay == time else { return }
-    complete(slot, received: deadline.due, &out)
+    complete(slot, received: now, &out)
   }
 
   private mutating func fireStale(_ deadline: Deadline, _ out: inout [Transition]) {
@@ -146,12 +151,12 @@ extension Engine {
     let parameters = parameters.row(Int(slot))
     let newest = channels.row(Int(parameters.it.channel)).it.newest
     guard newest != noTime else {
-      becomeStale(slot, at: deadline.due, received: deadline.due, &out)
+      becomeStale(slot, at: deadline.due, received: now, &out)
       return
     }
     let time = newest + parameters.it.staleAfter
     guard !putOff(deadline, to: time + offset(of: parameters.it.channel)) else { return }
-    becomeStale(slot, at: time, received: deadline.due, &out)
+    becomeStale(slot, at: time, received: now, &out)
   }
 
   /// What a deadline says to the life cycle of its rule's alarm.
@@ -174,7 +179,7 @@ extension Engine {
   private func moment(of deadline: Deadline, _ record: Row<RuleRecord>) -> Moment {
     Moment(
       time: deadline.due,
-      received: deadline.due,
+      received: now,
       sequence: record.it.sinceSequence,
       value: .nan
     )
@@ -332,7 +337,7 @@ extension Engine {
     )
   }
 
-  /// Makes sure that a rule is looked at when the engine has passed a time, which is never before now:
+  /// Makes sure that a rule is looked at when the engine has passed a time, which is never one that it has passed:
   /// what fires must not depend on how readings of one receive time are cut into batches.
   ///
   /// With `isSooner` something has begun to be waited for that may come before what has been waited for so far. (By a lag that
@@ -345,7 +350,7 @@ extension Engine {
     isSooner: Bool = false
   ) {
     let record = rules.row(Int(slot))
-    let due = max(time, now)
+    let due = max(time, fired)
     // One entry a kind is enough where deadlines only move on; a shelf can be cut short, late readings can show that a delay
     // began sooner, and after a change of the time base one can begin before the one that has been taken back.
     let isAwaited =
@@ -370,25 +375,61 @@ extension Engine {
     )
   }
 
-  /// Makes sure that delays on the values of a device's channels are looked at when they end by what is known of its clock now.
+  /// Has delays on the values of a device's channels armed again: what is known of its clock has changed.
+  ///
+  /// With the batch, or with the backlog, for that may be so at each of its readings.
+  mutating func rearm(ofDevice row: Int) {
+    let device = devices.row(row)
+    guard !device.it.isRearming else { return }
+    device.it.isRearming = true
+    rearming.append(row)
+  }
+
+  /// Makes sure that such delays are looked at when they end by what is known of their devices' clocks now.
   ///
   /// What was armed before may be later: by a lag that is no longer the least, or by another time base. It stays, as a hint that
   /// no delay relies on.
-  mutating func armDelaysAgain(ofDevice row: Int) {
+  mutating func armDelaysAgain() {
+    guard !rearming.isEmpty else { return }
+    for index in rearming.indices {
+      let row = rearming[index]
+      devices.row(row).it.isRearming = false
+      for channel in channelRows(ofDevice: row) {
+        let link = links[Int(channel)]
+        for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+        where parameters.row(Int(slot)).it.kind.followsValues {
+          rules.row(Int(slot)).it.armed &= ~(Deadline.Kind.onDelay.bit | Deadline.Kind.offDelay.bit)
+        }
+      }
+      for end in runningDelays(ofDevice: row) {
+        insert(end.kind, end.slot, due: max(end.due, fired))
+      }
+    }
+    rearming.removeAll(keepingCapacity: true)
+  }
+
+  /// The ends of delays that run on the values of a device's channels, by what is known of its clock now.
+  func runningDelays(ofDevice row: Int) -> [Deadline] {
+    var ends: [Deadline] = []
     for channel in channelRows(ofDevice: row) {
       let link = links[Int(channel)]
       for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
         let record = rules.row(Int(slot))
-        let parameters = parameters.row(Int(slot))
-        guard parameters.it.kind.followsValues else { continue }
-        record.it.armed &= ~(Deadline.Kind.onDelay.bit | Deadline.Kind.offDelay.bit)
-        switch record.it.phase {
-        case .pendingOn: arm(.onDelay, slot, at: record.it.since + parameters.it.onDelay)
-        case .pendingOff: arm(.offDelay, slot, at: record.it.since + parameters.it.offDelay)
-        case .idle, .active: break
-        }
+        let rule = parameters.row(Int(slot))
+        guard rule.it.kind.followsValues, record.it.phase.isPending else { continue }
+        let isOn = record.it.phase == .pendingOn
+        let end = record.it.since + (isOn ? rule.it.onDelay : rule.it.offDelay)
+        ends.append(
+          Deadline(
+            due: end + offset(ofDevice: row),
+            kind: isOn ? .onDelay : .offDelay,
+            rule: rule.it.rule,
+            slot: slot
+          )
+        )
       }
     }
+    return ends
   }
 
   /// Makes sure that a rule on staleness is looked at when its channel may have become stale.

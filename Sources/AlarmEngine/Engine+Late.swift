@@ -190,7 +190,7 @@ extension Engine {
     for sample in samples where sample.time > oldest { judge.take(sample) }
     // What was decided stays decided, although the device's usual lag may have grown since.
     let decided = (steps.last?.time ?? noTime) + 1
-    judge.settle(before: max(now - offset(of: rule.channel), decided))
+    judge.settle(before: max(fired - offset(of: rule.channel), decided))
     guard judge.changes != Array(steps.after(oldest)) else { return true }
     let before = JudgedOccurrence.all(from: initial, steps.after(oldest))
     var changes = judge.changes

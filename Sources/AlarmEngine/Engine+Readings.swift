@@ -10,6 +10,7 @@ extension Engine {
     arrive(batch, into: &out)
     var tap = NoTap()
     applyReadings(batch, &tap, &out)
+    if !isBacklog { armDelaysAgain() }
   }
 
   /// Does what ``apply(_:into:)`` does and adds up the window statistics after every reading.
@@ -21,6 +22,7 @@ extension Engine {
     isBacklog = batch.isBacklog
     arrive(batch, into: &out)
     applyReadings(batch, &windows, &out)
+    if !isBacklog { armDelaysAgain() }
   }
 
   @inline(__always)

@@ -69,9 +69,8 @@ extension Engine {
       holdsNoMore(row)
       return
     }
-    // What comes with a backlog goes before the deadlines that have waited for it.
-    let passed = earliest + offset(ofDevice: row)
-    armRelease(row, at: isBacklog ? passed : max(passed, now))
+    // (What comes with a backlog goes before the deadlines that have waited for it.)
+    armRelease(row, at: max(earliest + offset(ofDevice: row), fired))
   }
 
   /// Has a device's held readings looked at when engine time has passed `due`, unless they are before.

@@ -63,6 +63,7 @@ extension Engine {
     var reader = StateReader(bytes, at: 16)
     do {
       now = try reader.integer()
+      fired = now
       epoch = try reader.integer()
       fastKey = UInt32(truncatingIfNeeded: epoch & 0xffff) << 16
       for field in EngineCounters.fields {
@@ -77,6 +78,7 @@ extension Engine {
       forgetValues(of: revalued)
       forgetLearnt(of: channels, except: known)
       for row in unguarded { leaveQuarantine(row) }
+      armDelaysAgain()
     } catch { throw .damaged }
   }
 

@@ -96,9 +96,10 @@ extension Engine {
 
   /// Deadlines of rules, and of devices those by which held readings are let go.
   private func appendDeadlines(to bytes: inout [UInt8]) {
-    let armed = heap.entries.filter {
+    var armed = heap.entries.filter {
       $0.kind != .release || held[Int($0.slot)]?.armed == $0.due
     }
+    for row in rearming { armed += runningDelays(ofDevice: row) }
     bytes.appendState(armed.count)
     for entry in armed {
       let owners = entry.kind == .release ? identities.devices : identities.rules

@@ -94,10 +94,14 @@ public struct Engine: ~Copyable, Sendable {
   var heap: DeadlineHeap
   /// When rules' detectors, and the expressions that suppress them, have an entry in the heap.
   var looks: Looks
+  /// Devices whose delays on values are to be armed again.
+  var rearming: [Int]
   var owed: OwedOccurrences
   var tally: EngineCounters
   /// Engine time; `noTime` before the first input.
   var now: Int64
+  /// Engine time before which all deadlines have fired, so that none is armed for it; `noTime` amid a backlog, which fires none.
+  var fired: Int64
   /// The epoch of `now`, and what a channel's key must be to take the fast way.
   var epoch: Int64
   var fastKey: UInt32
@@ -160,9 +164,11 @@ public struct Engine: ~Copyable, Sendable {
     unjudged = []
     heap = DeadlineHeap()
     looks = Looks()
+    rearming = []
     owed = OwedOccurrences()
     tally = EngineCounters()
     now = noTime
+    fired = noTime
     epoch = noTime
     fastKey = 0
     needsPriorityCheck = false
@@ -205,7 +211,10 @@ public struct Engine: ~Copyable, Sendable {
 
   /// Engine time from which ``advance(to:into:)`` has something to do; nil when nothing waits.
   public var nextDeadline: Timestamp? {
-    heap.first.map { Timestamp(milliseconds: $0.due + 1) }
+    var due = heap.first?.due
+    // By what a backlog has told of clocks, a delay may have ended.
+    if !rearming.isEmpty { due = min(due ?? now, now) }
+    return due.map { Timestamp(milliseconds: $0 + 1) }
   }
 
   /// Bytes of state per channel: records, deadlines, what is remembered of rules that have moved and of clocks, late
@@ -221,7 +230,7 @@ public struct Engine: ~Copyable, Sendable {
     bytes += blind.capacity * (MemoryLayout<Blindness>.stride + 8)
     bytes += troubles.capacity * (MemoryLayout<ClockTrouble>.stride + 8)
     bytes += (shelves.capacity + reAlarms.capacity + escalations.capacity) * 16
-    bytes += escalated.capacity * 4
+    bytes += escalated.capacity * 4 + rearming.capacity * 8
     return Double(bytes) / Double(max(channels.count, 1))
   }
 

@@ -66,7 +66,8 @@ public struct Transition: Hashable, Sendable {
   public var onset: Timestamp
   /// Event time of this step, by the device's clock; a deadline's own time, not the tick's.
   public var time: Timestamp
-  /// Receive time of the input that brought the step about.
+  /// Receive time of the input that brought the step about; of a deadline the engine time at which it fell due, or the end of
+  /// the backlog that had passed it by.
   public var received: Timestamp
   /// Journal sequence of the reading or command that decided the step; for a delay that ran out, that
   /// of the reading that began the condition.

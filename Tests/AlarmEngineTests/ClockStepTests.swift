@@ -278,6 +278,43 @@ struct ClockStepTests {
     #expect(bench.take() == ["raised r0 6000 unacknowledged"])
   }
 
+  @Test(
+    "a backlog in which the least lag falls with every reading arms a delay once",
+    arguments: [false, true]
+  )
+  func leastLagFallsInBacklog(isRestored: Bool) throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("high", .high(10), onDelay: 3_600_000)
+    var sizes: [Int] = []
+    for count in [10, 1000] as [Int64] {
+      var bench = try Bench(builder)
+      var batch = ReadingBatch(received: at(10_000_000), baseSequence: bench.sequence)
+      batch.isBacklog = true
+      for second in 0...count {
+        let reading = Reading(
+          channel: ChannelIndex(rawValue: second == 0 ? 0 : 1),
+          time: at(second * 1000),
+          value: 20
+        )
+        batch.append(reading, sequence: bench.sequence)
+      }
+      bench.engine.apply(batch, into: &bench.out)
+      #expect(bench.engine.nextDeadline == at(10_000_001))
+      sizes.append(bench.engine.snapshot().count)
+      if isRestored {
+        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      }
+      // By the lag of the last one.
+      let due = 3_600_000 + 10_000_000 - count * 1000
+      bench.tick(due)
+      #expect(bench.out.isEmpty)
+      bench.tick(due + 1)
+      #expect(bench.out.map(\.time) == [at(3_600_000)])
+      #expect(bench.out.map(\.received) == [at(due)])
+    }
+    #expect(sizes[0] == sizes[1])
+  }
+
   @Test("nor does a delay wait for what a former one has armed", arguments: [false, true])
   func formerDelay(isRestored: Bool) throws {
     var builder = PlanBuilder(channelsPerDevice: 2)

@@ -91,7 +91,7 @@ struct InvarianceTests {
   }
 
   @Test(
-    "a snapshot in a backlog changes no time of what the backlog has passed by",
+    "a snapshot in a backlog changes no time of what the backlog has passed by, which is told as of its end",
     arguments: [0, 1000] as [Int64]
   )
   func snapshotInBacklog(allowance: Int64) throws {
@@ -120,7 +120,46 @@ struct InvarianceTests {
       runs.append(bench.out.map(\.comparable))
     }
     #expect(runs[0] == runs[1])
-    #expect(runs[0].contains { $0.kind == .unshelved && $0.received == at(10_000) })
+    #expect(runs[0].contains { $0.kind == .unshelved && $0.time == at(10_000) })
+    let overdue = runs[0].filter { $0.kind != .shelved }
+    #expect(overdue.allSatisfy { $0.received == at(55_000) })
+  }
+
+  @Test(
+    "a delay that a backlog has passed by is told as of its end, whatever a former one has armed",
+    arguments: [false, true]
+  )
+  func overdueDelay(hasFormer: Bool) throws {
+    var builder = PlanBuilder()
+    builder.add("high", .high(5), onDelay: 5000)
+    var bench = try Bench(builder)
+    bench.read(0, hasFormer ? 6 : 1)
+    bench.read(1000, 1)
+    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
+    batch.isBacklog = true
+    batch.append(
+      Reading(channel: ChannelIndex(rawValue: 0), time: at(4000), value: 6),
+      sequence: bench.sequence
+    )
+    bench.engine.apply(batch, into: &bench.out)
+    bench.tick(61_000)
+    #expect(bench.out.map(\.time) == [at(9000)])
+    #expect(bench.out.map(\.received) == [at(60_000)])
+  }
+
+  @Test("after a backlog an alarm is annunciated again once, not for every time that has passed")
+  func reAlarmAfterBacklog() throws {
+    var builder = PlanBuilder()
+    builder.add("high", .high(5), reAlarm: 1000)
+    var bench = try Bench(builder)
+    bench.read(0, 6)
+    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
+    batch.isBacklog = true
+    bench.engine.apply(batch, into: &bench.out)
+    bench.tick(60_500)
+    #expect(bench.out.map(\.kind) == [.raised, .reAlarmed])
+    bench.tick(61_001)
+    #expect(bench.out.last?.received == at(61_000))
   }
 
   @Test("every kind of transition occurs in the random streams")

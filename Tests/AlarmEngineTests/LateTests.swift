@@ -286,6 +286,25 @@ struct LateTests {
     #expect(bench.out.last?.onset == at(1_030_000))
   }
 
+  @Test("a late reading amid a backlog ends no delay that the backlog may yet take back")
+  func amidBacklog() throws {
+    var builder = PlanBuilder(window: ChannelWindow(lengthMilliseconds: 600_000, capacity: 1024))
+    builder.add("high", .high(10), onDelay: 5000)
+    var bench = try Bench(builder)
+    bench.read(0, 1)
+    bench.read(1000, 1)
+    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
+    batch.isBacklog = true
+    for (time, value) in [(3000, 20), (2000, 20), (4000, 1)] as [(Int64, Double)] {
+      let reading = Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value)
+      batch.append(reading, sequence: bench.sequence)
+    }
+    bench.engine.apply(batch, into: &bench.out)
+    bench.tick(61_000)
+    #expect(bench.take() == [])
+    #expect(bench.engine.counters.lateJudged == 1)
+  }
+
   @Test("a rule that has flapped is judged again from where its steps are known")
   func flapped() throws {
     var builder = PlanBuilder(window: ChannelWindow(lengthMilliseconds: 600_000, capacity: 1024))

@@ -149,11 +149,11 @@ struct DeviceRecord: BitwiseCopyable {
   var currentLow: Int64 = never
   /// The epoch that `currentLow` belongs to.
   var epoch: Int32 = .min
-  /// In bit 0 whether it is in quarantine, above it the row of the device's ``DeviceTiming``.
+  /// In bit 0 whether it is in quarantine, in bit 1 ``isRearming``, above them the row of the device's ``DeviceTiming``.
   private var bits: UInt32 = 0
 
   init(timing: UInt32 = 0) {
-    bits = timing << 1
+    bits = timing << 2
   }
 
   var isQuarantined: Bool {
@@ -161,8 +161,14 @@ struct DeviceRecord: BitwiseCopyable {
     set { bits = newValue ? bits | 1 : bits & ~1 }
   }
 
+  /// The delays on its channels' values are to be armed again.
+  var isRearming: Bool {
+    get { bits & 2 != 0 }
+    set { bits = newValue ? bits | 2 : bits & ~2 }
+  }
+
   /// Row of what the plan says of the device's times.
-  var timing: UInt32 { bits >> 1 }
+  var timing: UInt32 { bits >> 2 }
 
   /// Whether a lag has been seen.
   var isKnown: Bool { min(previousLow, currentLow) != never }
