@@ -13,7 +13,7 @@ extension Engine {
     }
     if now == noTime { begin(at: target) }
     if needsPriorityCheck { followPriorities(&out) }
-    armDelaysAgain()
+    armAgain()
     while let deadline = heap.first, deadline.due < target {
       heap.removeFirst()
       fired = deadline.due
@@ -375,9 +375,10 @@ extension Engine {
     )
   }
 
-  /// Has delays on the values of a device's channels armed again: what is known of its clock has changed.
+  /// Has what waits by a device's clock armed again, delays on its channels' values and readings held back: what is known of it has
+  /// changed.
   ///
-  /// With the batch, or with the backlog, for that may be so at each of its readings.
+  /// Behind the batch, or the backlog, for that may be so at each of its readings.
   mutating func rearm(ofDevice row: Int) {
     let device = devices.row(row)
     guard !device.it.isRearming else { return }
@@ -385,15 +386,16 @@ extension Engine {
     rearming.append(row)
   }
 
-  /// Makes sure that such delays are looked at when they end by what is known of their devices' clocks now.
+  /// Makes sure that all this is looked at when it is due by what is known of the devices' clocks now.
   ///
   /// What was armed before may be later: by a lag that is no longer the least, or by another time base. It stays, as a hint that
   /// no delay relies on.
-  mutating func armDelaysAgain() {
+  mutating func armAgain() {
     guard !rearming.isEmpty else { return }
     for index in rearming.indices {
       let row = rearming[index]
       devices.row(row).it.isRearming = false
+      armRelease(row)
       for channel in channelRows(ofDevice: row) {
         let link = links[Int(channel)]
         for slot in link.firstRule..<link.firstRule &+ link.ruleCount

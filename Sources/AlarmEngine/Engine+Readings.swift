@@ -10,7 +10,7 @@ extension Engine {
     arrive(batch, into: &out)
     var tap = NoTap()
     applyReadings(batch, &tap, &out)
-    if !isBacklog { armDelaysAgain() }
+    if !isBacklog { armAgain() }
   }
 
   /// Does what ``apply(_:into:)`` does and adds up the window statistics after every reading.
@@ -22,7 +22,7 @@ extension Engine {
     isBacklog = batch.isBacklog
     arrive(batch, into: &out)
     applyReadings(batch, &windows, &out)
-    if !isBacklog { armDelaysAgain() }
+    if !isBacklog { armAgain() }
   }
 
   @inline(__always)

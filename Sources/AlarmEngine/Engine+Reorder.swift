@@ -34,7 +34,8 @@ extension Engine {
       tally.reorderOverflows += 1
       _ = judgeReading(earliest.reading, at: earliest.time, earliest.sequence, &out)
     }
-    armRelease(row)
+    // Amid a backlog the watermark may pass the first of them earlier with each that comes.
+    if isBacklog { rearm(ofDevice: row) } else { armRelease(row) }
   }
 
   /// Judges what the watermark has passed at engine time `due`, in order.
@@ -71,6 +72,13 @@ extension Engine {
     }
     // (What comes with a backlog goes before the deadlines that have waited for it.)
     armRelease(row, at: max(earliest + offset(ofDevice: row), fired))
+  }
+
+  /// When the watermark passes the first of a device's held readings, by what is known of its clock now; nil for none.
+  func nextRelease(ofDevice row: Int) -> Deadline? {
+    guard let earliest = held[row]?.earliest else { return nil }
+    let due = earliest + offset(ofDevice: row)
+    return Deadline(due: due, kind: .release, rule: UInt32(row), slot: UInt32(row))
   }
 
   /// Has a device's held readings looked at when engine time has passed `due`, unless they are before.

@@ -78,7 +78,7 @@ extension Engine {
       forgetValues(of: revalued)
       forgetLearnt(of: channels, except: known)
       for row in unguarded { leaveQuarantine(row) }
-      armDelaysAgain()
+      armAgain()
     } catch { throw .damaged }
   }
 

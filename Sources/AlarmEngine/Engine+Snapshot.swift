@@ -99,7 +99,10 @@ extension Engine {
     var armed = heap.entries.filter {
       $0.kind != .release || held[Int($0.slot)]?.armed == $0.due
     }
-    for row in rearming { armed += runningDelays(ofDevice: row) }
+    for row in rearming {
+      if let release = nextRelease(ofDevice: row) { armed.append(release) }
+      armed += runningDelays(ofDevice: row)
+    }
     bytes.appendState(armed.count)
     for entry in armed {
       let owners = entry.kind == .release ? identities.devices : identities.rules

@@ -94,7 +94,7 @@ public struct Engine: ~Copyable, Sendable {
   var heap: DeadlineHeap
   /// When rules' detectors, and the expressions that suppress them, have an entry in the heap.
   var looks: Looks
-  /// Devices whose delays on values are to be armed again.
+  /// Devices by whose clocks something waits that is to be armed again.
   var rearming: [Int]
   var owed: OwedOccurrences
   var tally: EngineCounters

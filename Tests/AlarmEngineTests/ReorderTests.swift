@@ -167,6 +167,36 @@ struct ReorderTests {
     #expect(bench.engine.counters.heldBack == 1)
   }
 
+  @Test("a backlog in which the watermark moves on with every reading arms one release")
+  func fallingLag() throws {
+    var builder = PlanBuilder()
+    builder.plan.devices[0].reorderAllowanceMilliseconds = Self.allowance
+    builder.add("high", .high(10))
+    let earliest: Int64 = 10_000_000
+    var sizes: [Int] = []
+    for count in [10, 1000] as [Int64] {
+      var bench = try Bench(builder)
+      var batch = ReadingBatch(received: at(earliest), baseSequence: bench.sequence)
+      batch.isBacklog = true
+      for second in 0..<count {
+        let reading = Reading(
+          channel: ChannelIndex(rawValue: 0),
+          time: at(second * 1000),
+          value: second == count - 1 ? 20 : 1
+        )
+        batch.append(reading, sequence: bench.sequence)
+      }
+      bench.engine.apply(batch, into: &bench.out)
+      sizes.append(bench.engine.snapshot().count - Int(count) * Self.heldBytes)
+      bench.tick(earliest + 60_000)
+      #expect(bench.out.map(\.time) == [at((count - 1) * 1000)])
+    }
+    #expect(sizes[0] == sizes[1])
+  }
+
+  /// What a snapshot takes for a reading that is held back.
+  private static let heldBytes = 42
+
   @Test("a plan without the allowance lets go of what is held")
   func planChange() throws {
     var builder = PlanBuilder()

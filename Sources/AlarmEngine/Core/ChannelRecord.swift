@@ -161,7 +161,7 @@ struct DeviceRecord: BitwiseCopyable {
     set { bits = newValue ? bits | 1 : bits & ~1 }
   }
 
-  /// The delays on its channels' values are to be armed again.
+  /// What waits by its clock is to be armed again.
   var isRearming: Bool {
     get { bits & 2 != 0 }
     set { bits = newValue ? bits | 2 : bits & ~2 }
