@@ -64,14 +64,14 @@ extension Engine {
   /// Entries in the heap are hints, as of all deadlines: one that is too early finds nothing and waits again, one whose
   /// place an earlier one has taken does nothing.
   mutating func armRelease(_ row: Int) {
-    guard let waiting = held[row] else { return }
-    guard let earliest = waiting.earliest else {
+    guard held[row] != nil else { return }
+    guard let next = nextRelease(ofDevice: row) else {
       held[row] = nil
       holdsNoMore(row)
       return
     }
     // (What comes with a backlog goes before the deadlines that have waited for it.)
-    armRelease(row, at: max(earliest + offset(ofDevice: row), fired))
+    armRelease(row, at: max(next.due, fired))
   }
 
   /// When the watermark passes the first of a device's held readings, by what is known of its clock now; nil for none.
