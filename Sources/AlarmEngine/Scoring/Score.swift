@@ -52,13 +52,10 @@ public enum Score {
         return StreamScorer(
           .robust(
             try RobustZScore(
-              .init(
-                span: WindowLimits.longestDuration,
-                minimumCount: 50,
-                learnsInAlarm: true,
-                capacity: 256
-              )
-            )
+              .init(span: 256, minimumCount: 50, learnsInAlarm: true, capacity: 256)
+            ),
+            place: 0,
+            newest: .min
           )
         )
       case "cusum":
@@ -153,7 +150,8 @@ public struct StreamScorer: Sendable {
   enum Kind: Sendable {
     case rangeInContext(RangeInContext)
     case ewma(EWMAZScore)
-    case robust(RobustZScore)
+    /// Over the newest 256 readings whenever they came: their time is their place, and those that are older get none.
+    case robust(RobustZScore, place: Int64, newest: Int64)
     case cusum(TabularCUSUM)
     case seasonal(SeasonalBaseline)
     /// While a detector is being changed: its arrays must have one owner, or each step would copy them.
@@ -179,10 +177,13 @@ public struct StreamScorer: Sendable {
       kind = .taken
       defer { kind = .ewma(detector) }
       return share(detector.step(time: time, value: value))
-    case .robust(var detector):
+    case .robust(var detector, place: var place, newest: var newest):
+      guard time >= newest else { return refractory.pass(0) }
       kind = .taken
-      defer { kind = .robust(detector) }
-      return share(detector.step(time: time, value: value))
+      defer { kind = .robust(detector, place: place, newest: newest) }
+      place += 1
+      newest = time
+      return share(detector.step(time: place, value: value))
     case .cusum(var detector):
       kind = .taken
       defer { kind = .cusum(detector) }

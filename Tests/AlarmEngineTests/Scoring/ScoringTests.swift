@@ -38,6 +38,19 @@ struct ScoringTests {
     #expect(plain == scaled)
   }
 
+  @Test("robust z is over the newest readings, however far apart; an older one scores nothing")
+  func places() throws {
+    let samples = series(seed: 5, count: 2000)
+    let near = try scores("robust-z", samples)
+    let far = try scores("robust-z", samples.map { Sample(time: $0.time * 1000, value: $0.value) })
+    #expect(near == far)
+    #expect((near.max() ?? 0) > 0)
+    var late = samples
+    late.insert(Sample(time: samples[999].time - 1, value: 1e6), at: 1000)
+    let marked = try scores("robust-z", late)
+    #expect(marked[1000] == 0)
+  }
+
   @Test("a reading that is normal at noon is reported at night, and not at noon")
   func context() throws {
     var samples = series(seed: 7, count: 288 * 14)
