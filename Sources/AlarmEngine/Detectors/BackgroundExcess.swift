@@ -3,14 +3,15 @@
 /// Formula: v − q over (t − span, t], q being a low quantile of the window, the reading itself included;
 /// true above `limit`, false again below `restore`. A low quantile is the level between plumes as long as
 /// plumes fill less than 1 − share of the window; it follows drift by the hour, and a plume raises it
-/// only slowly. Source: the moving low percentile is the usual background of fence-line monitoring (EPA
-/// OTM 33A takes the 5 % quantile).
+/// only slowly. Where more than `capacity` readings lie in the span, q is over readings at least ⌈span / capacity⌉ apart, which
+/// may leave out the reading itself; from when to when stands at `ThinnedWindow`. Source: the moving low percentile is the usual
+/// background of fence-line monitoring (EPA OTM 33A takes the 5 % quantile).
 ///
 /// - Defaults: restore = limit (0 … limit), share 0.2 (0 … 0.5), span 3 h (1 ms … 10 years), at least 1 reading (1 … capacity),
 ///   capacity 1,024 (1 … 16,777,216); the limit, above 0, has none.
-/// - Warm-up: unknown below `minimumCount` readings; the first readings are their own background, so a
-///   plume that stands at the start is only seen when it grows. Until they go back by 1 − share of the span they may be nothing
-///   but plume: what is not above the limit then is unknown.
+/// - Warm-up: unknown below `minimumCount` readings, unless more have come than are kept; the first readings are their own
+///   background, so a plume that stands at the start is only seen when it grows. Until they go back by 1 − share of the span
+///   they may be nothing but plume: what is not above the limit then is unknown.
 /// - Freeze: none; a plume longer than 1 − share of the span becomes background.
 /// - Bad status: not handed in. Late: refused.
 /// - Gap: readings leave by time. A silence of over half the span is a new start; one in an alarm leaves the background as it
@@ -28,7 +29,7 @@ public struct BackgroundExcess: Sendable {
     public var share: Double
     /// Fewest readings in the window, 1 … capacity.
     public var minimumCount: Int
-    /// Most readings kept, 1 … 16,777,216.
+    /// Most readings kept, spread over the whole span, 1 … 16,777,216.
     public var capacity: Int
 
     /// Makes parameters.
@@ -51,7 +52,7 @@ public struct BackgroundExcess: Sendable {
 
   /// The parameters.
   public let parameters: Parameters
-  private var window: SlidingWindow
+  private var window: ThinnedWindow
   private var hysteresis = Hysteresis()
   /// When the readings began that no long silence has broken; with a background that is held none shorter than the span does.
   private var start = Int64.min
@@ -64,11 +65,7 @@ public struct BackgroundExcess: Sendable {
     try DetectorError.check("restore", parameters.restore, 0...parameters.limit)
     try DetectorError.check("share", parameters.share, 0...0.5)
     do {
-      window = try SlidingWindow(
-        span: parameters.span,
-        capacity: parameters.capacity,
-        statistics: .order
-      )
+      window = try ThinnedWindow(span: parameters.span, capacity: parameters.capacity)
     } catch {
       throw .window(error)
     }
@@ -82,11 +79,11 @@ public struct BackgroundExcess: Sendable {
 
   /// Takes a reading; the statistic is the excess over the background.
   public mutating func step(time: Int64, value: Double) -> DetectorFinding {
-    if window.contents.isEmpty || time - window.contents.newestTime > parameters.span / 2 {
+    if window.contents.isEmpty || time - window.newestTime > parameters.span / 2 {
       begin(at: time)
     }
     guard window.step(time: time, value: value),
-      window.contents.count >= parameters.minimumCount
+      window.isThinned || window.contents.count >= parameters.minimumCount
     else { return .unknown(limit: parameters.limit) }
     let isWhole = Double(time - start) >= (1 - parameters.share) * Double(parameters.span)
     if isWhole { held = nil }
@@ -109,7 +106,7 @@ public struct BackgroundExcess: Sendable {
       held = window.contents.quantile(parameters.share)
     }
     // Where readings come seldom, those in the window become the background all the same.
-    if isHeld, time - window.contents.newestTime < parameters.span { return }
+    if isHeld, time - window.newestTime < parameters.span { return }
     start = time
   }
 

@@ -137,11 +137,13 @@ public struct EWMAZScore: Sendable {
 ///
 /// Formula: (v − median) / (1.4826 · MAD) over (t − span, t], the reading itself included; 1.4826 makes
 /// the MAD of normal noise its standard deviation. Source: B. Iglewicz and D. Hoaglin, How to detect
-/// and handle outliers (1993). Half of the window may be outliers before the scale breaks.
+/// and handle outliers (1993). Half of the window may be outliers before the scale breaks. Where more than `capacity` readings
+/// lie in the span, median and MAD are those of readings at least ⌈span / capacity⌉ apart, which may leave out the reading
+/// itself; from when to when stands at `ThinnedWindow`.
 ///
 /// - Defaults: limit 6 (0.1 … 1,000), at least 30 readings (3 … capacity), no smallest scale (0 … 10³⁰⁰), longest freeze 1 d (0 …
 ///   10 years), capacity 256 (1 … 16,777,216); the span, 1 ms … 10 years, has none.
-/// - Warm-up: unknown below `minimumCount` readings in the window.
+/// - Warm-up: unknown below `minimumCount` readings in the window; in a span of which not all are kept, below 3 that are.
 /// - Freeze: while the alarm stands, readings are judged but do not enter the window, and none leaves it: its time
 ///   stands still, up to `longestFreeze`, after which it is emptied and filled anew. The alarm returns with the first normal
 ///   reading, in the latter case when enough have come.
@@ -162,7 +164,7 @@ public struct RobustZScore: Sendable {
     public var learnsInAlarm: Bool
     /// A freeze longer than this empties the window, ms; 0 for never.
     public var longestFreeze: Int64
-    /// Most readings kept.
+    /// Most readings kept, spread over the whole span.
     public var capacity: Int
 
     /// Makes parameters.
@@ -187,7 +189,7 @@ public struct RobustZScore: Sendable {
 
   /// The parameters.
   public let parameters: Parameters
-  private var window: SlidingWindow
+  private var window: ThinnedWindow
   private var freeze = FreezeClock()
   private var newest = Int64.min
 
@@ -197,11 +199,7 @@ public struct RobustZScore: Sendable {
     try DetectorError.check("smallestScale", parameters.smallestScale, 0...1e300)
     try DetectorError.check(duration: "longestFreeze", parameters.longestFreeze)
     do {
-      window = try SlidingWindow(
-        span: parameters.span,
-        capacity: parameters.capacity,
-        statistics: .order
-      )
+      window = try ThinnedWindow(span: parameters.span, capacity: parameters.capacity)
     } catch {
       throw .window(error)
     }
@@ -218,7 +216,6 @@ public struct RobustZScore: Sendable {
     let limit = parameters.limit
     guard time >= newest else { return .unknown(limit: limit) }
     newest = time
-    let isWarm = window.contents.count >= parameters.minimumCount
     let start = freeze.start
     switch freeze.advice(
       time: time,
@@ -235,7 +232,7 @@ public struct RobustZScore: Sendable {
       if let start { window.shift(by: time - start) }
       window.step(time: time, value: value)
     }
-    guard window.contents.count >= parameters.minimumCount else { return .unknown(limit: limit) }
+    guard isWarm else { return .unknown(limit: limit) }
     let distance = value - window.contents.median
     let scale = max(1.4826 * window.contents.medianAbsoluteDeviation, parameters.smallestScale)
     return DetectorFinding(
@@ -243,6 +240,11 @@ public struct RobustZScore: Sendable {
       statistic: distance == 0 ? 0 : distance / scale,
       limit: limit
     )
+  }
+
+  /// Whether the window holds enough: one that is thinned has had more readings than it holds.
+  private var isWarm: Bool {
+    window.contents.count >= (window.isThinned ? 3 : parameters.minimumCount)
   }
 
   /// Appends all state to `bytes`.

@@ -10,11 +10,12 @@ public struct SampleWindow: Sendable {
   public let capacity: Int
   /// What it keeps beside count, first and last.
   public let statistics: WindowStatistics
-  /// True while a reading that had to leave early for want of room is missing.
+  /// True while a reading that had to leave early for want of room, or was left out, is missing.
   ///
   /// ``removeAll(olderThan:at:)`` and ``removeAll(before:)`` end it once that reading would have left by its age.
   public private(set) var isTruncated = false
-  private var lastDropped = Int64.min
+  /// Event time of the newest reading that is missing, while ``isTruncated``.
+  private(set) var lastDropped = Int64.min
 
   private var times: [Int64] = []
   private var values: [Double] = []
@@ -169,6 +170,33 @@ public struct SampleWindow: Sendable {
     precondition(statistics.isEmpty && !isEmpty && time >= newestTime)
     times[slot(tail - 1)] = time
     values[slot(tail - 1)] = value
+  }
+
+  /// Leaves out, from the oldest on, what comes less than `spacing` milliseconds after the reading kept before it; only where no
+  /// statistics but order are kept.
+  mutating func thin(to spacing: Int64) {
+    precondition(statistics == .order, "extrema and moments would still know what leaves")
+    let end = tail
+    tail = head
+    sorted.removeAll()
+    for sequence in head..<end {
+      let (time, value) = (times[slot(sequence)], values[slot(sequence)])
+      if !isEmpty, time - newestTime < spacing {
+        leaveOut(time: time)
+        continue
+      }
+      let place = slot(tail)
+      times[place] = time
+      values[place] = value
+      tail += 1
+      sorted.insert(value)
+    }
+  }
+
+  /// Takes note of a reading that is not kept.
+  mutating func leaveOut(time: Int64) {
+    lastDropped = isTruncated ? max(lastDropped, time) : time
+    isTruncated = true
   }
 
   /// Empties it; memory is kept for reuse.

@@ -50,6 +50,42 @@ struct BackgroundExcessTests {
     )
   }
 
+  @Test(
+    "a plume of two hours stays an alarm however fast readings come, also over a restart",
+    arguments: [1, 4, 60] as [Int64]
+  )
+  func dense(seconds: Int64) throws {
+    var detector = try BackgroundExcess(.init(limit: 10))
+    for second in stride(from: Int64(0), to: 3600, by: Int(seconds)) {
+      let got = detector.step(time: second * 1000, value: 1)
+      #expect(got.condition == .unknown, "\(second)")
+    }
+    for second in stride(from: Int64(3600), to: 10_800, by: Int(seconds)) {
+      if second % 1200 == 0 {
+        detector = try restarted(detector, as: BackgroundExcess(.init(limit: 10)))
+      }
+      let got = detector.step(time: second * 1000, value: 60)
+      #expect(got.condition == .yes && got.statistic == 59, "\(second)")
+    }
+    #expect(detector.step(time: 10_800_000, value: 1).condition == .no)
+  }
+
+  @Test("all readings are kept again after a span in which none was left out")
+  func room() throws {
+    var detector = try BackgroundExcess(.init(limit: 10, span: 600_000, share: 0, capacity: 100))
+    func excess(_ second: Int64, _ value: Double) -> Double {
+      detector.step(time: second * 1000, value: value).statistic
+    }
+    for second in Int64(0)...1000 { #expect(excess(second, 5) == 0) }
+    #expect(excess(1010, 5) == 0)
+    #expect(excess(1011, 1) == -4, "it is not kept: six seconds are to lie between two readings")
+    for second in stride(from: Int64(1020), through: 1610, by: 10) {
+      #expect(excess(second, 5) == 0)
+    }
+    #expect(excess(1611, 1) == 0, "it is kept, and the least of the window")
+    #expect(excess(1612, 5) == 4)
+  }
+
   /// A plume over a background of 1 that is raised at 600 s, and then a silence of 18 minutes.
   private func silenced() throws -> BackgroundExcess {
     var detector = try BackgroundExcess(.init(limit: 10, span: 600_000))

@@ -94,6 +94,19 @@ struct BaselineTests {
     #expect(season.step(time: 6 * week, value: 1000).condition == .yes)
   }
 
+  @Test("robust z bears outliers over nearly half of its span, however many readings that has")
+  func dense() throws {
+    var robust = try RobustZScore(.init(span: 3_600_000, learnsInAlarm: true))
+    for second in Int64(0)..<3600 {
+      _ = robust.step(time: second * 1000, value: Double(second % 7))
+    }
+    for second in Int64(3600)..<5100 {
+      let got = robust.step(time: second * 1000, value: 100)
+      #expect(got.condition == .yes, "\(second)")
+    }
+    #expect(robust.step(time: 5_100_000, value: 3).condition == .no)
+  }
+
   @Test("any finite value and a time that goes back neither trap nor raise on NaN")
   func anyValue() throws {
     var random = DetectorRandom(seed: 21)

@@ -229,36 +229,35 @@ struct EWMAZScoreDefinition: Definition {
 struct RobustZScoreDefinition: Definition {
   let parameters: RobustZScore.Parameters
   /// Readings by a clock that stands while nothing is learnt.
-  private var past: [Sample] = []
+  private var window: KeptReadings
   private var stood: Int64 = 0
   private var frozenSince: Int64?
 
-  init(_ parameters: RobustZScore.Parameters) { self.parameters = parameters }
+  init(_ parameters: RobustZScore.Parameters) {
+    self.parameters = parameters
+    window = KeptReadings(span: parameters.span, capacity: parameters.capacity)
+  }
 
-  private var window: ArraySlice<Sample> {
-    guard let last = past.last else { return [] }
-    var start = past.count - 1
-    let first = max(0, past.count - parameters.capacity)
-    while start > first, last.time - past[start - 1].time < parameters.span { start -= 1 }
-    return past[start...]
+  private var isWarm: Bool {
+    window.kept.count >= (window.isThinned ? 3 : parameters.minimumCount)
   }
 
   mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
-    let isWarm = window.count >= parameters.minimumCount
     if stands, isWarm, !parameters.learnsInAlarm {
       let since = frozenSince ?? reading.time
       frozenSince = since
       if parameters.longestFreeze > 0, reading.time - since >= parameters.longestFreeze {
-        past = [Sample(time: reading.time - stood, value: reading.value)]
+        window = KeptReadings(span: parameters.span, capacity: parameters.capacity)
+        window.add(Sample(time: reading.time - stood, value: reading.value))
         frozenSince = nil
       }
     } else {
       if let since = frozenSince { stood += reading.time - since }
       frozenSince = nil
-      past.append(Sample(time: reading.time - stood, value: reading.value))
+      window.add(Sample(time: reading.time - stood, value: reading.value))
     }
-    let values = window.map(\.value).sorted()
-    guard values.count >= parameters.minimumCount else { return .unknown }
+    guard isWarm else { return .unknown }
+    let values = window.values
     let median = middle(values)
     let scale = 1.4826 * middle(values.map { abs($0 - median) }.sorted())
     return Truth(

@@ -23,9 +23,46 @@ struct LimitHuggingDefinition: Definition {
   }
 }
 
+/// The readings of (t − span, t] that a window of limited room keeps, so that they reach over all of it.
+struct KeptReadings {
+  let span: Int64
+  let capacity: Int
+  private(set) var kept: [Sample] = []
+  /// Of the readings that were left out, the newest.
+  private var missing: Int64?
+
+  init(span: Int64, capacity: Int) {
+    self.span = span
+    self.capacity = capacity
+  }
+
+  /// Whether a reading of the span is missing.
+  var isThinned: Bool { missing != nil }
+
+  var values: [Double] { kept.map(\.value).sorted() }
+
+  mutating func add(_ sample: Sample) {
+    kept.removeAll { sample.time - $0.time >= span }
+    if let last = missing, sample.time - last >= span { missing = nil }
+    kept.append(sample)
+    guard isThinned || kept.count > capacity else { return }
+    // At least so far apart that `capacity` of these distances are the span or more.
+    var few: [Sample] = []
+    for other in kept {
+      if let last = few.last, Double(other.time - last.time) < Double(span) / Double(capacity) {
+        missing = max(missing ?? other.time, other.time)
+      } else {
+        few.append(other)
+      }
+    }
+    kept = few
+  }
+}
+
 struct BackgroundExcessDefinition: Definition {
   let parameters: BackgroundExcess.Parameters
-  private var past: [UsableReading] = []
+  private var window: KeptReadings
+  private var last: Int64?
   private var limits: BetweenLimits
   /// The first reading after the newest long silence; of those that come in an alarm again only what emptied the window counts.
   private var begun: Int64 = 0
@@ -34,16 +71,8 @@ struct BackgroundExcessDefinition: Definition {
 
   init(_ parameters: BackgroundExcess.Parameters) {
     self.parameters = parameters
+    window = KeptReadings(span: parameters.span, capacity: parameters.capacity)
     limits = BetweenLimits(parameters.limit, parameters.restore)
-  }
-
-  /// The window's values at its newest reading, least first.
-  private var window: [Double] {
-    guard let last = past.last else { return [] }
-    var start = past.count - 1
-    let first = max(0, past.count - parameters.capacity)
-    while start > first, last.time - past[start - 1].time < parameters.span { start -= 1 }
-    return past[start...].map(\.value).sorted()
   }
 
   private func background(_ values: [Double]) -> Double {
@@ -51,15 +80,15 @@ struct BackgroundExcessDefinition: Definition {
   }
 
   mutating func judge(_ reading: UsableReading, stands: Bool) -> Truth {
-    let last = past.last?.time
     if last.map({ reading.time - $0 > parameters.span / 2 }) ?? true {
       let isOver = last.map { reading.time - $0 >= parameters.span } ?? true
       if isOver || former == nil || !limits.isBeyond { begun = reading.time }
-      former = limits.isBeyond ? former ?? background(window) : nil
+      former = limits.isBeyond ? former ?? background(window.values) : nil
     }
-    past.append(reading)
-    let values = window
-    guard values.count >= parameters.minimumCount else { return .unknown }
+    last = reading.time
+    window.add(Sample(time: reading.time, value: reading.value))
+    let values = window.values
+    guard window.isThinned || values.count >= parameters.minimumCount else { return .unknown }
     let isWhole =
       Double(reading.time - begun) >= (1 - parameters.share) * Double(parameters.span)
     if isWhole { former = nil }
