@@ -260,6 +260,7 @@ public struct ReplayedRun: Sendable {
 ///
 /// - Defaults: share 0.7 (0 … 1), gap 2 min (0 … 10 years), span 5 min (1 ms … 10 years), capacity 512 (1 … 16,777,216); the
 ///   limit, above 0, has none.
+/// - Where more than `capacity` readings lie in the span, the slope is that of the newest of them.
 /// - Warm-up: false until three readings, none above 10¹⁰⁰, lie within the span before a silence. Freeze: none; nothing is learnt.
 /// - Gap: what is looked for; after one longer than `gap` the slope begins anew.
 /// - Bad status: not handed in (a fault that is announced at the rise looks the same, and should). Late: refused (unknown,
