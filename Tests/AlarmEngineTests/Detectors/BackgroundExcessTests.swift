@@ -86,6 +86,26 @@ struct BackgroundExcessTests {
     #expect(excess(1612, 5) == 4)
   }
 
+  @Test("what was written while only the newest readings were kept reaches back from then on")
+  func newestOnly() throws {
+    var window = try SlidingWindow(span: 600_000, capacity: 100, statistics: .order)
+    for second in Int64(0)..<300 { window.step(time: second * 1000, value: 1) }
+    var bytes: [UInt8] = []
+    window.write(into: &bytes)
+    bytes.appendState(false)
+    bytes.appendState(Int64(0))
+    bytes.appendState(false)
+    bytes.appendState(0.0)
+    var detector = try BackgroundExcess(.init(limit: 10, span: 600_000, capacity: 100))
+    var reader = StateReader(bytes)
+    try detector.restore(from: &reader)
+    #expect(reader.isAtEnd)
+    for second in Int64(300)..<600 {
+      let got = detector.step(time: second * 1000, value: 60)
+      #expect(got.condition == .yes && got.statistic == 59, "\(second)")
+    }
+  }
+
   /// A plume over a background of 1 that is raised at 600 s, and then a silence of 18 minutes.
   private func silenced() throws -> BackgroundExcess {
     var detector = try BackgroundExcess(.init(limit: 10, span: 600_000))
