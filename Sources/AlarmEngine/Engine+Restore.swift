@@ -48,7 +48,7 @@ extension Engine {
     engine.beginRules(afresh, except: known)
     engine.tellPresent(afresh)
     engine.armNewStaleRules()
-    engine.settleWindows()
+    engine.settleWaits()
     engine.needsPriorityCheck = true
     return engine
   }
@@ -171,15 +171,15 @@ extension Engine {
     }
   }
 
-  /// Takes over what another plan says of windows.
+  /// Takes over what another plan says of windows and interlocks.
   ///
-  /// Where they begin afresh, none of them has said that a delay may run; where they wait less long for their last
-  /// readings, the one that is open is looked at sooner. (Entries are hints: the later one does no harm.) Under the same
-  /// plan nothing changes: what goes on from a snapshot is what would have gone on without it.
-  private mutating func settleWindows() {
-    let windows = (UInt32(0)..<UInt32(rules.count)).filter { isWindow($0) }
-    guard !windows.isEmpty else { return }
-    for slot in windows {
+  /// Where windows begin afresh, none of them has said that a delay may run; where they wait less long for their last
+  /// readings, the one that is open is looked at sooner, and so is an interlock that waits less long. (Entries are hints: the
+  /// later one does no harm.) Under the same plan nothing changes: what goes on from a snapshot is what would have gone on
+  /// without it.
+  private mutating func settleWaits() {
+    for slot in UInt32(0)..<UInt32(rules.count)
+    where parameters.row(Int(slot)).it.kind == .group {
       let place = places[Int(parameters.row(Int(slot)).it.number)]
       if bank.isFreshWindow(place) { drop(slot, at: now) }
       guard bank.waitsLessLong(place), let end = detectorDeadline(slot) else { continue }

@@ -14,14 +14,17 @@ extension Engine {
     let counts = 0...Int(UInt32.max)
     for _ in 0..<(try reader.count(in: counts)) {
       let row = rows[try reader.word()]
+      let kind = try reader.byte()
       let figures = try reader.word()
       var scratch = RuleRecord()
       if let row { scratch = rules[row] }
       try scratch.restore(from: &reader)
       guard let row else { continue }
+      let rule = parameters.row(row)
+      // No delay runs on what a rule of another kind has said.
+      if kind != rule.it.kind.rawValue { scratch.takeBackDelay() }
       rules[row] = scratch
       known[row] = true
-      let rule = parameters.row(row)
       if rule.it.isRevisable, figures != rule.it.figures { unjudged.insert(UInt32(row)) }
     }
     try restoreHistories(&reader, rows)

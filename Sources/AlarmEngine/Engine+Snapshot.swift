@@ -4,7 +4,7 @@ import Telemetry
 enum SnapshotFormat {
   /// "DAVYENG1" as little-endian bytes.
   static let magic: UInt64 = 0x3147_4e45_5956_4144
-  static let version: UInt64 = 5
+  static let version: UInt64 = 6
   /// In place of a suppressing expression's form, where no state follows: what the plan has left to do about it.
   static let toRelease: UInt64 = 0
   static let toSuppress: UInt64 = 1
@@ -61,6 +61,7 @@ extension Engine {
     bytes.appendState(rules.count)
     for slot in 0..<rules.count {
       bytes.appendState(identities.rules[slot].rawValue)
+      bytes.append(parameters.row(slot).it.kind.rawValue)
       bytes.appendState(parameters.row(slot).it.figures)
       rules[slot].append(to: &bytes)
     }

@@ -26,6 +26,46 @@ struct PlanChangeDetectorTests {
     }
   }
 
+  @Test("no delay runs on for a rule of another kind under the same name")
+  func otherKind() throws {
+    func builder(_ detector: Detector) -> PlanBuilder {
+      var builder = PlanBuilder(channelsPerDevice: 2)
+      builder.add("rule", detector, onDelay: 60_000)
+      return builder
+    }
+    func changed(to detector: Detector) throws -> Bench {
+      var bench = try Bench(builder(.high(50)))
+      bench.read(0, 60)
+      try bench.replacePlan(builder(detector), at: 10_000)
+      return bench
+    }
+    var random = SeededRandom(seed: 3)
+    let rows = (0..<200).map { _ in (0..<2).map { _ in Double(random.int(0...100)) / 10 } }
+    let model = try MultivariateModel.learn(rows: rows, parameters: .init(lags: 0, smoothing: 1))
+    let signals = (0..<2).map { ChannelIndex(rawValue: $0) }
+    for detector in [
+      .stuck(.init(duration: 600_000)), .clockFault, .multivariate(model, signals: signals),
+    ] as [Detector] {
+      var bench = try changed(to: detector)
+      bench.tick(1_200_000)
+      #expect(bench.take() == [], "\(detector)")
+    }
+    // The silence itself is waited for, and its own delay.
+    var bench = try changed(to: .stale(afterMilliseconds: 3_600_000))
+    bench.tick(3_660_000)
+    #expect(bench.take() == [])
+    bench.tick(3_660_001)
+    #expect(bench.take() == ["raised r0 3660000 unacknowledged"])
+    // What stood still begins a limit's delay no sooner than the limit does.
+    bench = try Bench(builder(.stuck(.init(duration: 20_000))))
+    for second in stride(from: Int64(0), through: 20, by: 10) { bench.read(second * 1000, 60) }
+    try bench.replacePlan(builder(.high(50)), at: 30_000)
+    bench.tick(90_000)
+    #expect(bench.take() == [])
+    bench.tick(90_001)
+    #expect(bench.take() == ["raised r0 90000 unacknowledged"])
+  }
+
   @Test("another expression does not take one signal's value for another's")
   func expression() throws {
     var bench = try Bench(try PlanBuilder(condition: "a > 10 and c > 5"))
@@ -102,12 +142,16 @@ struct PlanChangeDetectorTests {
     #expect(bench.take() == [])
   }
 
-  private func interlock(_ cut: Int, restoreDeadline: Int64? = nil) throws -> PlanBuilder {
+  private func interlock(
+    _ cut: Int,
+    deadline: Int64 = 20_000,
+    restoreDeadline: Int64? = nil
+  ) throws -> PlanBuilder {
     var builder = PlanBuilder(channelsPerDevice: 2)
     builder.add(
       "feed",
       .interlock(
-        .init(deadline: 20_000, restoreDeadline: restoreDeadline),
+        .init(deadline: deadline, restoreDeadline: restoreDeadline),
         cause: try BoundExpression("a >= \(cut)"),
         response: try BoundExpression("b < 1")
       )
@@ -146,6 +190,46 @@ struct PlanChangeDetectorTests {
     #expect(bench.take() == [])
     bench.read(101_000, 1, channel: 1)
     #expect(bench.take() == ["returned r0 101000 returnedUnacknowledged"])
+  }
+
+  @Test(
+    "a cause that waits has the time that the plan in force gives it since it came",
+    arguments: [2000, 10_000, 60_000] as [Int64]
+  )
+  func deadlineMoved(deadline: Int64) throws {
+    var bench = try Bench(try interlock(50))
+    bench.read(0, 1, channel: 1)
+    bench.read(5000, 60)
+    try bench.replacePlan(try interlock(50, deadline: deadline), at: 10_000)
+    let due = 5000 + deadline
+    bench.tick(max(due, 10_000))
+    #expect(bench.take() == [])
+    bench.tick(max(due, 10_000) + 1)
+    #expect(bench.take() == ["raised r0 \(due) unacknowledged"])
+    bench.tick(200_000)
+    #expect(bench.take() == [])
+  }
+
+  @Test("and so has a response that must end")
+  func restoreDeadlineMoved() throws {
+    let cases: [(Int64?, [String])] = [
+      (15_000, ["raised r0 25000 unacknowledged"]), (90_000, ["raised r0 100000 unacknowledged"]),
+      (nil, []),
+    ]
+    for (restoreDeadline, steps) in cases {
+      var bench = try Bench(try interlock(50, restoreDeadline: 60_000))
+      bench.read(0, 1, channel: 1)
+      bench.read(1000, 60)
+      bench.read(2000, 0, channel: 1)
+      bench.read(10_000, 40)
+      try bench.replacePlan(try interlock(50, restoreDeadline: restoreDeadline), at: 20_000)
+      bench.tick(30_000)
+      let soon = bench.take()
+      bench.tick(200_000)
+      let late = bench.take()
+      #expect(soon + late == steps)
+      #expect(soon.isEmpty == (restoreDeadline != 15_000))
+    }
   }
 
   @Test("an interlock that is new has failed where its cause has stood for longer than it may")

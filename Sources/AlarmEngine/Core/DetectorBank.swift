@@ -205,9 +205,11 @@ struct DetectorBank: Sendable {
     place.kind == .window && windows[place.row].isFresh
   }
 
-  /// Whether a rule's windows wait less long for their last readings than when their state was written.
+  /// Whether a rule's windows wait less long for their last readings, or its interlock for what it awaits, than when their state
+  /// was written.
   func waitsLessLong(_ place: Place) -> Bool {
     place.kind == .window && windows[place.row].waitsLessLong
+      || place.kind == .interlock && interlocks[place.row].detector.waitsLessLong
   }
 
   /// How many readings have come too late for what a rule has judged, since this was asked last.

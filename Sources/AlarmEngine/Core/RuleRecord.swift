@@ -42,6 +42,9 @@ package struct RuleRecord: BitwiseCopyable {
   /// The alarm condition is true.
   var isActive: Bool { phase == .active || phase == .pendingOff }
 
+  /// The condition is what it was before the delay that runs, if one does.
+  mutating func takeBackDelay() { phase = isActive ? .active : .idle }
+
   var lifeCycle: LifeCycle {
     guard let cycle = LifeCycle(packed: life) else {
       preconditionFailure("a rule record holds no life cycle")

@@ -12,7 +12,8 @@
 ///   deadline's own time after the readings of that time.
 /// - Unknown cause: neither starts nor ends anything. Unknown response at the deadline: `unverified`,
 ///   which is unknown, not false; nobody may take silence for a working interlock.
-/// - Another plan: begun anew while its alarm stands, it is `unverified` until cause and response say more. Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
+/// - Another plan: begun anew while its alarm stands, it is `unverified` until cause and response say more. Under other deadlines
+///   what is awaited is so from when its wait began. Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
 ///   the signal is stale; a deadline falls due in a gap too. Late readings are not handed in.
 /// - A response without a cause is the plant's business and says nothing.
 public struct InterlockVerification: Hashable, Sendable {
@@ -58,6 +59,8 @@ public struct InterlockVerification: Hashable, Sendable {
   public private(set) var deadline: Int64?
   /// How long the newest verified response took, milliseconds.
   public private(set) var latency: Int64?
+  /// Whether what is awaited must now happen sooner than when the state that was read back was written.
+  private(set) var waitsLessLong = false
   private var since: Int64 = 0
   private var response = Truth.unknown
   /// It began in the alarm of another, and has seen no cause appear yet: what came before is not known.
@@ -182,17 +185,24 @@ public struct InterlockVerification: Hashable, Sendable {
     bytes.appendState(isDoubtful)
   }
 
-  /// Reads back state that was written with the same parameters.
+  /// Reads back state; what is awaited in it must happen within these parameters' time of when its wait began.
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     guard let state = State(rawValue: try reader.byte()) else { throw .inconsistent }
     self.state = state
     let hasDeadline = try reader.flag()
     let due = try reader.integer()
-    deadline = hasDeadline ? due : nil
+    let former = hasDeadline ? due : never
     let hasLatency = try reader.flag()
     let took = try reader.integer()
     latency = hasLatency ? took : nil
     since = try reader.integer()
+    deadline =
+      switch state {
+      case .awaitingResponse: since + parameters.deadline
+      case .awaitingRestore: parameters.restoreDeadline.map { since + $0 }
+      case .idle, .verified, .failed, .unverified, .notRestored, .restoreUnverified: nil
+      }
+    waitsLessLong = deadline ?? never < former
     guard let response = Truth(rawValue: try reader.byte()) else { throw .inconsistent }
     self.response = response
     isDoubtful = try reader.flag()
