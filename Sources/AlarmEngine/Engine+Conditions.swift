@@ -73,7 +73,8 @@ extension Engine {
 
   /// Makes sure that a delay which has begun is looked at when it ends; `former` is when the rule's delay before it began.
   ///
-  /// Where the time base has changed, that may be later: its beginning moved with the base, while newest times were cut off.
+  /// That may be later: of several signals one may report from before another, and where the time base has changed the beginning
+  /// moved with the base, while newest times were cut off.
   private mutating func armDelay(
     _ kind: Deadline.Kind,
     _ slot: UInt32,
@@ -81,8 +82,7 @@ extension Engine {
     former: Int64
   ) {
     let since = rules.row(Int(slot)).it.since
-    let isEarlier = since < former && parameters.row(Int(slot)).it.kind.followsValues
-    arm(kind, slot, at: since + delay + delayGrace(slot), mayBeEarlier: isEarlier)
+    arm(kind, slot, at: since + delay + delayGrace(slot), mayBeEarlier: since < former)
   }
 
   /// Moves a rule's condition and notes it in the rule's history.
@@ -190,6 +190,11 @@ extension Engine {
 
   /// The alarm's condition is gone.
   private mutating func lower(_ slot: UInt32, _ moment: Moment, _ out: inout [Transition]) {
+    var moment = moment
+    // Of several signals one may report from before the raise.
+    if parameters.row(Int(slot)).it.kind == .group {
+      moment.time = max(moment.time, newestRaise(of: slot))
+    }
     move(slot, to: .idle, at: moment.time)
     calm(slot, moment, &out)
   }

@@ -96,13 +96,14 @@ extension Engine {
       // Where the plan waits less long than it did, what waits is looked at sooner. (What a backlog has passed by is due
       // already.)
       let sooner = max(0, wait - self.wait(of: kind, row))
+      let record = rules.row(row)
+      let isReliedOn =
+        parameters[row].kind.followsValues
+        ? record.it.phase == (kind == .onDelay ? .pendingOn : .pendingOff)
+        : record.it.armed & kind.bit != 0
       insert(kind, UInt32(row), due: max(due - sooner, min(due, now)))
       // A hint that no delay relies on any more stays one.
-      if kind == .onDelay || kind == .offDelay, parameters[row].kind.followsValues,
-        rules.row(row).it.phase != (kind == .onDelay ? .pendingOn : .pendingOff)
-      {
-        rules.row(row).it.armed &= ~kind.bit
-      }
+      if kind == .onDelay || kind == .offDelay, !isReliedOn { record.it.armed &= ~kind.bit }
     }
     // Where the plan lets readings wait less long than it did.
     for row in held.keys.sorted() { armRelease(row) }

@@ -268,6 +268,52 @@ struct DetectorIntegrationTests {
     #expect(bench.take() == ["returned r0 21000 returnedUnacknowledged"])
   }
 
+  @Test(
+    "what a reading from before the raise ends has not returned before it",
+    arguments: [0, 3000] as [Int64]
+  )
+  func earlierEnd(offDelay: Int64) throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("e", try Self.detector("c0 and c1"), offDelay: offDelay)
+    var bench = try Bench(builder)
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(1000, 1, channel: 1)
+    bench.read(20_000, 1)
+    bench.read(8000, 0, channel: 1, lag: 12_000)
+    bench.tick(20_001)
+    #expect(
+      bench.take() == [
+        "raised r0 20000 unacknowledged", "returned r0 20000 returnedUnacknowledged",
+      ]
+    )
+  }
+
+  @Test(
+    "a delay that begins before one that was taken back ends in time",
+    arguments: [false, true]
+  )
+  func earlierDelay(isRestored: Bool) throws {
+    var builder = PlanBuilder(channelsPerDevice: 2)
+    builder.add("e", try Self.detector("c0 and c1"), onDelay: 5000)
+    var bench = try Bench(builder)
+    func restart(_ bench: inout Bench) throws {
+      guard isRestored else { return }
+      bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    }
+    for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
+    bench.read(1000, 1, channel: 1)
+    bench.read(20_000, 1)
+    bench.read(9000, 0, channel: 1, lag: 11_000)
+    try restart(&bench)
+    bench.read(10_000, 1, channel: 1, lag: 10_000)
+    bench.read(11_000, 0, channel: 1, lag: 9000)
+    bench.tick(20_500)
+    try restart(&bench)
+    bench.read(12_000, 1, channel: 1, lag: 8500)
+    bench.tick(20_501)
+    #expect(bench.take() == ["raised r0 17000 unacknowledged"])
+  }
+
   @Test("what begins with a reading from before the newest of another signal lasts from then on")
   func earlierBeginning() throws {
     var builder = PlanBuilder(channelsPerDevice: 2)

@@ -19,6 +19,9 @@ struct Deadline: BitwiseCopyable {
     /// The kind's bit among a rule's armed ones.
     var bit: UInt8 { 1 << rawValue }
 
+    /// The bits of both delays.
+    static var delayBits: UInt8 { onDelay.bit | offDelay.bit }
+
     /// Whether what is waited for may come before what has been waited for so far: a detector may wait for several things.
     var mayComeSooner: Bool { self == .detector || self == .suppressor }
   }

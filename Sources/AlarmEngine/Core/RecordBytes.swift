@@ -51,6 +51,7 @@ extension RuleRecord {
     bytes.append(life)
     bytes.append(phase.rawValue)
     bytes.append(priority)
+    bytes.append(armed & Deadline.Kind.delayBits)
   }
 
   mutating func restore(from reader: inout StateReader) throws(StateReadError) {
@@ -65,6 +66,7 @@ extension RuleRecord {
     }
     self.phase = phase
     priority = try reader.byte()
+    armed = try reader.byte() & Deadline.Kind.delayBits
   }
 }
 

@@ -42,8 +42,11 @@ package struct RuleRecord: BitwiseCopyable {
   /// The alarm condition is true.
   var isActive: Bool { phase == .active || phase == .pendingOff }
 
-  /// The condition is what it was before the delay that runs, if one does.
-  mutating func takeBackDelay() { phase = isActive ? .active : .idle }
+  /// The condition is what it was before the delay that runs, if one does; no later one relies on what was armed for it.
+  mutating func takeBackDelay() {
+    phase = isActive ? .active : .idle
+    armed &= ~Deadline.Kind.delayBits
+  }
 
   var lifeCycle: LifeCycle {
     guard let cycle = LifeCycle(packed: life) else {
