@@ -64,15 +64,15 @@ extension Engine {
     for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
       let record = rules.row(slot)
       guard record.it.armed & Deadline.Kind.stale.bit == 0 else { continue }
-      armFirstStale(UInt32(slot))
+      armFirstStale(UInt32(slot), from: now)
     }
   }
 
-  /// Waits for a channel that has never reported.
-  mutating func armFirstStale(_ slot: UInt32) {
+  /// Waits for a channel that has never reported, from an engine time on.
+  mutating func armFirstStale(_ slot: UInt32, from time: Int64) {
     let parameters = parameters.row(Int(slot))
     let allowance = timing(ofDevice: Int(links[Int(parameters.it.channel)].device)).allowance
-    arm(.stale, slot, atEngineTime: now + parameters.it.staleAfter + allowance)
+    arm(.stale, slot, atEngineTime: time + parameters.it.staleAfter + allowance)
   }
 
   private mutating func fire(_ deadline: Deadline, _ out: inout [Transition]) {
@@ -400,7 +400,7 @@ extension Engine {
         let link = links[Int(channel)]
         for slot in link.firstRule..<link.firstRule &+ link.ruleCount
         where parameters.row(Int(slot)).it.kind.followsValues {
-          rules.row(Int(slot)).it.armed &= ~(Deadline.Kind.onDelay.bit | Deadline.Kind.offDelay.bit)
+          rules.row(Int(slot)).it.armed &= ~Deadline.Kind.delayBits
         }
       }
       for end in runningDelays(ofDevice: row) {

@@ -13,7 +13,7 @@ extension Engine {
   ///   - plan: the plan.
   ///   - now: engine time.
   ///   - present: when the plan came, where engine time has yet to reach it because readings may have waited meanwhile: no
-  ///     alarm begins on a value that no longer counts then.
+  ///     alarm begins on a value that no longer counts then, and new channels are waited for from then on.
   ///   - isBacklog: readings that waited at the broker are still to come, so that no deadline fires on the way to `now`.
   ///   - out: takes the transitions.
   /// - Returns: the range of `out` whose rows belong to the *old* plan.
@@ -33,7 +33,7 @@ extension Engine {
     closeRules(without: Set(plan.rules.map(\.id)), &out)
     let old = first..<out.count
     do {
-      self = try Engine(plan: plan, restoring: snapshot())
+      self = try Engine(plan: plan, restoring: snapshot(), present: present)
     } catch .plan(let error) {
       throw error
     } catch {

@@ -9,7 +9,22 @@ extension Engine {
   ///
   /// - Throws: why the bytes, or the plan, cannot be used.
   public init(plan: EnginePlan, restoring bytes: [UInt8]) throws(SnapshotError) {
-    let engine = try Engine.restored(plan, [bytes], keepsCounters: true, isShard: false)
+    try self.init(plan: plan, restoring: bytes, present: .distantPast)
+  }
+
+  /// Does so with a plan that came at a time which the engine's has yet to reach.
+  init(
+    plan: EnginePlan,
+    restoring bytes: [UInt8],
+    present: Timestamp
+  ) throws(SnapshotError) {
+    let engine = try Engine.restored(
+      plan,
+      [bytes],
+      present: present,
+      keepsCounters: true,
+      isShard: false
+    )
     self.init(moving: engine)
   }
 
@@ -18,14 +33,22 @@ extension Engine {
   /// - Parameters:
   ///   - plan: the part.
   ///   - parts: the snapshots of all shards that there were.
+  ///   - present: when the plan came, where engine time has yet to reach it.
   ///   - keepsCounters: whether what all of them had counted is counted on here.
   /// - Throws: why the bytes, or the plan, cannot be used.
   init(
     part plan: EnginePlan,
     restoring parts: [[UInt8]],
+    present: Timestamp,
     keepsCounters: Bool
   ) throws(SnapshotError) {
-    let engine = try Engine.restored(plan, parts, keepsCounters: keepsCounters, isShard: true)
+    let engine = try Engine.restored(
+      plan,
+      parts,
+      present: present,
+      keepsCounters: keepsCounters,
+      isShard: true
+    )
     self.init(moving: engine)
   }
 
@@ -36,6 +59,7 @@ extension Engine {
   private static func restored(
     _ plan: EnginePlan,
     _ parts: [[UInt8]],
+    present: Timestamp,
     keepsCounters: Bool,
     isShard: Bool
   ) throws(SnapshotError) -> Engine {
@@ -47,7 +71,7 @@ extension Engine {
     for bytes in parts { try engine.restore(bytes, keepsCounters: keepsCounters, &afresh, &known) }
     engine.beginRules(afresh, except: known)
     engine.tellPresent(afresh)
-    engine.armNewStaleRules()
+    engine.armNewStaleRules(present: present)
     engine.settleWaits()
     engine.needsPriorityCheck = true
     return engine
@@ -187,8 +211,9 @@ extension Engine {
     }
   }
 
-  /// Rules on staleness that the snapshot did not know begin to wait now.
-  private mutating func armNewStaleRules() {
+  /// Rules on staleness that the snapshot did not know begin to wait; for a channel that has never reported from `present` on, where
+  /// that is later than now.
+  private mutating func armNewStaleRules(present: Timestamp) {
     guard now != noTime else { return }
     for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {
       let channel = Int(parameters[slot].channel)
@@ -196,7 +221,7 @@ extension Engine {
         rules.row(slot).it.armed & Deadline.Kind.stale.bit == 0
       else { continue }
       if channels.row(channel).it.newest == noTime {
-        armFirstStale(UInt32(slot))
+        armFirstStale(UInt32(slot), from: max(now, present.milliseconds))
       } else {
         armStale(UInt32(slot), channel)
       }

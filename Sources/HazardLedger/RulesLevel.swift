@@ -18,9 +18,10 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// A flood names the rules of the highest priority first, not those of most alarms.
   /// Nothing is shelved or taken out of service by the name of an earlier occurrence while another stands.
   /// What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
-  /// is found as any wrong one. No limit that a catalog brings is held against a value that was stale when it came. An alarm
-  /// quiets its consequences while its condition stands, no longer until it is acknowledged, nor while it is only set aside. A
-  /// rule that was set aside without an alarm is in force again in the ledger too when an alarm has come meanwhile. Every rule
+  /// is found as any wrong one. No limit that a catalog brings is held against a value that was stale when it came, and points
+  /// that it brings are waited for from then on. An alarm quiets its consequences while its condition stands, no longer until
+  /// it is acknowledged, nor while it is only set aside. A rule that was set aside without an alarm is in force again
+  /// in the ledger too when an alarm has come meanwhile. Every rule
   /// behind a finished hazard may propose another. An alarm that comes under a policy by a rise of its priority becomes a
   /// hazard when it stands too long. A site where a check is finished can be set to check again. Alarms that wait for a call by
   /// a situation that a catalog no longer has are called out by those that fit them. Retention runs once for days that a clock

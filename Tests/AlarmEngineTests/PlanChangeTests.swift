@@ -206,6 +206,19 @@ struct PlanChangeTests {
     #expect(bench.take() == ["raised r2 60000 unacknowledged"])
   }
 
+  @Test("a channel that is new after a downtime is waited for from when its plan came")
+  func addedAfterDowntime() throws {
+    var bench = try Bench(PlanBuilder(channelsPerDevice: 2))
+    bench.read(0, 1)
+    var next = PlanBuilder(channelsPerDevice: 2)
+    next.add("stale", .stale(afterMilliseconds: 60_000), channel: 1)
+    try bench.engine.replacePlan(next.plan, at: at(1000), present: at(3_600_000), into: &bench.out)
+    bench.tick(3_660_000)
+    #expect(bench.take() == [])
+    bench.tick(3_660_001)
+    #expect(bench.take() == ["raised r0 3660000 unacknowledged"])
+  }
+
   @Test("a silence and a delay that run are looked at sooner when the plan waits less long")
   func shortened() throws {
     func builder(stale: Int64, delay: Int64) -> PlanBuilder {

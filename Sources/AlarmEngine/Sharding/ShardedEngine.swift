@@ -40,7 +40,8 @@ public struct ShardedEngine: ~Copyable, Sendable {
   ) throws(SnapshotError) {
     let layout: ShardLayout
     do { layout = try Self.layout(plan, count) } catch { throw .plan(error) }
-    self.init(layout, try Self.restored(layout, try ShardSnapshot.parts(of: bytes)), team)
+    let parts = try ShardSnapshot.parts(of: bytes)
+    self.init(layout, try Self.restored(layout, parts, present: .distantPast), team)
   }
 
   private init(_ layout: ShardLayout, _ shards: [Shard], _ team: ShardTeam) {
@@ -59,13 +60,19 @@ public struct ShardedEngine: ~Copyable, Sendable {
 
   private static func restored(
     _ layout: ShardLayout,
-    _ parts: [[UInt8]]
+    _ parts: [[UInt8]],
+    present: Timestamp
   ) throws(SnapshotError) -> [Shard] {
     var shards: [Shard] = []
     for (index, plan) in layout.plans.enumerated() {
       shards.append(
         Shard(
-          try Engine(part: plan, restoring: parts, keepsCounters: index == 0),
+          try Engine(
+            part: plan,
+            restoring: parts,
+            present: present,
+            keepsCounters: index == 0
+          ),
           layout.rows[index]
         )
       )
@@ -268,7 +275,7 @@ public struct ShardedEngine: ~Copyable, Sendable {
     merge(calls: 1, into: &out)
     let old = first..<out.count
     do {
-      shards = try Self.restored(next, shards.map { $0.engine.snapshot() })
+      shards = try Self.restored(next, shards.map { $0.engine.snapshot() }, present: present)
     } catch .plan(let error) {
       throw error
     } catch {
