@@ -63,7 +63,7 @@ extension Engine {
       bytes.appendState(identities.rules[slot].rawValue)
       bytes.append(parameters.row(slot).it.kind.rawValue)
       bytes.appendState(parameters.row(slot).it.figures)
-      rules[slot].append(to: &bytes)
+      rules[slot].append(to: &bytes, kind: parameters[slot].kind)
     }
     appendHistories(to: &bytes)
     let single = (0..<rules.count).filter {

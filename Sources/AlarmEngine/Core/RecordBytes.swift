@@ -42,7 +42,10 @@ extension ChannelRecord {
 }
 
 extension RuleRecord {
-  func append(to bytes: inout [UInt8]) {
+  /// Saves the record of a rule of a kind.
+  ///
+  /// Where the kind follows values, the phase tells which delays rely on what is armed.
+  func append(to bytes: inout [UInt8], kind: RuleParameters.Kind) {
     bytes.appendState(since)
     bytes.appendState(sinceSequence)
     bytes.appendState(onset)
@@ -51,7 +54,7 @@ extension RuleRecord {
     bytes.append(life)
     bytes.append(phase.rawValue)
     bytes.append(priority)
-    bytes.append(armed & Deadline.Kind.delayBits)
+    bytes.append(kind.followsValues ? 0 : armed & Deadline.Kind.delayBits)
   }
 
   mutating func restore(from reader: inout StateReader) throws(StateReadError) {
