@@ -178,7 +178,8 @@ public final class SQLiteLedger: CheckpointStore {
         }
       }
     } catch {
-      // Whether a commit that failed has reached the disk nobody can say.
+      // Whether a commit that failed has reached the disk nobody can say; one that was held back has not begun.
+      if case .notCovered = error { throw error }
       newest.removeAll()
       throw error
     }

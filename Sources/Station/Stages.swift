@@ -425,9 +425,9 @@ public final class Stages: @unchecked Sendable {
   /// - Returns: false when there was nothing to do.
   /// - Throws: what the ledger throws; the same outputs are then tried again.
   public func record(isUrgent: Bool) throws -> Bool {
+    let isAhead = canRecordAhead
     // Who has sent an input waits until its position is committed, also where nothing came of it.
-    let isAhead = !isUrgent && attempted == nil && !exchange.hasReadyDrafts
-    guard !isAhead || canRecordAhead else { return false }
+    guard isUrgent || isAhead || attempted != nil || exchange.hasReadyDrafts else { return false }
     // A commit that failed is tried again exactly as it was: were more outputs added, one whose answer alone was
     // lost would be written twice.
     let ready = exchange.readyOutputs(
@@ -459,13 +459,16 @@ public final class Stages: @unchecked Sendable {
     return true
   }
 
-  /// Whether there is something for ``record(isUrgent:)``.
-  var hasSomethingToRecord: Bool { exchange.hasReadyDrafts || canRecordAhead }
+  /// Whether there is something for ``record(isUrgent:)`` before the journal's next word.
+  package var hasSomethingToRecord: Bool { exchange.hasReadyDrafts || canRecordAhead }
 
   /// Whether a transaction can be written while the journal's commit of its inputs is under way, so that only its own
   /// commit is left when that returns.
+  ///
+  /// Not where a commit is to be tried again exactly as it was, nor at a stop, which does not wait for the journal.
   private var canRecordAhead: Bool {
-    waitsForJournal && exchange.hasComingDrafts && exchange.durable >= uncovered
+    waitsForJournal && attempted == nil && !exchange.isStopping && exchange.hasComingDrafts
+      && exchange.durable >= uncovered
   }
   /// How long the ledger's transaction stays open for the journal, in milliseconds; then it is rolled back, and the next waits
   /// until the journal has come as far.

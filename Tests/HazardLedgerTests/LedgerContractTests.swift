@@ -90,6 +90,14 @@ struct LedgerContractTests {
     #expect(try ledger.position == 0)
     #expect(try ledger.append([draft], rejects: [], position: 9) { true } == 2...2)
     #expect(try ledger.position == 9)
+
+    // Nor does it take anything from what was.
+    let atHand = ledger.entriesAtHand(after: 1, limit: 9)
+    #expect(throws: LedgerError.notCovered(position: 10)) {
+      try ledger.append([draft], rejects: [], position: 10) { false }
+    }
+    #expect(ledger.entriesAtHand(after: 1, limit: 9) == atHand)
+    #expect(try ledger.entries(after: 1, limit: 9).map(\.sequence) == [2])
   }
 
   @Test(

@@ -86,6 +86,60 @@ struct RecordAheadTests {
     #expect(try ledger.position == plant.batch.lastSequence)
   }
 
+  @Test("also where the position is due anyway, and once only until the journal has come as far")
+  func urgent() throws {
+    let plant = try Plant()
+    let stages = plant.stages
+    let seen = Mutex<[Bool]>([])
+    plant.journal.amid.withLock { amid in
+      amid = {
+        let isComing = stages.hasSomethingToRecord
+        let isWritten = (try? stages.record(isUrgent: true)) ?? true
+        let isLeft = stages.hasSomethingToRecord
+        seen.withLock { $0 = [isComing, isWritten, isLeft] }
+      }
+    }
+    try stages.commit(plant.batch)
+    #expect(seen.withLock { $0 } == [true, false, false])
+    #expect(try stages.record(isUrgent: true))
+    #expect(try plant.ledger.position == plant.batch.lastSequence)
+  }
+
+  @Test("is not asked for where a ledger that fails has to be handed the same again")
+  func failed() throws {
+    let plant = try Plant()
+    let stages = plant.stages
+    try plant.ledger.close()
+    let seen = Mutex<[Bool]>([])
+    plant.journal.amid.withLock { amid in
+      amid = {
+        let hasFailed = (try? stages.record(isUrgent: false)) == nil
+        let isWritten = (try? stages.record(isUrgent: false)) ?? true
+        seen.withLock { $0 = [hasFailed, isWritten, stages.hasSomethingToRecord] }
+      }
+    }
+    try stages.commit(plant.batch)
+    #expect(seen.withLock { $0 } == [true, false, false])
+    #expect(stages.hasSomethingToRecord)
+  }
+
+  @Test("is not begun at a stop: the journal is not waited for, and what it has is written")
+  func stopping() throws {
+    let plant = try Plant()
+    let stages = plant.stages
+    let seen = Mutex<[Bool]>([])
+    plant.journal.amid.withLock { amid in
+      amid = {
+        stages.exchange.stop()
+        seen.withLock { $0 = [stages.hasSomethingToRecord] }
+      }
+    }
+    try stages.commit(plant.batch)
+    #expect(seen.withLock { $0 } == [false])
+    #expect(try stages.record(isUrgent: true))
+    #expect(try Fixture.alarms(of: plant.ledger).count == 1)
+  }
+
   @Test("is in force as soon as the journal is", .timeLimit(.minutes(2)))
   func written() async throws {
     let plant = try Plant()
