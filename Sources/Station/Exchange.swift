@@ -33,7 +33,7 @@ public final class Exchange: Sendable {
     case intake
     /// Waits for room behind the intake; the same thread as ``intake``, which a busy ledger must not wake for nothing.
     case room
-    /// Waits for outputs that the journal covers.
+    /// Waits for outputs that the journal covers, or is about to, and for the end of that.
     case ledger
     /// Waits for new entries and for replies.
     case announcer

@@ -421,6 +421,8 @@ public final class Stages: @unchecked Sendable {
 
   /// Commits what the journal covers to the ledger, in one transaction.
   ///
+  /// What the journal is about to cover is written before and committed after it has; where that takes long, nothing is.
+  ///
   /// - Parameter isUrgent: commit the position although no entry or reject goes with it.
   /// - Returns: false when there was nothing to do.
   /// - Throws: what the ledger throws; the same outputs are then tried again.

@@ -38,14 +38,16 @@ struct RecordAheadTests {
     let stages: Stages
     let batch: InputBatch
 
-    init() throws {
+    init(disk: FaultyDisk? = nil) throws {
       scratch = try Scratch()
       ledger = try SQLiteLedger(path: scratch.file("ledger.sqlite"), station: "test")
       let now: Int64 = 1_700_000_000_000
+      let store: any LedgerStore
+      if let disk { store = FaultyLedger(store: ledger, disk: disk) } else { store = ledger }
       stages = try Stages(
         catalog: try Fixture.catalog(),
         journal: journal,
-        ledger: ledger,
+        ledger: store,
         snapshots: nil,
         limits: StationLimits(),
         logger: Fixture.quiet,
@@ -165,6 +167,41 @@ struct RecordAheadTests {
     #expect(seen.withLock { $0 } < end)
     #expect(try ledger.position == end)
     #expect(try Fixture.alarms(of: ledger).count == 1)
+  }
+
+  @Test("is handed in again as it was where its answer is lost", .timeLimit(.minutes(2)))
+  func lost() throws {
+    let disk = FaultyDisk(seed: 3)
+    let plant = try Plant(disk: disk)
+    let stages = plant.stages
+    let isDone = DispatchSemaphore(value: 0)
+    disk.set(refuseOneIn: 0, loseAnswerOneIn: 1, isDead: false)
+    plant.journal.amid.withLock { amid in
+      amid = {
+        Thread.detachNewThread {
+          while (try? stages.record(isUrgent: false)) == false {}
+          isDone.signal()
+        }
+      }
+    }
+    try stages.commit(plant.batch)
+    isDone.wait()
+    #expect(stages.exchange.faults.ledger != nil)
+    #expect(try plant.ledger.position == plant.batch.lastSequence)
+
+    disk.set(refuseOneIn: 0, loseAnswerOneIn: 0, isDead: false)
+    plant.journal.amid.withLock { $0 = nil }
+    let more = InputBatch(
+      JournalBatch([Fixture.reading(9, at: 1_700_000_002_000)]),
+      firstSequence: plant.batch.lastSequence + 1
+    )
+    stages.evaluate(more, at: 0)
+    try stages.commit(more)
+    while try stages.record(isUrgent: true) {}
+    let alarms = try Fixture.alarms(of: plant.ledger)
+    #expect(!alarms.isEmpty && Set(alarms).count == alarms.count)
+    #expect(try plant.ledger.position == more.lastSequence)
+    #expect(try stages.exchange.head == plant.ledger.head.sequence)
   }
 
   @Test("a store that cannot hold a batch back asks before it begins")
