@@ -151,8 +151,10 @@ struct HazardRoutes: Sendable {
   }
 
   /// Refuses a hazard at a site that the catalog does not have: its people would not hear of it.
+  ///
+  /// Not where stations below tell of enterprises that are listed here: only they know all sites.
   private func requireSite(of hazard: [String: HazardLedger.JSONValue]) throws {
-    guard let place = hazard["place"]?.text else { return }
+    guard station.relay?.peers.isEmpty != false, let place = hazard["place"]?.text else { return }
     let parts = place.split(separator: "/", omittingEmptySubsequences: false)
     // Permits and welders have alarms at `enterprise/welding/…`. That there is no such enterprise is told by the desk.
     guard parts.count > 1, parts[1] != "welding",

@@ -56,6 +56,28 @@ import Testing
     )
   }
 
+  @Test("a hazard may lie at a site that only a station below knows")
+  func sites() async throws {
+    let accounts = try TestAccounts()
+    defer { try? accounts.remove() }
+    let key = try accounts.machine("county", [.relay], Scope(enterprises: ["acme"]))
+    let station = try CoreStation()
+    let hazard =
+      #"{"source":"departmentInspection","place":"metec/below/fence","title":"护栏缺失"}"#
+    try await test(station, access: HazardRouteTests.caller(.county)) { client in
+      let refused = try await client.send("/api/v1/hazards", hazard, 404)
+      #expect(refused["type"] as? String == "urn:davy:problem:unknown-place")
+    }
+    try await test(station, access: .accounts(accounts.service)) { client in
+      let items = "/api/v1/relay/items"
+      let answer = try await client.send(.post, items, try Self.batch("acme"), bearer: key)
+      #expect(answer.status == 200, "\(answer.text)")
+    }
+    try await test(station, access: HazardRouteTests.caller(.county)) { client in
+      _ = try await client.send("/api/v1/hazards", hazard, 201)
+    }
+  }
+
   @Test("a station speaks for itself and its enterprises, passes on and does nothing else")
   func permissions() async throws {
     let accounts = try TestAccounts()
