@@ -469,8 +469,8 @@ public final class Stages: @unchecked Sendable {
   ///
   /// Not where a commit is to be tried again exactly as it was, nor at a stop, which does not wait for the journal.
   private var canRecordAhead: Bool {
-    waitsForJournal && attempted == nil && !exchange.isStopping && exchange.hasComingDrafts
-      && exchange.durable >= uncovered
+    waitsForJournal && attempted == nil && exchange.hasComingDrafts
+      && exchange.durable >= uncovered && !exchange.isStopping
   }
   /// How long the ledger's transaction stays open for the journal, in milliseconds; then it is rolled back, and the next waits
   /// until the journal has come as far.
