@@ -223,7 +223,6 @@ public struct ExpressionEvaluator: Sendable {
   public func write(into bytes: inout [UInt8]) {
     bytes.appendState(values.count)
     bytes.appendState(values)
-    bytes.appendState(noTime)
     for window in windows { window.write(into: &bytes) }
     for clock in clocks { clock.write(into: &bytes) }
   }
@@ -232,14 +231,8 @@ public struct ExpressionEvaluator: Sendable {
   public mutating func restore(from reader: inout StateReader) throws(StateReadError) {
     guard try reader.count(in: 0...Int.max) == values.count else { throw .inconsistent }
     values = try reader.doubles(values.count)
-    let evaluated = try reader.integer()
     for index in windows.indices { try windows[index].restore(from: &reader) }
     for index in clocks.indices { clocks[index] = try Persistence(reading: &reader) }
-    // Snapshots that do not say of a condition that it has lasted say until when all had been asked about.
-    guard evaluated > noTime else { return }
-    for case .persist(let slot, let duration) in expression.code where clocks[slot].since != nil {
-      _ = clocks[slot].step(time: evaluated, condition: .yes, duration: duration)
-    }
   }
 }
 

@@ -252,25 +252,6 @@ struct ExpressionTests {
     #expect(evaluator.evaluate(at: 83_000) == .unknown)
   }
 
-  @Test("what had lasted by a snapshot that says only until when it was asked about has lasted")
-  func formerSnapshot() throws {
-    let expression = try CompiledExpression("T101.level > 85 % for 10s") { Self.site[$0] }
-    var evaluator = ExpressionEvaluator(expression)
-    evaluator.update(signal: 0, time: 1000, value: 90)
-    _ = evaluator.evaluate(at: 1000)
-    var bytes: [UInt8] = []
-    evaluator.write(into: &bytes)
-    // Behind the count of the signals and the only value; at the end whether the condition may have been true before.
-    let evaluated: [UInt8] = [0xf8, 0x2a, 0, 0, 0, 0, 0, 0]
-    bytes.replaceSubrange(16..<24, with: evaluated)
-    bytes[bytes.count - 1] = 0
-    var reader = StateReader(bytes)
-    var restored = ExpressionEvaluator(expression)
-    try restored.restore(from: &reader)
-    #expect(restored.nextDeadline == nil)
-    #expect(restored.evaluate(at: 10_500) == .yes, "a reading from before 11 s")
-  }
-
   @Test("the slope of a temperature is compared per minute")
   func slope() throws {
     let expression = try CompiledExpression("slope(T101.temp, 60 s) > 2 K/min") { Self.site[$0] }
