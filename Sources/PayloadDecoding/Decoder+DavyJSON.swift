@@ -171,26 +171,10 @@ extension Decoder {
       explain(
         place(Self.escapedToken(name)),
         document.excerpt(value),
-        Self.ignoredMember(name),
+        DavyJSONMember.ignored(name),
         .ignored
       )
     }
-  }
-
-  /// Why a member is passed over, with the name that was probably meant: a status under another name is no status, and the
-  /// reading is taken as normal.
-  private static func ignoredMember(_ name: String) -> String {
-    let meant: String? =
-      switch name.lowercased() {
-      case "device", "deviceid", "id", "sn", "设备", "设备编号": "device"
-      case "point", "tag", "测点": "point"
-      case "t", "time", "ts", "timestamp", "时间": "t"
-      case "v", "val", "value", "数值", "值": "v"
-      case "s", "status", "state", "quality", "状态": "s"
-      case "unit", "units", "单位": "unit"
-      default: nil
-      }
-    return "not a member Davy knows" + (meant.map { "; if \($0) is meant, call it so" } ?? "")
   }
 
   /// A member that nothing would read where it stands, and where it belongs; nil when there is none.
