@@ -431,8 +431,7 @@ extension Engine {
       leaps[Int(channel)] = nil
       blind[Int(channel)] = nil
       // Rules that read other channels have times where their own has none.
-      let link = links[Int(channel)]
-      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      for slot in links[Int(channel)].rules {
         let rule = rules.row(Int(slot))
         switch rule.it.phase {
         case .pendingOn, .pendingOff:
@@ -475,8 +474,7 @@ extension Engine {
     _ out: inout [Transition]
   ) {
     for channel in channelRows(ofDevice: row) {
-      let link = links[Int(channel)]
-      for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+      for slot in links[Int(channel)].rules
       where parameters.row(Int(slot)).it.kind == .clock {
         let tolerance = Double(timing(ofDevice: row).tolerance) * 1e-3
         var moment = Moment(

@@ -82,7 +82,7 @@ extension Engine {
     former: Int64
   ) {
     let since = rules.row(Int(slot)).it.since
-    arm(kind, slot, at: since + delay + delayGrace(slot), mayBeEarlier: since < former)
+    arm(kind, slot, at: since + delay + delayGrace(slot), isSooner: since < former)
   }
 
   /// Moves a rule's condition and notes it in the rule's history.
@@ -398,8 +398,7 @@ extension Engine {
 
   /// Forgets the delays that run on a channel's values: a gap neither raises nor clears.
   mutating func dropPendingDelays(of channel: Int, at time: Int64) {
-    let link = links[channel]
-    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+    for slot in links[channel].rules
     where parameters.row(Int(slot)).it.kind.followsValues {
       drop(slot, at: time)
       if parameters.row(Int(slot)).it.kind == .rate {

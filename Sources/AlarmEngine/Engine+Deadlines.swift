@@ -235,10 +235,9 @@ extension Engine {
   }
 
   private func firstDeadline(of channel: Int, isOther: Bool) -> ChannelDeadline? {
-    let link = links[channel]
     let newest = channels.row(channel).it.newest
     var first: ChannelDeadline?
-    for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+    for slot in links[channel].rules {
       let isWindow = isWindow(slot)
       let record = rules.row(Int(slot))
       let parameters = parameters.row(Int(slot))
@@ -324,41 +323,32 @@ extension Engine {
     _ kind: Deadline.Kind,
     _ slot: UInt32,
     at time: Int64,
-    mayBeEarlier: Bool = false,
     isSooner: Bool = false
   ) {
     let channel = parameters.row(Int(slot)).it.channel
-    arm(
-      kind,
-      slot,
-      atEngineTime: time + offset(of: channel),
-      mayBeEarlier: mayBeEarlier,
-      isSooner: isSooner
-    )
+    arm(kind, slot, atEngineTime: time + offset(of: channel), isSooner: isSooner)
   }
 
   /// Makes sure that a rule is looked at when the engine has passed a time, which is never one that it has passed:
   /// what fires must not depend on how readings of one receive time are cut into batches.
   ///
-  /// With `isSooner` something has begun to be waited for that may come before what has been waited for so far. (By a lag that
-  /// falls alone, as it does with every reading of a backlog, nothing has.)
+  /// One entry a kind is enough where deadlines only move on. A shelf can be cut short; and with `isSooner` something has begun to
+  /// be waited for that may come before what has been waited for so far: a detector has several deadlines, late readings show
+  /// that a delay began sooner, and after a change of the time base one can begin before the one that has been taken back. (By
+  /// a lag that falls alone, as it does with every reading of a backlog, nothing has.)
   mutating func arm(
     _ kind: Deadline.Kind,
     _ slot: UInt32,
     atEngineTime time: Int64,
-    mayBeEarlier: Bool = false,
     isSooner: Bool = false
   ) {
     let record = rules.row(Int(slot))
     let due = max(time, fired)
-    // One entry a kind is enough where deadlines only move on; a shelf can be cut short, late readings can show that a delay
-    // began sooner, and after a change of the time base one can begin before the one that has been taken back.
     let isAwaited =
       kind.mayComeSooner
       ? looks.earliest(kind, slot).map { !isSooner || $0 <= due } ?? false
-      : record.it.armed & kind.bit != 0
-    guard !isAwaited || kind == .shelf || mayBeEarlier else { return }
-    insert(kind, slot, due: due)
+      : !isSooner && kind != .shelf && record.it.armed & kind.bit != 0
+    if !isAwaited { insert(kind, slot, due: due) }
   }
 
   /// Puts an entry for a rule among the deadlines.
@@ -397,8 +387,7 @@ extension Engine {
       devices.row(row).it.isRearming = false
       armRelease(row)
       for channel in channelRows(ofDevice: row) {
-        let link = links[Int(channel)]
-        for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+        for slot in links[Int(channel)].rules
         where parameters.row(Int(slot)).it.kind.followsValues {
           rules.row(Int(slot)).it.armed &= ~Deadline.Kind.delayBits
         }
@@ -414,8 +403,7 @@ extension Engine {
   func runningDelays(ofDevice row: Int) -> [Deadline] {
     var ends: [Deadline] = []
     for channel in channelRows(ofDevice: row) {
-      let link = links[Int(channel)]
-      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      for slot in links[Int(channel)].rules {
         let record = rules.row(Int(slot))
         let rule = parameters.row(Int(slot))
         guard rule.it.kind.followsValues, record.it.phase.isPending else { continue }

@@ -68,9 +68,8 @@ extension Engine {
     let value = isValue ? reading.value : Double.nan
     samples.insert(Rejudge.Sample(time: time, value: value), at: place)
     remember(channel, time, value)
-    let link = links[channel]
     var isJudged = true
-    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+    for slot in links[channel].rules
     where parameters.row(Int(slot)).it.isRevisable {
       let moment = Moment(time: time, received: now, sequence: sequence, value: reading.value)
       if !rejudge(slot, samples, from: oldest, moment, &out) { isJudged = false }
@@ -102,9 +101,8 @@ extension Engine {
     _ sequence: UInt64,
     _ out: inout [Transition]
   ) {
-    let link = links[channel]
     let moment = Moment(time: time, received: now, sequence: sequence, value: .nan)
-    for slot in link.firstRule..<link.firstRule &+ link.ruleCount
+    for slot in links[channel].rules
     where parameters.row(Int(slot)).it.isRevisable {
       guard newestStepTime(of: slot) > time else { continue }
       if judgeAgain(slot, channel, moment, &out) { closeCalm(of: channel) }
@@ -243,8 +241,8 @@ extension Engine {
     record.it.phase = end.phase
     record.it.since = end.since
     switch end.phase {
-    case .pendingOn: arm(.onDelay, slot, at: end.since + rule.onDelay, mayBeEarlier: true)
-    case .pendingOff: arm(.offDelay, slot, at: end.since + rule.offDelay, mayBeEarlier: true)
+    case .pendingOn: arm(.onDelay, slot, at: end.since + rule.onDelay, isSooner: true)
+    case .pendingOff: arm(.offDelay, slot, at: end.since + rule.offDelay, isSooner: true)
     case .idle, .active: break
     }
     return true

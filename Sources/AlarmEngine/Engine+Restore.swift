@@ -207,7 +207,7 @@ extension Engine {
       let place = places[Int(parameters.row(Int(slot)).it.number)]
       if bank.isFreshWindow(place) { drop(slot, at: now) }
       guard bank.waitsLessLong(place), let end = detectorDeadline(slot) else { continue }
-      arm(.detector, slot, at: end + detectorGrace(slot), mayBeEarlier: true)
+      arm(.detector, slot, at: end + detectorGrace(slot), isSooner: true)
     }
   }
 

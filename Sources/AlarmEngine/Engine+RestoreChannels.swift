@@ -73,8 +73,7 @@ extension Engine {
       pasts[channel] = nil
       ties[channel] = nil
       dropPendingDelays(of: channel, at: now)
-      let link = links[channel]
-      for slot in link.firstRule..<link.firstRule &+ link.ruleCount {
+      for slot in links[channel].rules {
         switch parameters.row(Int(slot)).it.kind {
         case .ewma: keep(ChannelRecord.ewmaBit, of: slot, channel)
         case .limit, .physicalRange: restartHistory(slot, at: record.it.newest)

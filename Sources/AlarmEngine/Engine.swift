@@ -93,7 +93,7 @@ public struct Engine: ~Copyable, Sendable {
 
   var heap: DeadlineHeap
   /// When rules' detectors, and the expressions that suppress them, have an entry in the heap.
-  var looks: Looks
+  var looks: PendingLooks
   /// Devices by whose clocks something waits that is to be armed again.
   var rearming: [Int]
   var owed: OwedOccurrences
@@ -163,7 +163,7 @@ public struct Engine: ~Copyable, Sendable {
     unsuppressed = []
     unjudged = []
     heap = DeadlineHeap()
-    looks = Looks()
+    looks = PendingLooks()
     rearming = []
     owed = OwedOccurrences()
     tally = EngineCounters()

@@ -132,6 +132,10 @@ struct ChannelLink: BitwiseCopyable {
   var dependentCount: UInt32 = 0
   /// Every reading takes the slow way.
   var isGeneral = false
+
+  /// Rows of the rules on the channel.
+  @inline(__always)
+  var rules: Range<UInt32> { firstRule..<firstRule &+ ruleCount }
 }
 
 /// A rule that reads a channel as one of its detector's signals.

@@ -173,7 +173,7 @@ struct CompiledPlan {
         clamping: plan.devices[Int(link.device)].clockToleranceMilliseconds
       )
       if link.staleAfter > 0 { profile.maxGap = link.staleAfter }
-      for slot in link.firstRule..<link.firstRule + link.ruleCount {
+      for slot in link.rules {
         let rule = parameters[Int(slot)]
         switch rule.kind {
         case .rate:

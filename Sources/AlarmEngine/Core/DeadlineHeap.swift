@@ -102,9 +102,10 @@ struct DeadlineHeap: Sendable {
   }
 }
 
-/// The entries in the heap of deadlines that may come sooner, by rule: so that there is none later than need be, and none
-/// for what an earlier one will ask for.
-struct Looks: Sendable {
+/// When rules will be looked at whose deadlines may come sooner: the entries of these kinds in the heap, by rule.
+///
+/// So none is later than need be, and none is made for what an earlier one will ask for.
+struct PendingLooks: Sendable {
   private struct Rule: Hashable {
     var kind: Deadline.Kind
     var slot: UInt32
