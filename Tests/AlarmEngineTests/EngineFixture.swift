@@ -157,6 +157,19 @@ struct Bench: ~Copyable {
     engine.apply(batch, into: &out)
   }
 
+  /// Readings of the first channel, times and values, in one batch that had waited at the broker.
+  mutating func readBacklog(at received: Int64, _ readings: [(Int64, Double)] = []) {
+    var batch = ReadingBatch(received: at(received), baseSequence: sequence)
+    batch.isBacklog = true
+    for (time, value) in readings {
+      batch.append(
+        Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value),
+        sequence: sequence
+      )
+    }
+    engine.apply(batch, into: &out)
+  }
+
   mutating func tick(_ time: Int64) {
     engine.advance(to: at(time), into: &out)
   }

@@ -103,16 +103,8 @@ struct InvarianceTests {
       var bench = try Bench(builder)
       bench.read(0, 6)
       bench.act(.shelve(until: at(10_000)), rule, at: 1000)
-      var batch = ReadingBatch(received: at(50_000), baseSequence: bench.sequence)
-      batch.isBacklog = true
-      batch.append(
-        Reading(channel: ChannelIndex(rawValue: 0), time: at(2000), value: 6),
-        sequence: bench.sequence
-      )
-      bench.engine.apply(batch, into: &bench.out)
-      batch.reset(received: at(55_000), baseSequence: bench.sequence)
-      batch.isBacklog = true
-      bench.engine.apply(batch, into: &bench.out)
+      bench.readBacklog(at: 50_000, [(2000, 6)])
+      bench.readBacklog(at: 55_000)
       if isRestored {
         bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
       }
@@ -135,13 +127,7 @@ struct InvarianceTests {
     var bench = try Bench(builder)
     bench.read(0, hasFormer ? 6 : 1)
     bench.read(1000, 1)
-    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
-    batch.isBacklog = true
-    batch.append(
-      Reading(channel: ChannelIndex(rawValue: 0), time: at(4000), value: 6),
-      sequence: bench.sequence
-    )
-    bench.engine.apply(batch, into: &bench.out)
+    bench.readBacklog(at: 60_000, [(4000, 6)])
     bench.tick(61_000)
     #expect(bench.out.map(\.time) == [at(9000)])
     #expect(bench.out.map(\.received) == [at(60_000)])
@@ -153,9 +139,7 @@ struct InvarianceTests {
     builder.add("high", .high(5), reAlarm: 1000)
     var bench = try Bench(builder)
     bench.read(0, 6)
-    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
-    batch.isBacklog = true
-    bench.engine.apply(batch, into: &bench.out)
+    bench.readBacklog(at: 60_000)
     bench.tick(60_500)
     #expect(bench.out.map(\.kind) == [.raised, .reAlarmed])
     bench.tick(61_001)

@@ -293,13 +293,7 @@ struct LateTests {
     var bench = try Bench(builder)
     bench.read(0, 1)
     bench.read(1000, 1)
-    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
-    batch.isBacklog = true
-    for (time, value) in [(3000, 20), (2000, 20), (4000, 1)] as [(Int64, Double)] {
-      let reading = Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: value)
-      batch.append(reading, sequence: bench.sequence)
-    }
-    bench.engine.apply(batch, into: &bench.out)
+    bench.readBacklog(at: 60_000, [(3000, 20), (2000, 20), (4000, 1)])
     bench.tick(61_000)
     #expect(bench.take() == [])
     #expect(bench.engine.counters.lateJudged == 1)

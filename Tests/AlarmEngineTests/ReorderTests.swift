@@ -153,15 +153,7 @@ struct ReorderTests {
     bench.read(0, 1)
     bench.read(3000, 20)
     bench.tick(8500)
-    var batch = ReadingBatch(received: at(60_000), baseSequence: bench.sequence)
-    batch.isBacklog = true
-    for time in [7000, 59_000] as [Int64] {
-      batch.append(
-        Reading(channel: ChannelIndex(rawValue: 0), time: at(time), value: 1),
-        sequence: bench.sequence
-      )
-    }
-    bench.engine.apply(batch, into: &bench.out)
+    bench.readBacklog(at: 60_000, [(7000, 1), (59_000, 1)])
     bench.tick(61_000)
     #expect(bench.take() == [])
     #expect(bench.engine.counters.heldBack == 1)
@@ -176,17 +168,10 @@ struct ReorderTests {
     var sizes: [Int] = []
     for count in [10, 1000] as [Int64] {
       var bench = try Bench(builder)
-      var batch = ReadingBatch(received: at(earliest), baseSequence: bench.sequence)
-      batch.isBacklog = true
-      for second in 0..<count {
-        let reading = Reading(
-          channel: ChannelIndex(rawValue: 0),
-          time: at(second * 1000),
-          value: second == count - 1 ? 20 : 1
-        )
-        batch.append(reading, sequence: bench.sequence)
-      }
-      bench.engine.apply(batch, into: &bench.out)
+      bench.readBacklog(
+        at: earliest,
+        (0..<count).map { ($0 * 1000, $0 == count - 1 ? 20 : 1) }
+      )
       sizes.append(bench.engine.snapshot().count - Int(count) * Self.heldBytes)
       bench.tick(earliest + 60_000)
       #expect(bench.out.map(\.time) == [at((count - 1) * 1000)])
