@@ -370,50 +370,48 @@ struct AlarmIndicatorTests {
     #expect(live.report(at: now).annunciated > 500)
   }
 
-  @Test("a device whose clock begins at 1970 hides no other alarm of the span")
-  func deadClock() throws {
+  private static let start: Int64 = 1_795_000_000_000
+
+  /// The report of a span, milliseconds after ``start``, over a ledger that holds steps of these times.
+  private static func report(
+    of steps: [(body: AlarmBody, time: Int64)],
+    in span: Range<Int64>
+  ) throws -> IndicatorReport {
     let scratch = try Scratch()
     let ledger = try SQLiteLedger(path: scratch.path, station: "s")
-    let start: Int64 = 1_795_000_000_000
-    let times = (0..<10).map { $0 == 5 ? 1_795_000 : start + $0 * 1_000 } as [Int64]
-    let drafts = times.enumerated().map { index, time in
-      LedgerDraft(
-        alarm: Self.step(.raised, .unacknowledged, point: "p\(index)", onset: time),
-        time: Timestamp(milliseconds: time),
-        origin: 1
-      )
+    let drafts = steps.map { step in
+      LedgerDraft(alarm: step.body, time: Timestamp(milliseconds: step.time), origin: 1)
     }
     try ledger.append(drafts, rejects: [], position: 1)
-    let report = try IndicatorReport(
+    return try IndicatorReport(
       of: ledger,
-      from: Timestamp(milliseconds: start),
-      to: Timestamp(milliseconds: start + 60_000)
+      from: Timestamp(milliseconds: start + span.lowerBound),
+      to: Timestamp(milliseconds: start + span.upperBound)
     )
+  }
+
+  @Test("a device whose clock begins at 1970 hides no other alarm of the span")
+  func deadClock() throws {
+    let times = (0..<10).map { $0 == 5 ? 1_795_000 : Self.start + $0 * 1_000 } as [Int64]
+    let steps = times.enumerated().map { index, time in
+      (body: Self.step(.raised, .unacknowledged, point: "p\(index)", onset: time), time: time)
+    }
+    let report = try Self.report(of: steps, in: 0..<60_000)
     #expect(report.alarms.annunciated == 9)
     #expect(report.alarms.stale == ["p5#h@1795000"])
   }
 
   @Test("a step of a clock that begins at 1970 counts at its receipt")
   func deadClockReceived() throws {
-    let scratch = try Scratch()
-    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
-    let start: Int64 = 1_795_000_000_000
-    var raise = Self.step(.raised, .unacknowledged, onset: 1_795_000, priority: 4)
-    raise.received = Timestamp(milliseconds: start)
-    var acknowledge = Self.step(.acknowledged, .acknowledged, onset: 1_795_000, priority: 4)
-    acknowledge.received = Timestamp(milliseconds: start + 30_000)
-    try ledger.append(
-      [
-        LedgerDraft(alarm: raise, time: raise.onset, origin: 1),
-        LedgerDraft(alarm: acknowledge, time: acknowledge.received, origin: 1),
-      ],
-      rejects: [],
-      position: 1
-    )
-    let report = try IndicatorReport(
-      of: ledger,
-      from: Timestamp(milliseconds: start),
-      to: Timestamp(milliseconds: start + 60_000)
+    let onset: Int64 = 1_795_000
+    let acknowledged = Self.start + 30_000
+    var raise = Self.step(.raised, .unacknowledged, onset: onset, priority: 4)
+    raise.received = Timestamp(milliseconds: Self.start)
+    var acknowledge = Self.step(.acknowledged, .acknowledged, onset: onset, priority: 4)
+    acknowledge.received = Timestamp(milliseconds: acknowledged)
+    let report = try Self.report(
+      of: [(body: raise, time: onset), (body: acknowledge, time: acknowledged)],
+      in: 0..<60_000
     )
     #expect(report.alarms.byPriority == [4: 1] && report.alarms.stale.isEmpty)
     #expect(report.alarms.acknowledgeMedian == 30_000)
@@ -421,50 +419,29 @@ struct AlarmIndicatorTests {
 
   @Test("an alarm raised before the span and acknowledged in it counts with its whole time")
   func acknowledgedWithin() throws {
-    let scratch = try Scratch()
-    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
-    let start: Int64 = 1_795_000_000_000
-    let steps: [(AlarmBody.Event, AlarmBody.State, Int64)] = [
-      (.raised, .unacknowledged, 0), (.acknowledged, .acknowledged, 90_000),
-    ]
-    let drafts = steps.map { event, state, after in
-      LedgerDraft(
-        alarm: Self.step(event, state, onset: start),
-        time: Timestamp(milliseconds: start + after),
-        origin: 1
-      )
-    }
-    try ledger.append(drafts, rejects: [], position: 1)
-    let report = try IndicatorReport(
-      of: ledger,
-      from: Timestamp(milliseconds: start + 60_000),
-      to: Timestamp(milliseconds: start + 120_000)
+    let report = try Self.report(
+      of: [
+        (body: Self.step(.raised, .unacknowledged, onset: Self.start), time: Self.start),
+        (
+          body: Self.step(.acknowledged, .acknowledged, onset: Self.start),
+          time: Self.start + 90_000
+        ),
+      ],
+      in: 60_000..<120_000
     )
     #expect(report.alarms.acknowledgeMedian == 90_000)
   }
 
   @Test("an alarm that was raised and shelved just before the span is shelved in it")
   func shelvedBefore() throws {
-    let scratch = try Scratch()
-    let ledger = try SQLiteLedger(path: scratch.path, station: "s")
-    let start: Int64 = 1_795_000_000_000
-    let steps: [(AlarmBody.Event, AlarmBody.State, Int64)] = [
-      (.raised, .unacknowledged, 0), (.shelved, .shelved, 1_000),
-    ]
-    let drafts = steps.map { event, state, after in
-      LedgerDraft(
-        alarm: Self.step(event, state, onset: start),
-        time: Timestamp(milliseconds: start + after),
-        origin: 1
-      )
-    }
-    try ledger.append(drafts, rejects: [], position: 1)
-    let report = try IndicatorReport(
-      of: ledger,
-      from: Timestamp(milliseconds: start + 60_000),
-      to: Timestamp(milliseconds: start + 120_000)
+    let report = try Self.report(
+      of: [
+        (body: Self.step(.raised, .unacknowledged, onset: Self.start), time: Self.start),
+        (body: Self.step(.shelved, .shelved, onset: Self.start), time: Self.start + 1_000),
+      ],
+      in: 60_000..<120_000
     )
     #expect(report.alarms.annunciated == 0)
-    #expect(report.alarms.shelved == ["p#h@\(start)"])
+    #expect(report.alarms.shelved == ["p#h@\(Self.start)"])
   }
 }
