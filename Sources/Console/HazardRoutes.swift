@@ -154,7 +154,7 @@ struct HazardRoutes: Sendable {
   ///
   /// Not where stations below tell of enterprises that are listed here: only they know all sites.
   private func requireSite(of hazard: [String: HazardLedger.JSONValue]) throws {
-    guard station.relay?.peers.isEmpty != false, let place = hazard["place"]?.text else { return }
+    guard !station.hasStationsBelow, let place = hazard["place"]?.text else { return }
     let parts = place.split(separator: "/", omittingEmptySubsequences: false)
     // Permits and welders have alarms at `enterprise/welding/…`. That there is no such enterprise is told by the desk.
     guard parts.count > 1, parts[1] != "welding",

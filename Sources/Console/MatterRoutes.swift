@@ -150,7 +150,7 @@ struct MatterRoutes: Sendable {
     let enterprise = LedgerScope.enterprise(ofPath: place)
     let isKnown =
       station.catalog.enterprises.contains { $0.id == enterprise }
-      || station.relay?.peers.isEmpty == false
+      || station.hasStationsBelow
     guard isKnown else {
       throw Problem(.notFound, "unknown-place", "place: no enterprise \(enterprise) in the catalog")
     }

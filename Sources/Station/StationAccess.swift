@@ -96,6 +96,9 @@ extension StationAccess {
   /// A station that nothing is passed on to.
   public var relay: RelayBoard? { nil }
 
+  /// Whether stations below have passed on to this one: enterprises and sites may be known to them alone.
+  public var hasStationsBelow: Bool { relay?.peers.isEmpty == false }
+
   /// None.
   public func inhibitedRules() -> [InhibitedRule] { [] }
 

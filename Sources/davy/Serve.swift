@@ -244,7 +244,7 @@ struct Serve: AsyncParsableCommand {
     logger: Logger
   ) {
     // What stations below tell of need not be in the site files of this one.
-    guard station.relay?.peers.isEmpty != false else { return }
+    guard !station.hasStationsBelow else { return }
     for (account, names) in accounts.accounts(beyond: Set(station.catalog.enterprises.map(\.id))) {
       logger.warning(
         "an account's scope names enterprises that no site file has",
