@@ -126,6 +126,19 @@ extension LedgerStore {
     guard isCovered() else { throw .notCovered(position: position) }
     return try append(drafts, rejects: rejects, position: position)
   }
+
+  /// All steps of a hazard, in order.
+  ///
+  /// - Throws: why the ledger cannot be read.
+  package func steps(ofHazard id: String) throws(LedgerError) -> [LedgerEntry] {
+    let limit = 500
+    var entries: [LedgerEntry] = []
+    while true {
+      let page = try self.entries(of: id, after: entries.last?.sequence ?? 0, limit: limit)
+      entries += page
+      if page.count < limit { return entries.filter { $0.kind == .hazard } }
+    }
+  }
 }
 
 /// A ledger whose head can be signed.

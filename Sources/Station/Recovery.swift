@@ -61,6 +61,7 @@ struct Recovery {
     snapshotPosition = 0
   }
 
+  /// Puts snapshots of beyond the journal's end aside; where that fails the start goes on, and the log says what to do.
   private static func putAside(
     in snapshots: SnapshotFolder,
     beyond end: UInt64,
@@ -239,7 +240,7 @@ struct Recovery {
         limit: Self.hazardPage
       )
       for view in page {
-        let entries = try Self.steps(of: view.id, in: ledger)
+        let entries = try ledger.steps(ofHazard: view.id)
         guard let hazard = try Hazard(replaying: entries), !core.desks.hazards.knows(hazard),
           let first = entries.first?.body, try LedgerJSON(parsing: first)["origin"] == nil
         else { continue }
@@ -258,19 +259,8 @@ struct Recovery {
     }
   }
 
+  /// Hazards that are read together, and that one input tells of.
   private static let hazardPage = 100
-
-  private static func steps(
-    of hazard: String,
-    in ledger: any LedgerStore
-  ) throws -> [LedgerEntry] {
-    var entries: [LedgerEntry] = []
-    while true {
-      let page = try ledger.entries(of: hazard, after: entries.last?.sequence ?? 0, limit: 500)
-      entries += page
-      if page.count < 500 { return entries.filter { $0.kind == .hazard } }
-    }
-  }
 
   /// How many of the alarms that nothing watches the log names.
   private static let namedAlarms = 20

@@ -142,7 +142,7 @@ public struct HazardStatistics: Codable, Hashable, Sendable {
         if view.state.isFinal, view.lastTime.milliseconds < period.from { continue }
         guard
           let history = try HazardHistory(
-            try Self.entries(of: view.id, in: ledger),
+            try ledger.steps(ofHazard: view.id),
             in: period,
             until: end
           )
@@ -159,18 +159,6 @@ public struct HazardStatistics: Codable, Hashable, Sendable {
     }
     lines = Dimension.allCases.flatMap { dimension in
       (groups[dimension] ?? [:]).values.sorted { $0.key < $1.key }
-    }
-  }
-
-  private static func entries(
-    of id: String,
-    in ledger: any LedgerStore
-  ) throws(LedgerError) -> [LedgerEntry] {
-    var entries: [LedgerEntry] = []
-    while true {
-      let page = try ledger.entries(of: id, after: entries.last?.sequence ?? 0, limit: 500)
-      entries += page
-      if page.count < 500 { return entries.filter { $0.kind == .hazard } }
     }
   }
 }
