@@ -365,10 +365,10 @@ extension Engine {
     )
   }
 
-  /// Has what waits by a device's clock armed again, delays on its channels' values and readings held back: what is known of it has
+  /// Has delays on the values of a device's channels, and its readings held back, armed again: what is known of its clock has
   /// changed.
   ///
-  /// Behind the batch, or the backlog, for that may be so at each of its readings.
+  /// Behind the batch, or the backlog (``armAgain()``), for that may be so at each of its readings.
   mutating func rearm(ofDevice row: Int) {
     let device = devices.row(row)
     guard !device.it.isRearming else { return }
@@ -376,7 +376,7 @@ extension Engine {
     rearming.append(row)
   }
 
-  /// Makes sure that all this is looked at when it is due by what is known of the devices' clocks now.
+  /// Makes sure that what waits by the clocks noted by ``rearm(ofDevice:)`` is looked at when it is due by what is known of them now.
   ///
   /// What was armed before may be later: by a lag that is no longer the least, or by another time base. It stays, as a hint that
   /// no delay relies on.

@@ -211,8 +211,9 @@ extension Engine {
     }
   }
 
-  /// Rules on staleness that the snapshot did not know begin to wait; for a channel that has never reported from `present` on, where
-  /// that is later than now.
+  /// Rules on staleness that the snapshot did not know begin to wait.
+  ///
+  /// For a channel that has never reported from `present` on, where that is later than now.
   private mutating func armNewStaleRules(present: Timestamp) {
     guard now != noTime else { return }
     for slot in 0..<rules.count where parameters.row(slot).it.kind == .stale {

@@ -14,7 +14,7 @@ public final class AnswerLook: Sendable {
       self.waiting = Mutex(waiting)
     }
 
-    /// False when there was one already.
+    /// Ends the wait with an answer; false, and nothing is done, where one has been given already.
     func give(_ isAnswered: Bool) -> Bool {
       let waiting = waiting.withLock { waiting in
         defer { waiting = nil }
@@ -27,14 +27,14 @@ public final class AnswerLook: Sendable {
 
   private let milliseconds: Int
   private let look: @Sendable (String) -> Bool
-  /// Looks that nobody waits for any more.
+  /// Looks that nobody waits for any more; below 0 for the moment in which one ends before it has been counted.
   private let hanging = Atomic<Int>(0)
 
   /// Makes a look.
   ///
   /// - Parameters:
   ///   - milliseconds: how long it is waited for.
-  ///   - look: looks, on a thread that it may block.
+  ///   - look: says whether the call-out of an id has been answered; on a thread that it may block.
   public init(within milliseconds: Int = 1_000, look: @escaping @Sendable (String) -> Bool) {
     self.milliseconds = milliseconds
     self.look = look

@@ -21,7 +21,7 @@ public struct IndicatorReport: Sendable {
   /// So many entries in turn may have times of devices whose clocks are wrong, without a report losing what lies before them.
   static let strayEntries = 1_000
 
-  /// A step whose time is further from its receipt than this is of a clock that knows no date.
+  /// A step whose time is further from its receipt than this, ms, is of a clock that knows no date.
   static let longestLag: Int64 = 31 * 86_400_000
 
   /// Folds the entries of a ledger whose time lies in the span, alarms of a clock that knows no date by their receipt.

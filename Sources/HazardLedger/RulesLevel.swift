@@ -11,21 +11,25 @@ public enum RulesLevel: Int, CaseIterable, Hashable, Comparable, Sendable, Codab
   /// Clocks and overdue hazards are told to persons; a level with nobody on duty is looked up anew when its turn comes;
   /// the question what was done is asked until a channel takes it.
   case notices
-  /// Floods are found in cities, provinces, townships and villages too, no longer only in the area that an enterprise's
-  /// code names. The raise of a group's alarm says what it was raised on (``AlarmBody/Evidence``). What comes
-  /// retained and without a time counts as bad news only; the readings of a message are judged in the order of their times.
-  /// What of a message's readings comes with a status that no table explains is one entry for each device and code.
-  /// A flood names the rules of the highest priority first, not those of most alarms.
-  /// Nothing is shelved or taken out of service by the name of an earlier occurrence while another stands.
-  /// What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
-  /// is found as any wrong one. No limit that a catalog brings is held against a value that was stale when it came, and points
-  /// that it brings are waited for from then on. An alarm quiets its consequences while its condition stands, no longer until
-  /// it is acknowledged, nor while it is only set aside. A rule that was set aside without an alarm is in force again
-  /// in the ledger too when an alarm has come meanwhile. Every rule
-  /// behind a finished hazard may propose another. An alarm that comes under a policy by a rise of its priority becomes a
-  /// hazard when it stands too long. A site where a check is finished can be set to check again. Alarms that wait for a call by
-  /// a situation that a catalog no longer has are called out by those that fit them. Retention runs once for days that a clock
-  /// has leapt over. While what waited at the broker comes in, neither acts nor catalogs let a deadline fire.
+  /// Areas above and below the county have floods, and what the levels before had wrong.
+  ///
+  /// - Floods: found in cities, provinces, townships and villages too, not only in the area that an enterprise's code names. A
+  ///   flood names the rules of the highest priority first, not those of most alarms.
+  /// - Readings: what comes retained and without a time counts as bad news only; the readings of a message are judged in the
+  ///   order of their times; what of them comes with a status that no table explains is one entry for each device and code.
+  ///   What a source reports of itself by a reading's status is an alarm, also without a number. A clock that begins at 1970
+  ///   is found as any wrong one.
+  /// - Alarms: the raise of a group's says what it was raised on (``AlarmBody/Evidence``). Nothing is shelved or taken out of
+  ///   service by the name of an earlier occurrence while another stands. A rule that was set aside without an alarm is in force
+  ///   again in the ledger too when an alarm has come meanwhile. An alarm quiets its consequences while its condition
+  ///   stands, no longer until it is acknowledged, nor while it is only set aside.
+  /// - Hazards: every rule behind a finished one may propose another. An alarm that comes under a policy by a rise of its priority
+  ///   becomes one when it stands too long. A site where a check is finished can be set to check again.
+  /// - Catalogs: no limit that one brings is held against a value that was stale when it came, and points that it brings are
+  ///   waited for from then on. Alarms that wait for a call by a situation that it no longer has are called out by those that
+  ///   fit them.
+  /// - Times: retention runs once for days that a clock has leapt over. While what waited at the broker comes in, neither acts nor
+  ///   catalogs let a deadline fire. Behind records that the journal has lost, nothing gets a number that one of them may have given.
   case areas
 
   /// Those of this release.

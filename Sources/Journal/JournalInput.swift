@@ -111,12 +111,12 @@ public protocol JournalStore: AnyObject, Sendable {
   /// Reads up to `limit` records from `sequence` on; damaged blocks are skipped and reported.
   func read(from sequence: UInt64, limit: Int) throws -> [JournalRecord]
 
-  /// Reads as the other `read` does, and no further than behind the group commit with which these are `bytes`.
+  /// Reads as ``read(from:limit:)`` does, but stops behind the group commit that brings what was read to `bytes` bytes.
   func read(from sequence: UInt64, limit: Int, bytes: Int) throws -> [JournalRecord]
 }
 
 extension JournalStore {
-  /// Of a store that is in memory anyway: up to `limit`, however large.
+  /// Up to `limit` records, however large: of a store that is in memory anyway.
   public func read(from sequence: UInt64, limit: Int, bytes: Int) throws -> [JournalRecord] {
     try read(from: sequence, limit: limit)
   }

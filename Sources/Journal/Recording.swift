@@ -105,8 +105,8 @@ public final class Recording: Sendable {
 
   // MARK: - Reading
 
-  /// Reads up to `limit` records from `sequence` on, and no further than behind the block with which these are `bytes`; damaged
-  /// blocks are skipped and reported.
+  /// Reads up to `limit` records from `sequence` on, but stops behind the block that brings them to `bytes` bytes; damaged blocks
+  /// are skipped and reported.
   public func read(
     from sequence: UInt64,
     limit: Int,

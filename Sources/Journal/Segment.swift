@@ -123,7 +123,8 @@ enum Segment {
 
   /// The first sequence that a segment file says it has.
   static func firstSequence(ofFile path: String) throws(JournalError) -> UInt64 {
-    // Said before SQLite does: a table that was given for a recording is nothing that is wrong with the disk.
+    // Said before SQLite does: a table that was given for a recording is nothing that is wrong with the disk. (What cannot be read
+    // is left to it, which says why.)
     let head = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)).read(upToCount: 16)
     guard head?.starts(with: "SQLite format 3".utf8) ?? true else {
       throw .notAJournal(

@@ -137,7 +137,7 @@ public final class SegmentJournal: JournalStore {
     try contents.read(from: sequence, limit: limit)
   }
 
-  /// Reads so too, and no further than behind the block with which these are `bytes`.
+  /// Reads up to `limit` records from `sequence` on, but stops behind the block that brings them to `bytes` bytes.
   public func read(
     from sequence: UInt64,
     limit: Int,

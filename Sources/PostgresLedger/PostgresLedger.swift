@@ -86,12 +86,12 @@ public final class PostgresLedger: CheckpointStore {
         return try Self.claim(connection, options, schema: schema, path: path, station: station)
       }
       let position = try connection.run("SELECT position FROM station WHERE id = 1").integer(0, 0)
-      return (connection, claim, UInt64(position))
+      return (connection: connection, claim: claim, position: UInt64(position))
     }
-    epoch = opened.1.epoch
-    writer = Mutex(Writer(connection: opened.0, holdsLock: opened.1.holdsLock))
+    epoch = opened.claim.epoch
+    writer = Mutex(Writer(connection: opened.connection, holdsLock: opened.claim.holdsLock))
     readers = ReaderPool(limit: options.readers)
-    committed = Atomic(opened.2)
+    committed = Atomic(opened.position)
   }
 
   /// Name of a station's schema; a name too long for PostgreSQL is cut and made unique by its hash.

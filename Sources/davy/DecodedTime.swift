@@ -2,8 +2,9 @@ package import Telemetry
 
 /// What `davy decode` says of a reading's time, which the decoder takes and the clock guard then judges.
 package enum DecodedTime {
-  /// The distance from the receive time that a gateway is granted where its site file says nothing.
+  /// The distance from the receive time that a gateway is granted where its site file says nothing, ms.
   private static let tolerance: Int64 = 300_000
+  /// So near the receive time lies what was sent in seconds and is read as such, ms.
   private static let year: Int64 = 366 * 86_400_000
 
   /// A warning where the time lies far from the receive time.

@@ -44,7 +44,7 @@ extension ChannelRecord {
 extension RuleRecord {
   /// Saves the record of a rule of a kind.
   ///
-  /// Where the kind follows values, the phase tells which delays rely on what is armed.
+  /// Which delays rely on what is armed is told by the phase where the kind follows values, and is saved else.
   func append(to bytes: inout [UInt8], kind: RuleParameters.Kind) {
     bytes.appendState(since)
     bytes.appendState(sinceSequence)

@@ -13,8 +13,9 @@
 /// - Unknown cause: neither starts nor ends anything. Unknown response at the deadline: `unverified`,
 ///   which is unknown, not false; nobody may take silence for a working interlock.
 /// - Another plan: begun anew while its alarm stands, it is `unverified` until cause and response say more. Under other deadlines
-///   what is awaited is so from when its wait began. Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Gap: what was last known lasts, until
-///   the signal is stale; a deadline falls due in a gap too. Late readings are not handed in.
+///   what is awaited must happen within them, counted from when its wait began.
+/// - Warm-up, freeze: none. Bad status and silence: what depends on the signal is unknown. Late readings are not handed in.
+/// - Gap: what was last known lasts, until the signal is stale; a deadline falls due in a gap too.
 /// - A response without a cause is the plant's business and says nothing.
 public struct InterlockVerification: Hashable, Sendable {
   /// Parameters.

@@ -2,8 +2,8 @@
 ///
 /// One that is known has equal ends, one of which nothing is known lies anywhere. In between are the largest and the smallest of
 /// several: the larger of 60 and an unknown is at least 60, which decides whether it is above 25; and those of a window of which
-/// not all readings are at hand. What is computed from a
-/// quantity by other means than ``scaled(by:plus:)`` and ``negated`` is known only if it is.
+/// not all readings are at hand. What is computed from a quantity by other means than ``scaled(by:plus:)`` and ``negated`` is
+/// known only if it is.
 struct ValueBounds: Hashable, Sendable {
   let low: Double
   let high: Double

@@ -172,8 +172,9 @@ public struct SampleWindow: Sendable {
     values[slot(tail - 1)] = value
   }
 
-  /// Leaves out, from the oldest on, what comes less than `spacing` milliseconds after the reading kept before it; only where no
-  /// statistics but order are kept.
+  /// Leaves out, from the oldest on, what comes less than `spacing` milliseconds after the reading kept before it.
+  ///
+  /// Only where no statistics but order are kept.
   mutating func thin(to spacing: Int64) {
     precondition(statistics == .order, "extrema and moments would still know what leaves")
     let end = tail
