@@ -210,7 +210,7 @@ struct PlanChangeDetectorTests {
     #expect(bench.take() == [])
   }
 
-  @Test("and so has a response that must end")
+  @Test("a response that must end has the time of the plan in force since its cause went")
   func restoreDeadlineMoved() throws {
     let cases: [(Int64?, [String])] = [
       (15_000, ["raised r0 25000 unacknowledged"]), (90_000, ["raised r0 100000 unacknowledged"]),

@@ -61,7 +61,7 @@ struct RecordAheadTests {
     }
   }
 
-  @Test("is not in force before the journal is, and given up where that takes long")
+  @Test("a transaction is not in force before the journal is, and given up where that takes long")
   func heldBack() throws {
     let plant = try Plant()
     let (stages, ledger) = (plant.stages, plant.ledger)
@@ -88,7 +88,7 @@ struct RecordAheadTests {
     #expect(try ledger.position == plant.batch.lastSequence)
   }
 
-  @Test("also where the position is due anyway, and once only until the journal has come as far")
+  @Test("a position that is due anyway waits for the journal too, and is tried once until then")
   func urgent() throws {
     let plant = try Plant()
     let stages = plant.stages
@@ -107,7 +107,7 @@ struct RecordAheadTests {
     #expect(try plant.ledger.position == plant.batch.lastSequence)
   }
 
-  @Test("is not asked for where a ledger that fails has to be handed the same again")
+  @Test("nothing is written ahead where a ledger that fails has to be handed the same again")
   func failed() throws {
     let plant = try Plant()
     let stages = plant.stages
@@ -125,7 +125,7 @@ struct RecordAheadTests {
     #expect(stages.hasSomethingToRecord)
   }
 
-  @Test("is not begun at a stop: the journal is not waited for, and what it has is written")
+  @Test("at a stop the journal is not waited for, and what it has is written")
   func stopping() throws {
     let plant = try Plant()
     let stages = plant.stages
@@ -142,7 +142,7 @@ struct RecordAheadTests {
     #expect(try Fixture.alarms(of: plant.ledger).count == 1)
   }
 
-  @Test("is in force as soon as the journal is", .timeLimit(.minutes(2)))
+  @Test("a transaction is in force as soon as the journal is", .timeLimit(.minutes(2)))
   func written() async throws {
     let plant = try Plant()
     let (stages, ledger) = (plant.stages, plant.ledger)
@@ -169,7 +169,7 @@ struct RecordAheadTests {
     #expect(try Fixture.alarms(of: ledger).count == 1)
   }
 
-  @Test("is handed in again as it was where its answer is lost", .timeLimit(.minutes(2)))
+  @Test("a transaction whose answer is lost is handed in again as it was", .timeLimit(.minutes(2)))
   func lost() throws {
     let disk = FaultyDisk(seed: 3)
     let plant = try Plant(disk: disk)

@@ -12,6 +12,25 @@ import Testing
 struct ReportTests {
   static let shanghai = TimeZone(identifier: "Asia/Shanghai") ?? .gmt
 
+  /// The report of a period as it is at `now`, milliseconds since the Unix epoch.
+  private static func report(
+    _ period: PlantReport.Period,
+    _ catalog: Catalog,
+    _ ledger: SQLiteLedger,
+    _ trends: TrendStore? = nil,
+    scope: LedgerScope = .everything,
+    now: Int64
+  ) throws -> PlantReport {
+    try PlantReport(
+      period,
+      catalog: catalog,
+      trends: trends,
+      ledger: ledger,
+      scope: scope,
+      now: Timestamp(milliseconds: now)
+    )
+  }
+
   @Test(
     "days and months of the site's calendar",
     arguments: [
@@ -65,14 +84,7 @@ struct ReportTests {
     )
     let before = try #require(PlantReport.Period("2026-01-30", timeZone: Self.shanghai))
     for (day, count, hours) in [(period, 1, 12), (before, 0, 0)] {
-      let report = try PlantReport(
-        day,
-        catalog: catalog,
-        trends: nil,
-        ledger: ledger,
-        scope: .everything,
-        now: Timestamp(milliseconds: period.to)
-      )
+      let report = try Self.report(day, catalog, ledger, now: period.to)
       let line = try #require(report.lines.first { $0.point == point })
       #expect(line.alarms.count == count)
       #expect(line.alarms.milliseconds == Int64(hours) * 3_600_000)
@@ -105,14 +117,7 @@ struct ReportTests {
       sequence += 1
       try stages.take(Fixture.reading(isHigh ? 900 : 2, at: time), sequence: sequence)
     }
-    let report = try PlantReport(
-      period,
-      catalog: catalog,
-      trends: trends,
-      ledger: ledger,
-      scope: .everything,
-      now: Timestamp(milliseconds: period.to + minute)
-    )
+    let report = try Self.report(period, catalog, ledger, trends, now: period.to + minute)
     let line = try #require(report.lines.first { $0.point.hasSuffix("/ch4_n/ch4") })
     #expect(line.readings == 1_440)
     #expect(line.maximum == 900 && line.minimum == 2)
@@ -126,22 +131,15 @@ struct ReportTests {
     #expect((1.9...2.1).contains(hours), "\(hours)")
     #expect(line.alarms.longest <= 31 * minute)
     let other = PlantReport.Period("2026-01-29", timeZone: Self.shanghai)
-    let quiet = try PlantReport(
-      try #require(other),
-      catalog: catalog,
-      trends: trends,
-      ledger: ledger,
-      scope: .everything,
-      now: Timestamp(milliseconds: period.to)
-    )
+    let quiet = try Self.report(try #require(other), catalog, ledger, trends, now: period.to)
     #expect(quiet.lines.allSatisfy { $0.readings == 0 && $0.mean == nil && $0.alarms.count == 0 })
-    let foreign = try PlantReport(
+    let foreign = try Self.report(
       period,
-      catalog: catalog,
-      trends: trends,
-      ledger: ledger,
+      catalog,
+      ledger,
+      trends,
       scope: .enterprises(["somebody-else"]),
-      now: Timestamp(milliseconds: period.to)
+      now: period.to
     )
     #expect(foreign.lines.isEmpty)
   }
@@ -168,14 +166,7 @@ struct ReportTests {
     )
     try stages.take(act, sequence: 2)
     #expect(try ledger.standingAlarms().map(\.state) == [.outOfService])
-    let report = try PlantReport(
-      period,
-      catalog: catalog,
-      trends: nil,
-      ledger: ledger,
-      scope: .everything,
-      now: Timestamp(milliseconds: period.to)
-    )
+    let report = try Self.report(period, catalog, ledger, now: period.to)
     #expect(report.lines.allSatisfy { $0.alarms.count == 0 })
   }
 
