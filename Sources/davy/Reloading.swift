@@ -59,7 +59,7 @@ struct Reloading: Service {
         logger.error("there is no catalog before this one to go back to")
         return
       }
-      await change(to: former)
+      guard await change(to: former) else { return }
       logger.notice(
         "rolled back; the files still hold the newer version, the next start or reload reads them"
       )
@@ -78,11 +78,13 @@ struct Reloading: Service {
     }
   }
 
-  private func change(to next: Catalog) async {
+  /// Puts a catalog in force; false where that was refused, and the log says why.
+  @discardableResult
+  private func change(to next: Catalog) async -> Bool {
     let current = station.catalog
     guard next.version != current.version else {
       logger.notice("nothing has changed", metadata: ["version": "\(next.version.prefix(12))"])
-      return
+      return true
     }
     let difference = CatalogDifference(from: current, to: next)
     do {
@@ -101,8 +103,10 @@ struct Reloading: Service {
           "points": "\(difference.points.summary)", "rules": "\(difference.rules.summary)",
         ]
       )
+      return true
     } catch {
       logger.error("catalog change refused", metadata: ["error": "\(error)"])
+      return false
     }
   }
 
