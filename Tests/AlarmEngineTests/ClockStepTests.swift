@@ -188,11 +188,11 @@ struct ClockStepTests {
     #expect(bench.engine.counters.clockSteps == 1)
   }
 
-  @Test("of a gateway that packs and is ahead, the youngest readings are what they say")
-  func packedAhead() throws {
-    var bench = try Bench(ClockFixture.builder(delay: 10_000))
+  /// A gateway that packs has sent six messages by a clock that is 20 s ahead: a reading each five seconds, high for 15 s up to
+  /// the last but one of the fourth.
+  private static func packedAhead(allowance: Int64) throws -> Bench {
+    var bench = try Bench(ClockFixture.builder(delay: 10_000, allowance: allowance))
     for message in Int64(1)...6 {
-      // A reading each five seconds, by a clock that is 20 s ahead; high for 15 s up to the last but one.
       let readings = (0..<12).map { index -> (Int64, Double) in
         (
           message * 60_000 - 35_000 + index * 5000,
@@ -201,22 +201,19 @@ struct ClockStepTests {
       }
       ClockFixture.send(readings, at: message * 60_000, &bench)
     }
+    return bench
+  }
+
+  @Test("of a gateway that packs and is ahead, the youngest readings are what they say")
+  func youngestPackedAhead() throws {
+    var bench = try Self.packedAhead(allowance: 0)
     #expect(bench.take().first == "raised r1 255000 unacknowledged")
     #expect(bench.engine.counters.late == 0 && bench.engine.counters.clockFaults == 0)
   }
 
-  @Test("and so they are where its readings are held back to be put in order")
-  func packedAheadHeld() throws {
-    var bench = try Bench(ClockFixture.builder(delay: 10_000, allowance: 5000))
-    for message in Int64(1)...6 {
-      let readings = (0..<12).map { index -> (Int64, Double) in
-        (
-          message * 60_000 - 35_000 + index * 5000,
-          message == 4 && (8...11).contains(index) ? 20 : 1
-        )
-      }
-      ClockFixture.send(readings, at: message * 60_000, &bench)
-    }
+  @Test("the youngest readings of a gateway ahead are what they say, also where they are held back")
+  func youngestPackedAheadHeld() throws {
+    var bench = try Self.packedAhead(allowance: 5000)
     #expect(bench.take().first == "raised r1 255000 unacknowledged")
     let skew = bench.engine.clock(ofDevice: 0)?.skewMilliseconds
     #expect(skew == 20_000)
