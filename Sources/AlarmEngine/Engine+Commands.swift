@@ -7,17 +7,6 @@ extension Engine {
   /// rule that is still owed it. What sets the rule's alarm aside is refused by the name of an earlier occurrence while another
   /// stands, for it would silence one that whoever acts has not seen; other acts on the rule as such ignore the onset.
   ///
-  /// - Returns: why nothing was done; nil when it was.
-  public mutating func perform(
-    _ command: Command,
-    at now: Timestamp,
-    into out: inout [Transition]
-  ) -> CommandRefusal? {
-    perform(command, at: now, isBacklog: false, into: &out)
-  }
-
-  /// Does what ``perform(_:at:into:)`` does, amid what may be a backlog.
-  ///
   /// - Parameters:
   ///   - command: what is asked.
   ///   - now: engine time.
@@ -28,7 +17,7 @@ extension Engine {
   public mutating func perform(
     _ command: Command,
     at now: Timestamp,
-    isBacklog: Bool,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) -> CommandRefusal? {
     arrive(at: now, isBacklog: isBacklog, into: &out)

@@ -93,6 +93,7 @@ struct ShardingTests {
     mutating func perform(
       _ command: Command,
       at now: Timestamp,
+      isBacklog: Bool,
       into out: inout [Transition]
     ) -> CommandRefusal?
     mutating func replacePlan(
@@ -160,7 +161,12 @@ struct ShardingTests {
         if !batch.isEmpty { core.apply(batch, into: &outcome.transitions) }
         batch.reset(received: .distantPast, baseSequence: 0)
         outcome.refusals.append(
-          core.perform(command, at: Timestamp(milliseconds: received), into: &outcome.transitions)
+          core.perform(
+            command,
+            at: Timestamp(milliseconds: received),
+            isBacklog: false,
+            into: &outcome.transitions
+          )
         )
       }
       if number % 100 == 0 && cuts == nil { deadlines.append(core.nextDeadline) }

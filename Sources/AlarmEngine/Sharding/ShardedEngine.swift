@@ -212,20 +212,11 @@ public struct ShardedEngine: ~Copyable, Sendable {
     merge(calls: 1, into: &out)
   }
 
-  /// Does what ``Engine/perform(_:at:into:)`` does.
-  public mutating func perform(
-    _ command: Command,
-    at now: Timestamp,
-    into out: inout [Transition]
-  ) -> CommandRefusal? {
-    perform(command, at: now, isBacklog: false, into: &out)
-  }
-
   /// Does what ``Engine/perform(_:at:isBacklog:into:)`` does.
   public mutating func perform(
     _ command: Command,
     at now: Timestamp,
-    isBacklog: Bool,
+    isBacklog: Bool = false,
     into out: inout [Transition]
   ) -> CommandRefusal? {
     guard shards.count > 1 else {
