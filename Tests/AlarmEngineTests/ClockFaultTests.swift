@@ -115,7 +115,7 @@ struct ClockFaultTests {
     #expect(bench.take().contains { $0.hasPrefix("raised r1") }, "its rules go on")
     #expect(bench.engine.quarantinedDevices == 1)
     // A snapshot goes on as well.
-    bench.engine = try Engine(plan: ClockFixture.builder().plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: ClockFixture.builder())
     for minute in Int64(240)..<300 { bench.read(minute * 60_000 + ahead, 1, lag: -ahead) }
     #expect(bench.engine.quarantinedDevices == 1)
   }
@@ -196,7 +196,7 @@ struct ClockFaultTests {
       bench.read(second * 1000, 1, channel: 1)
       // A snapshot goes on as well.
       if second == 400 {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
     }
     let raised = bench.out.filter { $0.kind == .raised }.map(\.rule.rawValue)

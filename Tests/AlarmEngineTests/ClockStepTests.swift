@@ -299,7 +299,7 @@ struct ClockStepTests {
       #expect(bench.engine.nextDeadline == at(10_000_001))
       sizes.append(bench.engine.snapshot().count)
       if isRestored {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
       // By the lag of the last one.
       let due = 3_600_000 + 10_000_000 - count * 1000
@@ -322,7 +322,7 @@ struct ClockStepTests {
     bench.read(2000, 1, lag: 100_000)
     bench.read(102_500, 1, channel: 1, lag: 0)
     if isRestored {
-      bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      try bench.restart(under: builder)
     }
     bench.read(3000, 20, lag: 100_000)
     bench.tick(103_001)

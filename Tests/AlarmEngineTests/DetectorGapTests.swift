@@ -72,7 +72,7 @@ struct DetectorGapTests {
     #expect(bench.take() == ["raised r0 600000 unacknowledged"])
     bench.read(1_500_000, 20.4)
     #expect(bench.take() == [])
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.read(2_400_000, 20.8)
     #expect(bench.take() == ["returned r0 2400000 returnedUnacknowledged"])
   }

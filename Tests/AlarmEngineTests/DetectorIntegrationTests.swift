@@ -261,7 +261,7 @@ struct DetectorIntegrationTests {
     bench.read(1000, 1)
     bench.tick(20_000)
     bench.read(8000, 0, channel: 1, lag: 12_000)
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.read(9000, 0, channel: 1, lag: 12_000)
     #expect(bench.take() == ["raised r0 11000 unacknowledged"])
     bench.read(21_000, 0)
@@ -298,7 +298,7 @@ struct DetectorIntegrationTests {
     var bench = try Bench(builder)
     func restart(_ bench: inout Bench) throws {
       guard isRestored else { return }
-      bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+      try bench.restart(under: builder)
     }
     for channel in UInt32(0)..<2 { bench.read(0, 0, channel: channel) }
     bench.read(1000, 1, channel: 1)
@@ -336,7 +336,7 @@ struct DetectorIntegrationTests {
       bench.read(1000, 1)
       bench.read(10_000, 1, channel: 1)
       if isRestored {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
       bench.tick(16_000)
       #expect(bench.take() == ["raised r0 15000 unacknowledged"])

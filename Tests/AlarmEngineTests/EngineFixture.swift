@@ -180,6 +180,11 @@ struct Bench: ~Copyable {
     try engine.replacePlan(builder.plan, at: at(time), into: &out).count
   }
 
+  /// Goes on from a snapshot, as after a start.
+  mutating func restart(under builder: PlanBuilder) throws {
+    engine = try Engine(plan: builder.plan, restoring: engine.snapshot())
+  }
+
   @discardableResult
   mutating func act(
     _ act: Command.Act,

@@ -106,7 +106,7 @@ struct InvarianceTests {
       bench.readBacklog(at: 50_000, [(2000, 6)])
       bench.readBacklog(at: 55_000)
       if isRestored {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
       bench.tick(60_000)
       runs.append(bench.out.map(\.comparable))

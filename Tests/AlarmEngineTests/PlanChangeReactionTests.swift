@@ -93,7 +93,7 @@ struct PlanChangeReactionTests {
     try bench.replacePlan(next, at: 1000)
     #expect(bench.out.map(\.priority) == [.yellow])
     #expect(bench.take() == ["priorityChanged r0 1000 acknowledged"])
-    bench.engine = try Engine(plan: next.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: next)
     bench.tick(Self.fourHours + 1000)
     #expect(bench.take() == [])
     bench.tick(Self.fourHours + 1001)
@@ -102,7 +102,7 @@ struct PlanChangeReactionTests {
     // It stays what it has become, also when it has returned, in a start and under another plan.
     bench.read(Self.fourHours + 2000, 1)
     _ = bench.take()
-    bench.engine = try Engine(plan: next.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: next)
     try bench.replacePlan(reacting(escalateAfter: 60_000), at: Self.fourHours + 3000)
     #expect(bench.take() == [])
     #expect(bench.standing().map(\.priority) == [.red])

@@ -43,11 +43,11 @@ struct PlanChangeSuppressionTests {
       var restarted = try bench()
       restarted.tick(1000)
       for _ in 0..<2 {
-        restarted.engine = try Engine(plan: next.plan, restoring: restarted.engine.snapshot())
+        try restarted.restart(under: next)
       }
       restarted.tick(2000)
       #expect(restarted.take() == steps)
-      restarted.engine = try Engine(plan: next.plan, restoring: restarted.engine.snapshot())
+      try restarted.restart(under: next)
       restarted.tick(3000)
       #expect(restarted.take() == [])
     }

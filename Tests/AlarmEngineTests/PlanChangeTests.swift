@@ -167,11 +167,11 @@ struct PlanChangeTests {
     bench.read(1000, 60)
     // (The second start is from a snapshot of the first, before anything has come.)
     for _ in 0..<2 {
-      bench.engine = try Engine(plan: lowered(50).plan, restoring: bench.engine.snapshot())
+      try bench.restart(under: lowered(50))
     }
     bench.tick(2000)
     #expect(bench.take() == ["raised r0 1000 unacknowledged"])
-    bench.engine = try Engine(plan: lowered(50).plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: lowered(50))
     bench.tick(3000)
     #expect(bench.take() == [])
   }

@@ -53,7 +53,7 @@ struct ReactionTests {
     bench.read(0, 3)
     bench.read(1000, 4, channel: 1)
     _ = bench.take()
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.tick(31_000)
     #expect(bench.take() == [])
     bench.tick(31_001)
@@ -76,11 +76,11 @@ struct ReactionTests {
     bench.read(0, 20)
     bench.act(.acknowledge, rule, at: 10_000)
     _ = bench.take()
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.tick(60_001)
     #expect(bench.out.map(\.priority) == [.red])
     #expect(bench.take() == ["priorityChanged r0 60000 unacknowledged"])
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.read(70_000, 1)
     #expect(bench.out.map(\.priority) == [.red])
     #expect(bench.take() == ["returned r0 70000 returnedUnacknowledged"])
@@ -192,7 +192,7 @@ struct ReactionTests {
       value[point] = Double(random.int(0...5)) * 10 + 0.5
       bench.read(step * 1000, value[point], channel: UInt32(point))
       if random.chance(100) {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
       for transition in bench.out where Int(transition.rule.rawValue) >= first {
         let grade = AlarmPriority.allCases[Int(transition.rule.rawValue) - first + 1]

@@ -121,7 +121,7 @@ struct ReportedTests {
     #expect(bench.take() == [])
     bench.read(2000, 1, status: .sensorFault)
     #expect(bench.take() == ["raised r1 2000 unacknowledged"])
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.read(3000, 1)
     #expect(bench.take() == ["returned r1 3000 returnedUnacknowledged"])
   }

@@ -44,7 +44,7 @@ struct TieTests {
         "raised r0 1002 unacknowledged",
       ]
     )
-    bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+    try bench.restart(under: builder)
     bench.read(1000, 1)
     #expect(bench.take() == [])
     #expect(bench.engine.counters.duplicates == 1)
@@ -81,7 +81,7 @@ struct TieTests {
       let (value, channel) = (Double(random.int(0...100)), UInt32(random.int(0...1)))
       one.read(time, value, channel: channel)
       other.read(time, value, channel: channel)
-      other.engine = try Engine(plan: builder.plan, restoring: other.engine.snapshot())
+      try other.restart(under: builder)
     }
     #expect(one.take() == other.take())
     #expect(one.engine.snapshot() == other.engine.snapshot())

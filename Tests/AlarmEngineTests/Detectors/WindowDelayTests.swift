@@ -111,7 +111,7 @@ struct WindowDelayTests {
         }
       }
       if way == .restored || way == .packed && random.chance(5) {
-        bench.engine = try Engine(plan: plan.builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: plan.builder)
       }
       // (Without a grace, a message of many readings is no other thing than a backlog.)
       send(part, isBacklog: way == .backlog, to: &bench)
@@ -471,7 +471,7 @@ struct WindowDelayTests {
           bench.sequence += 1
         }
         bench.engine.apply(batch, into: &bench.out)
-        bench.engine = try Engine(plan: one.plan.builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: one.plan.builder)
         part = []
       }
       bench.tick(10_000_000)

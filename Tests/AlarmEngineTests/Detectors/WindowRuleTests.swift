@@ -103,7 +103,7 @@ struct WindowRuleTests {
       }
       bench.engine.apply(batch, into: &bench.out)
       if random.chance(20) {
-        bench.engine = try Engine(plan: builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: builder)
       }
       index = end
     }

@@ -100,7 +100,7 @@ struct WindowSurroundingsTests {
       bench.read(2000, 9, lag: 5000)
       bench.read(8000, 9, lag: 500)
       if restarts {
-        bench.engine = try Engine(plan: plan.builder.plan, restoring: bench.engine.snapshot())
+        try bench.restart(under: plan.builder)
       }
       bench.tick(72_000)
       bench.read(9000, 12, lag: 64_000)
