@@ -71,8 +71,8 @@ struct Recovery {
       let foreign = try snapshots.putAside(beyond: end)
       guard !foreign.isEmpty else { return }
       logger.warning(
-        "snapshots of beyond the journal's end are of another journal and have been put aside",
-        metadata: ["positions": "\(foreign)", "end": "\(end)"]
+        "snapshots of beyond the journal's end are of another journal and have been put aside (.aside): stop and put that journal back where it belongs here, else delete them",
+        metadata: ["folder": "\(snapshots.path)", "positions": "\(foreign)", "end": "\(end)"]
       )
     } catch {
       logger.error(

@@ -151,7 +151,10 @@ extension Stages {
       let floor = try snapshots.positions().last ?? 0
       _ = try prune?(exchange.received, min(floor, position))
     } catch {
-      logger.error("journal not pruned", metadata: ["error": "\(error)"])
+      logger.error(
+        "journal not pruned; it grows until the next snapshot's attempt succeeds",
+        metadata: ["error": "\(error)"]
+      )
     }
   }
 }

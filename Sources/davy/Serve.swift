@@ -247,7 +247,7 @@ struct Serve: AsyncParsableCommand {
     guard !station.hasStationsBelow else { return }
     for (account, names) in accounts.accounts(beyond: Set(station.catalog.enterprises.map(\.id))) {
       logger.warning(
-        "an account's scope names enterprises that no site file has",
+        "an account's scope names enterprises that no site file has: correct it where a name is misspelt",
         metadata: ["account": "\(account)", "enterprises": "\(names.joined(separator: " "))"]
       )
     }
