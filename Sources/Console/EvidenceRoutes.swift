@@ -42,7 +42,13 @@ struct EvidenceRoutes: Sendable {
     guard let name = try request.parameter("name"), name.count <= 200,
       !name.unicodeScalars.contains(where: { $0.value < 0x20 || $0 == "/" || $0 == "\\" })
     else { throw Problem.parameter("name", "must be the file's name, 1 to 200 characters") }
+    var members: [String: HazardLedger.JSONValue] = ["act": "attach", "hazard": .string(id)]
+    for key in ["actor", "role", "enterprise", "reason"] {
+      if let value = try request.parameter(key) { members[key] = .string(value) }
+    }
+    // Before the file is taken in: one that is kept stays, also where whoever sent it has no part in hazards.
     let place = try await hazards.place(of: id, context)
+    try context.identify(&members, at: place, isOfHazard: true)
     guard uploads.begin(atMost: Self.maximumUploads) else {
       throw Problem(
         .serviceUnavailable,
@@ -67,14 +73,7 @@ struct EvidenceRoutes: Sendable {
     }
     // Kept before it is entered: what the ledger names must be there.
     let digest = try await BlockingWork.run { try store.keep(Data(buffer.readableBytesView)) }
-    var members: [String: HazardLedger.JSONValue] = [
-      "act": "attach", "hazard": .string(id),
-      "evidence": .array([.object(["name": .string(name), "sha256": .string(digest)])]),
-    ]
-    for key in ["actor", "role", "enterprise", "reason"] {
-      if let value = try request.parameter(key) { members[key] = .string(value) }
-    }
-    try context.identify(&members, at: place, isOfHazard: true)
+    members["evidence"] = .array([.object(["name": .string(name), "sha256": .string(digest)])])
     let body = try await commands.submit(
       "act",
       HazardLedger.JSONValue.object(members).canonicalBytes()
@@ -115,7 +114,8 @@ struct EvidenceRoutes: Sendable {
         // Never shown as a page: an attachment of no particular kind.
         .contentType: "application/octet-stream",
         .contentDisposition: "attachment; filename*=UTF-8''\(name)",
-        .cacheControl: "private, max-age=31536000, immutable",
+        // A duty room's browser is shared: whoever signs in next may not be shown this.
+        .cacheControl: "no-store",
       ],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: data))
     )

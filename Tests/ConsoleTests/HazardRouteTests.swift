@@ -146,6 +146,7 @@ struct HazardRouteTests {
       ) { response in
         #expect(String(buffer: response.body) == "photo")
         #expect(response.headers[.contentDisposition]?.hasPrefix("attachment") == true)
+        #expect(response.headers[.cacheControl] == "no-store")
       }
       try await client.problem(
         "/api/v1/hazards/\(id.escaped)/evidence/\(String(repeating: "0", count: 64))",
@@ -280,6 +281,7 @@ struct HazardRouteTests {
       let report = #"{"source":"report","place":"metec/metec","title":"x"}"#
       _ = try await client.send("/api/v1/hazards", report, 422)
       _ = try await client.upload("/api/v1/hazards/\(id.escaped)/evidence?name=a", "x", 422)
+      #expect(!FileManager.default.fileExists(atPath: folder), "and none is kept")
       let after = try await client.json("/api/v1/hazards").list("hazards")
       #expect(after.map { $0["state"] as? String } == hazards.map { $0["state"] as? String })
       // Call-outs are theirs.
