@@ -150,6 +150,8 @@ struct ChannelRoutes: Sendable {
 
   // MARK: - Changing them
 
+  // The channels call for every enterprise: whoever sees a part of the station does not change them.
+
   /// `GET /api/v1/channels/{name}`: with ETag.
   func one(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(.administrator)
@@ -162,6 +164,7 @@ struct ChannelRoutes: Sendable {
   /// `PUT /api/v1/channels/{name}`, with If-Match; a new one with If-None-Match: *.
   func put(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(.administrator)
+    try context.requireWholeStation()
     let name = try context.pathParameter("name")
     guard let register else { throw Self.closed }
     let current = entry(name)
@@ -244,6 +247,7 @@ struct ChannelRoutes: Sendable {
     _ context: ConsoleContext
   ) async throws -> String {
     try context.require(.administrator)
+    try context.requireWholeStation()
     let name = try context.pathParameter("name")
     guard let current = entry(name) else { throw Self.unknown(name) }
     try holdVersion(request, name, current)

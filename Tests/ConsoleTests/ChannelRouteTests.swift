@@ -95,11 +95,12 @@ struct ChannelRouteTests {
     _ station: CoreStation,
     _ fixture: Fixture,
     as role: Role = .administrator,
+    enterprise: String? = nil,
     _ body: @escaping @Sendable (any TestClientProtocol) async throws -> Void
   ) async throws {
     try await test(
       station,
-      access: HazardRouteTests.caller(role),
+      access: HazardRouteTests.caller(role, enterprise: enterprise),
       channels: Idle(register: fixture.register),
       register: fixture.register,
       body
@@ -316,7 +317,9 @@ struct ChannelRouteTests {
     #expect(mode == 0o700)
   }
 
-  @Test("a channel that a chain calls by is not removed; only administrators set channels")
+  @Test(
+    "a channel that a chain calls by is not removed; only administrators of the whole station set channels"
+  )
   func roles() async throws {
     let chain = CoreStation.response.replacing(
       "persons: [duty], attempts",
@@ -345,6 +348,21 @@ struct ChannelRouteTests {
         #expect(try await client.send(.get, "/api/v1/channels/sms").status == 403)
         let put = try await client.send(.put, "/api/v1/channels/neu", Self.robot, ifNoneMatch: "*")
         #expect(put.status == 403)
+      }
+    }
+    // A channel calls for every enterprise, also for those that this one does not see.
+    try await Self.run(station, fixture, enterprise: "metec") { client in
+      let put = try await client.send(.put, "/api/v1/channels/neu", Self.robot, ifNoneMatch: "*")
+      #expect(put.status == 403, "\(put.text)")
+      let tag = try await client.send(.get, "/api/v1/channels/sms").headers[.eTag]
+      for verb in ["remove", "reset"] {
+        let answer = try await client.send(
+          .post,
+          "/api/v1/channels/sms/\(verb)",
+          #"{"reason":"x"}"#,
+          ifMatch: tag
+        )
+        #expect(answer.status == 403, "\(answer.text)")
       }
     }
     #expect(fixture.secrets.isEmpty)
