@@ -187,6 +187,31 @@ def test_what_stands_takes_the_place_of_steps_that_a_flood_withheld(on_recorded)
                       "third": "d2 acknowledged,d3 unacknowledged,d5 unacknowledged", "told": "d3,d5", "counted": 3, "floods": 1}
 
 
+def test_a_wall_opened_in_a_flood_asks_for_what_the_flood_withholds(on_recorded):
+    page = on_recorded.open("/wall")
+    shown = page.evaluate("""async () => {
+      const { AlarmStore } = await import('/js/store.js');
+      const { LiveStream } = await import('/js/stream.js');
+      const store = new AlarmStore(), { EventSource: real, fetch: ask } = window;
+      class Source extends EventTarget {
+        close() {}
+        tell(name, data) { this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) })); }
+      }
+      const point = 'e/s/a/d/p', alarm = { alarm: `${point}#H@1`, point, rule: 'H', onset: 1, state: 'unacknowledged', priority: 3, sequence: 8, time: 1000, raised: 1000 };
+      window.EventSource = Source;
+      window.fetch = async (address, options) => String(address).endsWith('/alarms/standing') ? Response.json({ head: 9, alarms: [alarm] }) : ask(address, options);
+      const stream = new LiveStream(store);
+      stream.start();
+      stream.source.tell('heartbeat', {});
+      stream.source.tell('snapshot', { head: 5, alarms: [] });   // the flood's begin was told before
+      for (let i = 0; i < 100 && !store.rows.size; i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+      window.EventSource = real;
+      window.fetch = ask;
+      return [...store.rows.keys()];
+    }""")
+    assert shown == ["e/s/a/d/p#H@1"]
+
+
 def test_a_wall_at_work(on_recorded):
     """What the README shows: an alarm opened beside the list."""
     page = on_recorded.open("/wall", width=1366, height=768)

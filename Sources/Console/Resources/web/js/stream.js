@@ -5,6 +5,8 @@ import { features, get } from './api.js';
 
 /** Silence for longer than this is not live, ms; the server is asked for a heartbeat every 2 s. */
 export const SILENCE = 5000;
+/** So long after a snapshot a flood may be on that nothing has told of yet: it ends ten minutes after its newest alarm, and a minute after one it is told again, ms. */
+const UNTOLD = 660_000;
 
 /** Follows the alarm stream into a store. Tells of its state by 'state' and of heartbeats by 'heartbeat'. */
 export class LiveStream extends EventTarget {
@@ -17,6 +19,7 @@ export class LiveStream extends EventTarget {
     this.heard = 0;
     this.delay = 500;
     this.drops = 0;
+    this.untold = 0;
     setInterval(() => this.watch(), 500);
     addEventListener('offline', () => this.lost());
     addEventListener('online', () => this.reconnect(0));
@@ -38,10 +41,10 @@ export class LiveStream extends EventTarget {
       take(JSON.parse(event.data), event);
       if (event.lastEventId) this.cursor = event.lastEventId;
     });
-    on('snapshot', (data) => this.store.snapshot(data));
+    on('snapshot', (data) => { this.store.snapshot(data); this.untold = Date.now() + UNTOLD; this.refresh(); });
     on('alarm', (data) => this.store.step(data));
     on('unrecorded', (data) => this.store.unrecorded(data));
-    on('flood', (data) => { this.store.flood(data); this.refresh(); });
+    on('flood', (data) => { this.store.flood(data); this.hurry?.(); this.refresh(); });
     on('reset', () => {});
     on('heartbeat', (data) => {
       this.delay = 500;
@@ -53,7 +56,8 @@ export class LiveStream extends EventTarget {
 
   /**
    * In a flood the stream tells a summary in place of the steps that the station takes. The wall bears them all, and
-   * nothing may be missing from it: until the flood's end it asks for what stands.
+   * nothing may be missing from it: until the flood's end it asks for what stands, and more seldom while it cannot know
+   * that there is no flood.
    */
   async refresh() {
     if (this.refreshing) return;
@@ -62,8 +66,9 @@ export class LiveStream extends EventTarget {
       try {
         if (this.live) this.store.refresh(await get('alarms/standing'));
       } catch { /* asked again in a moment; a station that is gone shows by its silence */ }
-      await new Promise((resolve) => { setTimeout(resolve, this.store.rows.size > 1000 ? 3000 : 700); });
-    } while (this.store.floods.size);
+      const pause = (this.store.rows.size > 1000 ? 3000 : 700) * (this.store.floods.size ? 1 : 5);
+      await new Promise((resolve) => { this.hurry = resolve; setTimeout(resolve, pause); });
+    } while (this.store.floods.size || Date.now() < this.untold);
     this.refreshing = false;
   }
 
