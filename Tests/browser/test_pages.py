@@ -94,6 +94,17 @@ def test_the_map_shows_where(on_recorded):
     expect(page.locator(".filter-chips .chip")).to_have_count(1)
 
 
+def test_the_map_calls_no_silent_device_well(watched, calm):
+    page = watched.open("/map")
+    expect(page.locator(".map-well")).to_have_count(8, timeout=6000)
+    latest = calm.get("readings/latest")
+    silent = {**latest, "readings": [None] * len(latest["readings"])}
+    page.route("**/api/v1/readings/latest", lambda route: route.fulfill(json=silent))
+    expect(page.locator(".map-device .sym-0")).to_have_count(8, timeout=6000)
+    expect(page.locator(".map-well")).to_have_count(0)
+    expect(page.locator(".map-device").first).to_have_attribute("aria-label", re.compile("无有效数据"))
+
+
 def test_the_matrix_tells_hours_with_data_from_silent_ones(on_recorded):
     page = on_recorded.open("/tree?view=matrix")
     rows = page.locator(".matrix tbody tr")

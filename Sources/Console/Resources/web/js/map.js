@@ -1,11 +1,12 @@
 // The map: devices where they stand, by their coordinates, without tiles from anywhere. Symbol and digit say
-// the worst alarm, a grey dot that all is well.
+// the worst alarm, a cross that no good data come, a grey dot that all is well.
 
 import { get } from './api.js';
-import { catalog } from './catalog.js';
+import { catalog, nowOf } from './catalog.js';
 import { fill, h, svg, symbol, text } from './dom.js';
 import { number, unit } from './format.js';
 import { pick, t } from './i18n.js';
+import { qualityOf } from './tree.js';
 
 const METRES_LATITUDE = 110_540, METRES_LONGITUDE = 111_320;
 const WIDTH = 1000, HEIGHT = 620, MARGIN = 70;
@@ -13,6 +14,7 @@ const WIDTH = 1000, HEIGHT = 620, MARGIN = 70;
 /** The page at /map: one site at a time. */
 export class MapPage extends HTMLElement {
   connectedCallback() {
+    this.version = catalog.version;
     const sites = catalog.tree.flatMap((enterprise) => enterprise.children);
     this.sites = sites.map((site) => {
       const all = site.children.flatMap((area) => area.children), devices = all.filter((d) => Number.isFinite(d.longitude) && Number.isFinite(d.latitude));
@@ -120,29 +122,42 @@ export class MapPage extends HTMLElement {
   async read() {
     if (document.hidden || !this.marks.length) return;
     try {
-      const { readings } = await get('readings/latest');
+      const { catalog: version, readings } = await get('readings/latest');
+      // By another catalog the rows are of other points; the page is built anew once that is here.
+      if (!this.isConnected || version !== this.version) return;
+      const now = nowOf(readings, this.app.store.now);
       for (const mark of this.marks) {
+        mark.isHeard = mark.device.children.every((p) => ['good', 'doubtful'].includes(qualityOf(p, readings[p.channel], now.of(p))));
         const point = mark.device.points?.[0] ?? mark.device.children[0], reading = readings[point?.channel];
         const said = reading ? `${number(reading.value)} ${unit(point.unit)}` : '–';
         if (mark.value) text(mark.value, said);
         text(mark.itemValue, said);
       }
-    } catch (problem) { text(this.note, problem.message); }
+      this.draw();
+    } catch (problem) {
+      for (const mark of this.marks) mark.isHeard = false;
+      this.draw();
+      text(this.note, problem.message);
+    }
   }
 
   draw() {
+    if (this.version !== catalog.version) { this.app.show(); return; }
     let stand = 0;
     for (const mark of this.marks) {
       const place = this.app.store.places.get(mark.device.path), worst = place?.worst ?? 0;
       if (worst) stand += 1;
-      if (mark.worst === worst) continue;
-      mark.worst = worst;
-      fill(mark.itemMark, worst ? symbol(worst, { size: 15, label: t(`level.${worst}`) }) : h('span', { class: 'dot good' }));
+      // Without an alarm, only a device whose readings are seen to be good is well.
+      const isWell = !worst && mark.isHeard === true, look = `${worst} ${isWell}`;
+      if (mark.look === look) continue;
+      mark.look = look;
+      const words = worst ? t(`level.${worst}`) : isWell ? t('map.well') : t('map.silent');
+      fill(mark.itemMark, isWell ? h('span', { class: 'dot good' }) : symbol(worst, { size: 15, label: words }));
       if (!mark.group) continue;
-      const big = worst ? symbol(worst, { size: 34, label: t(`level.${worst}`) }) : svg('circle', { r: 8, class: 'map-well' });
-      if (worst) { big.setAttribute('x', -17); big.setAttribute('y', -17); }
+      const big = isWell ? svg('circle', { r: 8, class: 'map-well' }) : symbol(worst, { size: 34, label: words });
+      if (!isWell) { big.setAttribute('x', -17); big.setAttribute('y', -17); }
       fill(mark.sign, big);
-      mark.group.setAttribute('aria-label', `${pick(mark.device.name, mark.device.id)}: ${worst ? t(`level.${worst}`) : t('map.well')}`);
+      mark.group.setAttribute('aria-label', `${pick(mark.device.name, mark.device.id)}: ${words}`);
     }
     if (this.marks.length) text(this.note, `${t('map.note', { n: this.marks.length, alarms: stand })}${this.shown.unplaced.length ? ` · ${t('map.without', { n: this.shown.unplaced.length })}` : ''}`);
   }
