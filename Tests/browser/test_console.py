@@ -209,6 +209,14 @@ def test_the_kiosk_needs_no_hand(watched, calm):
     page.screenshot(path=ARTEFACTS / "kiosk.png")
 
 
+@pytest.mark.parametrize("path, place", [("/wall", ".wall-list .empty"), ("/wall?kiosk=1", ".kiosk-list li.none")])
+def test_no_screen_that_is_not_live_says_that_nothing_stands(watched, calm, path, place):
+    page = watched.open(path, expect_loss=True)
+    expect(page.locator(place)).to_have_text("当前没有报警")
+    page.context.set_offline(True)
+    expect(page.locator(place)).to_contain_text("中断于")
+
+
 def quote(text):
     from urllib.parse import quote as escape
     return escape(text, safe="")

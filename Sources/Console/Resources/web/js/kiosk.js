@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { areaName, nameAt, pointName, pointOf, ruleText } from './catalog.js';
 import { drawTrend } from './chart.js';
 import { fill, h, symbol } from './dom.js';
-import { clock, duration, number, unit } from './format.js';
+import { clock, count, duration, number, unit } from './format.js';
 import { t } from './i18n.js';
 import { isAside, isUnacknowledged, level } from './store.js';
 
@@ -28,14 +28,16 @@ export class Kiosk extends HTMLElement {
 
   draw() {
     const rows = this.app.store.sorted.list.slice(0, 12).filter((row) => !isAside(row));
-    const counts = this.app.store.counts();
+    const counts = this.app.store.counts(), { live, since } = this.app.stream;
+    // That nothing stands is said only where that is known, and not of alarms that are set aside.
+    const rest = !live ? t('link.lost', { time: clock(since) }) : counts.aside ? t('count.aside', { n: count(counts.aside) }) : rows.length ? null : t('wall.empty');
     fill(this.counts, [1, 2, 3, 4].map((n) => h('div', { class: counts.levels[n] ? `level-${n}` : 'none' }, symbol(n, { size: 64 }), h('b', null, counts.levels[n]), h('span', null, t(`level.${n}`)))),
       h('div', { class: counts.unacknowledged ? 'urgent' : 'none' }, h('b', null, counts.unacknowledged), h('span', null, t('state.unacknowledged'))));
     fill(this.list, rows.map((row) => h('li', { class: isUnacknowledged(row) ? `unacknowledged level-${level(row)}` : `level-${level(row)}` },
       symbol(level(row), { size: 34 }), h('div', null, h('strong', null, `${pointName(row.point)} ${ruleText(row)}`),
         h('small', null, `${nameAt(row.point, 1)} · ${areaName(row.point)} · ${t(`state.${row.state}`)}`)),
       h('div', { class: 'kiosk-value' }, `${number(row.value)} ${unit(row.unit)}`, h('small', null, `${clock(row.onset)} · ${duration(this.app.store.nowOf(row) - row.onset)}`)))),
-      rows.length === 0 ? h('li', { class: 'none' }, t('wall.empty')) : null);
+      rest ? h('li', { class: 'none' }, rest) : null);
     this.worst = [...new Set(rows.map((row) => row.point))].slice(0, 4);
     this.drawTrends(false);
   }

@@ -22,7 +22,7 @@ const COLUMNS = ['level', 'state', 'raised', 'enterprise', 'point', 'kind', 'val
 export class WallPage extends HTMLElement {
   connectedCallback() {
     this.store = this.app.store;
-    if (this.app.kiosk) { this.append(this.kiosk = new Kiosk(this.app)); this.onChange = () => this.queue(); this.store.addEventListener('change', this.onChange); this.queue(); return; }
+    if (this.app.kiosk) { this.append(this.kiosk = new Kiosk(this.app)); this.onChange = () => this.queue(); this.store.addEventListener('change', this.onChange); this.app.stream.addEventListener('state', this.onChange); this.queue(); return; }
     const query = new URLSearchParams(location.search);
     this.levels = new Set();
     this.state = null;
@@ -160,7 +160,7 @@ export class WallPage extends HTMLElement {
       fill(this.newer, symbol(worst, { size: 16 }), t('wall.newer', { n: this.waiting.size }));
     }
     this.empty.hidden = this.shown > 0;
-    text(this.empty, this.store.rows.size ? t('wall.filtered') : t('wall.empty'));
+    text(this.empty, this.store.rows.size ? t('wall.filtered') : this.app.stream.live ? t('wall.empty') : t('link.lost', { time: clock(this.app.stream.since) }));
     this.flood.draw(this.scope);
     this.tree.draw(this.scope);
     this.drawChips();
