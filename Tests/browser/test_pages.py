@@ -198,6 +198,28 @@ def test_what_stands_takes_the_place_of_steps_that_a_flood_withheld(on_recorded)
                       "third": "d2 acknowledged,d3 unacknowledged,d5 unacknowledged", "told": "d3,d5", "counted": 3, "floods": 1}
 
 
+def test_a_list_that_is_cut_off_says_so(on_recorded):
+    page = on_recorded.open("/callouts")
+    call = {"id": "callout/1", "place": "", "isOpen": True, "unreadable": "x"}
+    page.route("**/api/v1/callouts?*", lambda route: route.fulfill(json={"callouts": [call], "next": 5}))
+    expect(page.locator("main .bar .hint")).to_contain_text("更早的未列出", timeout=6000)
+    page = on_recorded.open("/tree?view=coverage")
+    site = {"enterprise": "metec", "site": "metec", "expected": 500, "reporting": 100, "silent": 390, "never": 4,
+            "faulty": 5, "unconnected": 1, "share": 0.2, "devices": 8, "silentDevices": 7}
+    point = {"point": "metec/metec/fence/ch4_n/ch4", "state": "silent", "received": None}
+    page.route("**/api/v1/coverage", lambda route: route.fulfill(json={"sites": [site]}))
+    page.route("**/api/v1/coverage/points?*", lambda route: route.fulfill(json={"points": [point], "next": point["point"]}))
+    expect(page.locator("#coverage h2")).to_contain_text("400", timeout=15000)
+    expect(page.locator("#coverage")).to_contain_text("另有 399 项未列出")
+
+
+def test_a_count_that_cannot_be_had_is_not_shown(on_recorded):
+    page = on_recorded.open("/wall", expect_refusal=True)
+    expect(page.locator("#count-bad b")).to_have_text(re.compile(r"\d"))
+    page.route("**/api/v1/readings/latest", lambda route: route.fulfill(status=404, json={"detail": "gone"}))
+    expect(page.locator("#count-bad b")).to_have_text("–", timeout=25000)
+
+
 def test_a_wall_opened_in_a_flood_asks_for_what_the_flood_withholds(on_recorded):
     page = on_recorded.open("/wall")
     shown = page.evaluate("""async () => {

@@ -252,7 +252,13 @@ class App extends HTMLElement {
       this.badData.classList.toggle('none', n === 0);
       this.badData.setAttribute('aria-label', t('count.bad', { n: count(n) }));
       this.badData.title = t('count.bad', { n: count(n) });
-    } catch (problem) { this.badData.title = problem.message; }
+    } catch (problem) {
+      // A count that is not known any more is none.
+      text(this.badData.querySelector('b'), '–');
+      this.badData.classList.remove('none');
+      this.badData.setAttribute('aria-label', problem.message);
+      this.badData.title = problem.message;
+    }
   }
 
   queueCounts() {

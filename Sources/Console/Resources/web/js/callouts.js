@@ -38,7 +38,7 @@ export class CalloutsPage extends HTMLElement {
       if (key === this.shown) return;
       this.shown = key;
       refill(this.box, items.length ? h('ul', { class: 'cards' }, items.map((item) => h('li', { class: item.isOpen ? 'open' : '', dataset: { part: item.id } }, show(item)))) : h('p', { class: 'empty' }, t(`matters.none.${this.view}`)));
-      text(this.note, t('ledger.shown', { n: count(items.length) }));
+      text(this.note, t(page.next === null ? 'ledger.shown' : 'matters.partial', { n: count(items.length) }));
     } catch (problem) { text(this.note, problem.message); }
   }
 

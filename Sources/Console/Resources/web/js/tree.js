@@ -60,10 +60,11 @@ export class TreePage extends HTMLElement {
     try {
       const [{ sites }, { points }] = await Promise.all([get('coverage'), get('coverage/points', { limit: 300 })]);
       if (!this.isConnected) return;
-      const columns = ['expected', 'reporting', 'silent', 'never', 'faulty', 'unconnected'];
+      const missing = ['silent', 'never', 'faulty', 'unconnected'], columns = ['expected', 'reporting', ...missing];
+      const total = sites.reduce((sum, site) => sum + missing.reduce((n, state) => n + site[state], 0), 0), left = total - points.length;
       fill(this.covered, h('div', { class: 'table-box' }, h('table', { class: 'list' }, h('thead', null, h('tr', null, h('th', { scope: 'col' }, t('column.where')), columns.map((c) => h('th', { scope: 'col' }, t(`coverage.${c}`))), h('th', { scope: 'col' }, t('coverage.share')), h('th', { scope: 'col' }, t('coverage.devices')))),
         h('tbody', null, sites.map((s) => h('tr', null, h('td', null, `${pick(catalog.nodes.get(`${s.enterprise}/${s.site}`)?.name ?? catalog.nodes.get(s.site)?.name, s.site)} · ${pick(catalog.nodes.get(s.enterprise)?.name, s.enterprise)}`), columns.map((c) => h('td', { class: 'num' }, count(s[c]))), h('td', { class: 'num' }, h('b', null, s.share === null ? '–' : `${(s.share * 100).toFixed(1)} %`)), h('td', { class: 'num' }, `${count(s.devices - s.silentDevices)} / ${count(s.devices)}`)))))),
-        h('h2', null, t('coverage.missing', { n: count(points.length) })), points.length ? h('ul', { class: 'plain' }, points.map((p) => h('li', null, h('span', { title: p.point }, pointName(p.point), h('small', null, ` ${areaName(p.point)}`)), ` · ${t(`coverage.${p.state}`)}${p.received ? ` · ${dateTime(p.received)}` : ''}`))) : h('p', { class: 'ok' }, t('coverage.all')));
+        h('h2', null, t('coverage.missing', { n: count(total) })), points.length ? h('ul', { class: 'plain' }, points.map((p) => h('li', null, h('span', { title: p.point }, pointName(p.point), h('small', null, ` ${areaName(p.point)}`)), ` · ${t(`coverage.${p.state}`)}${p.received ? ` · ${dateTime(p.received)}` : ''}`)), left > 0 ? h('li', { class: 'hint' }, t('tree.left', { n: count(left) })) : null) : h('p', { class: 'ok' }, t('coverage.all')));
       text(this.note, '');
     } catch (problem) { text(this.note, problem.message); }
   }
