@@ -73,13 +73,13 @@ struct ChannelRoutes: Sendable {
   /// `GET /api/v1/channels/dead-letters`.
   func deadLetters(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(Self.readers)
-    return try await answer("deadLetters", request) { await $0.deadLetters() }
+    return try await answer("deadLetters", request, context) { await $0.deadLetters() }
   }
 
   /// `GET /api/v1/channels/deliveries`.
   func deliveries(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try context.require(Self.readers)
-    return try await answer("deliveries", request) { await $0.deliveries() }
+    return try await answer("deliveries", request, context) { await $0.deliveries() }
   }
 
   /// `POST /api/v1/channels/{name}/test`.
@@ -95,11 +95,37 @@ struct ChannelRoutes: Sendable {
   private func answer(
     _ name: String,
     _ request: Request,
+    _ context: ConsoleContext,
     _ value: (any ChannelAccess) async -> HazardLedger.JSONValue
   ) async throws -> Response {
     try request.refuseOtherParameters(than: [])
     let list = if let channels { await value(channels) } else { HazardLedger.JSONValue.array([]) }
-    return Response(json: HazardLedger.JSONValue.object([name: list]).canonicalBytes())
+    let shown = try await shown(list.elements ?? [], to: try context.scope)
+    return Response(json: HazardLedger.JSONValue.object([name: .array(shown)]).canonicalBytes())
+  }
+
+  /// Messages that are of calls and notices in a scope, or of none: tests and heartbeats.
+  private func shown(
+    _ messages: [HazardLedger.JSONValue],
+    to scope: LedgerScope
+  ) async throws -> [HazardLedger.JSONValue] {
+    guard scope != .everything else { return messages }
+    return try await BlockingWork.run { [station] in
+      let ledger = ScopedLedger(station.ledger, scope: scope)
+      return try messages.compactMap { message -> HazardLedger.JSONValue? in
+        if let id = message["dispatch"]?.text {
+          return try ledger.includes(dispatch: id) ? message : nil
+        }
+        guard var members = message.members, let all = message["dispatches"]?.elements else {
+          return nil
+        }
+        // One message may carry the calls of several enterprises.
+        let own = try all.filter { try ledger.includes(dispatch: $0.text ?? "") }
+        guard all.isEmpty || !own.isEmpty else { return nil }
+        members["dispatches"] = .array(own)
+        return .object(members)
+      }
+    }
   }
 
   /// Chains that call by a channel.
@@ -391,5 +417,14 @@ struct ChannelRoutes: Sendable {
     )
     response.headers[.eTag] = entry.tag
     return response
+  }
+}
+
+extension ScopedLedger {
+  /// Whether the call-out or notice that a dispatch is of, by its id up to the last `#`, is in the scope.
+  fileprivate func includes(dispatch id: String) throws -> Bool {
+    guard let end = id.lastIndex(of: "#") else { return false }
+    let subject = String(id[..<end])
+    return try matter(subject.hasPrefix("notice/") ? .notice : .callout, id: subject) != nil
   }
 }

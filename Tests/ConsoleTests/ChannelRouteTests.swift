@@ -91,6 +91,40 @@ struct ChannelRouteTests {
     func refresh() async -> Bool { true }
   }
 
+  /// Channels that have sent two calls, one of which the ledger has, and a test.
+  struct Busy: ChannelAccess {
+    func channels() async -> JSONValue { .array([]) }
+    func deadLetters() async -> JSONValue {
+      .array(["callout/1#1", "callout/77#1"].map { .object(["dispatch": .string($0)]) })
+    }
+    func deliveries() async -> JSONValue {
+      .array(
+        [["callout/1#1", "callout/77#1"], ["callout/77#2"], []].map { (calls: [String]) in
+          .object(["dispatches": .array(calls.map { .string($0) })])
+        }
+      )
+    }
+    func test(_ channel: String, by person: String) async -> JSONValue? { nil }
+    func refresh() async -> Bool { true }
+  }
+
+  @Test(
+    "whoever sees a part of the station is shown the messages of that part, and tests",
+    arguments: [("metec", ["callout/1#1"]), ("zeta", [String]())]
+  )
+  func share(enterprise: String, own: [String]) async throws {
+    let station = try CoreStation()
+    try station.reading(25)
+    let access = HazardRouteTests.caller(.county, enterprise: enterprise)
+    try await test(station, access: access, channels: Busy()) { client in
+      let dead = try await client.json("/api/v1/channels/dead-letters").list("deadLetters")
+      #expect(dead.compactMap { $0["dispatch"] as? String } == own)
+      let sent = try await client.json("/api/v1/channels/deliveries").list("deliveries")
+      let calls = sent.compactMap { $0["dispatches"] as? [String] }
+      #expect(calls == (own.isEmpty ? [[]] : [own, []]))
+    }
+  }
+
   static func run(
     _ station: CoreStation,
     _ fixture: Fixture,
