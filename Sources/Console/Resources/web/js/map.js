@@ -135,6 +135,7 @@ export class MapPage extends HTMLElement {
       }
       this.draw();
     } catch (problem) {
+      if (!this.isConnected) return;
       for (const mark of this.marks) mark.isHeard = false;
       this.draw();
       text(this.note, problem.message);
