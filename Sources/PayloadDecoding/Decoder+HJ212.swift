@@ -14,6 +14,7 @@ extension Decoder {
       return
     }
     var position = 0
+    var doubtful = 0
     while position < payload.count {
       let start = position
       do throws(HJ212.Failure) {
@@ -28,6 +29,13 @@ extension Decoder {
           detail: error.detail,
           &notes
         )
+        // A wrong check sum may be of a frame whose length is wrong, so that others lie within it. They are looked for a few
+        // times only: frames nested on purpose would be summed up again and again.
+        let isDoubtful = error.reason == .checksumMismatch || error.reason == .modbusChecksum
+        if isDoubtful, doubtful < 16 {
+          doubtful += 1
+          position = start
+        }
         // Go on at the next frame, if there is one.
         if position == start {
           position += 1
@@ -234,6 +242,25 @@ extension Decoder {
     var value: Range<Int>
   }
 
+  /// What a group says of its readings, by the code of each.
+  ///
+  /// A group is of one factor, as the standard has it; senders that part all items by commas put several into one, and mean
+  /// each by its code.
+  private struct ByCode<Content> {
+    private var last: Content?
+    private var contents: [[UInt8]: Content] = [:]
+
+    mutating func set(_ content: Content, of code: ByteView) {
+      last = content
+      contents[code.array] = content
+    }
+
+    /// What is said of a code; said once, it is of the whole group.
+    subscript(code: ByteView) -> Content? {
+      contents.count > 1 ? contents[code.array] : last
+    }
+  }
+
   private func hj212Readings(
     _ text: ByteView,
     _ segment: HJ212.Segment,
@@ -288,7 +315,8 @@ extension Decoder {
           return
         }
         time = sent
-        continue
+        // Some senders part the time from the first factor by a comma.
+        items.removeFirst()
       }
       hj212Group(text, items, segment, device, time, options, message, &batch, &notes)
     }
@@ -327,7 +355,8 @@ extension Decoder {
     _ batch: inout ReadingBatch,
     _ notes: inout [DecodingNote]
   ) {
-    var draft = Draft(point: 0, value: 0, time: time)
+    var draft = Draft(point: 0, value: 0)
+    var times = ByCode<Int64>()
     for item in items where text[item.suffix].equals("SampleTime") {
       guard
         let sampled = TimeText.compact(
@@ -346,9 +375,9 @@ extension Decoder {
         )
         return
       }
-      draft.time = sampled
+      times.set(sampled, of: text[item.code])
     }
-    draft.status = hj212Status(text, items, segment, device, message, &notes)
+    let statuses = hj212Statuses(text, items, segment, device, message, &notes)
     for item in items {
       if text[item.suffix].equals("Flag") || text[item.suffix].equals("SampleTime")
         || text[item.suffix].equals("EFlag")
@@ -356,7 +385,10 @@ extension Decoder {
         continue
       }
       guard let point = hj212Point(text, item, device, message, &notes) else { continue }
+      let code = text[item.code]
       draft.point = point
+      draft.time = times[code] ?? time
+      draft.status = statuses[code] ?? .normal
       let value = text[item.value]
       if let number = JSONNumber.decimal(value) {
         draft.value = number
@@ -380,24 +412,24 @@ extension Decoder {
     }
   }
 
-  /// What the flag of a group says of its readings.
-  private func hj212Status(
+  /// What the flags of a group say of its readings.
+  private func hj212Statuses(
     _ text: ByteView,
     _ items: [Item],
     _ segment: HJ212.Segment,
     _ device: Int,
     _ message: Message,
     _ notes: inout [DecodingNote]
-  ) -> SourceStatus {
-    var status = SourceStatus.normal
+  ) -> ByCode<SourceStatus> {
+    var statuses = ByCode<SourceStatus>()
     for item in items where text[item.suffix].equals("Flag") && item.value.count > 0 {
       let code = text[item.value]
       if let known = findStatus(code, device: device, message.match, ownNames: false)
         ?? Self.dataFlag(code, version: segment.version)
       {
-        status = known
+        statuses.set(known, of: text[item.code])
       } else {
-        status = .unknown
+        statuses.set(.unknown, of: text[item.code])
         event(
           message,
           DecodingEvent(
@@ -410,7 +442,7 @@ extension Decoder {
         )
       }
     }
-    return status
+    return statuses
   }
 
   /// The row of the point that an item is of; nil where there is none: a current value is refused then.

@@ -54,7 +54,7 @@ enum HJ212 {
     return register
   }
 
-  /// The data segment of the frame at `position`, which is moved behind the frame.
+  /// The data segment of the frame at `position`, which is moved behind the frame, also where only its check sum is wrong.
   static func frame(_ bytes: ByteView, _ position: inout Int) throws(Failure) -> Range<Int> {
     let start = position
     func failure(_ reason: RejectReason, _ detail: String) -> Failure {
@@ -91,6 +91,10 @@ enum HJ212 {
     guard isClosed else {
       throw failure(.lengthMismatch, "no line end where length \(length) puts it")
     }
+    position = end
+    while position < bytes.count, bytes[position] == 0x0D || bytes[position] == 0x0A {
+      position += 1
+    }
     let computed = checksum(bytes[data])
     guard sent == computed else {
       let modbus = modbusChecksum(bytes[data])
@@ -99,10 +103,6 @@ enum HJ212 {
         isModbus ? .modbusChecksum : .checksumMismatch,
         "\(digits(sent)) sent, \(digits(computed)) computed"
       )
-    }
-    position = end
-    while position < bytes.count, bytes[position] == 0x0D || bytes[position] == 0x0A {
-      position += 1
     }
     return data
   }

@@ -142,6 +142,20 @@ import Testing
       ),
       expected: "1=1.0\(at)/overRange 2=2.0\(at)/calibration 4=3.0\(at)/maintenance"
     ),
+    // Factors, and the time before them, parted by commas only.
+    Case(
+      payload: frame(
+        data(
+          time + "a21026-Rtd=1,a21026-Flag=D,a34013-Rtd=2,a34013-SampleTime=20261123171300,"
+            + "a34013-Flag=N,a01001-Rtd=3,a01001-SampleTime=20261123171205"
+        )
+      ),
+      expected: "1=1.0\(at)/sensorFault 2=2.0@1795425180000 4=3.0@1795425125000"
+    ),
+    Case(
+      payload: frame(data("DataTime=20261123171204,a21026-Rtd=1.5,a21026-Flag=T;a34013-Rtd=2")),
+      expected: "1=1.5\(at)/overRange 2=2.0\(at)"
+    ),
     Case(
       payload: frame(
         data(
@@ -215,6 +229,17 @@ import Testing
     } else {
       #expect(outcome == item.expected)
     }
+  }
+
+  @Test("frames nested on purpose are summed up a few times only, and what follows them is read")
+  func nested() throws {
+    var bench = try Self.bench()
+    let nested = String(repeating: "##9999\n", count: 3_000)
+    let good = Self.frame(Self.data(Self.time + "a21026-Rtd=2"))
+    let outcome = bench.send("hj212/acme/gw-1", nested + good)
+    #expect(outcome.readings.count == 1)
+    let sums = outcome.notes.compactMap(\.reject).filter { $0.reason == .checksumMismatch }
+    #expect(sums.reduce(0) { $0 + $1.count } == 18)
   }
 
   @Test("the answer to an upload carries its request number and a right check sum")
