@@ -89,7 +89,8 @@ package struct SparkplugPayload {
     }
   }
 
-  /// The property `name` as text: numbers in decimal.
+  /// The property `name` as text: numbers in decimal, `null` for one that is there and says nothing readable; nil where the
+  /// metric has none.
   static func property(
     _ name: [UInt8],
     of bytes: ByteView,
@@ -108,8 +109,12 @@ package struct SparkplugPayload {
       default: break
       }
     }
-    guard let wanted, wanted < values.count else { return nil }
-    var text: [UInt8]?
+    guard let wanted else { return nil }
+    var text = Array("null".utf8)
+    guard wanted < values.count else { return text }
+    func decimal(_ number: Double) -> [UInt8] {
+      Array((Int64(exactly: number).map { "\($0)" } ?? "\(number)").utf8)
+    }
     var type: UInt64 = 0
     var content = ProtobufReader(bytes, values[wanted])
     while let (field, value) = try content.next() {
@@ -118,6 +123,8 @@ package struct SparkplugPayload {
       case (3, .varint(let number)), (4, .varint(let number)):
         let signed = self.number(.integer(number), datatype: type) ?? 0
         text = Array("\(Int64(exactly: signed) ?? Int64(truncatingIfNeeded: number))".utf8)
+      case (5, .fixed32(let bits)): text = decimal(Double(Float(bitPattern: bits)))
+      case (6, .fixed64(let bits)): text = decimal(Double(bitPattern: bits))
       case (7, .varint(let number)): text = Array((number != 0 ? "true" : "false").utf8)
       case (8, .bytes(let range)): text = bytes[range].array
       default: break

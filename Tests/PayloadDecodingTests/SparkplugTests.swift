@@ -93,6 +93,31 @@ import Testing
     #expect(try Self.send(&bench, "DDATA", vector) == expected)
   }
 
+  @Test(
+    "a quality of whatever type is read, and one that cannot be is not good",
+    arguments: [
+      // Data type and value of the property: 0 and 192 as doubles, 500 as a float, null, a set of properties.
+      ([0x08, 0x0A, 0x31] + Array(repeating: 0, count: 8), "10=2.5/sensorFault"),
+      ([0x08, 0x0A, 0x31, 0, 0, 0, 0, 0, 0, 0x68, 0x40], "10=2.5"),
+      ([0x08, 0x09, 0x2D, 0, 0, 0xFA, 0x43], "10=2.5/lineBroken"),
+      ([0x08, 0x03, 0x10, 0x01], "10=2.5/unknown ?unmappedStatus"),
+      ([0x08, 0x14, 0x4A, 0x00], "10=2.5/unknown ?unmappedStatus"),
+    ] as [([UInt8], String)]
+  )
+  func quality(value: [UInt8], expected: String) throws {
+    func field(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
+      [tag, UInt8(content.count)] + content
+    }
+    let properties = field(0x0A, Array("Quality".utf8)) + field(0x12, value)
+    // Metric "d", a double of 2.5.
+    let metric =
+      field(0x0A, Array("d".utf8)) + [0x20, 10, 0x69, 0, 0, 0, 0, 0, 0, 0x04, 0x40]
+      + field(0x4A, properties)
+    var bench = try Self.born()
+    let outcome = bench.send("spBv1.0/acme/DDATA/edge/dev", field(0x12, metric) + [0x18, 2])
+    #expect(outcome.description == expected)
+  }
+
   @Test("a boolean is no measurement")
   func boolean() throws {
     var devices = Self.devices
