@@ -115,8 +115,8 @@ struct CBORCursor {
       // Through decimal text, so that the result is the nearest double.
       let digits = "\(second.argument)"
       if second.major == 0 { return Double(digits + "e\(exponent)") }
-      return Double(second.argument) >= 1.8e19
-        ? -1 - Double(second.argument) : Double("-\(second.argument + 1)e\(exponent)")
+      let (next, isBeyond) = second.argument.addingReportingOverflow(1)
+      return Double("-\(isBeyond ? "18446744073709551616" : "\(next)")e\(exponent)")
     case 7:
       switch head.info {
       case 25: return Self.half(UInt16(truncatingIfNeeded: head.argument))

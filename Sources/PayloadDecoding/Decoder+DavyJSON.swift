@@ -63,6 +63,17 @@ extension Decoder {
           refuse(message, .unsupportedFormat, "/" + found.member, found.detail, &notes)
           return
         }
+        for field in [fields.device, fields.point, fields.status, fields.unit]
+        where field >= 0 && document.isScalar(field, longerThan: Self.wordLimit) {
+          refuse(
+            message,
+            .unsupportedFormat,
+            "/" + document.text(field - 1),
+            "\(document[field].extra) bytes beside readings; at most \(Self.wordLimit)",
+            &notes
+          )
+          return
+        }
         records(
           document,
           fields.readings,

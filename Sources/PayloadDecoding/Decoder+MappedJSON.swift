@@ -53,7 +53,7 @@ extension Decoder {
     while token < value.tokens.count {
       switch value.tokens[token] {
       case .name(let name):
-        guard let next = step(document, node, name) else {
+        guard let next = step(document, node, name, binding.counterparts) else {
           if value.required {
             reject(
               message,
@@ -109,14 +109,25 @@ extension Decoder {
   }
 
   /// One token of a pointer from `node`.
-  private func step(_ document: JSONDocument, _ node: Int, _ name: [UInt8]) -> Int? {
+  private func step(
+    _ document: JSONDocument,
+    _ node: Int,
+    _ name: [UInt8],
+    _ counterparts: MappedCounterparts
+  ) -> Int? {
+    // A walk through a large container for each reading would make the message quadratic; a small one costs less than a list.
+    let isLarge = document[node].extra > 256
     switch document[node].kind {
     case .object:
+      if isLarge { return counterparts.member(document, name, of: node) }
       return name.withView { document.member($0, of: node) }
     case .array:
       guard let number = name.withView({ JSONNumber.parse($0) }), number.kind == .integer,
         number.bits < UInt64(document[node].extra)
       else { return nil }
+      if isLarge {
+        return counterparts.find(document, in: node, name: -1, number: Int(number.bits))
+      }
       var element = node + 1
       for _ in 0..<number.bits { element = document.after(element) }
       return element
@@ -135,7 +146,7 @@ extension Decoder {
     for token in pointer.tokens {
       switch token {
       case .name(let name):
-        guard let next = step(document, node, name) else { return nil }
+        guard let next = step(document, node, name, binding.counterparts) else { return nil }
         node = next
       case .wildcard:
         // Another container than the value's.
@@ -178,7 +189,9 @@ extension Decoder {
   ) -> Attribute {
     switch source {
     case .pointer(let pointer):
-      return follow(document, pointer, binding).map { .node($0) } ?? .absent
+      guard let node = follow(document, pointer, binding) else { return .absent }
+      return document.isScalar(node, longerThan: Self.wordLimit)
+        ? .bytes(excerpt(document, node)) : .node(node)
     case .topic(let name):
       let route = plan.routes[message.match.route]
       let wanted = String(decoding: name, as: UTF8.self)
@@ -189,9 +202,17 @@ extension Decoder {
     case .key(let number):
       guard number >= 0, number < binding.names.count else { return .absent }
       let name = binding.names[number]
+      if name >= 0, document.isScalar(name, longerThan: Self.wordLimit) {
+        return .bytes(excerpt(document, name))
+      }
       return name >= 0
         ? .bytes(document.unescaped(name)) : .bytes(Array("\(binding.numbers[number])".utf8))
     }
+  }
+
+  /// What stands for a text that is too long for a name, code, time or unit: it is in no table, and people see how it began.
+  private func excerpt(_ document: JSONDocument, _ node: Int) -> [UInt8] {
+    Array(document.excerpt(node).utf8)
   }
 
   /// Looks up a name that stands as it is in the document or elsewhere, without a copy of it; nil when there is none or it is

@@ -8,6 +8,11 @@ extension Decoder {
     case refused(RejectReason)
   }
 
+  /// No name, code, time or unit is longer, bytes.
+  ///
+  /// A message may give one for all its readings, and each reading would take as long as the text is to compare it.
+  static let wordLimit = 512
+
   @inline(__always)
   func findDevice(_ name: ByteView, _ match: TopicMatch) -> Found {
     if let row = hot.deviceNames.find(name, scope: match.ownScope), row < CompiledPlan.ambiguous {

@@ -100,6 +100,12 @@ struct JSONDocument {
     String(decoding: unescaped(index), as: UTF8.self)
   }
 
+  /// Whether a text or number of more than `limit` bytes stands at `index`.
+  func isScalar(_ index: Int, longerThan limit: Int) -> Bool {
+    let node = self[index]
+    return node.kind.rawValue < JSONKind.object.rawValue && node.extra > limit
+  }
+
   /// Whether two strings say the same.
   func isSameText(_ left: Int, _ right: Int) -> Bool {
     if self[left].kind == .string, self[right].kind == .string {

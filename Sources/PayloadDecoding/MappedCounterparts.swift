@@ -24,10 +24,14 @@ final class MappedCounterparts {
       if number < elements.count, document.isSameText(elements[number] - 1, name) {
         return elements[number]
       }
+      return member(document, document.unescaped(name))
+    }
+
+    mutating func member(_ document: JSONDocument, _ name: [UInt8]) -> Int? {
       if byName.isEmpty {
         for element in elements { byName[document.unescaped(element - 1)] = element }
       }
-      return byName[document.unescaped(name)]
+      return byName[name]
     }
   }
 
@@ -46,5 +50,10 @@ final class MappedCounterparts {
     guard number < document[node].extra else { return nil }
     if containers[node] == nil { containers[node] = Container(document, node) }
     return containers[node]?.elements[number]
+  }
+
+  /// In the object at `node`, the value of the member called `name`.
+  func member(_ document: JSONDocument, _ name: [UInt8], of node: Int) -> Int? {
+    containers[node, default: Container(document, node)].member(document, name)
   }
 }

@@ -55,11 +55,25 @@ enum SenML {
         }
         self.version = version
       }
-      if let name = record.baseName { self.name = name }
+      if let name = record.baseName {
+        try Self.check(name, "bn")
+        self.name = name
+      }
       if let time = record.baseTime { self.time = time }
-      if let unit = record.baseUnit { self.unit = unit }
+      if let unit = record.baseUnit {
+        try Self.check(unit, "bu")
+        self.unit = unit
+      }
       if let value = record.baseValue { self.value = value }
       if let sum = record.baseSum { self.sum = sum }
+    }
+
+    private static func check(_ text: [UInt8], _ label: StaticString) throws(PackError) {
+      guard text.count > Decoder.wordLimit else { return }
+      throw PackError(
+        reason: .unsupportedFormat,
+        detail: "\(label) of \(text.count) bytes; at most \(Decoder.wordLimit)"
+      )
     }
   }
 

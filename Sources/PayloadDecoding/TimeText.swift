@@ -68,7 +68,8 @@ enum TimeText {
 
   /// Date and time with separators; with a zone when `offset` is nil, else without one.
   static func dateTime(_ text: ByteView, utcOffsetMinutes offset: Int?) -> Int64? {
-    guard text.count >= 16, let year = digits(text, 0, 4), let month = digits(text, 5, 2),
+    guard text.count >= 16, text.count <= Decoder.wordLimit, let year = digits(text, 0, 4),
+      let month = digits(text, 5, 2),
       let day = digits(text, 8, 2), let hour = digits(text, 11, 2),
       let minute = digits(text, 14, 2), text[4] == text[7], text[13] == 0x3A
     else { return nil }

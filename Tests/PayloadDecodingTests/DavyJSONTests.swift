@@ -290,6 +290,20 @@ import Testing
     #expect(bench.send(topic, String(repeating: " ", count: 2_001)).description == "!oversize")
   }
 
+  @Test("what no name, time, code or unit is as long as is refused once, not with each reading")
+  func longWords() throws {
+    var bench = Bench(try Self.routes())
+    let records = Array(repeating: #"{"v":1}"#, count: 100).joined(separator: ",")
+    let long = String(repeating: "0", count: 513)
+    for member in ["device", "point", "s", "unit"] {
+      let payload = #"{"\#(member)":"\#(long)","readings":[\#(records)]}"#
+      let outcome = bench.send("davy/v1/acme/gw-1/readings/GD-07/ch4", payload)
+      #expect(outcome.description == "!unsupportedFormat /\(member)")
+    }
+    let time = #"{"device":"GD-07","point":"ch4","v":1,"t":"2026-11-23T17:12:04.\#(long)Z"}"#
+    #expect(bench.send("davy/v1/acme/gw-1/readings", time).description == "!timeMalformed /t")
+  }
+
   @Test(
     "text in another encoding is told as such",
     arguments: [

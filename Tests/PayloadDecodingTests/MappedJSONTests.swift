@@ -363,6 +363,15 @@ import Testing
       expected: "1=1.0/unknown ?unmappedStatus"
     ),
     Case(
+      name: "a status too long for a code",
+      mapping: JSONMapping(
+        values: status(.pointer("/s")).values,
+        statusCodes: [String(repeating: "9", count: 513): .lineBroken]
+      ),
+      payload: "{\"v\":[1],\"s\":\"\(String(repeating: "9", count: 513))\"}",
+      expected: "1=1.0/unknown ?unmappedStatus"
+    ),
+    Case(
       name: "another enterprise's device",
       mapping: time(.iso8601),
       payload: #"{"v":1}"#,
@@ -381,6 +390,38 @@ import Testing
       )
     ])
     #expect(bench.send(item.topic, item.payload).description == item.expected)
+  }
+
+  @Test(
+    "members that all readings share are not searched for with each",
+    .timeLimit(.minutes(1))
+  )
+  func manyMembers() throws {
+    let mapping = JSONMapping(values: [
+      MappedValue(
+        value: "/v/*",
+        device: .pointer("/device"),
+        point: .constant("ch4"),
+        time: .pointer("/times/59999")
+      )
+    ])
+    var bench = Bench([
+      TopicRoute(
+        id: "plant",
+        template: try TopicTemplate("plant/{enterprise}/{gateway}"),
+        format: .mappedJSON(mapping)
+      )
+    ])
+    let others = (0..<30_000).map { "\"o\($0)\":0" }.joined(separator: ",")
+    let values = Array(repeating: "1", count: 60_000).joined(separator: ",")
+    let times = Array(repeating: "0", count: 59_999).joined(separator: ",") + ",1795451234567"
+    let outcome = bench.send(
+      "plant/acme/gw-1",
+      "{\(others),\"v\":[\(values)],\"times\":[\(times)],\"device\":\"GD-07\"}"
+    )
+    #expect(outcome.readings.count == 60_000)
+    #expect(outcome.readings.allSatisfy { $0.time.milliseconds == 1_795_451_234_567 })
+    #expect(outcome.notes.isEmpty)
   }
 
   @Test("members have no order", arguments: 1...20 as ClosedRange<UInt64>)

@@ -194,6 +194,17 @@ import Testing
         #"[{"n":"box:temp","v":1,"t\u0000":-60},{"n":"box:temp","v\u0000":1},{"n\u0000":"box:temp","v":1},{"\u0000":1,"n":"box:temp","v":2}]"#,
       expected: "8=1.0 8=2.0 !missingField /1 !missingField /2/n"
     ),
+    Case(
+      name: "a base name that nothing has",
+      payload: "[{\"bn\":\"\(String(repeating: "b", count: 513))\"},{\"v\":1},{\"v\":2}]",
+      expected: "!unsupportedFormat /0"
+    ),
+    Case(
+      name: "a base unit that nothing has",
+      payload:
+        "[{\"n\":\"box:temp\",\"v\":1},{\"bu\":\"\(String(repeating: "b", count: 513))\"}]",
+      expected: "!unsupportedFormat /1"
+    ),
     Case(name: "not a pack", payload: #"{"n":"box:temp","v":1}"#, expected: "!wrongType"),
     Case(name: "not a record", payload: "[1]", expected: "!wrongType /0"),
     Case(name: "an empty pack", payload: "[]", expected: ""),
@@ -234,6 +245,11 @@ import Testing
       name: "negative decimal fraction",
       payload: "81a20068626f783a74656d7002c48221390109",
       expected: "8=-2.66"
+    ),
+    Case(
+      name: "decimal fraction of the least whole number",
+      payload: "81a20068626f783a74656d7002c482313bffffffffffffffff",
+      expected: "8=-18.446744073709553"
     ),
     Case(name: "labels as text", payload: "81a2616e68626f783a74656d70617601", expected: "8=1.0"),
     Case(name: "boolean", payload: "81a20068626f783a6f70656e04f5", expected: "9=1.0"),
