@@ -238,8 +238,9 @@ final class TopicMatch: Sendable {
           ownScope = shared
         }
       } else {
-        ownScope = CompiledPlan.everywhere
-        sharedScope = CompiledPlan.everywhere
+        // A gateway without an enterprise is held against that of each device.
+        ownScope = gateway == nil ? CompiledPlan.everywhere : CompiledPlan.nobody
+        sharedScope = ownScope
       }
       return
     }

@@ -31,7 +31,11 @@ extension Decoder {
     guard let row = hot.deviceNames.find(name, scope: CompiledPlan.everywhere) else {
       return .refused(.unknownDevice)
     }
-    guard row == CompiledPlan.ambiguous || match.enterprise != nil else { return .row(Int(row)) }
+    guard row == CompiledPlan.ambiguous || match.enterprise != nil else {
+      let owner = plan.devices[Int(row)].gateway
+      let isOwned = match.gateway == nil || owner.isEmpty || owner == match.gateway
+      return isOwned ? .row(Int(row)) : .refused(.notOwner)
+    }
     // A topic without a gateway names the enterprise only: its gateways' devices are its own.
     if match.gateway == nil, let enterprise = match.enterprise {
       let owned = plan.devices.indices.filter {

@@ -290,6 +290,25 @@ import Testing
     #expect(bench.send(topic, String(repeating: " ", count: 2_001)).description == "!oversize")
   }
 
+  @Test("a topic that names a gateway and no enterprise is that gateway's all the same")
+  func gatewayOnly() throws {
+    var bench = Bench([
+      TopicRoute(
+        id: "by",
+        template: try TopicTemplate("by/{gateway}/readings"),
+        format: .davyJSON
+      )
+    ])
+    let payload = #"{"device":"GD-08","point":"co","v":1}"#
+    #expect(bench.send("by/gw-1/readings", payload).description == "!notOwner /device")
+    #expect(bench.send("by/gw-2/readings", payload).description == "4=1.0")
+    #expect(
+      bench.send("by/gw-9/readings", #"{"device":"shared","v":1}"#).description == "7=1.0"
+    )
+    let twice = #"{"device":"GD-07","point":"ch4","v":1}"#
+    #expect(bench.send("by/gw-1/readings", twice).description == "!ambiguousDevice /device")
+  }
+
   @Test("what no name, time, code or unit is as long as is refused once, not with each reading")
   func longWords() throws {
     var bench = Bench(try Self.routes())
