@@ -313,7 +313,8 @@ extension Decoder {
         )
         return false
       }
-      draft.time = message.received.milliseconds + Int64((seconds * 1_000).rounded())
+      // No measurement is of a time to come: a count since a device's start would hide all that follows it.
+      draft.time = message.received.milliseconds + Int64((min(seconds, 0) * 1_000).rounded())
       draft.flags.insert(.receiveTimed)
       return true
     }

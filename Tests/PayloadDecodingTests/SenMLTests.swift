@@ -222,6 +222,9 @@ import Testing
     let outcome = bench.send("senml/acme/gw-1", #"[{"n":"box:temp","v":1,"t":-60.5}]"#)
     #expect(outcome.readings[0].time == Bench.received.advanced(byMilliseconds: -60_500))
     #expect(outcome.readings[0].flags == .receiveTimed)
+    let ahead = bench.send("senml/acme/gw-1", #"[{"bt":86400,"n":"box:temp","v":1,"t":0.5}]"#)
+    #expect(ahead.readings[0].time == Bench.received)
+    #expect(ahead.readings[0].flags == .receiveTimed)
   }
 
   static let cborCases: [Case] = [
