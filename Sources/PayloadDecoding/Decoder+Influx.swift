@@ -84,6 +84,18 @@ extension Decoder {
     guard
       let device = influxDevice(payload, line, keys, &tagged, place: place, message, &notes)
     else { return }
+    let measurement = payload[line.measurement.range]
+    guard !keys.withMeasurement || measurement.count <= Self.wordLimit else {
+      reject(
+        message,
+        .unknownPoint,
+        device: plan.devices[device].id,
+        place: place,
+        detail: measurement.excerpt(),
+        &notes
+      )
+      return
+    }
     var time: Int64?
     if let sent = line.time {
       guard let moment = TimeText.epoch(sent, keys.time) else {

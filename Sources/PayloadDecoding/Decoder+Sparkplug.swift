@@ -171,7 +171,8 @@ extension Decoder {
   ) -> SparkplugState.Metrics {
     var metrics = SparkplugState.Metrics()
     for metric in content.metrics {
-      guard let range = metric.name else { continue }
+      // (A name too long for a point's would be kept, and compared with every datum that comes by its alias.)
+      guard let range = metric.name, range.count <= Self.wordLimit else { continue }
       let name = payload[range].array
       metrics.datatypes[name] = metric.datatype
       if let alias = metric.alias {

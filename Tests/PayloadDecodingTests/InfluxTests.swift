@@ -38,6 +38,11 @@ import Testing
       options: InfluxOptions(pointName: .measurementAndField)
     ),
     Case(
+      payload: String(repeating: "m", count: 513) + ",device=p1 v=1,w=2\nm\\ x,device=p1 v=1",
+      expected: "1=1.0 !unknownPoint line 1",
+      options: InfluxOptions(pointName: .measurementAndField)
+    ),
+    Case(
       payload: "m,device=p1 v=42i\nm,device=p1 v=-42i\nm,device=p1 v=42u",
       expected: "1=42.0 1=-42.0 1=42.0"
     ),

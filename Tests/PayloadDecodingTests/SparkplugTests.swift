@@ -118,6 +118,23 @@ import Testing
     #expect(outcome.description == expected)
   }
 
+  @Test("a birth's name too long for a point's is not kept")
+  func longName() throws {
+    var bench = try Self.bench()
+    _ = try Self.send(&bench, "NBIRTH", V.nodeBirth)
+    // One metric with a name of 513 bytes, alias 99, a double; seq 1.
+    let metric: [UInt8] =
+      [0x0A, 0x81, 0x04] + Array(repeating: 0x61, count: 513)
+      + [0x10, 99, 0x20, 10, 0x69] + Array(repeating: 0, count: 8)
+    let birth: [UInt8] = [0x12, 0x91, 0x04] + metric + [0x18, 1]
+    let outcome = bench.send("spBv1.0/acme/DBIRTH/edge/dev", birth)
+    #expect(outcome.description == "?born !unknownPoint metric 0")
+    #expect(
+      try Self.send(&bench, "DDATA", V.deviceDataAlias99)
+        == "!unknownAlias metric 0 " + Self.rebirth
+    )
+  }
+
   @Test("a boolean is no measurement")
   func boolean() throws {
     var devices = Self.devices
