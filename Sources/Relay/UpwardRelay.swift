@@ -266,7 +266,8 @@ public final class UpwardRelay: Pusher {
     switch await line.send(bytes) {
     case .failure(let failure):
       state.withLock { $0.mustAsk = true }
-      fail(failure.cause)
+      // A call that a stop cuts off says nothing of the station above.
+      if !Task.isCancelled { fail(failure.cause) }
       return .failed(retryAfter: nil)
     case .success(let reply) where reply.status == 200:
       do {
