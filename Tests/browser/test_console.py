@@ -222,6 +222,7 @@ def quote(text):
     return escape(text, safe="")
 
 
+@pytest.mark.quick
 @pytest.mark.skipif(not HAS_FLOODS, reason="needs a station whose streams sum floods up")
 def test_a_flood_is_summed_up_and_hides_nothing(on_live, live):
     page = on_live.open("/wall")

@@ -143,7 +143,7 @@ export class AlarmStore extends EventTarget {
 
   /** Takes what stands, as the steps would have told it; nothing where a step that is newer has been told meanwhile. */
   refresh(data) {
-    if (data.head <= this.head) return;
+    if (data.head < this.head) return;
     this.head = this.base = data.head;
     const standing = new Set(data.alarms.map((alarm) => alarm.alarm));
     for (const row of [...this.rows.values()]) {
