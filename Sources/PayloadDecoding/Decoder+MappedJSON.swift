@@ -416,17 +416,8 @@ extension Decoder {
     case _ where isAbsent(document, found):
       // Where a status is declared, its absence does not say "normal".
       if value.optional.contains(.status) { break }
-      event(
-        message,
-        DecodingEvent(
-          kind: .unmappedStatus,
-          device: plan.devices[device].id,
-          point: plan.points[point].name,
-          // With the `*` of the mapping: where in a list it is missing is not worth an entry each.
-          detail: "nothing at " + describe(source, value)
-        ),
-        &notes
-      )
+      // With the `*` of the mapping: where in a list it is missing is not worth an entry each.
+      tellUnmapped("nothing at " + describe(source, value), point, message, &notes)
       draft.status = .unknown
     case .absent: break
     case .node(let field):
@@ -447,21 +438,29 @@ extension Decoder {
       let known = code.withView {
         findStatus($0, device: device, message.match, ownNames: false)
       }
-      if known == nil {
-        event(
-          message,
-          DecodingEvent(
-            kind: .unmappedStatus,
-            device: plan.devices[device].id,
-            point: plan.points[point].name,
-            detail: code.withView { $0.excerpt() }
-          ),
-          &notes
-        )
-      }
+      if known == nil { tellUnmapped(code.withView { $0.excerpt() }, point, message, &notes) }
       draft.status = known ?? .unknown
     }
     return true
+  }
+
+  /// Tells of a status that no table explains.
+  private func tellUnmapped(
+    _ detail: String,
+    _ point: Int,
+    _ message: Message,
+    _ notes: inout [DecodingNote]
+  ) {
+    event(
+      message,
+      DecodingEvent(
+        kind: .unmappedStatus,
+        device: plan.devices[plan.points[point].device].id,
+        point: plan.points[point].name,
+        detail: detail
+      ),
+      &notes
+    )
   }
 
   /// Takes the unit of a reading that a mapping says has one, and the value into the point's; false, and it is refused, where

@@ -164,6 +164,18 @@ final class DeskStation {
     return try #require(output.acts.last).refusal
   }
 
+  /// Keeps people at the whole site quiet until a moment, by its enterprise.
+  func silence(until: Int64) throws -> ActError? {
+    try send(
+      .command,
+      "silence",
+      [
+        "actor": "li", "role": "enterprise", "enterprise": "metec", "reason": "检修",
+        "path": "metec/metec", "until": .integer(until),
+      ]
+    )
+  }
+
   /// A person answers a call-out by telephone.
   func confirm(_ callout: String, by person: String = "metec/operator") throws -> ActError? {
     try send(

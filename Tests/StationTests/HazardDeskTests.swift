@@ -226,16 +226,7 @@ struct HazardDeskTests {
   func silence() throws {
     let station = try DeskStation()
     let until = DeskStation.start + 20 * DeskStation.minute
-    #expect(
-      try station.send(
-        .command,
-        "silence",
-        [
-          "actor": "li", "role": "enterprise", "enterprise": "metec", "reason": "检修",
-          "path": "metec/metec", "until": .integer(until),
-        ]
-      ) == nil
-    )
+    #expect(try station.silence(until: until) == nil)
     guard
       case .refused(_, "scope") = try station.send(
         .command,
@@ -266,16 +257,7 @@ struct HazardDeskTests {
   func silencedAndRenamed() throws {
     let station = try DeskStation()
     let until = DeskStation.start + 20 * DeskStation.minute
-    #expect(
-      try station.send(
-        .command,
-        "silence",
-        [
-          "actor": "li", "role": "enterprise", "enterprise": "metec", "reason": "检修",
-          "path": "metec/metec", "until": .integer(until),
-        ]
-      ) == nil
-    )
+    #expect(try station.silence(until: until) == nil)
     station.now += 1_000
     try station.reading(25)
     station.now += 1_000
